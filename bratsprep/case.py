@@ -1,0 +1,150 @@
+"""The nouns: files of a case, its geometry, boxes, moments, and one row of each table."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """Where one modality of a case lies."""
+
+    member: str
+    """Name of the NIfTI file inside its source."""
+    index: int | None
+    """Position along the fourth axis of a 4D file; None for a 3D file."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFiles:
+    """The files of one examination, found by their names; no voxel has been read."""
+
+    id: str
+    subject: str
+    """The person: folds split subjects."""
+    release: str
+    """Layout it was found in, such as `msd` or `brats2023`."""
+    images: tuple[Channel, ...]
+    """One for each of MODALITIES, in that order."""
+    label: str | None
+    """Member that holds the label; None for an unlabelled case."""
+    scheme: str | None
+    """Label scheme that the names are evidence for; None where they are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Where the voxels of a NIfTI file stand."""
+
+    affine: NDArray[np.float64]
+    """(4, 4) float64, mm; voxel (x, y, z) of the file to world, RAS+."""
+    shape: tuple[int, int, int]
+    """(x, y, z) of the file."""
+    orientation: str
+    """Directions of the file's axes as nibabel's codes, such as `LPS`."""
+
+    @property
+    def spacing(self) -> NDArray[np.float64]:
+        """(3,) float64, mm: voxel size along RAS+ (x, y, z)."""
+        columns = np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0))
+        order = [
+            next(i for i, code in enumerate(self.orientation) if code in pair)
+            for pair in ("LR", "PA", "IS")
+        ]
+        return np.asarray(columns[order], np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A box of voxels, start <= index < stop, in (z, y, x) order.
+
+    It may reach beyond the volume: a crop window larger than the head is padded with zeros.
+    """
+
+    start: tuple[int, int, int]
+    stop: tuple[int, int, int]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Sides of the box, (z, y, x)."""
+        z, y, x = (stop - start for start, stop in zip(self.start, self.stop, strict=True))
+        return z, y, x
+
+    def cut(self, volume: NDArray[Any]) -> NDArray[Any]:
+        """Copy the part of a (..., z, y, x) volume in the box; zero beyond the volume."""
+        part = np.zeros((*volume.shape[:-3], *self.shape), volume.dtype)
+        inside, outside = self._overlap(volume.shape[-3:])
+        part[inside] = volume[outside]
+        return part
+
+    def paste(self, part: NDArray[Any], shape: tuple[int, int, int]) -> NDArray[Any]:
+        """Undo `cut`: a (..., z, y, x) volume of that shape, zero outside the box."""
+        volume = np.zeros((*part.shape[:-3], *shape), part.dtype)
+        inside, outside = self._overlap(shape)
+        volume[outside] = part[inside]
+        return volume
+
+    def _overlap(self, shape: tuple[int, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Slices of the shared voxels, counted in the box and in the volume."""
+        inside: list[slice] = []
+        outside: list[slice] = []
+        for start, stop, size in zip(self.start, self.stop, shape, strict=True):
+            low, high = max(start, 0), max(min(stop, size), start, 0)
+            inside.append(slice(low - start, high - start))
+            outside.append(slice(low, high))
+        return (..., *inside), (..., *outside)
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """A source file as it was read."""
+
+    name: str
+    """File name without folders: the same from a folder and from an archive."""
+    size: int
+    """Bytes on disk, compressed where it is."""
+    crc32: int
+    """CRC-32 of those bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRow:
+    """One row of /case; field names are the dataset names, see `bratsprep.schema`."""
+
+    id: str
+    subject: str
+    release: str
+    scheme: str
+    labelled: bool
+    affine: NDArray[np.float64]
+    spacing: NDArray[np.float32]
+    shape: NDArray[np.int32]
+    orientation: str
+    box: NDArray[np.int32]
+    brain_box: NDArray[np.int32]
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+    brain_voxels: int
+    voxels: NDArray[np.int64]
+    lost_voxels: NDArray[np.int64]
+    source: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaseTables:
+    """All rows that one case adds to the slice file, the images and labels aside."""
+
+    case: CaseRow
+    z: NDArray[np.int16]
+    """(s,) planes stored, rising."""
+    slice_voxels: NDArray[np.int32]
+    """(s, 4) pixels of each class inside the crop."""
+    crc: NDArray[np.uint32]
+    """(s, 2) CRC-32 of each slice's image and label bytes as an h5py read gives them."""
+    plane_brain: NDArray[np.int32]
+    """(p,) brain voxels of every plane of the volume."""
+    plane_voxels: NDArray[np.int32]
+    """(p, 4) voxels of each class of every plane of the volume."""

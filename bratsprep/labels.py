@@ -1,0 +1,151 @@
+"""Modalities, classes, regions, and the label schemes of the releases.
+
+Stored labels are always 0 background, 1 NCR, 2 ED, 3 ET. A scheme says which raw value means
+which class in one release; the same number means different tissue in different releases, so a
+scheme is always named and never guessed from one value.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bratsprep.errors import LabelError
+
+MODALITIES: Final = ("flair", "t1w", "t1gd", "t2w")
+CLASSES: Final = ("background", "NCR", "ED", "ET")
+"""Index = stored label: necrotic and non-enhancing core, oedema, enhancing tumour."""
+REGIONS: Final = MappingProxyType({"ET": (3,), "TC": (1, 3), "WT": (1, 2, 3)})
+"""BraTS evaluation regions, as stored labels."""
+UNKNOWN: Final = 255
+"""What `Scheme.table` gives for a raw value that the scheme does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """The label values of one release."""
+
+    name: str
+    about: str
+    """Where it is used, for tables and messages."""
+    codes: tuple[tuple[int, int], ...]
+    """(raw value, stored label) of each value but 0."""
+    names: tuple[tuple[int, str], ...]
+    """(raw value, the release's own name) of each value but 0."""
+
+    def table(self) -> NDArray[np.uint8]:
+        """Give (256,) uint8: stored label of each raw value, `UNKNOWN` where there is none."""
+        table = np.full(256, UNKNOWN, np.uint8)
+        table[0] = 0
+        for raw, stored in self.codes:
+            table[raw] = stored
+        return table
+
+    def raw(self) -> NDArray[np.uint8]:
+        """Give (4,) uint8: raw value to write for each stored label; the first that means it."""
+        back = np.zeros(len(CLASSES), np.uint8)
+        for raw, stored in reversed(self.codes):
+            if stored:
+                back[stored] = raw
+        return back
+
+    def values(self) -> frozenset[int]:
+        """Raw values that the scheme knows, 0 included."""
+        return frozenset({0, *(raw for raw, _ in self.codes)})
+
+
+SCHEMES: Final = MappingProxyType(
+    {
+        scheme.name: scheme
+        for scheme in (
+            Scheme(
+                "msd",
+                "Medical Segmentation Decathlon Task01, nnU-Net's BraTS tasks",
+                ((1, 2), (2, 1), (3, 3)),
+                ((1, "oedema"), (2, "non-enhancing core"), (3, "enhancing")),
+            ),
+            Scheme(
+                "brats2017",
+                "BraTS 2017 to 2021",
+                ((1, 1), (2, 2), (4, 3)),
+                ((1, "necrotic and non-enhancing core"), (2, "oedema"), (4, "enhancing")),
+            ),
+            Scheme(
+                "brats2023",
+                "BraTS 2023 adult glioma",
+                ((1, 1), (2, 2), (3, 3)),
+                ((1, "necrotic and non-enhancing core"), (2, "oedema"), (3, "enhancing")),
+            ),
+            Scheme(
+                "brats2024",
+                "BraTS 2024 post-treatment glioma; the cavity is stored as background",
+                ((1, 1), (2, 2), (3, 3), (4, 0)),
+                (
+                    (1, "non-enhancing core"),
+                    (2, "oedema or other FLAIR change"),
+                    (3, "enhancing"),
+                    (4, "resection cavity"),
+                ),
+            ),
+            Scheme(
+                "brats2015",
+                "BraTS 2015 and before; both kinds of non-enhancing core become NCR",
+                ((1, 1), (2, 2), (3, 1), (4, 3)),
+                ((1, "necrosis"), (2, "oedema"), (3, "non-enhancing"), (4, "enhancing")),
+            ),
+        )
+    }
+)
+
+
+def scheme(name: str) -> Scheme:
+    """Look a scheme up by its name.
+
+    Raises:
+        ValueError: there is no scheme of that name.
+    """
+    if name not in SCHEMES:
+        raise ValueError(f"label scheme {name!r} is unknown; one of {', '.join(SCHEMES)}")
+    return SCHEMES[name]
+
+
+def meanings(values: Iterable[int]) -> str:
+    """Say what label values would mean in each scheme, for an error message."""
+    wanted = sorted(set(values) - {0})
+    lines = []
+    for known in SCHEMES.values():
+        names = dict(known.names)
+        said = ", ".join(f"{value} {names.get(value, 'unknown')}" for value in wanted)
+        lines.append(f"{known.name}: {said}")
+    return "; ".join(lines)
+
+
+def from_values(values: Iterable[int], where: str) -> Scheme:
+    """Tell the scheme from label values alone, where nothing else is known.
+
+    Only two patterns are evidence: 4 without 3 is BraTS 2017 to 2021, whose labels skip 3.
+    {1, 2, 3} may be the Decathlon or BraTS 2023; 3 beside 4 may be 2015 or 2024.
+
+    Args:
+        values: every raw value found in the whole set.
+        where: what to call the set in an error.
+
+    Raises:
+        LabelError: the values fit several schemes, or none.
+    """
+    found = frozenset(values)
+    if 4 in found and 3 not in found and found <= SCHEMES["brats2017"].values():
+        return SCHEMES["brats2017"]
+    fits = [known.name for known in SCHEMES.values() if found <= known.values()]
+    listed = sorted(found)
+    if not fits:
+        raise LabelError(
+            f"{where}: label values {listed} are outside every scheme; {meanings(found)}"
+        )
+    raise LabelError(
+        f"{where}: label values {listed} fit {', '.join(fits)}; {meanings(found)}; "
+        "say which with --labels NAME"
+    )
