@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bratsprep.phantom import phantoms as phantoms
     from bratsprep.previewer import preview as preview
     from bratsprep.reader import SliceFile as SliceFile
-    from bratsprep.reader import open_file as open  # noqa: A004, F401: the verb's public name
+    from bratsprep.reader import open_file as open  # noqa: A004, F401  the verb
     from bratsprep.verifier import verify as verify
 
 __version__: Final = "0.1.0"
