@@ -75,19 +75,19 @@ class Box:
     def cut(self, volume: NDArray[Any]) -> NDArray[Any]:
         """Copy the part of a (..., z, y, x) volume in the box; zero beyond the volume."""
         part = np.zeros((*volume.shape[:-3], *self.shape), volume.dtype)
-        inside, outside = self._overlap(volume.shape[-3:])
+        inside, outside = self.overlap(volume.shape[-3:])
         part[inside] = volume[outside]
         return part
 
     def paste(self, part: NDArray[Any], shape: tuple[int, int, int]) -> NDArray[Any]:
         """Undo `cut`: a (..., z, y, x) volume of that shape, zero outside the box."""
         volume = np.zeros((*part.shape[:-3], *shape), part.dtype)
-        inside, outside = self._overlap(shape)
+        inside, outside = self.overlap(shape)
         volume[outside] = part[inside]
         return volume
 
-    def _overlap(self, shape: tuple[int, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """Slices of the shared voxels, counted in the box and in the volume."""
+    def overlap(self, shape: tuple[int, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Index of the voxels shared with a (z, y, x) volume: inside the box, inside the volume."""
         inside: list[slice] = []
         outside: list[slice] = []
         for start, stop, size in zip(self.start, self.stop, shape, strict=True):

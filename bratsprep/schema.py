@@ -45,7 +45,7 @@ worker count or compression. One slice is one chunk; a compressed one is byte-sh
 
 import json
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import h5py
 import numpy as np
@@ -129,7 +129,7 @@ ATTRIBUTES: Final = (
 )
 
 
-def row_dtype(table: str) -> np.dtype:
+def row_dtype(table: str) -> np.dtype[Any]:
     """NumPy structured dtype of the rows of `slice`, `plane` or `case`, images and labels aside."""
     columns = {"slice": SLICE_COLUMNS, "plane": PLANE_COLUMNS, "case": CASE_COLUMNS}[table]
     return np.dtype(

@@ -1,0 +1,225 @@
+"""Many cases -> one slice file: find them, convert them on threads, write them in order."""
+
+import sys
+import time
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from tqdm import tqdm
+
+from bratsprep import kernels, nifti
+from bratsprep.case import Box, CaseFiles
+from bratsprep.codec import crc32
+from bratsprep.config import PrepConfig
+from bratsprep.convert import Converted, convert
+from bratsprep.crop import smallest_window
+from bratsprep.digest import build_key
+from bratsprep.errors import BratsError, BuildError
+from bratsprep.journal import Entry, Journal
+from bratsprep.labels import Scheme
+from bratsprep.layout import Found, scan
+from bratsprep.nifti import Buffers
+from bratsprep.scan import read_scan
+from bratsprep.schemes import resolve
+from bratsprep.source import Source, open_source
+from bratsprep.summary import Summary, is_complete, peak_bytes, sources, versions
+from bratsprep.workers import cores, in_order, share
+from bratsprep.writer import SliceWriter
+
+_MULTIPLE: Final = 16
+"""`--crop brain` rounds its window up to this, so that networks can halve it four times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to build from what, all found and resolved."""
+
+    source: Source
+    found: Found
+    config: PrepConfig
+    schemes: dict[str, Scheme]
+    window: tuple[int, int] | None
+    workers: int
+    limit_bytes: int
+
+    def scanned(self, files: CaseFiles, buffers: Buffers) -> Box:
+        """Brain box of a case."""
+        return read_scan(files, self.source, buffers, None).brain_box
+
+    def converted(self, files: CaseFiles, buffers: Buffers) -> Converted:
+        """Rows and chunks of a case."""
+        case = read_scan(files, self.source, buffers, self.schemes.get(files.id))
+        return convert(case, self.config, self.window)
+
+
+def build(
+    raw: Path | str,
+    out: Path | str,
+    *,
+    workers: int = 0,
+    max_ram: int = 0,
+    on_error: str = "stop",
+    force: bool = False,
+    progress: bool = False,
+    **settings: Any,  # noqa: ANN401  the fields of PrepConfig
+) -> Summary:
+    """Turn raw cases into one slice file.
+
+    A build that was stopped goes on where it was; one that is complete is left alone. The file
+    appears under its name only when it is whole.
+
+    Args:
+        raw: folder or archive of cases, in any known layout.
+        out: slice file to write.
+        workers: threads; 0 uses every core.
+        max_ram: bytes that the whole program may take; 0 for no limit. Lowers the workers.
+        on_error: `stop` at the first bad case, or `skip` it and list it.
+        force: start over, replacing what is there.
+        progress: show a bar on standard error where that is a terminal.
+        **settings: fields of `PrepConfig`; the defaults fit BraTS.
+
+    Returns:
+        What was read, kept, dropped and lost.
+
+    Raises:
+        BratsError: the data or the place for the output is at fault.
+        ValueError: a setting is not allowed.
+    """
+    started = time.monotonic()
+    config = PrepConfig(**settings)
+    if on_error not in ("stop", "skip"):
+        raise ValueError(f"on_error must be stop or skip, got {on_error!r}")
+    if workers < 0 or max_ram < 0:
+        raise ValueError("workers and max_ram must be at least 0")
+    raw, out = Path(raw), Path(out)
+    with open_source(raw) as source:
+        found = scan(source, unlabelled=config.unlabelled)
+        summary = Summary(out, found.layout, found.notes)
+        if out.is_file() and not force and is_complete(out, config, found, source, summary):
+            return summary
+        with _journal(out) as journal:
+            job = _job(source, found, config, workers or cores(), max_ram)
+            summary.schemes = tuple(sorted({scheme.name for scheme in job.schemes.values()}))
+            _run(job, journal, summary, on_error=on_error, force=force, progress=progress)
+    summary.seconds = time.monotonic() - started
+    summary.peak_bytes = peak_bytes()
+    return summary
+
+
+def _journal(out: Path) -> Journal:
+    if not out.parent.is_dir():
+        raise BuildError(f"{out}: folder {out.parent} does not exist; make it first")
+    if out.is_dir():
+        raise BuildError(f"{out}: is a folder; name a file to write")
+    return Journal(out)
+
+
+def _job(source: Source, found: Found, config: PrepConfig, workers: int, max_ram: int) -> Job:
+    """Resolve all that has to be known before the first case is converted."""
+    kernels.warm()
+    schemes = resolve(source, found.cases, config.labels)
+    fit, limit = share(source, found.cases, workers, max_ram)
+    job = Job(source, found, config, schemes, config.window, fit, limit)
+    if config.crop != "brain":
+        return job
+    boxes = []
+    for _, box in in_order(found.cases, job.scanned, fit, limit):
+        if isinstance(box, Box):
+            boxes.append(box)
+    return replace(job, window=smallest_window(boxes, _MULTIPLE) if boxes else None)
+
+
+def _run(
+    job: Job, journal: Journal, summary: Summary, *, on_error: str, force: bool, progress: bool
+) -> None:
+    """Convert and write every case, finished ones first from the journal."""
+    key = build_key(job.config, sources(job.found.cases, job.source))
+    if force:
+        journal.clear()
+    elif journal.entries and journal.key != key:
+        raise BuildError(
+            f"{journal.path}: a build with other settings or cases stopped here; run it with "
+            "those to go on, or start over with --force"
+        )
+    current = journal.begin(key)
+    done = {entry.tables.case.id: entry for entry in journal.entries}
+    with (
+        SliceWriter(current, job.config, plane_size(job)) as writer,
+        closing(_all(job, journal, dict(done), summary)) as made,
+        _bar(job, progress) as bar,
+    ):
+        for files, result in made:
+            if isinstance(result, Converted):
+                _write(writer, journal, result)
+                summary.add(result.tables)
+            elif on_error == "stop":
+                raise result
+            else:
+                summary.skipped.append({"id": files.id, "reason": str(result)})
+            if done.pop(files.id, None) and not done:
+                journal.settle(current)
+            _advance(bar, job, files)
+        if not summary.cases:
+            raise BuildError(f"{job.source.path}: no case could be built; {summary.skipped[0]}")
+        summary.digest = writer.finish(summary.skipped, versions())
+    summary.written_bytes = current.stat().st_size
+    journal.finish(current)
+
+
+def _all(
+    job: Job, journal: Journal, done: dict[str, Entry], summary: Summary
+) -> Generator[tuple[CaseFiles, Converted | BratsError], None, None]:
+    """Every case in order: from the journal where it is done, else from the workers."""
+    left = [files for files in job.found.cases if files.id not in done]
+    fresh = in_order(left, job.converted, job.workers, job.limit_bytes)
+    with closing(fresh):
+        for files in job.found.cases:
+            if files.id not in done:
+                yield next(fresh)
+                continue
+            chunks = journal.restore(done[files.id])
+            if chunks is None:
+                yield next(in_order([files], job.converted, 1, job.limit_bytes))
+                continue
+            summary.resumed += 1
+            yield files, Converted(done[files.id].tables, *chunks)
+
+
+def _write(writer: SliceWriter, journal: Journal, made: Converted) -> None:
+    """Put one case into the file, then into the journal."""
+    places = writer.add(made.tables, made.images, made.labels)
+    checked = [
+        [(place, crc32(chunk)) for place, chunk in zip(extents, chunks, strict=True)]
+        for extents, chunks in zip(places, (made.images, made.labels), strict=True)
+    ]
+    journal.add(writer.path, made.tables, *checked)
+
+
+def _bar(job: Job, progress: bool) -> "tqdm[Any]":
+    """A bar on standard error: cases, cases/s, time left, MB/s read and memory."""
+    shown = progress and sys.stderr.isatty()
+    return tqdm(total=len(job.found.cases), unit="case", disable=not shown, dynamic_ncols=True)
+
+
+def _advance(bar: "tqdm[Any]", job: Job, files: CaseFiles) -> None:
+    """Move the bar on by one case."""
+    if bar.disable:
+        return
+    read = sum(size for _, size in sources([files], job.source)[files.id])
+    bar.read_bytes = getattr(bar, "read_bytes", 0) + read
+    pace = bar.read_bytes / max(bar.format_dict["elapsed"], 1e-3) / 1e6
+    bar.set_postfix_str(f"{pace:.0f} MB/s, {peak_bytes() / 1e6:.0f} MB of memory")
+    bar.update()
+
+
+def plane_size(job: Job) -> tuple[int, int]:
+    """(h, w) of the stored slices: the window, or the whole plane of the first case."""
+    if job.window is not None:
+        return job.window
+    header = nifti.read_header(job.source, job.found.cases[0].images[0].member)
+    sides = dict(zip(header.geometry.orientation, header.geometry.shape, strict=True))
+    y, x = (next(side for code, side in sides.items() if code in pair) for pair in ("PA", "LR"))
+    return y, x

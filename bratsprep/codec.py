@@ -1,0 +1,148 @@
+"""Bytes in and out: gzip of the sources, chunks of the slice file, all outside HDF5's lock.
+
+A chunk is what HDF5's own shuffle and deflate filters would have written, so that any reader
+undoes it; ISA-L and libdeflate only do it faster.
+"""
+
+import zlib
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from isal import isal_zlib
+from numpy.typing import NDArray
+
+from bratsprep import kernels
+from bratsprep.errors import SchemaError, SourceError
+
+GZIP_MAGIC = b"\x1f\x8b"
+MAX_RATIO = 1032
+"""No deflate stream unpacks to more than this many times its size (zlib's technical notes)."""
+_BITS = {2: np.uint16, 4: np.uint32}
+_SMALL_LEVEL = 6
+"""libdeflate's level for `--compression small`: a tenth smaller, five times slower."""
+
+
+def crc32(block: bytes | memoryview | NDArray[Any]) -> int:
+    """CRC-32 of a block of bytes."""
+    return int(isal_zlib.crc32(block))
+
+
+def gzip_size(packed: memoryview) -> int:
+    """Unpacked size that a gzip stream's last four bytes claim, modulo 2**32."""
+    return int.from_bytes(packed[-4:], "little")
+
+
+def gunzip_head(packed: memoryview, size: int, where: str) -> bytes:
+    """Unpack the first bytes of a gzip stream.
+
+    Raises:
+        SourceError: the stream is broken that early.
+    """
+    try:
+        return zlib.decompressobj(31).decompress(packed[: 65_536 + size], size)
+    except zlib.error as error:
+        raise SourceError(f"{where}: gzip stream is corrupt ({error}); get it again") from error
+
+
+def gunzip_into(packed: memoryview, unpacked: NDArray[np.uint8], where: str) -> None:
+    """Unpack a gzip file that must fill a buffer to its last byte.
+
+    One member, the usual case, goes through libdeflate. Whatever that finds odd, several
+    members among it, goes through zlib, which can say what is wrong.
+
+    Args:
+        packed: the whole file.
+        unpacked: (n,) uint8, written.
+        where: file, for errors.
+
+    Raises:
+        SourceError: truncated, corrupt, wrong CRC, trailing bytes, or another size than n.
+    """
+    if gzip_size(packed) == unpacked.size:
+        try:
+            done = imagecodecs.gzip_decode(packed, out=unpacked)
+        except (imagecodecs.DeflateError, ValueError):
+            done = b""
+        if len(done) == unpacked.size:
+            return
+    _gunzip_members(packed, unpacked, where)
+
+
+def _gunzip_members(packed: memoryview, unpacked: NDArray[np.uint8], where: str) -> None:
+    """Unpack member after member, with a message for each way to fail."""
+    target = unpacked.data
+    filled = 0
+    while packed:
+        if bytes(packed[:2]) != GZIP_MAGIC:
+            if any(packed):
+                raise SourceError(
+                    f"{where}: {len(packed)} bytes of something else follow the gzip stream; "
+                    "get it again"
+                )
+            break
+        stream = isal_zlib.decompressobj(31)
+        try:
+            part = stream.decompress(packed, unpacked.size - filled + 1)
+        except isal_zlib.error as error:
+            raise SourceError(f"{where}: gzip stream is corrupt ({error}); get it again") from error
+        if filled + len(part) > unpacked.size:
+            raise SourceError(f"{where}: unpacks to more than its header's {unpacked.size} bytes")
+        if not stream.eof:
+            raise SourceError(f"{where}: gzip stream is cut short; get it again")
+        target[filled : filled + len(part)] = part
+        filled += len(part)
+        packed = memoryview(stream.unused_data)
+    if filled != unpacked.size:
+        raise SourceError(
+            f"{where}: unpacks to {filled} bytes, its header promises {unpacked.size}; get it again"
+        )
+
+
+def encode(values: NDArray[Any], compression: str, scratch: NDArray[np.uint8]) -> bytes:
+    """Make the chunk of one slice.
+
+    Args:
+        values: array in C order; its bytes are what a reader gets back.
+        compression: `fast`, `small` or `none`.
+        scratch: uint8, at least `values.nbytes`; overwritten.
+    """
+    if compression == "none":
+        return values.tobytes()
+    plain = values.reshape(-1).view(np.uint8)
+    if values.itemsize > 1:
+        shuffled = scratch[: plain.size]
+        kernels.shuffle_(values.reshape(-1).view(_BITS[values.itemsize]), shuffled)
+        plain = shuffled
+    if compression == "small":
+        return bytes(imagecodecs.deflate_encode(plain, level=_SMALL_LEVEL))
+    return bytes(isal_zlib.compress(plain, 1))
+
+
+def decode(chunk: bytes, compression: str, values: NDArray[Any], where: str) -> None:
+    """Undo `encode` into an array of the right dtype and shape.
+
+    Args:
+        chunk: bytes of the chunk.
+        compression: as in `encode`.
+        values: C order, written.
+        where: what to call the chunk in an error.
+
+    Raises:
+        SchemaError: the chunk is corrupt or has another size.
+    """
+    plain = values.reshape(-1).view(np.uint8)
+    if compression == "none":
+        unpacked = chunk
+    else:
+        try:
+            unpacked = isal_zlib.decompress(chunk, bufsize=plain.size + 1)
+        except isal_zlib.error as error:
+            raise SchemaError(f"{where}: chunk is corrupt ({error}); build again") from error
+    if len(unpacked) != plain.size:
+        raise SchemaError(f"{where}: chunk holds {len(unpacked)} bytes, expected {plain.size}")
+    found = np.frombuffer(unpacked, np.uint8)
+    if compression != "none" and values.itemsize > 1:
+        kernels.unshuffle_(found, values.reshape(-1).view(_BITS[values.itemsize]))
+    else:
+        plain[:] = found

@@ -1,0 +1,154 @@
+"""One case -> its planes: the order of the steps and nothing else."""
+
+import json
+import zlib
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bratsprep import codec, kernels
+from bratsprep.case import Box, CaseRow, CaseTables
+from bratsprep.config import PrepConfig
+from bratsprep.crop import crop_window
+from bratsprep.digest import case_digest
+from bratsprep.labels import MODALITIES
+from bratsprep.normalise import fill_raw_, fill_zscore_, scales
+from bratsprep.scan import Scan
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """All that one case adds to a slice file."""
+
+    tables: CaseTables
+    images: tuple[bytes, ...]
+    """A chunk of each stored slice."""
+    labels: tuple[bytes, ...]
+
+
+def stored_planes(scan: Scan, config: PrepConfig) -> NDArray[np.int16]:
+    """Choose the planes to store.
+
+    An unlabelled case stores its brain planes, since which hold tumour is what is asked. Drawn
+    negatives depend on the seed and the case id alone.
+
+    Returns:
+        (s,) int16, rising.
+    """
+    is_brain = scan.plane_brain > 0
+    has_tumour = scan.plane_voxels[:, 1:].sum(axis=1) > 0
+    if config.slices == "all":
+        chosen = np.ones_like(is_brain)
+    elif config.slices == "brain" or scan.label is None:
+        chosen = is_brain | has_tumour
+    else:
+        chosen = has_tumour.copy()
+        for step in range(1, config.margin + 1):
+            chosen[step:] |= has_tumour[:-step]
+            chosen[:-step] |= has_tumour[step:]
+        others = np.flatnonzero(is_brain & ~chosen)
+        generator = np.random.default_rng((config.seed, zlib.crc32(scan.files.id.encode())))
+        drawn = generator.permutation(others)[: round(config.negatives * others.size)]
+        chosen[drawn] = True
+    return np.flatnonzero(chosen).astype(np.int16)
+
+
+def image_plane_(scan: Scan, z: int, box: Box, normalise: str, out: NDArray[Any]) -> None:
+    """Write one prepared plane.
+
+    Args:
+        scan: the case.
+        z: plane in RAS+ order.
+        box: crop window.
+        normalise: as in `PrepConfig`.
+        out: (4, h, w) float16, float32 or int16 of zeros, C order; written.
+    """
+    inside, outside = (index[2:] for index in box.overlap(scan.shape))
+    brain = scan.brain[z][outside]
+    part = np.zeros(brain.shape, out.dtype)
+    mean, std = scales(scan.measured, normalise)
+    for m, modality in enumerate(MODALITIES):
+        plane = scan.images[m][z][outside]
+        if normalise == "none":
+            fill_raw_(plane, part, f"{scan.files.id} {modality}")
+        else:
+            fill_zscore_(plane, brain, mean[m], std[m], part)
+        out[m][inside] = part
+
+
+def convert(scan: Scan, config: PrepConfig, window: tuple[int, int] | None) -> Converted:
+    """Cut, normalise and pack the chosen planes of a case.
+
+    Args:
+        scan: the case.
+        config: settings.
+        window: crop (y, x), or None for whole planes.
+
+    Returns:
+        The case's rows and chunks, independent of the scan's buffers.
+    """
+    planes = stored_planes(scan, config)
+    box = crop_window(scan.brain_box, scan.shape, window)
+    _, height, width = box.shape
+    inside, outside = (index[2:] for index in box.overlap(scan.shape))
+    scratch = np.empty(len(MODALITIES) * height * width * 4, np.uint8)
+    images, labels = [], []
+    voxels = np.zeros((planes.size, 4), np.int32)
+    crc = np.zeros((planes.size, 2), np.uint32)
+    for s, z in enumerate(planes):
+        image = np.zeros((len(MODALITIES), height, width), config.stored)
+        image_plane_(scan, int(z), box, config.normalise, image)
+        label = np.zeros((height, width), np.uint8)
+        if scan.label is not None:
+            label[inside] = scan.label[z][outside]
+        voxels[s] = kernels.count_classes(label.reshape(-1))
+        crc[s] = codec.crc32(image), codec.crc32(label)
+        images.append(codec.encode(image, config.compression, scratch))
+        labels.append(codec.encode(label, config.compression, scratch))
+    return Converted(_tables(scan, box, planes, voxels, crc), tuple(images), tuple(labels))
+
+
+def _tables(
+    scan: Scan,
+    box: Box,
+    planes: NDArray[np.int16],
+    voxels: NDArray[np.int32],
+    crc: NDArray[np.uint32],
+) -> CaseTables:
+    """Rows of a case, its digest included."""
+    count = scan.measured.count
+    _, outside = box.overlap(scan.shape)
+    whole = scan.plane_voxels.sum(axis=0, dtype=np.int64)
+    lost = whole - voxels.sum(axis=0)
+    lost[0] = count - int(scan.columns[outside[2:]].sum())
+    row = CaseRow(
+        id=scan.files.id,
+        subject=scan.files.subject,
+        release=scan.files.release,
+        scheme=scan.scheme,
+        labelled=scan.label is not None,
+        affine=scan.geometry.affine,
+        spacing=scan.geometry.spacing.astype(np.float32),
+        shape=np.array(scan.shape, np.int32),
+        orientation=scan.geometry.orientation,
+        box=np.array([box.start, box.stop], np.int32),
+        brain_box=np.array([scan.brain_box.start, scan.brain_box.stop], np.int32),
+        mean=scan.measured.mean,
+        std=scan.measured.std,
+        brain_voxels=count,
+        voxels=whole,
+        lost_voxels=lost,
+        source=json.dumps([asdict(record) for record in scan.records]),
+        digest="",
+    )
+    tables = CaseTables(
+        case=row,
+        z=planes,
+        slice_voxels=voxels,
+        crc=crc,
+        plane_brain=np.ascontiguousarray(scan.plane_brain),
+        plane_voxels=np.ascontiguousarray(scan.plane_voxels),
+    )
+    return replace(tables, case=replace(row, digest=case_digest(tables)))

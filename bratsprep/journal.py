@@ -1,0 +1,247 @@
+"""What a build has finished, so that a killed one goes on where it was.
+
+HDF5 cannot be trusted after a kill: its index may be half on disk. Its chunks can: they are
+written once and stay where they are. So beside the `.partial` file lies a `.journal`, one line a
+case with its rows and the place and checksum of every chunk. A rerun starts a fresh `.partial`
+(there are two names, used in turn), copies the chunks that the journal vouches for, and goes on;
+the result is the same to the byte as that of a build that was never stopped.
+"""
+
+import fcntl
+import json
+import os
+import zlib
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+
+from bratsprep.case import CaseRow, CaseTables
+from bratsprep.codec import crc32
+from bratsprep.errors import BuildError
+from bratsprep.writer import Extent
+
+_DTYPES: Final = {
+    "affine": "f8",
+    "spacing": "f4",
+    "shape": "i4",
+    "box": "i4",
+    "brain_box": "i4",
+    "mean": "f8",
+    "std": "f8",
+    "voxels": "i8",
+    "lost_voxels": "i8",
+    "z": "i2",
+    "slice_voxels": "i4",
+    "crc": "u4",
+    "plane_brain": "i4",
+    "plane_voxels": "i4",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One finished case: its rows, and where its chunks lie in which file."""
+
+    file: str
+    """Name of the `.partial` file."""
+    tables: CaseTables
+    images: tuple[tuple[int, int, int], ...]
+    """Byte offset, size and CRC-32 of each chunk as stored."""
+    labels: tuple[tuple[int, int, int], ...]
+
+
+class Journal:
+    """The journal of one output file, locked while it is open.
+
+    Args:
+        out: the slice file to be.
+
+    Raises:
+        BuildError: another process builds the same file, or the folder cannot be written.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.path = out.with_name(out.name + ".journal")
+        self._handle = self._locked()
+        self.key = ""
+        """Settings and cases that the entries belong to; empty for a fresh journal."""
+        self.entries: list[Entry] = []
+        self._read()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._handle)
+
+    def _locked(self) -> int:
+        """Open and lock the journal; again where another process has just removed it."""
+        while True:
+            try:
+                handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            except OSError as error:
+                raise BuildError(
+                    f"{self.path}: cannot be written: {error.strerror}; choose another place"
+                ) from error
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                os.close(handle)
+                raise BuildError(
+                    f"{self.out}: is being written by another process; wait for it or choose "
+                    "another name"
+                ) from error
+            if self.path.exists() and self.path.stat().st_ino == os.fstat(handle).st_ino:
+                return handle
+            os.close(handle)
+
+    def partials(self) -> tuple[Path, Path]:
+        """The two names that the unfinished file may have."""
+        first = self.out.with_name(self.out.name + ".partial")
+        return first, first.with_name(first.name + "2")
+
+    def _read(self) -> None:
+        """Take the entries of the file that has most; a line cut short ends the reading."""
+        text = self.path.read_bytes()
+        by_file: dict[str, list[Entry]] = {}
+        good = 0
+        for line in text.splitlines(keepends=True):
+            record = _parse(line)
+            if record is None:
+                break
+            good += len(line)
+            if "key" in record:
+                self.key = record["key"]
+            else:
+                entry = _entry(record)
+                by_file.setdefault(entry.file, []).append(entry)
+        os.ftruncate(self._handle, good)
+        kept = [part for name, part in by_file.items() if self.out.with_name(name).exists()]
+        self.entries = max(kept, key=len, default=[])
+
+    def begin(self, key: str) -> Path:
+        """Start or go on; gives the name that the new unfinished file shall have."""
+        self.key = key
+        if not self.entries:
+            self.clear()
+            self._append({"key": key})
+        used = self.entries[0].file if self.entries else ""
+        return next(path for path in self.partials() if path.name != used)
+
+    def settle(self, current: Path) -> None:
+        """Forget every file but the current one: its entries now hold all that is done."""
+        for path in self.partials():
+            if path != current:
+                path.unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        os.ftruncate(self._handle, 0)
+        self.entries = []
+        self.settle(self.out)
+
+    def add(
+        self,
+        file: Path,
+        tables: CaseTables,
+        images: list[tuple[Extent, int]],
+        labels: list[tuple[Extent, int]],
+    ) -> None:
+        """Write down a finished case.
+
+        Args:
+            file: the unfinished file that its chunks are in.
+            tables: its rows.
+            images: place and CRC-32 of each image chunk.
+            labels: likewise.
+        """
+        record = {name: _plain(value) for name, value in _values(tables).items()}
+        record["file"] = file.name
+        record["images"] = [(*place, checksum) for place, checksum in images]
+        record["labels"] = [(*place, checksum) for place, checksum in labels]
+        self._append(record)
+
+    def _append(self, record: dict[str, Any]) -> None:
+        line = json.dumps(record).encode()
+        whole = b"%08x %s\n" % (zlib.crc32(line), line)
+        try:
+            if os.write(self._handle, whole) != len(whole):
+                raise OSError(None, "no space left on device")
+        except OSError as error:
+            raise BuildError(
+                f"{self.path}: cannot be written: {error.strerror}; free some space, then run "
+                "the same command again to go on"
+            ) from error
+
+    def restore(self, entry: Entry) -> tuple[tuple[bytes, ...], tuple[bytes, ...]] | None:
+        """Read the image and label chunks of a finished case.
+
+        Returns:
+            None where a chunk is not the one written down.
+        """
+        with self.out.with_name(entry.file).open("rb") as file:
+            images = tuple(_chunk(file.fileno(), *place) for place in entry.images)
+            labels = tuple(_chunk(file.fileno(), *place) for place in entry.labels)
+        return None if b"" in images or b"" in labels else (images, labels)
+
+    def finish(self, current: Path) -> None:
+        """Give the finished file its name and remove the journal.
+
+        Raises:
+            BuildError: the file cannot be renamed.
+        """
+        try:
+            current.replace(self.out)
+        except OSError as error:
+            raise BuildError(f"{self.out}: cannot be written: {error.strerror}") from error
+        self.settle(self.out)
+        self.path.unlink(missing_ok=True)
+
+
+def _chunk(handle: int, offset: int, size: int, checksum: int) -> bytes:
+    """Bytes at a place, or nothing where they are not the ones written down."""
+    chunk = os.pread(handle, size, offset)
+    return chunk if len(chunk) == size and crc32(chunk) == checksum else b""
+
+
+def _values(tables: CaseTables) -> dict[str, Any]:
+    """Names and values of all rows, flat; `voxels` of a case and of its planes differ in name."""
+    row = asdict(tables.case)
+    rest = {f.name: getattr(tables, f.name) for f in fields(CaseTables) if f.name != "case"}
+    return {**row, **rest}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  whatever JSON can hold
+    """A value as JSON can hold it; floats keep every digit."""
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    """A line's record, or None where the line is cut short or damaged."""
+    checksum, _, text = line.rstrip(b"\n").partition(b" ")
+    if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
+        return None
+    record: dict[str, Any] = json.loads(text)
+    return record
+
+
+def _entry(record: dict[str, Any]) -> Entry:
+    """Arrays from lists, rows from names."""
+    shapes = {"slice_voxels": (-1, 4), "crc": (-1, 2), "plane_voxels": (-1, 4)}
+    values: dict[str, Any] = {
+        name: np.array(value, _DTYPES[name]).reshape(shapes.get(name, np.shape(value)))
+        if name in _DTYPES
+        else value
+        for name, value in record.items()
+    }
+    row = CaseRow(**{field.name: values[field.name] for field in fields(CaseRow)})
+    rest = {f.name: values[f.name] for f in fields(CaseTables) if f.name != "case"}
+    return Entry(
+        file=record["file"],
+        tables=CaseTables(case=row, **rest),
+        images=tuple(tuple(place) for place in record["images"]),
+        labels=tuple(tuple(place) for place in record["labels"]),
+    )

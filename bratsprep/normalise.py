@@ -1,0 +1,122 @@
+"""Moments of the brain, and the z-score: checked wrappers of the kernels.
+
+The brain is the union of the non-zero voxels of the four modalities over the whole volume; the
+standard deviation is the population's (divisor n). Another mask or divisor gives other numbers.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bratsprep import kernels
+from bratsprep.case import Box
+from bratsprep.crop import brain_box
+from bratsprep.errors import VolumeError
+from bratsprep.labels import MODALITIES
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one sweep over a case finds, in the order of the file's axes."""
+
+    brain: NDArray[np.uint8]
+    """(z, y, x), 1 where any modality is not 0."""
+    plane_brain: NDArray[np.int32]
+    """(z,) brain voxels of each plane."""
+    columns: NDArray[np.int32]
+    """(y, x) brain voxels above each pixel."""
+    box: Box
+    """Smallest box of the brain."""
+    count: int
+    """Brain voxels."""
+    mean: NDArray[np.float64]
+    """(4,) source units."""
+    std: NDArray[np.float64]
+    """(4,) source units."""
+
+
+def measure(images: tuple[NDArray[Any], ...], brain: NDArray[np.uint8], name: str) -> Measured:
+    """Find the brain of a case and its moments.
+
+    Args:
+        images: four (z, y, x) volumes of one dtype and shape, source units.
+        brain: (z, y, x) uint8, overwritten with the brain.
+        name: case, for errors.
+
+    Raises:
+        VolumeError: the brain is empty, a value is not finite, or a modality is constant.
+    """
+    plane_brain = np.zeros(brain.shape[0], np.int32)
+    columns = np.zeros(brain.shape[1:], np.int32)
+    first, second, third, fourth = images
+    mean, squares = kernels.measure_((first, second, third, fourth), brain, plane_brain, columns)
+    count = int(plane_brain.sum())
+    if count == 0:
+        raise VolumeError(f"{name}: every voxel is 0 in all modalities; there is no brain")
+    for m, modality in enumerate(MODALITIES):
+        if not np.isfinite(mean[m]) or not np.isfinite(squares[m]):
+            raise VolumeError(f"{name} {modality}: holds NaN or infinity; mend the scan")
+        if squares[m] == 0:
+            raise VolumeError(
+                f"{name} {modality}: all {count} brain voxels equal {mean[m]:g}; nothing to scale"
+            )
+    box = brain_box(plane_brain, columns)
+    return Measured(brain, plane_brain, columns, box, count, mean, np.sqrt(squares / count))
+
+
+def scales(measured: Measured, normalise: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and spread to scale each modality with.
+
+    Args:
+        measured: moments for each modality.
+        normalise: `modality`, or `case` for one mean and spread over all brain voxels of all
+            modalities (law of total variance).
+
+    Returns:
+        (4,) float64 means and (4,) float64 standard deviations, source units.
+    """
+    if normalise == "modality":
+        return measured.mean, measured.std
+    mean = measured.mean.mean()
+    variance = (measured.std**2 + (measured.mean - mean) ** 2).mean()
+    return np.full(4, mean), np.full(4, np.sqrt(variance))
+
+
+def fill_zscore_(
+    plane: NDArray[Any], brain: NDArray[np.uint8], mean: float, std: float, out: NDArray[Any]
+) -> None:
+    """Write a window of one plane as z-scores, exactly 0 outside the brain.
+
+    Args:
+        plane: (h, w), source units.
+        brain: (h, w) uint8.
+        mean: source units.
+        std: source units, above 0.
+        out: (h, w) float16 or float32, C order; written.
+    """
+    if out.dtype == np.float16:
+        kernels.zscore_half_(plane, brain, mean, std, out.view(np.uint16))
+    else:
+        out[...] = np.where(brain, (plane.astype(np.float64) - mean) / std, 0)
+
+
+def fill_raw_(plane: NDArray[Any], out: NDArray[Any], name: str) -> None:
+    """Write a window of one plane with its own numbers.
+
+    Args:
+        plane: (h, w), source units.
+        out: (h, w) int16 or float32; written.
+        name: case and modality, for errors.
+
+    Raises:
+        VolumeError: a number does not survive the change of type.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        out[...] = plane
+    lost = out != plane
+    if lost.any():
+        raise VolumeError(
+            f"{name}: {plane[lost][0]:g} does not fit {out.dtype}; use --dtype float32 or normalise"
+        )

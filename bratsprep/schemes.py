@@ -1,0 +1,57 @@
+"""Which label scheme each case has: said by the user, told by names, or told by values."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from bratsprep import kernels, nifti
+from bratsprep.case import CaseFiles
+from bratsprep.labels import Scheme, from_values, scheme
+from bratsprep.nifti import Buffers
+from bratsprep.source import Source
+
+
+def resolve(source: Source, cases: Iterable[CaseFiles], labels: str) -> dict[str, Scheme]:
+    """Name the scheme of every labelled case.
+
+    Only where the names say nothing are label values read, of all such cases together: the
+    values of one case are seldom evidence.
+
+    Args:
+        source: what the cases lie in.
+        cases: the cases; unlabelled ones are passed over.
+        labels: a scheme's name, or `auto`.
+
+    Returns:
+        Scheme by case id.
+
+    Raises:
+        LabelError: the evidence fits several schemes or none.
+    """
+    labelled = [files for files in cases if files.label is not None]
+    if labels != "auto":
+        return {files.id: scheme(labels) for files in labelled}
+    known = {files.id: scheme(files.scheme) for files in labelled if files.scheme is not None}
+    silent = [files for files in labelled if files.scheme is None]
+    if silent:
+        values: set[int] = set()
+        buffers = Buffers()
+        for files in silent:
+            values |= label_values(source, files, buffers)
+        told = from_values(values, str(source.path))
+        known |= {files.id: told for files in silent}
+    return known
+
+
+def label_values(source: Source, files: CaseFiles, buffers: Buffers) -> set[int]:
+    """Raw values that occur in the label of a case, 0 included.
+
+    Raises:
+        BratsError: the label cannot be read.
+    """
+    member = str(files.label)
+    header, voxels, _ = nifti.load(source, member, buffers, "label")
+    codes = nifti.codes(voxels, header, source.where(member)).reshape(voxels.shape[-3], -1)
+    every = np.arange(256, dtype=np.uint8)
+    seen = kernels.recode_(codes, every, np.zeros((codes.shape[0], 4), np.int32))
+    return {0, *(int(value) for value in np.flatnonzero(seen))}
