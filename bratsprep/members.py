@@ -1,0 +1,160 @@
+"""What lies in a folder or archive: which files count, and which are refused before any read."""
+
+import os
+import re
+import stat
+import tarfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+from bratsprep.errors import SourceError
+
+SUFFIXES: Final = (".nii", ".nii.gz", ".json")
+"""Only files of these kinds become members."""
+MAX_BYTES: Final = 4 << 30
+"""Largest file in an archive; a whole 4D case of float64 is 285 MB."""
+MAX_JSON_BYTES: Final = 64 << 20
+_DRIVE: Final = re.compile(r"[A-Za-z]:")
+_DEFLATE_RATIO: Final = 1032
+"""Deflate cannot shrink more than this."""
+
+Place = TypeVar("Place")
+
+
+class Content(Protocol):
+    """Bytes that can be read at any place from any thread."""
+
+    def fill(self, view: memoryview, start: int) -> int:
+        """Fill a view with the bytes from `start` on; fewer where the content ends."""
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+
+def sift(
+    path: Path, files: Iterable[tuple[str, int, Place]]
+) -> tuple[dict[str, tuple[int, Place]], int]:
+    """Choose the members among all files, and count the hidden ones.
+
+    Args:
+        path: of the folder or archive, for errors.
+        files: name, bytes, and where to read it, of each file.
+
+    Returns:
+        (bytes, place) by name, sorted by name; AppleDouble, dot and `__MACOSX` files.
+
+    Raises:
+        SourceError: a name occurs twice or cannot be stored, or a size is absurd.
+    """
+    members: dict[str, tuple[int, Place]] = {}
+    passed_over = 0
+    for name, size, place in files:
+        if size > MAX_BYTES or (name.endswith(".json") and size > MAX_JSON_BYTES):
+            raise SourceError(f"{path}: member {name!r} has {size} bytes; too many, refused")
+        if any(part.startswith(".") or part == "__MACOSX" for part in name.split("/")):
+            passed_over += 1
+        elif name.lower().endswith(SUFFIXES):
+            if not name.isprintable():
+                raise SourceError(f"{path}: member {name!r} has characters with no glyph; rename")
+            if name in members:
+                raise SourceError(f"{path}: member {name!r} is there twice; refused")
+            members[name] = (size, place)
+    return dict(sorted(members.items())), passed_over
+
+
+def walk(
+    folder: Path, prefix: str = "", above: tuple[tuple[int, int], ...] = ()
+) -> Iterator[tuple[str, int, Path]]:
+    """List the files of a folder and of those in it, links included, as `sift` wants them.
+
+    A link to a folder above is not followed twice; a link to nothing has size 0; a hidden folder
+    counts as one file.
+    """
+    status = folder.stat()
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name, file = prefix + entry.name, folder / entry.name
+            if entry.is_dir() and not entry.name.startswith("."):
+                yield from walk(file, f"{name}/", (*above, here))
+            elif entry.is_file():
+                yield name, entry.stat().st_size, file
+            elif entry.is_dir() or entry.is_symlink():
+                yield name, 0, file
+
+
+def tar_members(
+    path: Path, archive: tarfile.TarFile, content: Content
+) -> Iterator[tuple[str, int, int]]:
+    """List the files of an open tar archive as `sift` wants them.
+
+    tarfile takes a spoiled header for the end, so the block after the last member is looked at.
+
+    Raises:
+        SourceError: a member is unsafe, or the archive does not end as it should.
+    """
+    last = -1
+    while (info := archive.next()) is not None:
+        if info.offset <= last:
+            raise SourceError(f"{path}: archive runs in a circle at {info.name!r}; refused")
+        last = info.offset
+        name = safe_name(path, info.name)
+        if info.isdir():
+            continue
+        if not info.isreg() or info.issparse():
+            raise SourceError(
+                f"{path}: member {info.name!r} is a link, device or sparse file; refused, "
+                "pack the files themselves"
+            )
+        yield name, info.size, info.offset_data
+    end = bytearray(tarfile.BLOCKSIZE)
+    if content.fill(memoryview(end), archive.offset) != len(end) or any(end):
+        raise SourceError(
+            f"{path}: archive is truncated or corrupt: no end mark at byte {archive.offset}; "
+            "get it again"
+        )
+
+
+def zip_members(path: Path, archive: zipfile.ZipFile) -> Iterator[tuple[str, int, zipfile.ZipInfo]]:
+    """List the files of an open zip archive as `sift` wants them.
+
+    Raises:
+        SourceError: a member is unsafe, encrypted, or packed in an uncommon way.
+    """
+    for info in archive.infolist():
+        name = safe_name(path, info.filename)
+        if info.is_dir():
+            continue
+        fault = zip_fault(info)
+        if fault:
+            raise SourceError(f"{path}: member {info.filename!r} {fault}; refused")
+        yield name, info.file_size, info
+
+
+def zip_fault(info: zipfile.ZipInfo) -> str:
+    """Say what forbids reading a zip member; empty where nothing does."""
+    if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
+        return "is a link or device"
+    if info.flag_bits & 1:
+        return "is encrypted"
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return f"is packed by method {info.compress_type}, neither stored nor deflated"
+    if info.file_size > _DEFLATE_RATIO * info.compress_size:
+        return f"claims {info.file_size} bytes in {info.compress_size}"
+    return ""
+
+
+def safe_name(path: Path, name: str) -> str:
+    """Give an archive's name of a member in POSIX form, without `./`.
+
+    Raises:
+        SourceError: the name leads out of the archive.
+    """
+    posix = name.replace("\\", "/")
+    if posix.startswith("/") or _DRIVE.match(posix) or ".." in posix.split("/"):
+        raise SourceError(f"{path}: member {name!r} leads outside; refused")
+    return "/".join(part for part in posix.split("/") if part not in ("", "."))

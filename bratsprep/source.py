@@ -1,0 +1,284 @@
+"""`Source`: a folder or archive of files, read member by member, from any number of threads.
+
+Nothing is unpacked to disk. What is held in memory is the list of members and, for a `.tar.gz`,
+32 KB for each 8 MB of its content and each thread that reads at once.
+"""
+
+import io
+import os
+import struct
+import tarfile
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Self
+
+import imagecodecs
+from indexed_gzip import IndexedGzipFile, ZranError
+from isal import igzip, isal_zlib
+from isal.igzip_lib import IsalError
+
+from bratsprep.errors import SourceError
+from bratsprep.members import Content, sift, tar_members, walk, zip_members
+
+ARCHIVES: Final = (".tar", ".tar.gz", ".tgz", ".zip")
+POINTER_BYTES: Final = 200
+"""A Git LFS pointer is smaller than this, a scan never is."""
+_LFS: Final = b"version https://git-lfs"
+_SEEK_POINT_BYTES: Final = 8 << 20
+_BROKEN: Final[tuple[type[Exception], ...]] = (
+    EOFError, OSError, OverflowError, ValueError, struct.error, zlib.error,
+    tarfile.TarError, zipfile.BadZipFile, NotImplementedError, ZranError, IsalError,
+)  # fmt: skip
+"""What the archive libraries raise on a broken archive."""
+
+
+class Source(ABC):
+    """Files by name; a folder and an archive of it have the same members."""
+
+    path: Path
+    members: Mapping[str, int]
+    """POSIX name relative to the root -> bytes of the file, in sorted order."""
+    passed_over: int
+    """AppleDouble and other dot files, and all in `__MACOSX`."""
+
+    def __init__(
+        self, path: Path, sizes: Mapping[str, int], passed_over: int, content: Content | None
+    ) -> None:
+        self.path = path
+        self.members = MappingProxyType(dict(sizes))
+        self.passed_over = passed_over
+        self._content = content
+
+    def where(self, name: str) -> str:
+        """What to call a member in an error."""
+        return f"{self.path}/{name}"
+
+    def read_into(self, name: str, buffer: bytearray) -> int:
+        """Read a whole member; any number of threads may, each with its own buffer.
+
+        Args:
+            name: one of `members`.
+            buffer: changed: filled from its start, grown if too small, never shrunk. No array
+                or memoryview may look at it where it has to grow.
+
+        Returns:
+            Bytes read; those of `buffer` beyond keep what they held.
+
+        Raises:
+            SourceError: the member is empty, a pointer, corrupt, or shorter than promised.
+            ValueError: there is no such member.
+        """
+        if name not in self.members:
+            raise ValueError(f"{self.path} has no member {name!r}")
+        size = self.members[name]
+        if len(buffer) < size:
+            buffer.extend(bytes(size - len(buffer)))
+        with memoryview(buffer)[:size] as view:
+            try:
+                count = self._fill(name, view)
+            except _BROKEN as error:
+                raise SourceError(f"{self.where(name)}: cannot be read: {error}") from error
+        if count != size:
+            raise SourceError(
+                f"{self.where(name)}: holds {count} bytes, {size} were promised; "
+                "it is truncated or has changed"
+            )
+        if size == 0:
+            raise SourceError(f"{self.where(name)}: is empty; get the file again")
+        if buffer.startswith(_LFS):
+            raise SourceError(
+                f"{self.where(name)}: is a Git LFS pointer, not the file; run 'git lfs pull'"
+            )
+        return size
+
+    def read(self, name: str) -> bytes:
+        """Read a small member, such as dataset.json; raises as `read_into` does."""
+        buffer = bytearray()
+        self.read_into(name, buffer)
+        return bytes(buffer)
+
+    @abstractmethod
+    def _fill(self, name: str, view: memoryview) -> int:
+        """Fill a view of the promised size, and count the bytes that there were."""
+
+    def close(self) -> None:
+        """Let go of the archive; reading is over."""
+        if self._content is not None:
+            self._content.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_source(path: Path) -> Source:
+    """Open a folder or archive and list its members.
+
+    A plain tar is listed by seeking from header to header; a `.tar.gz` is inflated once.
+
+    Raises:
+        SourceError: nothing is there, it is of another kind, it is broken, or a member is
+            unsafe to read.
+    """
+    accepted = f"a folder, {', '.join(ARCHIVES)} can be read"
+    if not path.exists():
+        raise SourceError(f"{path}: does not exist; {accepted}")
+    name = path.name.lower()
+    if not path.is_dir() and not name.endswith(ARCHIVES):
+        raise SourceError(f"{path}: is neither folder nor known archive; {accepted}")
+    try:
+        if path.is_dir():
+            return FolderSource(path)
+        return ZipSource(path) if name.endswith(".zip") else TarSource(path)
+    except _BROKEN as error:
+        what = "cannot be read" if path.is_dir() else "is truncated, corrupt or unreadable"
+        raise SourceError(f"{path}: {what}: {error}") from error
+
+
+class FolderSource(Source):
+    """A folder, with every folder in it; links are followed."""
+
+    def __init__(self, path: Path) -> None:
+        places, passed_over = sift(path, walk(path))
+        super().__init__(path, sizes(places), passed_over, None)
+        self._files = {name: file for name, (_, file) in places.items()}
+
+    def _fill(self, name: str, view: memoryview) -> int:
+        content = PlainBytes(self._files[name])
+        try:
+            return content.size if content.size != len(view) else content.fill(view, 0)
+        finally:
+            content.close()
+
+
+class TarSource(Source):
+    """A tar archive, plain or in gzip, read at the places that its headers name."""
+
+    def __init__(self, path: Path) -> None:
+        is_plain = path.name.lower().endswith(".tar")
+        content: Content = PlainBytes(path) if is_plain else GzipBytes(path)
+        try:
+            with (
+                path.open("rb") if is_plain else igzip.IGzipFile(path) as stream,
+                tarfile.open(fileobj=stream, mode="r:" if is_plain else "r|") as archive,
+            ):
+                places, passed_over = sift(path, tar_members(path, archive, content))
+        except BaseException:
+            content.close()
+            raise
+        super().__init__(path, sizes(places), passed_over, content)
+        self._bytes = content
+        self._starts = {name: start for name, (_, start) in places.items()}
+
+    def _fill(self, name: str, view: memoryview) -> int:
+        return self._bytes.fill(view, self._starts[name])
+
+
+class ZipSource(Source):
+    """A zip archive of stored and deflated members."""
+
+    def __init__(self, path: Path) -> None:
+        with zipfile.ZipFile(path) as archive:
+            places, passed_over = sift(path, zip_members(path, archive))
+        self._bytes = PlainBytes(path)
+        super().__init__(path, sizes(places), passed_over, self._bytes)
+        self._entries = {name: entry for name, (_, entry) in places.items()}
+
+    def _fill(self, name: str, view: memoryview) -> int:
+        entry = self._entries[name]
+        header = bytearray(30)
+        self._bytes.fill(memoryview(header), entry.header_offset)
+        if header[:4] != b"PK\3\4":
+            raise ValueError("its header is not where the archive says")
+        start = entry.header_offset + 30 + sum(struct.unpack_from("<HH", header, 26))
+        if entry.compress_type == zipfile.ZIP_STORED:
+            count = self._bytes.fill(view, start)
+        else:
+            count = self._inflate(view, start, entry.compress_size)
+        if count == len(view) and isal_zlib.crc32(view) != entry.CRC:
+            raise ValueError("its checksum (CRC-32) is wrong")
+        return count
+
+    def _inflate(self, view: memoryview, start: int, packed_bytes: int) -> int:
+        """Inflate a member; more content than promised is an error."""
+        packed = bytearray(packed_bytes)
+        if self._bytes.fill(memoryview(packed), start) != packed_bytes:
+            raise ValueError("the archive ends within it")
+        if not view:
+            return 0
+        try:
+            return len(imagecodecs.deflate_decode(packed, raw=True, out=view))
+        except imagecodecs.DeflateError as error:
+            raise ValueError(f"it does not inflate to {len(view)} bytes") from error
+
+
+def sizes(places: Mapping[str, tuple[int, object]]) -> dict[str, int]:
+    """Bytes of each member."""
+    return {name: size for name, (size, _) in places.items()}
+
+
+class PlainBytes:
+    """The bytes of a file, read without a lock or a position."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_RDONLY)
+        self.size = os.fstat(self._file).st_size
+
+    def fill(self, view: memoryview, start: int) -> int:
+        """Fill a view with the bytes from `start` on; fewer where the file ends."""
+        count = 0
+        while count < len(view):  # one call gives 2 GB at most
+            got = os.preadv(self._file, [view[count:]], start + count)
+            if not got:
+                break
+            count += got
+        return count
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = -1
+
+
+class GzipBytes:
+    """What a gzip file holds; each thread inflates from the nearest seek point."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._free = [self._handle()]
+        self._free[0].build_full_index()
+        index = io.BytesIO()
+        self._free[0].export_index(fileobj=index)
+        self._index = index.getvalue()
+
+    def _handle(self) -> IndexedGzipFile:
+        return IndexedGzipFile(str(self._path), spacing=_SEEK_POINT_BYTES, buffer_size=1 << 20)
+
+    def fill(self, view: memoryview, start: int) -> int:
+        """Fill a view with the bytes from `start` on; fewer where the content ends."""
+        try:
+            handle = self._free.pop()  # atomic, so that no two threads share a handle
+        except IndexError:
+            handle = self._handle()
+            handle.import_index(fileobj=io.BytesIO(self._index))
+        handle.seek(start)
+        count = 0
+        while count < len(view):
+            got = handle.readinto(view[count:])
+            if not got:
+                break
+            count += got
+        self._free.append(handle)
+        return count
+
+    def close(self) -> None:
+        """Close every handle."""
+        while self._free:
+            self._free.pop().close()
