@@ -1,0 +1,159 @@
+"""What the networks are built of: convolution blocks, skips, padding and He's weights."""
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, pad
+
+Norm: TypeAlias = Callable[[int], nn.Module]
+"""Channels to a normalisation layer with a scale and a shift a channel."""
+
+NORMS: Final[Mapping[str, Norm]] = MappingProxyType(
+    {"batch": nn.BatchNorm2d, "instance": partial(nn.InstanceNorm2d, affine=True)}
+)
+
+
+class ConvBlock(nn.Sequential):
+    """Twice: 3 x 3 convolution, normalisation, ReLU (Ronneberger et al. 2015).
+
+    Args:
+        above: input channels.
+        here: output channels; h and w stay as they are.
+        norm: makes the normalisation of so many channels.
+    """
+
+    def __init__(self, above: int, here: int, norm: Norm) -> None:
+        super().__init__(
+            nn.Conv2d(above, here, kernel_size=3, padding=1, bias=False),  # norm has the bias
+            norm(here),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(here, here, kernel_size=3, padding=1, bias=False),
+            norm(here),
+            nn.ReLU(inplace=True),
+        )
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions beside a shortcut (He et al. 2016, in a U-Net: Zhang et al. 2018).
+
+    The shortcut is a 1 x 1 convolution where the number of channels changes. Whole channels are
+    dropped between the convolutions, since neighbouring pixels would stand in for single ones.
+
+    Args:
+        above: input channels.
+        here: output channels; h and w stay as they are.
+        norm: makes the normalisation of so many channels.
+        dropout: share of the channels dropped in training, 0 to below 1.
+    """
+
+    def __init__(self, above: int, here: int, norm: Norm, dropout: float) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(above, here, kernel_size=3, padding=1, bias=False),  # norm has the bias
+            norm(here),
+            nn.ReLU(inplace=True),
+            nn.Dropout2d(dropout),
+            nn.Conv2d(here, here, kernel_size=3, padding=1, bias=False),
+            norm(here),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if above != here:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(above, here, kernel_size=1, bias=False), norm(here)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn (b, above, h, w) float into (b, here, h, w) float, at least 0."""
+        return torch.relu(self.body(x) + self.shortcut(x))
+
+
+class PlainSkip(nn.Module):
+    """A skip connection that passes everything on."""
+
+    def forward(self, skip: Tensor, below: Tensor) -> Tensor:
+        """Give `skip` as it is; `below` is there for the gates' sake."""
+        return skip
+
+
+class AttentionGate(nn.Module):
+    """Weigh each pixel of a skip connection by the level below it (Oktay et al. 2018, eq. 1-2).
+
+    The weights are worked out at the resolution below and brought up bilinearly. Unlike the
+    paper, which leaves the first level open, every skip has a gate.
+
+    Args:
+        here: channels of the skip connection.
+        below: channels of the decoder one level further down.
+    """
+
+    def __init__(self, here: int, below: int) -> None:
+        super().__init__()
+        inner = max(here // 2, 1)
+        self.key = nn.Conv2d(here, inner, kernel_size=2, stride=2, bias=False)
+        self.query = nn.Conv2d(below, inner, kernel_size=1)
+        self.weight = nn.Conv2d(inner, 1, kernel_size=1)
+
+    def forward(self, skip: Tensor, below: Tensor) -> Tensor:
+        """Weigh a skip connection.
+
+        Args:
+            skip: (b, here, h, w) float, h and w even.
+            below: (b, below, h / 2, w / 2) float.
+
+        Returns:
+            (b, here, h, w) float, `skip` times 0 to 1.
+        """
+        shared = torch.relu(self.key(skip) + self.query(below))
+        weight = torch.sigmoid(self.weight(shared))  # (b, 1, h / 2, w / 2)
+        return skip * interpolate(weight, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def pad_to_cells(image: Tensor, cell: int) -> Tensor:
+    """Pad with zeros below and to the right to whole cells, at least two of them each way.
+
+    One cell is one pixel of the lowest level: a single one has no spread, so neither instance
+    norm nor batch norm on a batch of one could be worked out there. There is no branch on the
+    size, so that the network can be exported with h and w left open.
+
+    Args:
+        image: (b, m, h, w) float.
+        cell: pixels a side.
+
+    Returns:
+        (b, m, H, W) float; H and W are multiples of `cell` and at least twice that.
+    """
+    h, w = image.shape[-2:]
+    # Not -(-h // cell): ONNX divides towards zero, and would cut where it should pad.
+    bottom = at_least_two((h + cell - 1) // cell) * cell - h
+    right = at_least_two((w + cell - 1) // cell) * cell - w
+    return pad(image, (0, right, 0, bottom))
+
+
+def at_least_two(count: int) -> int:
+    """Give the count, or 2 where it is lower; an exporter sees a symbol here, not a number."""
+    return torch.sym_max(count, 2)  # type: ignore[no-untyped-call]  # torch types it not
+
+
+def he_init_(network: nn.Module) -> None:
+    """Draw all convolution weights of a network in place, biases 0 (He et al. 2015).
+
+    A transposed 2 x 2 convolution of stride 2 adds up one tap a channel, not four, which
+    `nn.init` cannot know.
+
+    Args:
+        network: its weights are overwritten; the global generator of torch is drawn from.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, std=math.sqrt(2 / module.in_channels))
+        elif isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

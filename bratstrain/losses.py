@@ -1,0 +1,224 @@
+"""Losses on logits: soft Dice, cross-entropy, focal, Tversky, and deep supervision over them.
+
+Logits are widened to float32 before anything is added up: a float16 sum overflows at 65,504.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy as mean_cross_entropy
+
+Loss: TypeAlias = Callable[[Tensor | list[Tensor], Tensor], Tensor]
+"""(b, c, h, w) logits, or a list of them from fine to coarse, and (b, h, w) label to a scalar."""
+PlainLoss: TypeAlias = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+"""(b, c, h, w) logits, (b, h, w) label and (c,) class weights, or None, to a scalar."""
+
+SMOOTH: Final = 1e-5
+"""Pixels above and below the line, so that a class absent from both sides gives no 0 / 0."""
+
+
+def soft_dice(
+    logits: Tensor, label: Tensor, weights: Tensor | None = None, *, background: bool = True
+) -> Tensor:
+    """One minus the soft Dice overlap (2 sum Y T + e) / (sum Y + sum T + e), mean over classes.
+
+    Sums run over the whole batch, not per slice: a class is absent from most slices, and the
+    Dice of an empty slice says nothing. After Milletari et al. 2016, without their squares.
+
+    Args:
+        logits: (b, c, h, w) float, before the softmax, background first.
+        label: (b, h, w) uint8 or int64, 0 to c - 1.
+        weights: (c,) float, weight of each class in the mean; None weighs them alike.
+        background: whether class 0 takes part.
+
+    Returns:
+        () float32 in [0, 1).
+    """
+    overlap, predicted, truth = class_sums(logits, label)
+    dice = (2 * overlap + SMOOTH) / (predicted + truth + SMOOTH)
+    return 1 - class_mean(dice, weights, background)
+
+
+def tversky(
+    logits: Tensor,
+    label: Tensor,
+    weights: Tensor | None = None,
+    *,
+    false_positive: float = 0.3,
+    false_negative: float = 0.7,
+) -> Tensor:
+    """One minus the Tversky index, mean over the tumour classes (Salehi et al. 2017, eq. 2).
+
+    A missed pixel weighs more than a false alarm. The background is left out, since a missed
+    tumour pixel is a false alarm of the background, and the two would pull against each other.
+
+    Args:
+        logits: (b, c, h, w) float, before the softmax, background first.
+        label: (b, h, w) uint8 or int64, 0 to c - 1.
+        weights: (c,) float, weight of each class in the mean; None weighs them alike.
+        false_positive: the paper's alpha.
+        false_negative: the paper's beta; both at 0.5 give the soft Dice.
+
+    Returns:
+        () float32 in [0, 1).
+    """
+    overlap, predicted, truth = class_sums(logits, label)
+    wrong = false_positive * (predicted - overlap) + false_negative * (truth - overlap)
+    return 1 - class_mean((overlap + SMOOTH) / (overlap + wrong + SMOOTH), weights, False)
+
+
+def cross_entropy(logits: Tensor, label: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean of -log p of the true class over all pixels, each weighing as its class does.
+
+    Args:
+        logits: (b, c, h, w) float, before the softmax.
+        label: (b, h, w) uint8 or int64, 0 to c - 1.
+        weights: (c,) float, weight of each class; None weighs pixels alike.
+
+    Returns:
+        () float32, nats, at least 0.
+    """
+    return mean_cross_entropy(widen(logits), label.long(), weight=weights)
+
+
+def focal(
+    logits: Tensor, label: Tensor, weights: Tensor | None = None, *, gamma: float = 2.0
+) -> Tensor:
+    """Cross-entropy in which a pixel weighs (1 - p)**gamma too (Lin et al. 2017, eq. 5).
+
+    Args:
+        logits: (b, c, h, w) float, before the softmax.
+        label: (b, h, w) uint8 or int64, 0 to c - 1.
+        weights: (c,) float, weight of each class; None weighs pixels alike.
+        gamma: how far pixels that are easy already lose their weight; 0 is `cross_entropy`.
+
+    Returns:
+        () float32, nats, at least 0; the divisor is that of `cross_entropy`.
+    """
+    index = label.long()
+    log_p = widen(logits).log_softmax(dim=1).gather(1, index[:, None])[:, 0]  # (b, h, w)
+    each = -((1 - log_p.exp()) ** gamma) * log_p
+    if weights is None:
+        return each.mean()
+    share = weights[index]
+    return (share * each).sum() / share.sum()
+
+
+def dice_ce(logits: Tensor, label: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Batch Dice without the background plus cross-entropy (Isensee et al. 2021).
+
+    Arguments are those of `soft_dice`; the result is () float32, at least 0.
+    """
+    overlap = soft_dice(logits, label, weights, background=False)
+    return overlap + cross_entropy(logits, label, weights)
+
+
+LOSSES: Final[Mapping[str, PlainLoss]] = MappingProxyType(
+    {
+        "dice": soft_dice,
+        "dice_ce": dice_ce,
+        "ce": cross_entropy,
+        "focal": focal,
+        "tversky": tversky,
+    }
+)
+
+
+def build_loss(kind: str, classes: int, weights: Tensor | None = None) -> Loss:
+    """Build a loss that takes one tensor of logits or, with deep supervision, several.
+
+    Args:
+        kind: `dice` (background included), `dice_ce`, `ce`, `focal` or `tversky`.
+        classes: channels of the logits, background included, at least 2.
+        weights: (classes,) float above 0, on the device of the logits; only ratios count.
+
+    Returns:
+        Function of logits, (b, classes, h, w) float or a list of them as a `UNet` gives it, and
+        label, (b, h, w) uint8 or int64; see `supervise` for the list.
+
+    Raises:
+        ValueError: `kind` is unknown, or the weights do not fit the classes or are not above 0.
+    """
+    if kind not in LOSSES:
+        raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {kind!r}")
+    if classes < 2:
+        raise ValueError(f"classes must be at least 2, got {classes}")
+    if weights is not None:
+        if weights.shape != (classes,):
+            raise ValueError(f"weights must be of shape ({classes},), got {tuple(weights.shape)}")
+        if not bool((weights.isfinite() & (weights > 0)).all()):
+            raise ValueError(f"weights must be finite and above 0, got {weights.tolist()}")
+    return partial(supervise, LOSSES[kind], classes, weights)
+
+
+def supervise(
+    loss: PlainLoss,
+    classes: int,
+    weights: Tensor | None,
+    logits: Tensor | list[Tensor],
+    label: Tensor,
+) -> Tensor:
+    """Mean loss over the levels of a network, level k with weight 2**-k (Isensee et al. 2021).
+
+    Args:
+        loss: loss of one level.
+        classes: channels that the logits must have.
+        weights: (classes,) float or None, handed to the loss.
+        logits: (b, classes, h, w) float, or a list: level k of it has ceil(h / 2**k) rows and
+            ceil(w / 2**k) columns, and is held against every 2**k-th pixel of the label.
+        label: (b, h, w) uint8 or int64, 0 to classes - 1.
+
+    Returns:
+        () float32.
+
+    Raises:
+        ValueError: the list is empty, or a level does not fit the label or the classes.
+    """
+    levels = [logits] if isinstance(logits, Tensor) else logits
+    if not levels:
+        raise ValueError("logits must hold at least one level, got an empty list")
+    shares = [2.0**-k for k in range(len(levels))]
+    parts = []
+    for k, (level, share) in enumerate(zip(levels, shares, strict=True)):
+        coarse = label[:, :: 2**k, :: 2**k]
+        wanted = (coarse.shape[0], classes, *coarse.shape[1:])
+        if level.shape != wanted:
+            raise ValueError(f"logits of level {k} must be {wanted}, got {tuple(level.shape)}")
+        parts.append(share / sum(shares) * loss(level, coarse, weights))
+    return torch.stack(parts).sum()
+
+
+def class_sums(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Add up what was predicted and what is true of each class over a batch.
+
+    Args:
+        logits: (b, c, h, w) float, before the softmax.
+        label: (b, h, w) uint8 or int64, 0 to c - 1.
+
+    Returns:
+        Three of (c,) float32, pixels: sum of the probability where the class is true, sum of the
+        probability, and true pixels.
+    """
+    # Elementwise on purpose: autocast would turn an einsum back into half precision.
+    probability = widen(logits).softmax(dim=1)
+    codes = torch.arange(logits.shape[1], dtype=label.dtype, device=label.device)
+    truth = label[:, None] == codes[:, None, None]  # (b, c, h, w)
+    axes = (0, 2, 3)
+    return (probability * truth).sum(axes), probability.sum(axes), truth.sum(axes)
+
+
+def class_mean(score: Tensor, weights: Tensor | None, background: bool) -> Tensor:
+    """Mean of a (c,) score over the classes, class 0 among them or not, by their weights."""
+    first = 0 if background else 1
+    if weights is None:
+        return score[first:].mean()
+    return (score[first:] * weights[first:]).sum() / weights[first:].sum()
+
+
+def widen(logits: Tensor) -> Tensor:
+    """Give logits in float32; float64 stays, so that gradients can be checked."""
+    return logits if logits.dtype == torch.float64 else logits.float()
