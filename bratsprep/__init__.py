@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from bratsprep.builder import build as build
     from bratsprep.inspector import inspect as inspect
     from bratsprep.phantom import phantoms as phantoms
+    from bratsprep.previewer import plot_balance as plot_balance
     from bratsprep.previewer import preview as preview
     from bratsprep.reader import SliceFile as SliceFile
     from bratsprep.reader import open_file as open  # noqa: A004, F401  the verb
@@ -21,6 +22,7 @@ _VERBS: Final = {
     "build": ("bratsprep.builder", "build"),
     "inspect": ("bratsprep.inspector", "inspect"),
     "phantoms": ("bratsprep.phantom", "phantoms"),
+    "plot_balance": ("bratsprep.previewer", "plot_balance"),
     "preview": ("bratsprep.previewer", "preview"),
     "SliceFile": ("bratsprep.reader", "SliceFile"),
     "open": ("bratsprep.reader", "open_file"),

@@ -190,6 +190,13 @@ def _all(
 
 def _write(writer: SliceWriter, journal: Journal, made: Converted) -> None:
     """Put one case into the file, then into the journal."""
+    box = made.tables.case.box
+    size = tuple(int(side) for side in (box[1] - box[0])[1:])
+    if size != writer.size:
+        raise BuildError(
+            f"{made.tables.case.id}: plane is {size[0]} x {size[1]} but the file's are "
+            f"{writer.size[0]} x {writer.size[1]}; give --crop a window"
+        )
     places = writer.add(made.tables, made.images, made.labels)
     checked = [
         [(place, crc32(chunk)) for place, chunk in zip(extents, chunks, strict=True)]

@@ -62,6 +62,35 @@ class Summary:
         self.lost_brain += int(tables.case.lost_voxels[0])
         self.lost_tumour += int(tables.case.lost_voxels[1:].sum())
 
+    def lines(self, verbose: bool = False) -> list[str]:
+        """Say it in a few lines for a terminal.
+
+        Args:
+            verbose: notes of the layout too.
+        """
+        if self.was_complete:
+            lines = [f"{self.out}: complete already, nothing to do (--force builds it again)"]
+        else:
+            again = f", {self.resumed} taken over from the build before" if self.resumed else ""
+            told = {
+                "read": f"{self.cases} cases of {len(self.people)} subjects, "
+                f"{self.read_bytes / 1e6:,.0f} MB{again}",
+                "kept": f"{self.slices:,} of {self.planes:,} planes, "
+                f"{self.written_bytes / 1e6:,.0f} MB",
+                "lost": f"{self.lost_brain:,} brain and {self.lost_tumour:,} tumour voxels "
+                "outside the crop",
+                "took": f"{self.seconds:.1f} s, {self.peak_bytes / 1e6:,.0f} MB of memory at most",
+                "content": self.digest[:16],
+            }
+            lines = [f"{self.out}: {self.layout}, labels {', '.join(self.schemes) or 'none'}"]
+            lines += [f"{name:<8} {text}" for name, text in told.items()]
+        if verbose:
+            lines += [f"note     {note}" for note in self.notes]
+        if self.skipped:
+            lines.append(f"skipped  {len(self.skipped)} cases:")
+            lines += [f"  {entry['id']}: {entry['reason']}" for entry in self.skipped]
+        return lines
+
 
 def sources(cases: Iterable[CaseFiles], source: Source) -> dict[str, list[tuple[str, int]]]:
     """File names, without folders, and sizes in bytes of each case."""

@@ -6,6 +6,7 @@ file depends on the clock or on the order in which cases were finished.
 
 import json
 import os
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -50,15 +51,15 @@ class SliceWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        # On a full disk closing fails as well; the first error is the one to tell.
+        with suppress(BuildError) if error else nullcontext():
+            self.close()
 
     def close(self) -> None:
         """Let go of the file; without `finish` it is left as it is."""
-        try:
+        with _disk(self.path):
             self._file.close()
-        except (OSError, RuntimeError) as error:
-            raise BuildError(f"{self.path}: cannot be closed: {error}; free some space") from error
 
     def _create(self, column: schema.Column, dtype: str, row: tuple[int, ...]) -> h5py.Dataset:
         """A growing dataset with one slice a chunk."""
