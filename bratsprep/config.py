@@ -53,8 +53,10 @@ class PrepConfig:
             raise ValueError(f"margin must be at least 0, got {self.margin}")
         if not 0 <= self.negatives <= 1:
             raise ValueError(f"negatives must be 0 to 1, got {self.negatives}")
-        if (self.dtype == "int16") != (self.normalise == "none") and self.dtype == "int16":
+        if self.dtype == "int16" and self.normalise != "none":
             raise ValueError("dtype int16 needs normalise none: a z-score is no integer")
+        if self.dtype == "float16" and self.normalise == "none":
+            raise ValueError("dtype float16 cannot hold integers over 2,048; take int16 or float32")
         if self.crop not in ("brain", "none"):
             _ = self.window
 

@@ -1,0 +1,5 @@
+"""`python -m bratsprep` is the command."""
+
+from bratsprep.cli import main
+
+main()
