@@ -14,7 +14,7 @@ from bratsprep import kernels, nifti
 from bratsprep.case import Box, CaseFiles
 from bratsprep.codec import crc32
 from bratsprep.config import PrepConfig
-from bratsprep.convert import Converted, convert
+from bratsprep.convert import Converted, cut, pack
 from bratsprep.crop import smallest_window
 from bratsprep.digest import build_key
 from bratsprep.errors import BratsError, BuildError
@@ -26,7 +26,7 @@ from bratsprep.scan import read_scan
 from bratsprep.schemes import resolve
 from bratsprep.source import Source, open_source
 from bratsprep.summary import Summary, is_complete, peak_bytes, sources, versions
-from bratsprep.workers import cores, in_order, share
+from bratsprep.workers import Pool, cores, in_order, share
 from bratsprep.writer import SliceWriter
 
 _MULTIPLE: Final = 16
@@ -44,15 +44,19 @@ class Job:
     window: tuple[int, int] | None
     workers: int
     limit_bytes: int
+    scans: Pool
+    """Memory for whole cases: three for four workers, as packing needs none of it."""
 
-    def scanned(self, files: CaseFiles, buffers: Buffers) -> Box:
+    def boxed(self, files: CaseFiles, buffers: Buffers) -> Box:
         """Brain box of a case."""
         return read_scan(files, self.source, buffers, None).brain_box
 
-    def converted(self, files: CaseFiles, buffers: Buffers) -> Converted:
+    def converted(self, files: CaseFiles, memory: Buffers) -> Converted:
         """Rows and chunks of a case."""
-        case = read_scan(files, self.source, buffers, self.schemes.get(files.id))
-        return convert(case, self.config, self.window)
+        with self.scans.borrow() as buffers:
+            case = read_scan(files, self.source, buffers, self.schemes.get(files.id))
+            part = cut(case, self.config, self.window, memory)
+        return pack(part, self.config.compression)
 
 
 def build(
@@ -122,13 +126,12 @@ def _job(source: Source, found: Found, config: PrepConfig, workers: int, max_ram
     kernels.warm()
     schemes = resolve(source, found.cases, config.labels)
     fit, limit = share(source, found.cases, workers, max_ram)
-    job = Job(source, found, config, schemes, config.window, fit, limit)
+    scans = Pool(max(1, fit - fit // 4), limit)
+    job = Job(source, found, config, schemes, config.window, fit, limit, scans)
     if config.crop != "brain":
         return job
-    boxes = []
-    for _, box in in_order(found.cases, job.scanned, fit, limit):
-        if isinstance(box, Box):
-            boxes.append(box)
+    made = in_order(found.cases, job.boxed, fit, limit)
+    boxes = [box for _, box in made if isinstance(box, Box)]
     return replace(job, window=smallest_window(boxes, _MULTIPLE) if boxes else None)
 
 

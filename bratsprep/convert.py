@@ -13,9 +13,22 @@ from bratsprep.case import Box, CaseRow, CaseTables
 from bratsprep.config import PrepConfig
 from bratsprep.crop import crop_window
 from bratsprep.digest import case_digest
-from bratsprep.labels import MODALITIES
+from bratsprep.labels import CLASSES, MODALITIES
+from bratsprep.nifti import Buffers
 from bratsprep.normalise import fill_raw_, fill_zscore_, scales
 from bratsprep.scan import Scan
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The prepared planes of one case, good until their buffers are used again."""
+
+    tables: CaseTables
+    """Rows, but for checksums and digest."""
+    images: NDArray[Any]
+    """(s, 4, h, w) as stored."""
+    labels: NDArray[np.uint8]
+    """(s, h, w) stored classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,46 +91,59 @@ def image_plane_(scan: Scan, z: int, box: Box, normalise: str, out: NDArray[Any]
         out[m][inside] = part
 
 
-def convert(scan: Scan, config: PrepConfig, window: tuple[int, int] | None) -> Converted:
-    """Cut, normalise and pack the chosen planes of a case.
+def cut(scan: Scan, config: PrepConfig, window: tuple[int, int] | None, buffers: Buffers) -> Cut:
+    """Cut and normalise the chosen planes of a case.
 
     Args:
-        scan: the case.
+        scan: the case; its own buffers are free afterwards.
         config: settings.
         window: crop (y, x), or None for whole planes.
-
-    Returns:
-        The case's rows and chunks, independent of the scan's buffers.
+        buffers: memory for the result.
     """
     planes = stored_planes(scan, config)
     box = crop_window(scan.brain_box, scan.shape, window)
     _, height, width = box.shape
     inside, outside = (index[2:] for index in box.overlap(scan.shape))
-    scratch = np.empty(len(MODALITIES) * height * width * 4, np.uint8)
-    images, labels = [], []
-    voxels = np.zeros((planes.size, 4), np.int32)
-    crc = np.zeros((planes.size, 2), np.uint32)
+    shape = (planes.size, len(MODALITIES), height, width)
+    dtype = np.dtype(config.stored)
+    size = planes.size * height * width
+    name = scan.files.id
+    images = buffers.reserve("cut images", size * len(MODALITIES) * dtype.itemsize, name)
+    images = images.view(dtype).reshape(shape)
+    labels = buffers.reserve("cut labels", size, name).reshape(planes.size, height, width)
+    images[...] = 0
+    labels[...] = 0
     for s, z in enumerate(planes):
-        image = np.zeros((len(MODALITIES), height, width), config.stored)
-        image_plane_(scan, int(z), box, config.normalise, image)
-        label = np.zeros((height, width), np.uint8)
+        image_plane_(scan, int(z), box, config.normalise, images[s])
         if scan.label is not None:
-            label[inside] = scan.label[z][outside]
-        voxels[s] = kernels.count_classes(label.reshape(-1))
+            labels[s][inside] = scan.label[z][outside]
+    return Cut(_tables(scan, box, planes, labels), images, labels)
+
+
+def pack(part: Cut, compression: str) -> Converted:
+    """Make the chunks of a case, their checksums, and its digest.
+
+    Returns:
+        The case's rows and chunks, independent of any buffer.
+    """
+    scratch = np.empty(part.images[:1].nbytes, np.uint8)
+    images, labels = [], []
+    crc = np.zeros((len(part.images), 2), np.uint32)
+    for s, (image, label) in enumerate(zip(part.images, part.labels, strict=True)):
         crc[s] = codec.crc32(image), codec.crc32(label)
-        images.append(codec.encode(image, config.compression, scratch))
-        labels.append(codec.encode(label, config.compression, scratch))
-    return Converted(_tables(scan, box, planes, voxels, crc), tuple(images), tuple(labels))
+        images.append(codec.encode(image, compression, scratch))
+        labels.append(codec.encode(label, compression, scratch))
+    tables = replace(part.tables, crc=crc)
+    row = replace(tables.case, digest=case_digest(tables))
+    return Converted(replace(tables, case=row), tuple(images), tuple(labels))
 
 
 def _tables(
-    scan: Scan,
-    box: Box,
-    planes: NDArray[np.int16],
-    voxels: NDArray[np.int32],
-    crc: NDArray[np.uint32],
+    scan: Scan, box: Box, planes: NDArray[np.int16], labels: NDArray[np.uint8]
 ) -> CaseTables:
-    """Rows of a case, its digest included."""
+    """Rows of a case, but for checksums and digest."""
+    counts = [kernels.count_classes(label.reshape(-1)) for label in labels]
+    voxels = np.array(counts, np.int32).reshape(planes.size, len(CLASSES))
     count = scan.measured.count
     _, outside = box.overlap(scan.shape)
     whole = scan.plane_voxels.sum(axis=0, dtype=np.int64)
@@ -143,12 +169,11 @@ def _tables(
         source=json.dumps([asdict(record) for record in scan.records]),
         digest="",
     )
-    tables = CaseTables(
+    return CaseTables(
         case=row,
         z=planes,
         slice_voxels=voxels,
-        crc=crc,
+        crc=np.zeros((planes.size, 2), np.uint32),
         plane_brain=np.ascontiguousarray(scan.plane_brain),
         plane_voxels=np.ascontiguousarray(scan.plane_voxels),
     )
-    return replace(tables, case=replace(row, digest=case_digest(tables)))

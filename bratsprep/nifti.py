@@ -23,6 +23,8 @@ MAX_VOXELS: Final = 2**31
 """More than any scan has (512 x 512 x 512 x 4 is 2**29): a header that claims more is broken."""
 AFFINE_TOLERANCE: Final = 1e-3
 """mm; the same transform written as sform and as qform differs by this much."""
+PACKED: Final = "packed"
+"""Buffer that a file is read into before it is unpacked; free again when `load` returns."""
 _HEAD_BYTES: Final = 544
 _KINDS: Final = {"i1": "i2", "u1": "i2", "i2": "i2", "u2": "f4", "f4": "f4"}
 """Type that holds each source type without loss and that the kernels are made for."""
@@ -64,7 +66,6 @@ class Buffers:
 
     def __init__(self, limit_bytes: int = 2**62) -> None:
         self.limit_bytes = limit_bytes
-        self.packed = bytearray()
         self._named: dict[str, NDArray[np.uint8]] = {}
 
     def reserve(self, name: str, size: int, where: str) -> NDArray[np.uint8]:
@@ -76,7 +77,7 @@ class Buffers:
         held = self._named.get(name)
         if held is None or held.size < size:
             others = sum(part.size for key, part in self._named.items() if key != name)
-            if others + size + len(self.packed) > self.limit_bytes:
+            if others + size > self.limit_bytes:
                 raise NiftiError(
                     f"{where}: needs {(others + size) >> 20} MB, a worker has "
                     f"{self.limit_bytes >> 20} MB; raise --max-ram or lower --workers"
@@ -159,10 +160,8 @@ def read_header(source: Source, name: str) -> Header:
         SourceError: the file cannot be read or unpacked.
         NiftiError: it is no NIfTI.
     """
-    packed = bytearray()
-    count = source.read_into(name, packed)
     where = source.where(name)
-    return parse_header(_head(memoryview(packed)[:count], where), where)
+    return parse_header(_head(memoryview(source.read(name)), where), where)
 
 
 def _head(packed: memoryview, where: str) -> bytes:
@@ -192,27 +191,27 @@ def load(
         NiftiError: it is no NIfTI, or shorter than its header says.
     """
     where = source.where(name)
-    count = source.read_into(name, buffers.packed)
-    with memoryview(buffers.packed)[:count] as packed:
-        checksum = codec.crc32(packed)
-        is_packed = bytes(packed[:2]) == codec.GZIP_MAGIC
-        header = parse_header(_head(packed, where), where)
-        size = header.size_bytes
-        if is_packed:
-            size = max(size, min(codec.gzip_size(packed), size + 2**20))
-        limit = count * codec.MAX_RATIO if is_packed else count
-        if size > limit:
-            raise NiftiError(
-                f"{where}: header promises {header.size_bytes:,} bytes but the file holds at most "
-                f"{limit:,}; get it again"
-            )
-        raw = buffers.reserve(slot, size, where)
-        if is_packed:
-            codec.gunzip_into(packed, raw, where)
-        else:
-            raw[:] = np.frombuffer(packed[:size], np.uint8)
+    count = source.members.get(name, 0)
+    packed = buffers.reserve(PACKED, count, where).data
+    source.read_into(name, packed)
+    is_packed = bytes(packed[:2]) == codec.GZIP_MAGIC
+    header = parse_header(_head(packed, where), where)
+    size = header.size_bytes
+    limit = count * codec.MAX_RATIO if is_packed else count
+    if size > limit:
+        raise NiftiError(
+            f"{where}: header promises {header.size_bytes:,} bytes but the file holds at most "
+            f"{limit:,}; get it again"
+        )
+    if is_packed:
+        size = max(size, min(codec.gzip_size(packed), size + 2**20, limit))
+    raw = buffers.reserve(slot, size, where)
+    if is_packed:
+        codec.gunzip_into(packed, raw, where)
+    else:
+        raw[:] = np.frombuffer(packed[:size], np.uint8)
     voxels = raw[header.offset : header.size_bytes].view(header.dtype)
-    return header, voxels.reshape(header.shape[::-1]), checksum
+    return header, voxels.reshape(header.shape[::-1]), codec.crc32(packed)
 
 
 def intensities(voxels: NDArray[Any], header: Header) -> NDArray[Any]:
@@ -245,7 +244,8 @@ def codes(voxels: NDArray[Any], header: Header, where: str) -> NDArray[np.uint8]
         return voxels
     values = intensities(voxels, header)
     whole = np.rint(values)
-    odd = ~(np.abs(values - whole) <= 1e-3) | (whole < 0) | (whole > 255)
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        odd = ~(np.abs(values - whole) <= 1e-3) | (whole < 0) | (whole > 255)
     if odd.any():
         found = sorted({float(value) for value in np.unique(values[odd])[:5]})
         raise NiftiError(f"{where}: label holds {found}; labels are whole numbers from 0 to 255")

@@ -64,16 +64,21 @@ def read_scan(files: CaseFiles, source: Source, buffers: Buffers, scheme: Scheme
         BratsError: whatever is wrong with the case, see design §5.
     """
     records: list[FileRecord] = []
-    images, geometry = _read_images(files, source, buffers, records)
-    shape = images[0].shape
-    brain = buffers.reserve("brain", images[0].size, files.id).reshape(shape)
-    measured = measure(images, brain, files.id)
-    label, voxels = None, np.zeros((shape[0], 4), np.int32)
+    label_record: list[FileRecord] = []
+    label, grid = None, None
     if files.label is not None and scheme is not None:
-        label = _read_label(files, source, buffers, geometry, records)
+        label, grid = _read_label(files.label, source, buffers, label_record)
         voxels = recode(label, scheme, source.where(files.label))
+    images, geometry = _read_images(files, source, buffers, records)
+    if files.label is None or grid is None:
+        voxels = np.zeros((images[0].shape[0], 4), np.int32)
+        voxels[:, 0] = images[0][0].size
     else:
-        voxels[:, 0] = shape[1] * shape[2]
+        nifti.check_same(geometry, grid, source.where(files.label), files.images[0].member)
+    # The packed files are done with, so their memory serves once more.
+    brain = buffers.reserve(nifti.PACKED, images[0].size, files.id).reshape(images[0].shape)
+    measured = measure(images, brain, files.id)
+    shape = brain.shape
     flips = flips_of(geometry)
     turn = tuple(slice(None, None, -1 if flip else 1) for flip in flips)
     return Scan(
@@ -88,7 +93,7 @@ def read_scan(files: CaseFiles, source: Source, buffers: Buffers, scheme: Scheme
         brain_box=_flip(measured.box, shape, flips),
         plane_voxels=voxels[turn[0]],
         scheme="" if label is None or scheme is None else scheme.name,
-        records=tuple(records),
+        records=(*records, *label_record),
     )
 
 
@@ -129,19 +134,14 @@ def _channel(voxels: NDArray[Any], index: int | None, where: str) -> NDArray[Any
 
 
 def _read_label(
-    files: CaseFiles,
-    source: Source,
-    buffers: Buffers,
-    geometry: Geometry,
-    records: list[FileRecord],
-) -> NDArray[np.uint8]:
-    """(z, y, x) raw label values on the grid of the images."""
-    member = str(files.label)
+    member: str, source: Source, buffers: Buffers, records: list[FileRecord]
+) -> tuple[NDArray[np.uint8], Geometry]:
+    """(z, y, x) raw label values, and the grid that they lie on."""
     where = source.where(member)
     header, voxels, checksum = nifti.load(source, member, buffers, "label")
     records.append(_record(source, member, checksum))
-    nifti.check_same(geometry, header.geometry, where, files.images[0].member)
-    return as_axial(nifti.codes(_channel(voxels, None, where), header, where), header.geometry)
+    codes = nifti.codes(_channel(voxels, None, where), header, where)
+    return as_axial(codes, header.geometry), header.geometry
 
 
 def _record(source: Source, member: str, checksum: int) -> FileRecord:
@@ -193,6 +193,27 @@ def flips_of(geometry: Geometry) -> tuple[bool, bool, bool]:
     """Whether z, y and x fall where RAS+ wants them to rise."""
     z, y, x = (pair[0] in geometry.orientation for pair in reversed(_AXES))
     return z, y, x
+
+
+def to_file_order(volume: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
+    """Undo what `as_axial` and the flips did: a volume as the file holds it.
+
+    Args:
+        volume: (z, y, x) in RAS+ order, of the file's size.
+        geometry: of the file.
+
+    Returns:
+        (x, y, z) view, axes and directions as in the file.
+
+    Raises:
+        ValueError: the volume is of another size.
+    """
+    turn = tuple(slice(None, None, -1 if flip else 1) for flip in flips_of(geometry))
+    axes = ["ISPALR".index(code) // 2 for code in geometry.orientation]
+    placed = volume[turn].transpose(axes)
+    if placed.shape != geometry.shape:
+        raise ValueError(f"volume is {placed.shape} in the file's order, not {geometry.shape}")
+    return placed
 
 
 def _flip(box: Box, shape: tuple[int, ...], flips: tuple[bool, bool, bool]) -> Box:

@@ -57,31 +57,26 @@ class Source(ABC):
         """What to call a member in an error."""
         return f"{self.path}/{name}"
 
-    def read_into(self, name: str, buffer: bytearray) -> int:
-        """Read a whole member; any number of threads may, each with its own buffer.
+    def read_into(self, name: str, view: memoryview) -> None:
+        """Read a whole member; any number of threads may, each into its own memory.
 
         Args:
             name: one of `members`.
-            buffer: changed: filled from its start, grown if too small, never shrunk. No array
-                or memoryview may look at it where it has to grow.
-
-        Returns:
-            Bytes read; those of `buffer` beyond keep what they held.
+            view: as long as the member, written.
 
         Raises:
             SourceError: the member is empty, a pointer, corrupt, or shorter than promised.
-            ValueError: there is no such member.
+            ValueError: there is no such member, or the view is of another length.
         """
         if name not in self.members:
             raise ValueError(f"{self.path} has no member {name!r}")
         size = self.members[name]
-        if len(buffer) < size:
-            buffer.extend(bytes(size - len(buffer)))
-        with memoryview(buffer)[:size] as view:
-            try:
-                count = self._fill(name, view)
-            except _BROKEN as error:
-                raise SourceError(f"{self.where(name)}: cannot be read: {error}") from error
+        if len(view) != size:
+            raise ValueError(f"{self.where(name)} has {size} bytes, the view {len(view)}")
+        try:
+            count = self._fill(name, view)
+        except _BROKEN as error:
+            raise SourceError(f"{self.where(name)}: cannot be read: {error}") from error
         if count != size:
             raise SourceError(
                 f"{self.where(name)}: holds {count} bytes, {size} were promised; "
@@ -89,17 +84,16 @@ class Source(ABC):
             )
         if size == 0:
             raise SourceError(f"{self.where(name)}: is empty; get the file again")
-        if buffer.startswith(_LFS):
+        if bytes(view[: len(_LFS)]) == _LFS:
             raise SourceError(
                 f"{self.where(name)}: is a Git LFS pointer, not the file; run 'git lfs pull'"
             )
-        return size
 
     def read(self, name: str) -> bytes:
-        """Read a small member, such as dataset.json; raises as `read_into` does."""
-        buffer = bytearray()
-        self.read_into(name, buffer)
-        return bytes(buffer)
+        """Read a member into new memory; raises as `read_into` does."""
+        whole = bytearray(self.members.get(name, 0))
+        self.read_into(name, memoryview(whole))
+        return bytes(whole)
 
     @abstractmethod
     def _fill(self, name: str, view: memoryview) -> int:

@@ -3,8 +3,9 @@
 import os
 import queue
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from bratsprep import nifti
@@ -23,6 +24,29 @@ BASE_BYTES: Final = 240 << 20
 def cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Pool:
+    """Buffers that workers take turns with.
+
+    Args:
+        count: how many there are, at least 1.
+        limit_bytes: most that each may take.
+    """
+
+    def __init__(self, count: int, limit_bytes: int) -> None:
+        self._free: queue.SimpleQueue[Buffers] = queue.SimpleQueue()
+        for _ in range(count):
+            self._free.put(Buffers(limit_bytes))
+
+    @contextmanager
+    def borrow(self) -> Iterator[Buffers]:
+        """Wait for a free one and have it for the length of a `with` block."""
+        buffers = self._free.get()
+        try:
+            yield buffers
+        finally:
+            self._free.put(buffers)
 
 
 def in_order(
@@ -45,24 +69,20 @@ def in_order(
     Yields:
         Case and result; a BratsError is a result too, any other exception is raised here.
     """
-    memory: queue.SimpleQueue[Buffers] = queue.SimpleQueue()
-    for _ in range(workers):
-        memory.put(Buffers(limit_bytes))
+    pool = Pool(workers, limit_bytes)
 
     def one(files: CaseFiles) -> Made | BratsError:
-        buffers = memory.get()
         try:
-            return work(files, buffers)
+            with pool.borrow() as buffers:
+                return work(files, buffers)
         except BratsError as error:
             return error
-        finally:
-            memory.put(buffers)
 
     waiting: deque[tuple[CaseFiles, Future[Made | BratsError]]] = deque()
-    pool = ThreadPoolExecutor(workers, "case")
+    threads = ThreadPoolExecutor(workers, "case")
     try:
         for files in cases:
-            waiting.append((files, pool.submit(one, files)))
+            waiting.append((files, threads.submit(one, files)))
             if len(waiting) >= workers + LOOK_AHEAD:
                 first, future = waiting.popleft()
                 yield first, future.result()
@@ -70,7 +90,7 @@ def in_order(
             first, future = waiting.popleft()
             yield first, future.result()
     finally:
-        pool.shutdown(cancel_futures=True)
+        threads.shutdown(cancel_futures=True)
 
 
 def case_bytes(source: Source, files: CaseFiles) -> int:

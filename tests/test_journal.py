@@ -7,7 +7,7 @@ import pytest
 import bratsprep
 from bratsprep.case import CaseTables
 from bratsprep.codec import crc32
-from bratsprep.convert import convert
+from bratsprep.convert import cut, pack
 from bratsprep.digest import case_digest
 from bratsprep.errors import BuildError
 from bratsprep.journal import Journal
@@ -26,7 +26,8 @@ def made(tmp_path_factory):
     with open_source(raw) as source:
         files = scan(source).cases[0]
         case = read_scan(files, source, Buffers(), scheme("msd"))
-        return convert(case, bratsprep.config.PrepConfig(), (48, 40))
+        part = cut(case, bratsprep.config.PrepConfig(), (48, 40), Buffers())
+        return pack(part, "fast")
 
 
 def begun(out, made):

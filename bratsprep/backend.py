@@ -1,0 +1,249 @@
+"""The two ways to get slices out of a slice file's chunks.
+
+`Fused` reads a batch in one call without the interpreter's lock; it needs libdeflate's shared
+library, which the imagecodecs wheel carries. `Plain` does the same slice by slice in NumPy and
+isal, and runs wherever they do. Both give the same bytes and the same fault codes.
+"""
+
+import ctypes
+import math
+import os
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+from isal import isal_zlib
+from numpy.typing import NDArray
+
+from bratsprep import fetch
+from bratsprep.fetch import BAD_STREAM, IN_LABEL, READ_SHORT, WRONG_LENGTH
+from bratsprep.labels import MODALITIES
+from bratsprep.storage import Storage
+
+BACKENDS: Final = ("libdeflate", "isal")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where slices go to."""
+
+    image: NDArray[Any]
+    """(..., b, 4, h, w) of the stored dtype or float32, C order."""
+    label: NDArray[np.uint8]
+    """(..., b, h, w) uint8, C order."""
+
+    def as_bytes(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Views of image and label as uint8, one axis for all that belongs to a slice."""
+        image = self.image.view(np.uint8)
+        return (
+            image.reshape(*image.shape[:-3], math.prod(image.shape[-3:])),
+            self.label.reshape(*self.label.shape[:-2], math.prod(self.label.shape[-2:])),
+        )
+
+    def check(self, rows: tuple[int, ...], storage: Storage) -> None:
+        """Refuse arrays that do not fit rows of that shape: the kernels would write beyond.
+
+        Raises:
+            ValueError: shape, dtype or order of an array is another.
+        """
+        image = (*rows, len(MODALITIES), *storage.shape)
+        _check_array("image", self.image, image, (storage.dtype, np.dtype(np.float32)))
+        _check_array("label", self.label, (*rows, *storage.shape), (np.dtype(np.uint8),))
+
+
+def _check_array(
+    name: str, array: NDArray[Any], shape: tuple[int, ...], dtypes: tuple[np.dtype[Any], ...]
+) -> None:
+    """Refuse an array of another shape, dtype or order."""
+    if array.shape != shape or array.dtype not in dtypes or not array.flags.c_contiguous:
+        raise ValueError(
+            f"{name} must be {shape} {' or '.join(map(str, dtypes))} in C order, "
+            f"got {array.shape} {array.dtype}"
+        )
+
+
+class Backend(Protocol):
+    """What a way to read slices offers."""
+
+    def fetch(self, rows: NDArray[np.int64], target: Target) -> tuple[int, int]:
+        """Read slices; gives a code, 0 when all is well, and the place where it stopped."""
+
+    def serve(self, pipes: tuple[int, int], rows: NDArray[np.int64], target: Target) -> None:
+        """Fill slots of a ring of batches until a task below 0 comes or the pipe is closed."""
+
+    def close(self) -> None:
+        """Give back what is held."""
+
+
+@cache
+def libdeflate() -> ctypes.CDLL | None:
+    """Load libdeflate as the imagecodecs wheel ships it, or None where there is none."""
+    spec = find_spec("imagecodecs")
+    if spec is None or spec.origin is None:
+        return None
+    package = Path(spec.origin).parent
+    for folder in (package.parent / "imagecodecs.libs", package / ".dylibs"):
+        for path in sorted(folder.glob("libdeflate*")):
+            library = ctypes.CDLL(str(path))
+            library.libdeflate_alloc_decompressor.restype = ctypes.c_void_p
+            library.libdeflate_free_decompressor.argtypes = [ctypes.c_void_p]
+            return library
+    return None
+
+
+def address(library: ctypes.CDLL, name: str) -> int:
+    """Address of a C function in this process."""
+    return ctypes.cast(library[name], ctypes.c_void_p).value or 0
+
+
+class Desk:
+    """Scratch and a decompressor for one thread at a time."""
+
+    def __init__(self, fd: int, storage: Storage, library: ctypes.CDLL) -> None:
+        self._free = library.libdeflate_free_decompressor
+        self.inflater: int = library.libdeflate_alloc_decompressor()
+        libc = ctypes.CDLL(None)
+        largest = int(storage.chunks[:, 1::2].max(initial=0))
+        self.packed = np.empty(largest, np.uint8)
+        self.plain = np.empty(storage.image_bytes, np.uint8)
+        self.setup = np.zeros(11, np.int64)
+        self.setup[fetch.FD] = fd
+        self.setup[fetch.PREAD] = address(libc, "pread")
+        self.setup[fetch.READ] = address(libc, "read")
+        self.setup[fetch.WRITE] = address(libc, "write")
+        if storage.deflated:
+            self.setup[fetch.INFLATE] = address(library, "libdeflate_zlib_decompress")
+        self.setup[fetch.INFLATER] = self.inflater
+        self.setup[fetch.SHUFFLED] = storage.deflated
+        self.setup[fetch.ITEM] = storage.dtype.itemsize
+
+    def __del__(self) -> None:
+        self._free(self.inflater)
+
+
+class Fused:
+    """Batches by the kernels of `bratsprep.fetch`."""
+
+    def __init__(self, fd: int, storage: Storage, library: ctypes.CDLL) -> None:
+        self._fd = fd
+        self._storage = storage
+        self._library = library
+        self._idle: list[Desk] = []
+
+    def fetch(self, rows: NDArray[np.int64], target: Target) -> tuple[int, int]:
+        """Read slices in one call without the interpreter's lock."""
+        desk = self._desk(target)
+        code, place = fetch.fetch_rows(
+            desk.setup, self._storage.chunks, rows, desk.packed, desk.plain, *target.as_bytes()
+        )
+        self._idle.append(desk)
+        return int(code), int(place)
+
+    def serve(self, pipes: tuple[int, int], rows: NDArray[np.int64], target: Target) -> None:
+        """Fill slots in one call that lasts until a task below 0 comes or the pipe is closed."""
+        desk = self._desk(target)
+        desk.setup[[fetch.TASKS, fetch.DONE]] = pipes
+        fetch.serve_slots(
+            desk.setup, self._storage.chunks, rows, desk.packed, desk.plain, *target.as_bytes()
+        )
+        self._idle.append(desk)
+
+    def close(self) -> None:
+        """Free the scratch of every thread."""
+        self._idle.clear()
+
+    def _desk(self, target: Target) -> Desk:
+        """Take an idle desk, or make one; list.pop needs no lock of ours."""
+        try:
+            desk = self._idle.pop()
+        except IndexError:
+            desk = Desk(self._fd, self._storage, self._library)
+        widen = fetch.AS_STORED
+        if target.image.dtype != self._storage.dtype:
+            is_half = self._storage.dtype.kind == "f"
+            widen = fetch.HALF_TO_FLOAT if is_half else fetch.SHORT_TO_FLOAT
+        desk.setup[fetch.WIDEN] = widen
+        return desk
+
+
+class Plain:
+    """Slices one by one, by os.pread, isal and NumPy."""
+
+    def __init__(self, fd: int, storage: Storage) -> None:
+        self._fd = fd
+        self._storage = storage
+
+    def fetch(self, rows: NDArray[np.int64], target: Target) -> tuple[int, int]:
+        """Read slices in the order that they are asked for."""
+        for place, row in enumerate(rows):
+            chunk = self._storage.chunks[row]
+            image, code = self._unpack(chunk[:2], self._storage.image_bytes)
+            if code:
+                return code, place
+            values = image.view(self._storage.dtype)
+            if self._storage.deflated:
+                size = self._storage.dtype.itemsize
+                values = image.reshape(size, -1).T.copy().view(self._storage.dtype)
+            target.image[place] = values.reshape(target.image.shape[1:])
+            label, code = self._unpack(chunk[2:], self._storage.pixels)
+            if code:
+                return code + IN_LABEL, place
+            target.label[place] = label.reshape(target.label.shape[1:])
+        return 0, len(rows)
+
+    def serve(self, pipes: tuple[int, int], rows: NDArray[np.int64], target: Target) -> None:
+        """Fill slots, holding the interpreter's lock between slices."""
+        tasks, done = pipes
+        while task := os.read(tasks, 8):
+            slot = int.from_bytes(task, "little", signed=True)
+            if slot < 0:
+                return
+            code, place = self.fetch(rows[slot], Target(target.image[slot], target.label[slot]))
+            os.write(done, np.array([slot, code, place], "<i8").tobytes())
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _unpack(self, chunk: NDArray[np.int64], size: int) -> tuple[NDArray[np.uint8], int]:
+        """Read one chunk and inflate it to `size` bytes; gives them and a code."""
+        offset, length = chunk.tolist()
+        found = os.pread(self._fd, length, offset)
+        if len(found) != length:
+            return np.empty(0, np.uint8), READ_SHORT
+        if self._storage.deflated:
+            try:
+                found = isal_zlib.decompress(found, bufsize=size)
+            except isal_zlib.error:
+                return np.empty(0, np.uint8), BAD_STREAM
+        code = 0 if len(found) == size else WRONG_LENGTH
+        return np.frombuffer(found, np.uint8), code
+
+
+def chosen_backend(name: str | None) -> str:
+    """Name of the backend to take: the one that is asked for, or libdeflate where it can be had.
+
+    Raises:
+        ValueError: the name is unknown, or libdeflate is asked for and not there.
+    """
+    if name not in (None, *BACKENDS):
+        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {name!r}")
+    if name == "libdeflate" and libdeflate() is None:
+        raise ValueError("backend libdeflate needs the library of the imagecodecs wheel; use isal")
+    return name or ("isal" if libdeflate() is None else "libdeflate")
+
+
+def make_backend(fd: int, storage: Storage, name: str) -> Backend:
+    """Make a backend.
+
+    Args:
+        fd: descriptor of the open file.
+        storage: where its slices lie.
+        name: as `chosen_backend` gives it.
+    """
+    library = libdeflate()
+    if name == "isal" or library is None:
+        return Plain(fd, storage)
+    return Fused(fd, storage, library)
