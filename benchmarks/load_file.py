@@ -1,0 +1,96 @@
+"""A slice file of full size for the loaders: noise of whole numbers in an ellipse of brain.
+
+Scans hold whole numbers, and a z-score keeps as many values as there were numbers. With some
+hundred of them in 60 % of the window a slice takes about as many bytes as one of a real scan.
+"""
+
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from bratsprep.case import CaseRow, CaseTables
+from bratsprep.codec import encode
+from bratsprep.config import PrepConfig
+from bratsprep.writer import SliceWriter
+
+SHAPE = (192, 160)
+PLANES = 60
+"""Slices of a case."""
+LEVELS = 120
+"""Standard deviation of the noise in whole numbers; gives about 120 KB a slice."""
+
+
+def ellipse(share: float) -> np.ndarray:
+    """(h, w) bool: an ellipse that takes about this share of the window."""
+    y, x = (np.linspace(-1, 1, side) for side in SHAPE)
+    radius = share / (np.pi / 4)
+    return y[:, None] ** 2 + x[None, :] ** 2 <= radius
+
+
+def brain(generator: np.random.Generator) -> np.ndarray:
+    """(4, h, w) float16 z-scores, 0 outside the ellipse."""
+    inside = ellipse(0.6)
+    counts = generator.normal(1000, LEVELS, (4, *SHAPE)).round()
+    return np.where(inside, (counts - 1000) / LEVELS, 0).astype("<f2")
+
+
+def tumour(generator: np.random.Generator) -> np.ndarray:
+    """(h, w) uint8: three nested discs, now and then none."""
+    y, x = np.indices(SHAPE)
+    centre = generator.uniform(60, 100, 2)
+    distance = np.hypot(y - centre[0], x - centre[1]) / generator.uniform(0.1, 1.5)
+    return np.select([distance < 8, distance < 14, distance < 25], [1, 3, 2], 0).astype(np.uint8)
+
+
+def case_tables(name: str, label: np.ndarray, crc: np.ndarray) -> CaseTables:
+    """Rows of a case whose planes are all stored."""
+    n = len(label)
+    voxels = np.stack([(label == k).sum(axis=(1, 2)) for k in range(4)], axis=1)
+    box = np.array([[0, 0, 0], [n, *SHAPE]], np.int32)
+    row = CaseRow(
+        id=name,
+        subject=name,
+        release="msd",
+        scheme="msd",
+        labelled=True,
+        affine=np.eye(4),
+        spacing=np.ones(3, np.float32),
+        shape=np.array([n, *SHAPE], np.int32),
+        orientation="RAS",
+        box=box,
+        brain_box=box,
+        mean=np.full(4, 1000.0),
+        std=np.full(4, float(LEVELS)),
+        brain_voxels=int(ellipse(0.6).sum()) * n,
+        voxels=voxels.sum(axis=0),
+        lost_voxels=np.zeros(4, np.int64),
+        source="[]",
+        digest=f"{zlib.crc32(crc.tobytes()):08x}",
+    )
+    brain_pixels = np.full(n, ellipse(0.6).sum(), np.int32)
+    z = np.arange(n, dtype=np.int16)
+    return CaseTables(row, z, voxels.astype(np.int32), crc, brain_pixels, voxels.astype(np.int32))
+
+
+def write_slice_file(path: Path, n_slices: int, seed: int = 0) -> None:
+    """Write a slice file; half of its slices are others turned by 180 degrees, to save time."""
+    generator = np.random.default_rng(seed)
+    scratch = np.empty(4 * SHAPE[0] * SHAPE[1] * 2, np.uint8)
+    with SliceWriter(path, PrepConfig(), SHAPE) as writer:
+        for start in range(0, n_slices, PLANES):
+            images, labels = [], []
+            for _ in range(start, min(start + PLANES, n_slices), 2):
+                image, label = brain(generator), tumour(generator)
+                images += [image, np.ascontiguousarray(image[:, ::-1, ::-1])]
+                labels += [label, np.ascontiguousarray(label[::-1, ::-1])]
+            crc = np.array(
+                [[zlib.crc32(i), zlib.crc32(k)] for i, k in zip(images, labels, strict=True)],
+                np.uint32,
+            )
+            writer.add(
+                case_tables(f"CASE_{start:06}", np.stack(labels), crc),
+                tuple(encode(image, "fast", scratch) for image in images),
+                tuple(encode(label, "fast", scratch) for label in labels),
+            )
+        writer.finish([], {})

@@ -1,0 +1,255 @@
+"""Which cases a fold trains on and which it is scored on.
+
+`subject` is the one to use: no person is on two sides. `nnunet` gives the published folds of the
+Decathlon's Task01, which know nothing of subjects. `slice` deals single slices, so neighbouring
+planes of one tumour lie on both sides; it is there to measure that leak.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bratsprep.errors import BratsError
+
+FOLDS: Final = 5
+NNUNET_SEED: Final = 12345
+PARTS: Final = ("train", "validation", "test")
+
+Members = tuple[str, ...] | tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Training, validation and test set of one fold."""
+
+    name: str
+    """`subject`, `nnunet`, `slice`, or the name of the file that it came from."""
+    fold: int
+    train: Members
+    """Case ids, sorted; for `slice` rows under /slice."""
+    validation: Members
+    test: tuple[str, ...]
+    """Case ids that no fold trains on or validates with."""
+    leaks: bool
+    """A subject is on two sides: scores of this split are too good to be true."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the split as hex digits; the same split has the same on every machine."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Write as one line of JSON with sorted keys; `--split file.json` reads it."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    def rows(
+        self, part: str, slices: NDArray[np.void], cases: NDArray[np.void]
+    ) -> NDArray[np.int64]:
+        """Slices of a part of the split.
+
+        Args:
+            part: `train`, `validation` or `test`.
+            slices: the slice file's table of slices.
+            cases: its table of cases.
+
+        Returns:
+            (n,) int64, rows under /slice, rising.
+        """
+        members: Members = getattr(self, part)
+        if members and isinstance(members[0], int):
+            return np.array(members, np.int64)
+        chosen = np.flatnonzero(np.isin(cases["id"].astype(str), np.array(members, str)))
+        return np.flatnonzero(np.isin(slices["case"], chosen))
+
+
+def make_split(
+    name: str,
+    fold: int,
+    slices: NDArray[np.void],
+    cases: NDArray[np.void],
+    *,
+    seed: int = 0,
+    test_share: float = 0.0,
+) -> Split:
+    """Split the labelled cases of a slice file.
+
+    Fewer than 5 subjects give as many folds as there are subjects. The test set is drawn by
+    subject, depends on the seed alone and is the same for every fold.
+
+    Args:
+        name: `subject`, `nnunet`, `slice`, or the path of a JSON file.
+        fold: counted from 0.
+        slices: the slice file's table of slices.
+        cases: its table of cases.
+        seed: of the order in which subjects are dealt; the published folds have their own.
+        test_share: share of the subjects to hold out, 0 to below 1; `subject` and `slice` only.
+
+    Raises:
+        BratsError: there are too few subjects, the fold is not there, or the file does not fit.
+        ValueError: the name is unknown or `test_share` is not for it.
+    """
+    if test_share and name not in ("subject", "slice"):
+        raise ValueError(f"test_share goes with split subject or slice, not with {name!r}")
+    if not 0 <= test_share < 1:
+        raise ValueError(f"test_share must be 0 to below 1, got {test_share}")
+    labelled = cases[cases["labelled"] > 0]
+    if name.endswith(".json"):
+        return _from_file(Path(name), fold, labelled)
+    if name == "nnunet":
+        return _published(fold, labelled)
+    if name not in ("subject", "slice"):
+        raise ValueError(f"split must be subject, nnunet, slice or a .json file, got {name!r}")
+    subjects = _stratified(labelled)
+    test = _held_out(subjects, test_share, seed)
+    kept = [subject for subject in subjects if subject not in test]
+    if name == "subject":
+        validation = _dealt(kept, fold, seed)
+        train = set(kept) - validation
+        sides = (_ids_of(labelled, train), _ids_of(labelled, validation))
+        return Split(name, fold, *sides, _ids_of(labelled, test), leaks=False)
+    train_rows, chosen = _by_slice(_ids_of(labelled, set(kept)), fold, slices, cases, seed)
+    return Split(name, fold, train_rows, chosen, _ids_of(labelled, test), leaks=True)
+
+
+def kfold(n_items: int, folds: int, seed: int) -> list[NDArray[np.int64]]:
+    """Deal items as scikit-learn's KFold(folds, shuffle=True, random_state=seed) does.
+
+    Args:
+        n_items: at least `folds`.
+        folds: at least 1.
+        seed: 0 to 2**32 - 1.
+
+    Returns:
+        Items of each fold, rising int64; the first folds have one more where it is not even.
+    """
+    # The published folds were drawn with the old generator: no other gives them.
+    generator = np.random.RandomState(seed)
+    order = np.arange(n_items)
+    generator.shuffle(order)
+    return [np.sort(part) for part in np.array_split(order, folds)]
+
+
+def _folds(n_items: int, fold: int, noun: str) -> int:
+    """Number of folds for so many items; refuse a fold that is not among them."""
+    if n_items < 2:
+        raise BratsError(
+            f"split: labelled {noun}s to divide are {n_items}; training and validation need 2"
+        )
+    folds = min(FOLDS, n_items)
+    if not 0 <= fold < folds:
+        raise BratsError(
+            f"split: fold {fold} is not there, {n_items} labelled {noun}s give {folds} folds; "
+            f"take --fold 0 to {folds - 1}"
+        )
+    return folds
+
+
+def _stratified(cases: NDArray[np.void]) -> list[str]:
+    """Subjects in order of enhancing tumour (without first), tumour volume in mm3, and name."""
+    volume_mm3 = cases["voxels"][:, 1:].sum(axis=1) * cases["spacing"].prod(axis=1)
+    enhances = cases["voxels"][:, 3] > 0
+    names = cases["subject"].astype(str)
+    keys = []
+    for name in sorted(set(names.tolist())):
+        mine = names == name
+        keys.append((bool(enhances[mine].any()), float(volume_mm3[mine].mean()), name))
+    return [name for _, _, name in sorted(keys)]
+
+
+def _held_out(subjects: Sequence[str], share: float, seed: int) -> set[str]:
+    """Draw one subject from each of as many equal stretches as there are to hold out."""
+    if share == 0 or not subjects:
+        return set()
+    count = max(1, round(share * len(subjects)))
+    generator = np.random.default_rng((seed, 1))
+    stretches = np.array_split(np.arange(len(subjects)), count)
+    return {subjects[generator.choice(stretch)] for stretch in stretches}
+
+
+def _dealt(subjects: Sequence[str], fold: int, seed: int) -> set[str]:
+    """Subjects of a fold: each run of neighbours in the order has one in every fold."""
+    folds = _folds(len(subjects), fold, "subject")
+    generator = np.random.default_rng((seed, 0))
+    runs = range(-(-len(subjects) // folds))
+    hands = np.concatenate([generator.permutation(folds) for _ in runs])[: len(subjects)]
+    return {subject for subject, hand in zip(subjects, hands, strict=True) if hand == fold}
+
+
+def _ids_of(cases: NDArray[np.void], subjects: set[str]) -> tuple[str, ...]:
+    """Sorted ids of the cases of some subjects."""
+    return tuple(str(row["id"]) for row in cases if row["subject"] in subjects)
+
+
+def _published(fold: int, cases: NDArray[np.void]) -> Split:
+    """nnU-Net's fold: five over the sorted case ids, whoever the subjects are."""
+    ids = [str(name) for name in cases["id"]]
+    chosen = kfold(len(ids), _folds(len(ids), fold, "case"), NNUNET_SEED)[fold]
+    validation = tuple(ids[i] for i in chosen)
+    train = tuple(name for name in ids if name not in validation)
+    return Split("nnunet", fold, train, validation, (), _leaks(cases, train, validation))
+
+
+def _by_slice(
+    ids: tuple[str, ...],
+    fold: int,
+    slices: NDArray[np.void],
+    cases: NDArray[np.void],
+    seed: int,
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Rows of training and validation when single slices of those cases are dealt."""
+    rows = np.flatnonzero(np.isin(cases["id"].astype(str)[slices["case"]], ids))
+    chosen = kfold(len(rows), _folds(len(rows), fold, "slice"), seed)[fold]
+    return tuple(np.delete(rows, chosen).tolist()), tuple(rows[chosen].tolist())
+
+
+def _leaks(cases: NDArray[np.void], *sides: tuple[str, ...]) -> bool:
+    """Whether a subject is on two sides."""
+    subject = dict(zip(cases["id"], cases["subject"], strict=True))
+    found = [{subject[name] for name in side} for side in sides]
+    return sum(map(len, found)) != len(set().union(*found))
+
+
+def _from_file(path: Path, fold: int, cases: NDArray[np.void]) -> Split:
+    """Split of a JSON file: ours, or nnU-Net's list of folds with `train` and `val`."""
+    chosen = _fold_of(path, fold)
+    validation = chosen.get("validation", chosen.get("val"))
+    sides = [chosen.get("train"), validation, chosen.get("test", [])]
+    for part, side in zip(PARTS, sides, strict=True):
+        if not isinstance(side, list) or not all(isinstance(name, str) for name in side):
+            raise BratsError(f"{path}: {part!r} of fold {fold} is no list of case ids")
+    members = [tuple(sorted(side)) for side in sides if side is not None]
+    listed = [name for side in members for name in side]
+    known = {str(name) for name in cases["id"]}
+    strange = sorted(set(listed) - known)
+    if strange:
+        raise BratsError(
+            f"{path}: {len(strange)} cases are not among the {len(known)} labelled ones of the "
+            f"slice file, such as {strange[0]}; take them out or build with them"
+        )
+    twice = sorted(name for name in set(listed) if listed.count(name) > 1)
+    if twice:
+        raise BratsError(f"{path}: case {twice[0]} is listed twice; a case is on one side only")
+    if not members[0] or not members[1]:
+        raise BratsError(f"{path}: train and validation need at least one case each")
+    train, validated, test = members
+    return Split(path.name, fold, train, validated, test, _leaks(cases, *members))
+
+
+def _fold_of(path: Path, fold: int) -> dict[str, Any]:
+    """The object of one fold in a JSON file of splits."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BratsError(f"{path}: cannot be read as JSON: {error}") from error
+    folds = found if isinstance(found, list) else [found]
+    if not all(isinstance(each, dict) for each in folds):
+        raise BratsError(f"{path}: is no split; expected {{'train': [...], 'validation': [...]}}")
+    if not 0 <= fold < len(folds):
+        raise BratsError(f"{path}: holds {len(folds)} folds; take --fold 0 to {len(folds) - 1}")
+    return dict(folds[fold])
