@@ -86,8 +86,9 @@ def measure_(
     """Find the brain and its moments in one sweep over the four volumes.
 
     Plane by plane, so that each voxel comes from memory once; planes are joined after Chan,
-    Golub and LeVeque 1979. A volume of equal voxels gives a spread of exactly 0; a NaN or an
-    infinity anywhere gives a mean or spread that is not finite.
+    Golub and LeVeque 1979. A volume of equal int16 or float32 voxels gives a spread of exactly 0,
+    of float64 ones up to rounding; a NaN or an infinity anywhere gives a mean or spread that is
+    not finite.
 
     Args:
         images: four (z, y, x) volumes of one dtype, C order, source units.

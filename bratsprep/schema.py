@@ -175,8 +175,8 @@ def _check_attributes(file: h5py.File, where: str) -> PrepConfig:
     """Format, version and settings."""
     if file.attrs.get("format") != FORMAT:
         raise SchemaError(f"{where}: is no slice file; make one with 'bratsprep build'")
-    version = int(file.attrs.get("version", 0))
-    if version != VERSION:
+    version = file.attrs.get("version", 0)
+    if str(version) != str(VERSION):
         raise SchemaError(
             f"{where}: is version {version} of the slice file, this program reads {VERSION}; "
             "build it again"
@@ -199,7 +199,7 @@ def _check_column(file: h5py.File, column: Column, where: str) -> None:
     allowed = IMAGE_DTYPES if column is IMAGE else (column.dtype,)
     if found not in allowed:
         raise SchemaError(f"{where}: /{column.path} is {found}, expected {' or '.join(allowed)}")
-    row = dataset.shape[1:]
+    row = (dataset.shape or ())[1:]
     if (
         dataset.ndim == 0
         or len(row) != len(column.row)

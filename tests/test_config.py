@@ -1,0 +1,89 @@
+"""Settings are checked when made and survive being written."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bratsprep.config import COMPRESSION, LABELS, NORMALISE, SLICES, PrepConfig
+
+settings = st.fixed_dictionaries(
+    {
+        "slices": st.sampled_from(SLICES),
+        "margin": st.integers(0, 9),
+        "negatives": st.floats(0, 1),
+        "normalise": st.sampled_from(NORMALISE),
+        "crop": st.sampled_from(["192x160", "8x3", "brain", "none"]),
+        "dtype": st.sampled_from(["auto", "float32"]),
+        "compression": st.sampled_from(COMPRESSION),
+        "labels": st.sampled_from(LABELS),
+        "unlabelled": st.booleans(),
+        "seed": st.integers(0, 2**31),
+    }
+)
+
+
+@given(settings)
+def test_json_gives_the_config_back(names):
+    config = PrepConfig(**names)
+    assert PrepConfig.from_json(config.to_json()) == config
+
+
+def test_json_has_every_setting_in_sorted_order():
+    names = list(json.loads(PrepConfig().to_json()))
+    assert names == sorted(names)
+    assert len(names) == 10
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"slices": "x"}, "slices must be one of tumour, brain, all, got 'x'"),
+        ({"normalise": "x"}, "normalise must be one of modality, case, none, got 'x'"),
+        ({"dtype": "x"}, "dtype must be one of auto, float16, float32, int16, got 'x'"),
+        ({"compression": "x"}, "compression must be one of fast, small, none, got 'x'"),
+        ({"labels": "x"}, "labels must be one of auto, msd, .*, got 'x'"),
+        ({"margin": -1}, "margin must be at least 0, got -1"),
+        ({"negatives": 1.5}, "negatives must be 0 to 1, got 1.5"),
+        ({"negatives": -0.5}, "negatives must be 0 to 1, got -0.5"),
+        ({"negatives": float("nan")}, "negatives must be 0 to 1, got nan"),
+        ({"dtype": "int16"}, "dtype int16 needs normalise none: a z-score is no integer"),
+        (
+            {"dtype": "float16", "normalise": "none"},
+            "dtype float16 cannot hold integers over 2,048; take int16 or float32",
+        ),
+        ({"crop": "192"}, "crop must be brain, none or HEIGHTxWIDTH .*, got '192'"),
+        ({"crop": "0x4"}, "crop must be .*, got '0x4'"),
+        ({"crop": "4x0"}, "crop must be .*, got '4x0'"),
+        ({"crop": "4x4x4"}, "crop must be .*, got '4x4x4'"),
+        ({"shade": 1, "hue": 2}, r"unknown setting hue, shade; known: \['compression', 'crop', "),
+    ],
+    ids=str,
+)
+def test_config_refuses(names, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        PrepConfig.from_names(names)
+
+
+@pytest.mark.parametrize(
+    ("crop", "window"), [("192x160", (192, 160)), ("brain", None), ("none", None)]
+)
+def test_window_is_y_by_x(crop, window):
+    assert PrepConfig(crop=crop).window == window
+
+
+@pytest.mark.parametrize(
+    ("dtype", "normalise", "stored"),
+    [
+        ("auto", "modality", "<f2"),
+        ("auto", "case", "<f2"),
+        ("auto", "none", "<i2"),
+        ("float16", "modality", "<f2"),
+        ("float32", "modality", "<f4"),
+        ("float32", "none", "<f4"),
+        ("int16", "none", "<i2"),
+    ],
+)
+def test_stored_type(dtype, normalise, stored):
+    assert PrepConfig(dtype=dtype, normalise=normalise).stored == stored
