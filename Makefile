@@ -1,5 +1,6 @@
 .PHONY: demo test quick check format bench figures clean
-PY := .venv/bin/python
+BIN := .venv/bin/
+PY := $(BIN)python
 
 .venv/ready: pyproject.toml constraints.txt
 	python3 -m venv .venv
@@ -7,7 +8,13 @@ PY := .venv/bin/python
 	touch $@
 
 demo: .venv/ready  ## the main job on phantom cases, from nothing to a fitted network
-	PATH="$(CURDIR)/.venv/bin:$$PATH" sh demo.sh demo
+	rm -rf demo
+	$(BIN)bratsprep phantom demo/raw --cases 20 --shape 80x80x52
+	$(BIN)bratsprep build demo/raw demo/train.h5 --crop 80x64 --negatives 0.5
+	$(BIN)bratsprep verify demo/train.h5 demo/raw
+	$(BIN)bratsprep inspect demo/train.h5 --plot demo/balance.png
+	$(BIN)bratsprep preview demo/train.h5 -o demo/preview.png
+	$(BIN)bratstrain fit demo/train.h5 --model residual --width 16 --depth 4 --batch 8 --epochs 12 --run demo/run
 
 test: .venv/ready  ## every test, with coverage: what CI runs
 	$(PY) -m pytest --cov -m "not gpu"
@@ -28,7 +35,11 @@ bench: .venv/ready  ## our speed beside the peers': takes long, wants a quiet ma
 	$(PY) -m benchmarks.build
 
 figures: .venv/ready  ## the pictures in README and docs
-	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) -m docs.figures
+	rm -rf build/figures && mkdir -p build docs/images
+	$(BIN)bratsprep phantom build/figures --cases 6
+	$(BIN)bratsprep build build/figures build/figures.h5 --force
+	$(BIN)bratsprep preview build/figures.h5 --planes 3 -o docs/images/phantom.png
+	$(BIN)bratsprep inspect build/figures.h5 --plot docs/images/balance.png
 
 clean:
 	rm -rf .venv demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
