@@ -13,7 +13,7 @@ FLOORS = {  # top floor first; the list is the architecture in text
     "bratsprep": [
         "cli",
         "builder inspector previewer verifier",
-        "plots",
+        "plots recompute",
         "balance convert journal phantom reader schemes summary workers",
         "backend layout phantom_write scan writer",
         "digest manifest nifti normalise phantom_paint storage",
@@ -25,12 +25,14 @@ FLOORS = {  # top floor first; the list is the architecture in text
     "bratstrain": [
         "cli",
         "commands",
-        "engine evaluator exporter predictor",
-        "figure postprocess tables validate",
-        "aggregate checkpoint dataset loader",
-        "metrics models",
-        "lesions recipes",
-        "augment blocks config device losses runlog sampler schedule splits surface",
+        "engine evaluator exporter figure predictor",
+        "job aims",
+        "pairs trainer",
+        "inference labelmap postprocess tables validate",
+        "aggregate fitted loader",
+        "checkpoint metrics",
+        "dataset lesions models recipes",
+        "augment blocks config device losses runlog sampler schedule signals splits surface",
     ],
 }
 # All that bratstrain may take from bratsprep.

@@ -1,0 +1,288 @@
+"""Class balance: how much of each class a set of labels holds, case by case and in all.
+
+Counted over whole volumes before any crop. A slice file's tables, raw masks and phantoms all come
+down to one `CaseCount` each, and everything else follows from those.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bratsprep.labels import CLASSES, MODALITIES
+
+FEW: Final = 50
+"""A case with fewer voxels of a class than this, but some, is odd."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseCount:
+    """What the label of one case holds, and the moments of its brain where they are known."""
+
+    id: str
+    subject: str
+    labelled: bool
+    planes: int
+    voxels: tuple[int, ...]
+    """Of each class; zeros for an unlabelled case."""
+    class_planes: tuple[int, ...]
+    """Planes that hold each class; zeros for an unlabelled case."""
+    tumour_planes: int
+    tumour_plane_background: int
+    """Background voxels in the planes that hold tumour."""
+    voxel_mm3: float
+    mean: tuple[float, ...] = ()
+    """Of each modality, source units; empty where no image was read."""
+    std: tuple[float, ...] = ()
+    lost: tuple[int, ...] = ()
+    """Voxels outside the crop: brain, NCR, ED, ET; empty where nothing is cropped."""
+
+    @property
+    def tumour_ml(self) -> float:
+        """Volume of all tumour classes, in millilitres."""
+        return sum(self.voxels[1:]) * self.voxel_mm3 / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCount:
+    """One class over all labelled cases."""
+
+    name: str
+    voxels: int
+    share: float
+    """Of the voxels of all planes, 0 to 1."""
+    tumour_plane_share: float
+    """Of the voxels of the planes that hold tumour."""
+    tumour_share: float
+    """Of the tumour voxels; 0 for background."""
+    background_ratio: float | None
+    """Background voxels for each voxel of the class; None where there is none."""
+    planes: int
+    """Planes that hold the class."""
+    cases: int
+    """Cases that hold the class."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How one number varies over the labelled cases: five places of its sorted values."""
+
+    name: str
+    places: tuple[float, ...]
+    """Least, 25 %, median, 75 %, most."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModalityCount:
+    """Brain moments of one modality over the cases, source units."""
+
+    name: str
+    mean: float
+    """Mean of the cases' means."""
+    mean_between: float
+    """Population standard deviation of the cases' means."""
+    std: float
+    """Mean of the cases' standard deviations."""
+    std_between: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a slice file keeps of its cases."""
+
+    slices: int
+    height: int
+    width: int
+    voxels: tuple[int, ...]
+    """Of each class in the stored slices of labelled cases."""
+    lost: tuple[int, ...]
+    """Voxels outside the crop: brain, NCR, ED, ET."""
+    plain_bytes: int
+    """Images and labels, unpacked."""
+    source_bytes: int
+    """The files it was built from, as they lay on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """Cases to look at before they are trained on."""
+
+    what: str
+    ids: tuple[str, ...]
+
+
+def count_case(
+    name: tuple[str, str], plane_voxels: NDArray[Any], labelled: bool, voxel_mm3: float
+) -> CaseCount:
+    """Count one case.
+
+    Args:
+        name: case id and subject.
+        plane_voxels: (z, 4) voxels of each class in every plane.
+        labelled: whether they come from a label.
+        voxel_mm3: volume of a voxel.
+    """
+    counted = plane_voxels.astype(np.int64) * labelled
+    has_tumour = counted[:, 1:].any(axis=1)
+    return CaseCount(
+        id=name[0],
+        subject=name[1],
+        labelled=labelled,
+        planes=len(counted),
+        voxels=whole(counted.sum(axis=0)),
+        class_planes=whole((counted > 0).sum(axis=0)),
+        tumour_planes=int(has_tumour.sum()),
+        tumour_plane_background=int(counted[has_tumour, 0].sum()),
+        voxel_mm3=voxel_mm3,
+    )
+
+
+def whole(values: NDArray[Any]) -> tuple[int, ...]:
+    """Numbers of an array as Python's."""
+    return tuple(int(value) for value in values)
+
+
+def class_counts(rows: Sequence[CaseCount]) -> tuple[ClassCount, ...]:
+    """Count every class, background first; unlabelled cases do not count."""
+    rows = [row for row in rows if row.labelled]
+    voxels = columns(rows, lambda row: row.voxels)
+    planes = columns(rows, lambda row: row.class_planes).sum(axis=0)
+    total = voxels.sum(axis=0)
+    in_planes = total.copy()
+    in_planes[0] = sum(row.tumour_plane_background for row in rows)
+    tumour = int(total[1:].sum())
+    return tuple(
+        ClassCount(
+            name=name,
+            voxels=int(total[k]),
+            share=part(total[k], total.sum()),
+            tumour_plane_share=part(in_planes[k], in_planes.sum()),
+            tumour_share=part(total[k], tumour) if k else 0.0,
+            background_ratio=float(total[0] / total[k]) if total[k] else None,
+            planes=int(planes[k]),
+            cases=int((voxels[:, k] > 0).sum()),
+        )
+        for k, name in enumerate(CLASSES)
+    )
+
+
+def columns(
+    rows: Sequence[CaseCount], value: Callable[[CaseCount], tuple[int, ...]]
+) -> NDArray[np.int64]:
+    """One number a class of every case: (c, 4) int64."""
+    return np.array([value(row) for row in rows], np.int64).reshape(-1, len(CLASSES))
+
+
+def part(some: Any, of: Any) -> float:  # noqa: ANN401  any number
+    """Share, 0 of nothing."""
+    return float(some / of) if of else 0.0
+
+
+def imbalance(classes: Sequence[ClassCount]) -> tuple[str, str, float | None]:
+    """Hold the largest tumour class against the smallest.
+
+    Returns:
+        Their names, and voxels of the one for each of the other; None where that has none.
+    """
+    ordered = sorted(classes[1:], key=lambda found: found.voxels)
+    small, large = ordered[0], ordered[-1]
+    return large.name, small.name, large.voxels / small.voxels if small.voxels else None
+
+
+def spreads(rows: Sequence[CaseCount]) -> tuple[Spread, ...]:
+    """Say how voxels of each class, tumour voxels and tumour planes vary; empty without a label."""
+    rows = [row for row in rows if row.labelled]
+    if not rows:
+        return ()
+    voxels = columns(rows, lambda row: row.voxels)
+    numbers = {f"{name} voxels": voxels[:, k] for k, name in enumerate(CLASSES) if k}
+    numbers["tumour voxels"] = voxels[:, 1:].sum(axis=1)
+    numbers["tumour planes"] = np.array([row.tumour_planes for row in rows])
+    return tuple(
+        Spread(name, tuple(np.percentile(values, (0, 25, 50, 75, 100)).tolist()))
+        for name, values in numbers.items()
+    )
+
+
+def modality_counts(rows: Sequence[CaseCount]) -> tuple[ModalityCount, ...]:
+    """Average the brain moments; empty where no case has any."""
+    rows = [row for row in rows if row.mean]
+    if not rows:
+        return ()
+    mean = np.array([row.mean for row in rows])
+    std = np.array([row.std for row in rows])
+    return tuple(
+        ModalityCount(
+            name,
+            float(mean[:, m].mean()),
+            float(mean[:, m].std()),
+            float(std[:, m].mean()),
+            float(std[:, m].std()),
+        )
+        for m, name in enumerate(MODALITIES)
+    )
+
+
+def odd_cases(rows: Sequence[CaseCount]) -> tuple[Odd, ...]:
+    """List what is odd and occurs."""
+    found = {
+        "unlabelled": [row.id for row in rows if not row.labelled],
+        "no tumour": [row.id for row in rows if row.labelled and not any(row.voxels[1:])],
+        "tumour outside the crop": [row.id for row in rows if any(row.lost[1:])],
+    }
+    for k, name in enumerate(CLASSES[1:], 1):
+        found[f"no {name}"] = [row.id for row in rows if row.labelled and not row.voxels[k]]
+        few = [row.id for row in rows if 0 < row.voxels[k] < FEW]
+        found[f"fewer than {FEW} voxels of {name}"] = few
+    return tuple(Odd(what, tuple(ids)) for what, ids in found.items() if ids)
+
+
+def class_table(classes: Sequence[ClassCount], kept: tuple[int, ...]) -> list[str]:
+    """Classes as lines of text.
+
+    Args:
+        classes: as `class_counts` gives them.
+        kept: voxels of each class in the stored slices of a slice file; empty for other data.
+    """
+    titles = ["class", "voxels", "all planes", "tumour planes", "background : 1"]
+    rows = [[*titles, *(["stored slices"] if kept else []), "planes", "cases"]]
+    for k, found in enumerate(classes):
+        times = f"{found.background_ratio:,.1f}" if k and found.background_ratio else "-"
+        cells = [found.name, f"{found.voxels:,}", percent(found.share)]
+        cells += [percent(found.tumour_plane_share), times]
+        cells += [percent(part(kept[k], sum(kept)))] if kept else []
+        rows.append([*cells, f"{found.planes:,}", f"{found.cases:,}"])
+    large, small, ratio = imbalance(classes)
+    said = f"{ratio:,.2f} : 1" if ratio else f"there is no {small}"
+    return [*aligned(rows), f"largest to smallest class, {large} to {small}: {said}"]
+
+
+def spread_table(spread: Sequence[Spread]) -> list[str]:
+    """Spread over the cases as lines of text."""
+    rows = [["over cases", "least", "25 %", "median", "75 %", "most"]]
+    rows += [[found.name, *(f"{place:,.0f}" for place in found.places)] for found in spread]
+    return aligned(rows)
+
+
+def modality_table(modalities: Sequence[ModalityCount]) -> list[str]:
+    """Brain moments as lines of text."""
+    rows = [["brain", "mean", "+- between cases", "std", "+- between cases"]]
+    for found in modalities:
+        moments = (found.mean, found.mean_between, found.std, found.std_between)
+        rows.append([found.name, *(f"{moment:,.1f}" for moment in moments)])
+    return aligned(rows)
+
+
+def aligned(rows: list[list[str]]) -> list[str]:
+    """Lay cells out in columns, the first to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
+    ]
+
+
+def percent(share: float) -> str:
+    """A share as text."""
+    return f"{100 * share:.3f} %"
