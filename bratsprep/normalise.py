@@ -5,12 +5,13 @@ standard deviation is the population's (divisor n). Another mask or divisor give
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bratsprep import kernels
+from bratsprep import kernels, moments
 from bratsprep.case import Box
 from bratsprep.crop import brain_box
 from bratsprep.errors import VolumeError
@@ -55,7 +56,7 @@ def measure(images: tuple[NDArray[Any], ...], brain: NDArray[np.uint8], name: st
     plane_brain = np.zeros(brain.shape[0], np.int32)
     columns = np.zeros(brain.shape[1:], np.int32)
     first, second, third, fourth = images
-    mean, squares = kernels.measure_((first, second, third, fourth), brain, plane_brain, columns)
+    mean, squares = _moments((first, second, third, fourth), brain, plane_brain, columns)
     count = int(plane_brain.sum())
     if count == 0:
         raise VolumeError(f"{name}: every voxel is 0 in all modalities; there is no brain")
@@ -68,6 +69,22 @@ def measure(images: tuple[NDArray[Any], ...], brain: NDArray[np.uint8], name: st
             )
     box = brain_box(plane_brain, columns)
     return Measured(brain, plane_brain, columns, box, count, mean, np.sqrt(squares / count))
+
+
+def _moments(
+    images: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
+    brain: NDArray[np.uint8],
+    plane_brain: NDArray[np.int32],
+    columns: NDArray[np.int32],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(4,) means and (4,) sums of squared deviations: exact for whole numbers, else in float64."""
+    if images[0].dtype != np.int16:
+        return moments.measure_(images, brain, plane_brain, columns)
+    totals, squares = moments.measure_whole_(images, brain, plane_brain, columns)
+    n = max(int(plane_brain.sum()), 1)
+    pairs = [(int(total), int(square)) for total, square in zip(totals, squares, strict=True)]
+    apart = [(n * square - total * total) / n for total, square in pairs]
+    return np.array([total / n for total, _ in pairs]), np.array(apart)
 
 
 def scales(measured: Measured, normalise: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -88,6 +105,21 @@ def scales(measured: Measured, normalise: str) -> tuple[NDArray[np.float64], NDA
     return np.full(4, mean), np.full(4, np.sqrt(variance))
 
 
+@lru_cache(maxsize=32)
+def half_table(mean: float, std: float) -> NDArray[np.uint16]:
+    """(65536,) uint16: float16 bits of the z-score of each int16, in the order of its own bits.
+
+    Args:
+        mean: source units.
+        std: source units, above 0.
+    """
+    every = np.arange(65536, dtype=np.uint16).view(np.int16).reshape(256, 256)
+    bits = np.zeros((256, 256), np.uint16)
+    kernels.zscore_half_(every, np.ones((256, 256), np.uint8), mean, std, bits)
+    bits.setflags(write=False)
+    return bits.reshape(-1)
+
+
 def fill_zscore_(
     plane: NDArray[Any], brain: NDArray[np.uint8], mean: float, std: float, out: NDArray[Any]
 ) -> None:
@@ -101,7 +133,10 @@ def fill_zscore_(
         out: (h, w) float16 or float32, C order; written.
     """
     if out.dtype == np.float16:
-        kernels.zscore_half_(plane, brain, mean, std, out.view(np.uint16))
+        bits = out.view(np.uint16)
+        is_small = plane.dtype in (np.int16, np.float32)
+        if not is_small or not kernels.lookup_half_(plane, brain, half_table(mean, std), bits):
+            kernels.zscore_half_(plane, brain, mean, std, bits)
     else:
         out[...] = np.where(brain, (plane.astype(np.float64) - mean) / std, 0)
 

@@ -19,8 +19,8 @@ FLOORS = {  # top floor first; the list is the architecture in text
         "digest manifest nifti normalise phantom_paint storage",
         "anatomy codec crop draft",
         "naming schema source",
-        "labels members",
-        "case config errors fetch kernels",
+        "kernels labels members",
+        "case config errors fetch moments",
     ],
     "bratstrain": [
         "cli",

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from oracles import both
 
-from bratsprep import kernels
+from bratsprep import kernels, moments
+from bratsprep.normalise import half_table
 
 DTYPES = (np.int16, np.float32, np.float64)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
@@ -38,7 +39,7 @@ def heads(dtype, shape=(3, 19, 31), seed=0):
 # Moments
 
 
-@both("measure", kernels.measure_)
+@both("measure", moments.measure_)
 @every_dtype
 def test_moments_equal_the_oracle(measure, dtype):
     images = heads(dtype)
@@ -47,7 +48,7 @@ def test_moments_equal_the_oracle(measure, dtype):
     np.testing.assert_allclose(squares, oracles.moments(images)[1], rtol=1e-12)
 
 
-@both("measure", kernels.measure_)
+@both("measure", moments.measure_)
 @given(images=hnp.arrays(np.int16, st.tuples(st.just(4), *[st.integers(1, 4)] * 3), elements=small))
 def test_moments_of_any_small_volume_equal_the_oracle(measure, images):
     mean, squares, brain, *_ = measured(measure, images)
@@ -57,18 +58,61 @@ def test_moments_of_any_small_volume_equal_the_oracle(measure, images):
         np.testing.assert_allclose(squares, oracles.moments(images)[1], rtol=1e-12, atol=1e-8)
 
 
-@both("moments", kernels.plane_moments)
+@both("measure", moments.measure_whole_)
+@given(images=hnp.arrays(np.int16, st.tuples(st.just(4), *[st.integers(1, 4)] * 3)))
+def test_sums_of_whole_numbers_are_exact(measure, images):
+    totals, squares, brain, plane_brain, columns = measured(measure, images)
+    wide = images.astype(object)
+    assert totals.tolist() == [volume.sum() for volume in wide]
+    assert squares.tolist() == [(volume**2).sum() for volume in wide]
+    np.testing.assert_array_equal(brain, oracles.brain(images))
+    np.testing.assert_array_equal(plane_brain, brain.sum(axis=(1, 2)))
+    np.testing.assert_array_equal(columns, brain.sum(axis=0))
+
+
+@both("sums", moments.whole_sums)
+def test_sums_of_the_largest_numbers_do_not_overflow(sums):
+    values = np.full(70_000, -32768, np.int16)
+    assert sums(values) == (-32768 * 70_000, 32768**2 * 70_000)
+
+
+@both("lookup", kernels.lookup_half_)
+@pytest.mark.parametrize("step", [1, -1])
+@pytest.mark.parametrize("dtype", [np.int16, np.float32])
+def test_lookup_gives_the_bits_of_the_zscore(lookup, dtype, step):
+    generator = np.random.default_rng(0)
+    plane = generator.integers(-32768, 32768, (7, 33)).astype(dtype)[::step, ::step]
+    brain = (generator.random((7, 33)) < 0.7).astype(np.uint8)[::step, ::step]
+    bits, expected = np.zeros((2, 7, 33), np.uint16)
+    with np.errstate(all="ignore"):
+        assert lookup(plane, brain, half_table(101.3, 7.7), bits)
+    kernels.zscore_half_(plane, brain, 101.3, 7.7, expected)
+    np.testing.assert_array_equal(bits, expected)
+
+
+@both("lookup", kernels.lookup_half_)
+@pytest.mark.parametrize("value", [0.5, 32768, -32769, 1e20])
+def test_lookup_refuses_what_is_no_int16(lookup, value):
+    plane = np.float32([[1, 2, value]])
+    with np.errstate(all="ignore"):
+        done = lookup(
+            plane, np.ones((1, 3), np.uint8), half_table(0.0, 1.0), np.zeros((1, 3), "u2")
+        )
+    assert not done
+
+
+@both("measure", moments.plane_moments)
 @pytest.mark.parametrize("n", [1, 255, 256, 257, 700])
-def test_plane_moments_count_only_the_inside(moments, n):
+def test_plane_moments_count_only_the_inside(measure, n):
     inside = (np.arange(n) % 3 == 0).astype(np.uint8)
     values = np.where(inside, np.arange(n) - 7, 0).astype(np.int16)
-    mean, squares = moments(values, inside, int(inside.sum()))
+    mean, squares = measure(values, inside, int(inside.sum()))
     kept = values[inside == 1].astype(np.float64)
     assert mean == pytest.approx(kept.mean(), rel=1e-12)
     assert squares == pytest.approx(((kept - kept.mean()) ** 2).sum(), rel=1e-12)
 
 
-@both("measure", kernels.measure_)
+@both("measure", moments.measure_)
 def test_brain_is_the_union_of_the_non_zero_voxels(measure):
     images = heads(np.float32)
     images[0], images[3] = 0, 0
@@ -79,7 +123,7 @@ def test_brain_is_the_union_of_the_non_zero_voxels(measure):
     np.testing.assert_array_equal(columns, truth.sum(axis=0))
 
 
-@both("mark", kernels.mark_brain_)
+@both("mark", moments.mark_brain_)
 def test_brain_is_marked_by_each_of_the_four(mark):
     planes = np.zeros((4, 6), np.float32)
     planes[range(4), range(4)] = [1, -1, np.nan, 1e-30]
@@ -89,13 +133,13 @@ def test_brain_is_marked_by_each_of_the_four(mark):
     assert brain.tolist() == [1, 1, 1, 1, 0, 0]
 
 
-@both("measure", kernels.measure_)
+@both("measure", moments.measure_)
 def test_moments_of_an_empty_brain_are_zero(measure):
     mean, squares, brain, plane_brain, columns = measured(measure, np.zeros((4, 2, 3, 4), np.int16))
     assert [a.any() for a in (mean, squares, brain, plane_brain, columns)] == [False] * 5
 
 
-@both("measure", kernels.measure_)
+@both("measure", moments.measure_)
 def test_moments_pass_over_empty_planes(measure):
     images = heads(np.float32, (5, 4, 5))
     images[:, [0, 2, 4]] = 0
@@ -105,7 +149,7 @@ def test_moments_pass_over_empty_planes(measure):
     assert plane_brain[[0, 2, 4]].tolist() == [0, 0, 0]
 
 
-@both("measure", kernels.measure_)
+@both("measure", moments.measure_)
 def test_moments_of_one_voxel_are_itself(measure):
     images = np.zeros((4, 2, 2, 2), np.int16)
     images[:, 1, 0, 1] = [3, -4, 0, 5]
@@ -114,7 +158,7 @@ def test_moments_of_one_voxel_are_itself(measure):
     assert squares.tolist() == [0, 0, 0, 0]
 
 
-@both("measure", kernels.measure_)
+@both("measure", moments.measure_)
 @pytest.mark.parametrize("dtype", [np.int16, np.float32])
 def test_moments_of_a_constant_have_no_spread(measure, dtype):
     images = np.full((4, 3, 19, 31), 0.1 if dtype is np.float32 else 7, dtype)
@@ -124,7 +168,7 @@ def test_moments_of_a_constant_have_no_spread(measure, dtype):
     assert mean.tolist() == [float(images[0, 0, 0, 0])] * 4
 
 
-@both("measure", kernels.measure_)
+@both("measure", moments.measure_)
 def test_moments_keep_a_small_spread_on_a_large_mean(measure):
     images = np.broadcast_to(np.float64([[[1e9, 1e9 + 1], [1e9 + 2, 1e9 + 3]]]), (4, 2, 2, 2))
     mean, squares, *_ = measured(measure, np.ascontiguousarray(images))
@@ -132,7 +176,7 @@ def test_moments_keep_a_small_spread_on_a_large_mean(measure):
     np.testing.assert_allclose(squares, [10.0] * 4, rtol=1e-12)
 
 
-@both("measure", kernels.measure_)
+@both("measure", moments.measure_)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("plane", [0, 2])
 def test_moments_show_what_is_not_finite(measure, bad, plane):
