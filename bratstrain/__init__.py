@@ -10,7 +10,14 @@ if TYPE_CHECKING:
     from bratstrain.engine import fit as fit
 
 __version__: Final = "0.1.0"
-_VERBS: Final = {"fit": ("bratstrain.engine", "fit")}
+_VERBS: Final = {
+    "draw_report": ("bratstrain.figure", "draw_report"),
+    "evaluate": ("bratstrain.evaluator", "evaluate"),
+    "export": ("bratstrain.exporter", "export"),
+    "fit": ("bratstrain.engine", "fit"),
+    "predict": ("bratstrain.predictor", "predict"),
+    "score_folders": ("bratstrain.evaluator", "score_folders"),
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,7 @@
 """Settings of a run: the network, the augmentation, and the training itself."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
@@ -12,12 +13,35 @@ PRECISIONS: Final = ("auto", "fp32", "bf16", "fp16")
 SAMPLINGS: Final = ("uniform", "foreground", "balanced")
 SPLITS: Final = ("subject", "nnunet", "slice")
 AUGMENTS: Final = ("none", "deck", "modern")
+AT_LEAST_0: Final = (
+    "batch_size",
+    "steps",
+    "minutes",
+    "validate_steps",
+    "patience",
+    "weight_decay",
+    "warmup",
+    "clip",
+    "seed",
+)
+"""Numbers of a `TrainConfig` that are 0 or more."""
 
 
 def _among(where: str, value: str, allowed: tuple[str, ...]) -> None:
     """Refuse a word that is not on its list."""
     if value not in allowed:
         raise ValueError(f"{where} must be one of {', '.join(allowed)}, got {value!r}")
+
+
+def _within(
+    settings: object, names: tuple[str, ...], least: int, *, below: float = math.inf
+) -> None:
+    """Refuse numbers outside least <= number < below; nan is outside."""
+    for name in names:
+        value = getattr(settings, name)
+        if not least <= value < below:
+            limit = "" if below == math.inf else f" to below {below:g}"
+            raise ValueError(f"{name} must be at least {least}{limit}, got {value}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,18 +58,15 @@ class ModelConfig:
     """Levels, the bottleneck included."""
     norm: str = "batch"
     dropout: float = 0.0
-    """Share of channels dropped in residual blocks."""
+    """Share of the channels dropped in residual blocks."""
     deep_supervision: bool = False
 
     def __post_init__(self) -> None:
         _among("model", self.kind, MODELS)
         _among("norm", self.norm, NORMS)
-        if self.depth < 2:
-            raise ValueError(f"depth must be at least 2, got {self.depth}")
-        if self.width < 1:
-            raise ValueError(f"width must be at least 1, got {self.width}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be 0 to below 1, got {self.dropout}")
+        _within(self, ("depth",), 2)
+        _within(self, ("width",), 1)
+        _within(self, ("dropout",), 0, below=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +90,15 @@ class TrainConfig:
     """Optimiser steps; 0 leaves it to `epochs` or `minutes`."""
     minutes: float = 0.0
     """Wall time to fit the schedule into, over all sittings; 0 leaves it to `epochs`."""
+    validate_steps: int = 0
+    """Steps between validations; 0 is an epoch. The last step is followed by one in any case."""
     patience: int = 0
     """Validations without a better score before stopping; 0 never stops early."""
     learning_rate: float = 8e-4
     weight_decay: float = 0.0
     schedule: str = "cosine"
     warmup: int = 100
-    """Steps over which the learning rate rises from 0."""
+    """Steps over which the learning rate rises from 0, at most a tenth of the run."""
     clip: float = 12.0
     """Largest gradient norm; 0 does not clip."""
     ema: float = 0.999
@@ -88,25 +111,27 @@ class TrainConfig:
     test_share: float = 0.0
     """Share of the subjects held out of every fold."""
     seed: int = 0
+    """Of the first weights, the order, the augmentation and dropout; not of the split."""
 
     def __post_init__(self) -> None:
-        _among("loss", self.loss, LOSSES)
-        _among("augment", self.augment, AUGMENTS)
-        _among("sampling", self.sampling, SAMPLINGS)
-        _among("schedule", self.schedule, SCHEDULES)
-        _among("precision", self.precision, PRECISIONS)
+        for name, allowed in (
+            ("loss", LOSSES),
+            ("augment", AUGMENTS),
+            ("sampling", SAMPLINGS),
+            ("schedule", SCHEDULES),
+            ("precision", PRECISIONS),
+        ):
+            _among(name, getattr(self, name), allowed)
         if self.split not in SPLITS and not self.split.endswith(".json"):
             raise ValueError(f"split must be {', '.join(SPLITS)} or a .json, got {self.split!r}")
-        if not 0 <= self.fold < 5:
-            raise ValueError(f"fold must be 0 to 4, got {self.fold}")
-        for name in ("block", "epochs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("batch_size", "steps", "minutes", "patience", "warmup", "clip"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
-        if not 0 <= self.ema < 1 or not 0 <= self.test_share < 1:
-            raise ValueError("ema and test_share must be 0 to below 1")
+        _within(self, ("block", "epochs"), 1)
+        _within(self, AT_LEAST_0, 0)
+        _within(self, ("ema", "test_share"), 0, below=1)
+        _within(self, ("fold",), 0, below=5)
+        if self.steps and self.minutes:
+            raise ValueError(f"give steps or minutes, got {self.steps} and {self.minutes:g}")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
 
     def to_json(self) -> str:
         """Write as indented JSON with sorted keys."""
@@ -119,9 +144,48 @@ class TrainConfig:
         Raises:
             ValueError: a name is unknown or a value is not allowed.
         """
-        names: dict[str, Any] = json.loads(text)
-        unknown = sorted(set(names) - {known.name for known in fields(cls)})
-        if unknown:
-            raise ValueError(f"unknown setting {', '.join(unknown)}")
-        model = ModelConfig(**names.pop("model", {}))
-        return cls(model=model, **names)
+        names = json.loads(text)
+        if not isinstance(names, dict) or not isinstance(names.get("model", {}), dict):
+            raise ValueError("settings must be names and values")
+        model = ModelConfig(**_known(ModelConfig, names.pop("model", {})))
+        return cls(model=model, **_known(cls, names))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sitting:
+    """How one sitting of a run is done: it may differ from sitting to sitting."""
+
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda` or `cuda:N`."""
+    threads: int = 0
+    """Threads that read slices; 0 is one for a CPU and up to four for a GPU."""
+    prefetch: int = 4
+    """Batches that are read ahead."""
+    checkpoint_steps: int = 0
+    """Steps between checkpoints; 0 leaves it to the time."""
+    checkpoint_minutes: float = 5.0
+    """Minutes between checkpoints, at most; 0 leaves it to the steps. Each validation makes one
+    too."""
+
+    def __post_init__(self) -> None:
+        _within(self, ("threads", "checkpoint_steps", "checkpoint_minutes"), 0)
+        _within(self, ("prefetch",), 1)
+
+
+def _known(kind: type[ModelConfig | TrainConfig], names: dict[str, Any]) -> dict[str, Any]:
+    """Refuse names that are no field, and values that are of another type than its default."""
+    for name, value in names.items():
+        default = getattr(kind(), name, None) if name in SETTINGS[kind] else None
+        if default is None:
+            raise ValueError(f"unknown setting {name}; known: {', '.join(SETTINGS[kind])}")
+        fits = type(value) is type(default) or (type(default) is float and type(value) is int)
+        if not fits:
+            raise ValueError(f"{name} must be {type(default).__name__}, got {value!r}")
+    return names
+
+
+SETTINGS: Final = {
+    kind: tuple(known.name for known in fields(kind))
+    for kind in (ModelConfig, TrainConfig, Sitting)
+}
+"""Names of the fields of each."""

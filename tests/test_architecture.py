@@ -26,7 +26,7 @@ FLOORS = {  # top floor first; the list is the architecture in text
         "cli",
         "commands",
         "engine evaluator exporter figure predictor",
-        "job aims",
+        "aims job run",
         "pairs trainer",
         "inference labelmap postprocess tables validate",
         "aggregate fitted loader",

@@ -1,0 +1,145 @@
+"""The device: which one, in what precision, with how many threads, and what fits into it."""
+
+import os
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import torch
+
+from bratsprep.errors import BratsError
+
+CPU_BATCH: Final = 8
+"""Slices of a step on a CPU, where a larger batch is no faster."""
+MOST: Final = 64
+"""Largest batch that is tried: the batch of published 2D recipes, which learning rates fit."""
+ROOM: Final = 0.9
+"""Part of a GPU's memory that a batch may need; the rest is for validation and fragments."""
+DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def choose_device(name: str) -> torch.device:
+    """Find a device.
+
+    Args:
+        name: `auto` for a GPU where there is one, `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        ValueError: the name is none of those.
+        BratsError: there is no such GPU.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()):
+        raise ValueError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise BratsError(f"{name}: torch sees {torch.cuda.device_count()} GPUs; take --device cpu")
+    return torch.device(kind, int(index or 0)) if kind == "cuda" else torch.device(kind)
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """Settle the precision of the convolutions.
+
+    `auto` on a CPU is fp32, even where bf16 is faster: the same command should give the same
+    weights on every CPU.
+
+    Args:
+        name: `auto`, `fp32`, `bf16` or `fp16`.
+        device: what it is for.
+
+    Returns:
+        `fp32`, `bf16` or `fp16`.
+
+    Raises:
+        ValueError: fp16 is asked for on a CPU.
+    """
+    if name == "auto":
+        if device.type == "cpu":
+            return "fp32"
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    if name == "fp16" and device.type == "cpu":
+        raise ValueError("precision fp16 needs a GPU; take fp32 or bf16 on a CPU")
+    return name
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def loader_threads(device: torch.device) -> int:
+    """Threads that feed a device: one reads faster than any CPU trains, a GPU wants more."""
+    return 1 if device.type == "cpu" else max(1, min(4, cores() - 1))
+
+
+@contextmanager
+def set_up(device: torch.device) -> Iterator[None]:
+    """Set torch up for training on a device, and back as it was afterwards.
+
+    A CPU that trains keeps torch's own number of threads; one that feeds a GPU leaves the cores
+    to the loader. The random generators are restored, since a run seeds them at every step.
+    """
+    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    is_gpu = device.type == "cuda"
+    devices = [device] if is_gpu else []
+    torch.set_num_threads(1 if is_gpu else threads)
+    torch.set_float32_matmul_precision("high" if is_gpu else precision)
+    try:
+        with (
+            torch.random.fork_rng(devices),
+            torch.backends.cudnn.flags(
+                enabled=True, benchmark=True, deterministic=False, allow_tf32=True
+            ),
+        ):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_float32_matmul_precision(precision)
+
+
+def peak_bytes() -> int:
+    """Most memory that this process has held so far (resident set)."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def peak_device_bytes(device: torch.device) -> int:
+    """Most memory that torch has held on a GPU; 0 on a CPU."""
+    return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else 0
+
+
+def largest_batch(attempt: Callable[[int], None], device: torch.device) -> int:
+    """Find the largest power of two of slices that fits a device, by trying.
+
+    Args:
+        attempt: makes a full training step with so many slices.
+        device: on a CPU nothing is tried, and `CPU_BATCH` given.
+
+    Raises:
+        BratsError: not even one slice fits.
+    """
+    if device.type == "cpu":
+        return CPU_BATCH
+    torch.cuda.set_per_process_memory_fraction(ROOM, device)
+    try:
+        return _doubled(attempt)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, device)
+        torch.cuda.empty_cache()
+
+
+def _doubled(attempt: Callable[[int], None]) -> int:
+    """Double the batch until the memory is full."""
+    fits, size = 0, 1
+    while size <= MOST:
+        try:
+            attempt(size)
+        except torch.OutOfMemoryError:
+            break
+        fits, size = size, 2 * size
+    if not fits:
+        raise BratsError("batch: not even one slice fits the GPU; take a smaller --width")
+    return fits

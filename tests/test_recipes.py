@@ -1,0 +1,86 @@
+import json
+
+import pytest
+
+from bratstrain.config import ModelConfig, Sitting, TrainConfig
+from bratstrain.recipes import RECIPES, check_same, configure
+
+
+def test_strong_is_the_default():
+    assert configure() == RECIPES["strong"]
+
+
+def test_deck_is_the_course_project():
+    deck = configure(recipe="deck", model="attention")
+    assert deck.model == ModelConfig(kind="attention", width=64, depth=5, norm="batch", dropout=0.2)
+    assert (deck.loss, deck.augment, deck.sampling, deck.ema) == ("dice", "deck", "uniform", 0.0)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipe_knows_its_name(name):
+    assert RECIPES[name].recipe == name
+
+
+def test_settings_depart_from_the_recipe():
+    config = configure(model="unet", width=8, learning_rate=0.1, steps=5)
+    assert (config.model.kind, config.model.width, config.model.depth) == ("unet", 8, 6)
+    assert (config.learning_rate, config.steps) == (0.1, 5)
+
+
+def test_unknown_recipe_is_refused():
+    with pytest.raises(ValueError, match="recipe must be one of strong, deck, got 'weak'"):
+        configure(recipe="weak")
+
+
+def test_what_is_left_to_the_device_may_be_anything():
+    found = configure(batch_size=32, precision="bf16")
+    check_same("run", configure(batch_size=0, precision="auto"), found)
+    with pytest.raises(ValueError, match=r"run: .* batch_size 16, not 32; "):
+        check_same("run", configure(batch_size=16), found)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_config_comes_back_from_json(name):
+    assert TrainConfig.from_json(RECIPES[name].to_json()) == RECIPES[name]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"split": "random"}, "split must be subject, nnunet, slice or a .json, got 'random'"),
+        ({"steps": 3, "minutes": 1.0}, "give steps or minutes, got 3 and 1"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0"),
+        ({"minutes": float("nan")}, "minutes must be at least 0, got nan"),
+        ({"fold": 5}, "fold must be at least 0 to below 5, got 5"),
+        ({"ema": 1.0}, "ema must be at least 0 to below 1"),
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"loss": "l2"}, "loss must be one of dice, dice_ce, ce, focal, tversky, got 'l2'"),
+    ],
+)
+def test_config_refuses(settings, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], "settings must be names and values"),
+        ({"model": 3}, "settings must be names and values"),
+        ({"lr": 3}, "unknown setting lr; known: "),
+        ({"steps": 1.5}, "steps must be int, got 1.5"),
+        ({"model": {"width": True}}, "width must be int, got True"),
+    ],
+)
+def test_json_of_another_form_is_refused(names, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig.from_json(json.dumps(names))
+
+
+def test_whole_number_may_stand_for_a_decimal_one():
+    assert TrainConfig.from_json('{"clip": 3}').clip == 3
+
+
+def test_sitting_reads_at_least_a_batch_ahead():
+    with pytest.raises(ValueError, match="prefetch must be at least 1, got 0"):
+        Sitting(prefetch=0)
