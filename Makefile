@@ -9,12 +9,14 @@ PY := $(BIN)python
 
 demo: .venv/ready  ## the main job on phantom cases, from nothing to a fitted network
 	rm -rf demo
-	$(BIN)bratsprep phantom demo/raw --cases 20 --shape 80x80x52
+	$(BIN)bratsprep phantom demo/raw --cases 24 --shape 80x80x52
 	$(BIN)bratsprep build demo/raw demo/train.h5 --crop 80x64 --negatives 0.5
 	$(BIN)bratsprep verify demo/train.h5 demo/raw
 	$(BIN)bratsprep inspect demo/train.h5 --plot demo/balance.png
 	$(BIN)bratsprep preview demo/train.h5 -o demo/preview.png
-	$(BIN)bratstrain fit demo/train.h5 --model residual --width 16 --depth 4 --batch 8 --epochs 12 --run demo/run
+	$(BIN)bratstrain fit demo/train.h5 --model residual --width 16 --depth 4 --batch 8 --epochs 12 --test-share 0.2 --run demo/run
+	$(BIN)bratstrain evaluate demo/run --raw demo/raw --split test --figure demo/figure.png
+	$(BIN)bratstrain predict demo/run demo/raw -o demo/predicted
 
 test: .venv/ready  ## every test, with coverage: what CI runs
 	$(PY) -m pytest --cov -m "not gpu"
@@ -33,6 +35,9 @@ format: .venv/ready  ## put the code into its one form
 
 bench: .venv/ready  ## our speed beside the peers': takes long, wants a quiet machine
 	$(PY) -m benchmarks.build
+	$(PY) -m benchmarks.load
+	$(PY) -m benchmarks.fit_memory --work demo/benchmarks
+	$(PY) -m benchmarks.train --work demo/benchmarks
 
 figures: .venv/ready  ## the pictures in README and docs
 	rm -rf build/figures && mkdir -p build docs/images
