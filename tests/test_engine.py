@@ -197,6 +197,35 @@ def test_killed_process_goes_on_to_the_same_end(data, whole, tmp_path):
     assert_same(folder, whole)
 
 
+LONG = WHOLE | {"steps": 300, "validate_steps": 60, "checkpoint_steps": 11}
+KILLED = """
+import sys, torch, bratstrain
+torch.set_num_threads(1)
+bratstrain.fit(sys.argv[1], sys.argv[2], tell=lambda line: print(line, flush=True), **{settings})
+"""
+
+
+@pytest.mark.slow
+def test_run_killed_ten_times_ends_with_the_same_weights(data, tmp_path):
+    started = time.monotonic()
+    fit(data, tmp_path / "whole", **LONG)
+    length_s = time.monotonic() - started
+    folder = tmp_path / "run"
+    code = KILLED.replace("{settings}", repr(LONG))
+    generator = np.random.default_rng(0)
+    for _ in range(10):
+        process = subprocess.Popen(  # noqa: S603  our own
+            [sys.executable, "-c", code, data, folder], stdout=subprocess.PIPE, cwd=ROOT
+        )
+        process.stdout.readline()
+        time.sleep(generator.uniform(0, length_s / 8))
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    fit(data, folder, **LONG)
+    assert_same(folder, tmp_path / "whole")
+
+
 def test_finished_run_is_left_alone(data, whole):
     before = (whole / "last.pt").stat().st_mtime_ns
     again = fit(data, whole, **WHOLE)
