@@ -14,7 +14,7 @@ demo: .venv/ready  ## the main job on phantom cases, from nothing to a fitted ne
 	$(BIN)bratsprep verify demo/train.h5 demo/raw
 	$(BIN)bratsprep inspect demo/train.h5 --plot demo/balance.png
 	$(BIN)bratsprep preview demo/train.h5 -o demo/preview.png
-	$(BIN)bratstrain fit demo/train.h5 --model residual --width 16 --depth 4 --batch 8 --epochs 12 --test-share 0.2 --run demo/run
+	$(BIN)bratstrain fit demo/train.h5 --model residual --width 16 --depth 4 --batch 8 --lr 5e-3 --epochs 7 --test-share 0.2 --run demo/run
 	$(BIN)bratstrain evaluate demo/run --raw demo/raw --split test --figure demo/figure.png
 	$(BIN)bratstrain predict demo/run demo/raw -o demo/predicted
 

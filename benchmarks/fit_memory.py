@@ -58,7 +58,9 @@ def main() -> None:
     for n_cases in options.cases:
         path = options.work / f"cases{n_cases}.h5"
         if not path.exists():
-            write_slice_file(path, n_cases * PLANES)
+            unfinished = path.with_suffix(".new")
+            write_slice_file(unfinished, n_cases * PLANES)
+            unfinished.replace(path)
         run = tempfile.mkdtemp(dir=options.work)
         rows[f"fit, {n_cases} cases"] = peak_mb(_FIT, str(path), run, json.dumps(SETTINGS))
     lines = ["# Memory of fit", "", "| process | peak MB | above the bare steps |",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bratsprep.case import CaseRow, CaseTables
+from bratsprep.case import BRAIN_CELLS, MASK_CELLS, CaseRow, CaseTables
 from bratsprep.codec import encode
 from bratsprep.config import PrepConfig
 from bratsprep.writer import SliceWriter
@@ -66,6 +66,8 @@ def case_tables(name: str, label: np.ndarray, crc: np.ndarray) -> CaseTables:
         voxels=voxels.sum(axis=0),
         lost_voxels=np.zeros(4, np.int64),
         source="[]",
+        fingerprint=np.zeros((5, *BRAIN_CELLS), np.int8),
+        mask_fingerprint=np.zeros((2, *MASK_CELLS), np.uint8),
         digest=f"{zlib.crc32(crc.tobytes()):08x}",
     )
     brain_pixels = np.full(n, ellipse(0.6).sum(), np.int32)

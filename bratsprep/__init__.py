@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bratsprep.previewer import preview as preview
     from bratsprep.reader import SliceFile as SliceFile
     from bratsprep.reader import open_file as open  # noqa: A004, F401  the verb
+    from bratsprep.twinner import twins as twins
     from bratsprep.verifier import verify as verify
 
 __version__: Final = "0.1.0"
@@ -26,6 +27,7 @@ _VERBS: Final = {
     "preview": ("bratsprep.previewer", "preview"),
     "SliceFile": ("bratsprep.reader", "SliceFile"),
     "open": ("bratsprep.reader", "open_file"),
+    "twins": ("bratsprep.twinner", "twins"),
     "verify": ("bratsprep.verifier", "verify"),
 }
 

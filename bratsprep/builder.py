@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from tqdm import tqdm
 
-from bratsprep import kernels, nifti
+from bratsprep import fingerprint, kernels, nifti
 from bratsprep.case import Box, CaseFiles
 from bratsprep.codec import crc32
 from bratsprep.config import PrepConfig
-from bratsprep.convert import Converted, cut, pack
+from bratsprep.convert import Converted, cut, pack, renamed
 from bratsprep.crop import smallest_window
 from bratsprep.digest import build_key
 from bratsprep.errors import BratsError, BuildError
@@ -25,6 +25,7 @@ from bratsprep.nifti import Buffers
 from bratsprep.scan import read_scan
 from bratsprep.schemes import resolve
 from bratsprep.source import Source, open_source
+from bratsprep.subjects import SubjectTable, table_for
 from bratsprep.summary import Summary, is_complete, peak_bytes, sources, versions
 from bratsprep.workers import Pool, cores, in_order, share
 from bratsprep.writer import SliceWriter
@@ -41,6 +42,7 @@ class Job:
     found: Found
     config: PrepConfig
     schemes: dict[str, Scheme]
+    people: SubjectTable
     window: tuple[int, int] | None
     workers: int
     limit_bytes: int
@@ -56,7 +58,9 @@ class Job:
         with self.scans.borrow() as buffers:
             case = read_scan(files, self.source, buffers, self.schemes.get(files.id))
             part = cut(case, self.config, self.window, memory)
-        return pack(part, self.config.compression)
+        voxels = part.tables.case.voxels.tolist()
+        subject = self.people.subject(files.id, files.subject, voxels)
+        return pack(renamed(part, subject), self.config.compression)
 
 
 def build(
@@ -83,7 +87,8 @@ def build(
         on_error: `stop` at the first bad case, or `skip` it and list it.
         force: start over, replacing what is there.
         progress: show a bar on standard error where that is a terminal.
-        **settings: fields of `PrepConfig`; the defaults fit BraTS.
+        **settings: fields of `PrepConfig`; the defaults fit BraTS. `subjects` may be a CSV file
+            of cases and subjects too, such as `twins` writes.
 
     Returns:
         What was read, kept, dropped and lost.
@@ -93,7 +98,8 @@ def build(
         ValueError: a setting is not allowed.
     """
     started = time.monotonic()
-    config = PrepConfig(**settings)
+    people = table_for(settings.pop("subjects", "auto"))
+    config = PrepConfig(subjects=people.key, **settings)
     if on_error not in ("stop", "skip"):
         raise ValueError(f"on_error must be stop or skip, got {on_error!r}")
     if workers < 0 or max_ram < 0:
@@ -105,7 +111,7 @@ def build(
         if out.is_file() and not force and is_complete(out, config, found, source, summary):
             return summary
         with _journal(out) as journal:
-            job = _job(source, found, config, workers or cores(), max_ram)
+            job = _job(source, found, (config, people), workers or cores(), max_ram)
             summary.schemes = tuple(sorted({scheme.name for scheme in job.schemes.values()}))
             _run(job, journal, summary, on_error=on_error, force=force, progress=progress)
     summary.seconds = time.monotonic() - started
@@ -121,13 +127,21 @@ def _journal(out: Path) -> Journal:
     return Journal(out)
 
 
-def _job(source: Source, found: Found, config: PrepConfig, workers: int, max_ram: int) -> Job:
+def _job(
+    source: Source,
+    found: Found,
+    settings: tuple[PrepConfig, SubjectTable],
+    workers: int,
+    max_ram: int,
+) -> Job:
     """Resolve all that has to be known before the first case is converted."""
     kernels.warm()
+    fingerprint.warm()
+    config, people = settings
     schemes = resolve(source, found.cases, config.labels)
     fit, limit = share(source, found.cases, workers, max_ram)
     scans = Pool(max(1, fit - fit // 4), limit)
-    job = Job(source, found, config, schemes, config.window, fit, limit, scans)
+    job = Job(source, found, config, schemes, people, config.window, fit, limit, scans)
     if config.crop != "brain":
         return job
     made = in_order(found.cases, job.boxed, fit, limit)
@@ -157,7 +171,7 @@ def _run(
         for files, result in made:
             if isinstance(result, Converted):
                 _write(writer, journal, result)
-                summary.add(result.tables)
+                summary.add(result.tables, files.subject)
             elif on_error == "stop":
                 raise result
             else:

@@ -1,10 +1,15 @@
 """The nouns: files of a case, its geometry, boxes, moments, and one row of each table."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+BRAIN_CELLS: Final = (16, 16, 16)
+"""Cells of a fingerprint of the images along z, y and x."""
+MASK_CELLS: Final = (16, 20, 18)
+"""Cells of a fingerprint of the label along z, y and x."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +134,8 @@ class CaseRow:
     brain_voxels: int
     voxels: NDArray[np.int64]
     lost_voxels: NDArray[np.int64]
+    fingerprint: NDArray[np.int8]
+    mask_fingerprint: NDArray[np.uint8]
     source: str
     digest: str
 

@@ -102,6 +102,14 @@ def _settings(command: Callable[..., None]) -> Callable[..., None]:
 @click.argument("raw", type=PLACE)
 @click.argument("out", type=FILE)
 @_settings
+@click.option(
+    "--subjects",
+    default="auto",
+    show_default=True,
+    metavar="CSV|names|auto",
+    help="Who is who: a table such as 'twins -o' writes, names alone, or the table that "
+    "comes along for Task01 and names else.",
+)
 @click.option("--workers", default=0, metavar="N", help="Threads; all cores by default.")
 @click.option("--max-ram", type=Size(), default=0, help="For the whole program, such as 2G.")
 @click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", show_default=True)
@@ -187,6 +195,29 @@ def preview(path: Path, case: str | None, out: Path, planes: int) -> None:
     with told():
         bratsprep.preview(path, case, out, planes=planes)
     click.echo(out)
+
+
+@main.command()
+@click.argument("path", type=PLACE)
+@click.option("--against", type=PLACE, metavar="OTHER", help="Look for the same people in OTHER.")
+@click.option("--labels", type=click.Choice(LABELS), default="auto", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Pairs and cases as JSON.")
+@click.option("-o", "--out", type=FILE, metavar="CSV", help="Table for build --subjects.")
+@click.option("--workers", default=0, metavar="N", help="Threads; all cores by default.")
+def twins(
+    path: Path, against: Path | None, labels: str, as_json: bool, out: Path | None, workers: int
+) -> None:
+    """Find repeated patients in raw data, a folder of masks, or slice files.
+
+    \b
+    Example:
+        bratsprep twins train.h5 --against other.h5
+    """
+    with told():
+        found = bratsprep.twins(path, against, labels=labels, workers=workers, progress=True)
+        if out is not None:
+            found.write(out)
+    click.echo("\n".join([json.dumps(found.to_json(), indent=1)] if as_json else found.lines()))
 
 
 @main.command()

@@ -19,8 +19,12 @@ GZIP_MAGIC = b"\x1f\x8b"
 MAX_RATIO = 1032
 """No deflate stream unpacks to more than this many times its size (zlib's technical notes)."""
 _BITS = {2: np.uint16, 4: np.uint32}
+_FAST_LEVEL = 0
+"""ISA-L's level for `--compression fast`. Levels 1 to 3 take memory as they find it for their hash
+table, so that one chunk in ten thousand comes out with another, equally good match: the same file
+would not have the same bytes (docs/log.md)."""
 _SMALL_LEVEL = 6
-"""libdeflate's level for `--compression small`: a tenth smaller, five times slower."""
+"""libdeflate's level for `--compression small`: a quarter smaller, five times slower."""
 
 
 def crc32(block: bytes | memoryview | NDArray[Any]) -> int:
@@ -116,7 +120,7 @@ def encode(values: NDArray[Any], compression: str, scratch: NDArray[np.uint8]) -
         plain = shuffled
     if compression == "small":
         return bytes(imagecodecs.deflate_encode(plain, level=_SMALL_LEVEL))
-    return bytes(isal_zlib.compress(plain, 1))
+    return bytes(isal_zlib.compress(plain, _FAST_LEVEL))
 
 
 def decode(chunk: bytes, compression: str, values: NDArray[Any], where: str) -> None:

@@ -10,6 +10,8 @@ NORMALISE: Final = ("modality", "case", "none")
 DTYPES: Final = ("auto", "float16", "float32", "int16")
 COMPRESSION: Final = ("fast", "small", "none")
 LABELS: Final = ("auto", "msd", "brats2017", "brats2023", "brats2024", "brats2015")
+SUBJECTS: Final = ("auto", "names")
+_TABLE: Final = re.compile(r"^csv:[0-9a-f]{16}$")
 _WINDOW: Final = re.compile(r"(\d+)x(\d+)")
 
 
@@ -34,6 +36,9 @@ class PrepConfig:
     """`fast` and `small` are deflate after a byte shuffle; `none` stores plain bytes."""
     labels: str = "auto"
     """Label scheme of the source, or `auto` to tell it from the evidence."""
+    subjects: str = "auto"
+    """Who is who: names, and for Task01 its table of repeated patients (`auto`); `names` alone; or
+    `csv:` and the start of the SHA-256 of a table."""
     unlabelled: bool = False
     """Take cases without a label along, for prediction."""
     seed: int = 0
@@ -45,6 +50,7 @@ class PrepConfig:
             ("dtype", DTYPES),
             ("compression", COMPRESSION),
             ("labels", LABELS),
+            ("subjects", (*SUBJECTS, *_TABLE.findall(self.subjects))),
         ):
             value = getattr(self, name)
             if value not in allowed:

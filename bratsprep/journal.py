@@ -7,6 +7,7 @@ case with its rows and the place and checksum of every chunk. A rerun starts a f
 the result is the same to the byte as that of a build that was never stopped.
 """
 
+import base64
 import fcntl
 import json
 import os
@@ -17,9 +18,10 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from bratsprep.case import CaseRow, CaseTables
+from bratsprep.case import BRAIN_CELLS, MASK_CELLS, CaseRow, CaseTables
 from bratsprep.codec import crc32
 from bratsprep.errors import BuildError
+from bratsprep.labels import MODALITIES
 from bratsprep.writer import Extent
 
 _DTYPES: Final = {
@@ -38,6 +40,12 @@ _DTYPES: Final = {
     "plane_brain": "i4",
     "plane_voxels": "i4",
 }
+
+_CELLS: Final = {
+    "fingerprint": ("i1", (1 + len(MODALITIES), *BRAIN_CELLS)),
+    "mask_fingerprint": ("u1", (2, *MASK_CELLS)),
+}
+"""Dtype and shape of the rows that are stored as bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +223,9 @@ def _values(tables: CaseTables) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  whatever JSON can hold
-    """A value as JSON can hold it; floats keep every digit."""
+    """A value as JSON can hold it; floats keep every digit, and arrays of bytes are Base64."""
+    if isinstance(value, np.ndarray) and value.itemsize == 1:
+        return base64.b64encode(value.tobytes()).decode()
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
@@ -237,6 +247,8 @@ def _entry(record: dict[str, Any]) -> Entry:
         else value
         for name, value in record.items()
     }
+    for name, (dtype, cells) in _CELLS.items():
+        values[name] = np.frombuffer(base64.b64decode(record[name]), dtype).reshape(cells)
     row = CaseRow(**{field.name: values[field.name] for field in fields(CaseRow)})
     rest = {f.name: values[f.name] for f in fields(CaseTables) if f.name != "case"}
     return Entry(

@@ -173,12 +173,13 @@ def warm() -> None:
     Before any thread starts: Numba's cache can break when many fill it at once.
     """
     table = np.zeros(65536, np.uint16)
+    table.setflags(write=False)  # as `normalise.half_table` gives it: another type to Numba
     for dtype in (np.int16, np.float32):
         volume = np.ones((1, 2, 16), dtype)
         brain = np.zeros((1, 2, 16), np.uint8)
         columns = np.zeros((2, 16), np.int32)
-        sweep = measure_whole_ if dtype is np.int16 else measure_
-        sweep((volume, volume, volume, volume), brain, np.zeros(1, np.int32), columns)
+        for sweep in (measure_whole_, measure_) if dtype is np.float32 else (measure_whole_,):
+            sweep((volume, volume, volume, volume), brain, np.zeros(1, np.int32), columns)
         bits = np.zeros((2, 16), np.uint16)
         for step in (1, -1):
             plane, inside = volume[0][::step, ::step], brain[0][::step, ::step]

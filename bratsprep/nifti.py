@@ -6,6 +6,7 @@ widened to float64 unless the file's own type asks for it.
 """
 
 import math
+import mmap
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -84,7 +85,8 @@ class Buffers:
                 )
             self._named.pop(name, None)
             del held
-            held = self._named[name] = np.empty(size, np.uint8)
+            # Pages of its own: the allocator would keep the smaller one that was there.
+            held = self._named[name] = np.frombuffer(mmap.mmap(-1, max(size, 1)), np.uint8)
         return held[:size]
 
 

@@ -78,9 +78,10 @@ def _moments(
     columns: NDArray[np.int32],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(4,) means and (4,) sums of squared deviations: exact for whole numbers, else in float64."""
-    if images[0].dtype != np.int16:
+    totals, squares, are_whole = moments.measure_whole_(images, brain, plane_brain, columns)
+    if not are_whole:
+        columns[...] = 0
         return moments.measure_(images, brain, plane_brain, columns)
-    totals, squares = moments.measure_whole_(images, brain, plane_brain, columns)
     n = max(int(plane_brain.sum()), 1)
     pairs = [(int(total), int(square)) for total, square in zip(totals, squares, strict=True)]
     apart = [(n * square - total * total) / n for total, square in pairs]

@@ -16,11 +16,13 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from bratsprep.case import CaseFiles, CaseTables
-from bratsprep.config import PrepConfig
+from bratsprep.case import CaseFiles, CaseRow, CaseTables
+from bratsprep.config import SUBJECTS, PrepConfig
 from bratsprep.errors import NiftiError, SchemaError
 from bratsprep.labels import CLASSES, MODALITIES, Scheme
 from bratsprep.reader import SliceFile
+from bratsprep.recompute_prints import brain_print, close, mask_print
+from bratsprep.subjects import table_for
 
 _BROKEN: Final = (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError)
 """What gzip and nibabel raise on a broken file."""
@@ -214,6 +216,13 @@ def compare(file: SliceFile, tables: CaseTables, case: RawCase) -> None:
                 least, most = (cut(limit, box).astype(stored.dtype) for limit in limits)
             odd = ~((least <= stored) & (stored <= most))
             refuse(odd, stored, least, f"{where}, plane {plane}, {modality}", box)
+    prints = {
+        "fingerprint": brain_print(case.brain, case.volume, case.mean, case.std),
+        "mask_fingerprint": mask_print(truth, tables.case.spacing),
+    }
+    for name, print_ in prints.items():
+        stored = getattr(tables.case, name)
+        same(where, [(name, stored, close(stored, print_))], "the raw files give")
 
 
 def refuse(
@@ -243,7 +252,7 @@ def raw_pairs(
     row, image = tables.case, case.images[0]
     mean, std = (row.mean, case.mean), (row.std, case.std)
     return [
-        ("subject", row.subject, case.files.subject),
+        ("subject", row.subject, subject_of(row, case, file.config.subjects)),
         ("release", row.release, case.files.release),
         ("labelled", row.labelled, case.label is not None),
         ("affine", row.affine, image.affine),
@@ -257,6 +266,14 @@ def raw_pairs(
         ("voxels of the classes by plane", tables.plane_voxels, class_voxels(case)),
         ("planes stored", tables.z, planes(case, file.config)),
     ]
+
+
+def subject_of(row: CaseRow, case: RawCase, subjects: str) -> str:
+    """Subject that a case should have; a user's table is not at hand, so that its word stands."""
+    if subjects not in SUBJECTS:
+        return row.subject
+    voxels = class_voxels(case).sum(axis=0).tolist()
+    return table_for(subjects).subject(case.files.id, case.files.subject, voxels)
 
 
 def same(where: str, pairs: Iterable[tuple[str, object, object]], than: str) -> None:

@@ -34,6 +34,11 @@ y to the front, z to the top, whatever the orientation of the source was.
     /case/brain_voxels   (C,)          <i8   voxels that are not 0 in every modality
     /case/voxels         (C, 4)        <i8   voxels of each class, whole volume
     /case/lost_voxels    (C, 4)        <i8   outside the crop: brain, NCR, ED, ET
+    /case/fingerprint    (C, 5, 16, 16, 16)  |i1   to know a person again: share of each cell in the
+                                             brain (127 is all), then mean z-score x 32 of each
+                                             modality; cells (z, y, x) in the brain's own frame
+    /case/mask_fingerprint  (C, 2, 16, 20, 18)  |u1   share of each 10 mm cell (z, y, x) from the
+                                             middle of the volume in WT and TC; 255 is all
     /case/source         (C,)          str   JSON: name, size in bytes and CRC-32 of each file
     /case/digest         (C,)          str   SHA-256 of the case's rows
 
@@ -50,12 +55,13 @@ from typing import Any, Final
 import h5py
 import numpy as np
 
+from bratsprep.case import BRAIN_CELLS, MASK_CELLS
 from bratsprep.config import PrepConfig
 from bratsprep.errors import SchemaError
 from bratsprep.labels import CLASSES, MODALITIES
 
 FORMAT: Final = "bratsprep slice file"
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised by one whenever a file of the old form can no longer be read as the new one."""
 
 
@@ -109,6 +115,8 @@ CASE_COLUMNS: Final = (
     Column("case/brain_voxels", "<i8"),
     Column("case/voxels", "<i8", (len(CLASSES),)),
     Column("case/lost_voxels", "<i8", (len(CLASSES),)),
+    Column("case/fingerprint", "|i1", (1 + len(MODALITIES), *BRAIN_CELLS)),
+    Column("case/mask_fingerprint", "|u1", (2, *MASK_CELLS)),
     Column("case/source", "str"),
     Column("case/digest", "str"),
 )

@@ -32,6 +32,8 @@ class Summary:
     cases: int = 0
     people: set[str] = field(default_factory=set)
     """Subjects."""
+    renamed: int = 0
+    """Cases whose subject a table knew better than their name."""
     slices: int = 0
     planes: int = 0
     """Planes of all volumes, stored or not."""
@@ -52,9 +54,15 @@ class Summary:
     was_complete: bool = False
     """The file stood there already; nothing was done."""
 
-    def add(self, tables: CaseTables) -> None:
-        """Count one finished case."""
+    def add(self, tables: CaseTables, named: str) -> None:
+        """Count one finished case.
+
+        Args:
+            tables: its rows.
+            named: its subject as its name says.
+        """
         self.cases += 1
+        self.renamed += tables.case.subject != named
         self.people.add(tables.case.subject)
         self.read_bytes += sum(part["size"] for part in json.loads(tables.case.source))
         self.slices += len(tables.z)
@@ -82,6 +90,11 @@ class Summary:
                 "took": f"{self.seconds:.1f} s, {self.peak_bytes / 1e6:,.0f} MB of memory at most",
                 "content": self.digest[:16],
             }
+            if self.renamed:
+                told["people"] = (
+                    f"{self.renamed} cases show a person who is there under another name, says "
+                    "the table of subjects (--subjects names leaves it out)"
+                )
             lines = [f"{self.out}: {self.layout}, labels {', '.join(self.schemes) or 'none'}"]
             lines += [f"{name:<8} {text}" for name, text in told.items()]
         if verbose:

@@ -20,6 +20,7 @@ from bratsprep.digest import file_digest
 from bratsprep.errors import BuildError
 from bratsprep.labels import CLASSES, MODALITIES, REGIONS
 
+Chunk = bytes | memoryview
 Extent = tuple[int, int]
 """Where a chunk lies in the file: byte offset and size."""
 
@@ -75,7 +76,7 @@ class SliceWriter:
         )
 
     def add(
-        self, tables: CaseTables, images: tuple[bytes, ...], labels: tuple[bytes, ...]
+        self, tables: CaseTables, images: tuple[Chunk, ...], labels: tuple[Chunk, ...]
     ) -> tuple[list[Extent], list[Extent]]:
         """Append the slices and rows of one case.
 
@@ -104,7 +105,7 @@ class SliceWriter:
         self._tables.append(tables)
         return places
 
-    def _last(self, chunk: bytes) -> Extent:
+    def _last(self, chunk: Chunk) -> Extent:
         """Where HDF5 has just put a chunk: at the end of the file.
 
         A place that is not so does no harm: the journal's checksum would show it, and the case

@@ -12,15 +12,17 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {  # top floor first; the list is the architecture in text
     "bratsprep": [
         "cli",
+        "twinner",
+        "evidence",
         "builder inspector previewer verifier",
         "plots recompute",
         "balance convert journal phantom reader schemes summary workers",
         "backend layout phantom_write scan writer",
         "digest manifest nifti normalise phantom_paint storage",
         "anatomy codec crop draft",
-        "naming schema source",
-        "kernels labels members",
-        "case config errors fetch moments",
+        "mask_details naming recompute_prints schema source",
+        "fingerprint kernels labels members subjects twin_search",
+        "case config errors fetch highpass moments",
     ],
     "bratstrain": [
         "cli",
@@ -38,7 +40,7 @@ FLOORS = {  # top floor first; the list is the architecture in text
 # All that bratstrain may take from bratsprep.
 DOOR = {
     "case", "config", "convert", "crop", "errors", "kernels", "labels", "layout", "nifti",
-    "reader", "scan", "schema", "schemes", "source",
+    "reader", "scan", "schema", "schemes", "source", "twin_search",
 }  # fmt: skip
 MODULES = sorted(path for package in FLOORS for path in (ROOT / package).glob("[!_]*.py"))
 

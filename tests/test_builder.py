@@ -1,7 +1,6 @@
 import hashlib
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 
 import bratsprep
+from bratsprep import builder
 from bratsprep.errors import BuildError, LabelError
 from bratsprep.journal import Journal
 
@@ -166,7 +166,7 @@ def test_something_else_under_the_name_is_not_replaced(raw, tmp_path):
 
 
 def test_missing_folder_is_an_error(raw, tmp_path):
-    with pytest.raises(BuildError, match="folder .* does not exist"):
+    with pytest.raises(BuildError, match=r"folder .* does not exist"):
         bratsprep.build(raw, tmp_path / "no" / "out.h5")
 
 
@@ -249,8 +249,6 @@ def test_a_failed_build_goes_on_where_it_was(spoilt, tmp_path):
 
 def stop_after(monkeypatch, cases):
     """Let a build fail, as by a power cut, before case number `cases` is written."""
-    from bratsprep import builder
-
     write = builder._write
     left = iter(range(cases))
 
@@ -328,7 +326,7 @@ def test_a_build_killed_thirty_times_ends_with_the_same_content(tmp_path):
     bratsprep.build(raw, tmp_path / "whole.h5", workers=2, crop="64x64")
     whole_s = time.monotonic() - started
     out = tmp_path / "out.h5"
-    generator = random.Random(0)
+    generator = np.random.default_rng(0)
     kills, finished = 0, 0
     while kills < 30:
         before = _done(out)

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import bratsprep
+from bratsprep import builder
 from bratsprep.cli import Size, main
 
 SHAPE = "44x50x20"
@@ -75,8 +76,6 @@ def test_skipped_cases_exit_with_1_and_are_listed(run, tmp_path):
 
 
 def test_interrupt_says_how_to_go_on(run, raw, monkeypatch):
-    from bratsprep import builder
-
     def interrupt(*_):
         raise KeyboardInterrupt
 

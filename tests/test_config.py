@@ -33,7 +33,7 @@ def test_json_gives_the_config_back(names):
 def test_json_has_every_setting_in_sorted_order():
     names = list(json.loads(PrepConfig().to_json()))
     assert names == sorted(names)
-    assert len(names) == 10
+    assert len(names) == 11
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,7 @@ def test_json_has_every_setting_in_sorted_order():
         ({"dtype": "x"}, "dtype must be one of auto, float16, float32, int16, got 'x'"),
         ({"compression": "x"}, "compression must be one of fast, small, none, got 'x'"),
         ({"labels": "x"}, "labels must be one of auto, msd, .*, got 'x'"),
+        ({"subjects": "x"}, "subjects must be one of auto, names, got 'x'"),
         ({"margin": -1}, "margin must be at least 0, got -1"),
         ({"negatives": 1.5}, "negatives must be 0 to 1, got 1.5"),
         ({"negatives": -0.5}, "negatives must be 0 to 1, got -0.5"),

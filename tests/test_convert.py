@@ -1,3 +1,4 @@
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -68,8 +69,6 @@ def test_negatives_depend_on_the_seed(make):
 
 
 def test_none_keeps_the_integers(make, raw):
-    import nibabel as nib
-
     with make(normalise="none", crop="none") as file:
         image, _, z = file.volume(0)
         source = np.asarray(nib.load(raw / "imagesTr" / "BRATS_001.nii.gz").dataobj).T
@@ -97,9 +96,7 @@ def test_modality_scales_each_for_itself(make):
 
 def test_float32_is_the_rounded_zscore(make):
     with make(dtype="float32") as file, make(dtype="float16") as half:
-        np.testing.assert_array_equal(
-            file.volume(0)[0].astype(np.float16), half.volume(0)[0]
-        )
+        np.testing.assert_array_equal(file.volume(0)[0].astype(np.float16), half.volume(0)[0])
 
 
 def test_window_larger_than_the_volume_is_padded_with_zeros(make):
@@ -153,8 +150,6 @@ def test_whole_planes_must_be_of_one_size(tmp_path):
 
 
 def test_numbers_that_do_not_fit_int16_are_refused(tmp_path):
-    import nibabel as nib
-
     raw = bratsprep.phantoms(tmp_path / "raw", cases=1, shape=SHAPE, dtype="float32")
     path = raw / "imagesTr" / "BRATS_001.nii.gz"
     volume = nib.load(path)

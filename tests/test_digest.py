@@ -33,6 +33,8 @@ def row():
         brain_voxels=9,
         voxels=np.int64([1, 2, 3, 4]),
         lost_voxels=np.int64([0, 0, 1, 0]),
+        fingerprint=np.int8([[[[1]]]]),
+        mask_fingerprint=np.uint8([[[[2]]]]),
         source="[]",
         digest="",
     )

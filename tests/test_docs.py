@@ -45,7 +45,7 @@ def test_links_lead_somewhere(path):
         assert (page.parent / target).exists(), target
 
 
-def tested_blocks():
+def blocks_to_test():
     """Shell blocks of the README that begin with `# tested`."""
     text = (ROOT / "README.md").read_text()
     return re.findall(r"```sh\n# tested\n(.*?)```", text, flags=re.DOTALL)
@@ -53,7 +53,7 @@ def tested_blocks():
 
 @pytest.mark.slow
 def test_commands_of_the_readme_run(tmp_path):
-    blocks = tested_blocks()
+    blocks = blocks_to_test()
     assert blocks
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     for block in blocks:

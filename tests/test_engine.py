@@ -185,7 +185,7 @@ def test_killed_process_goes_on_to_the_same_end(data, whole, tmp_path):
         "engine.Fitting.train = slowly\n"
         f"bratstrain.fit({str(data)!r}, {str(folder)!r}, **{WHOLE!r})\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)  # noqa: S603  our own
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
     deadline = time.monotonic() + 60
     while not (folder / "last.pt").exists() or content(folder / "last.pt")["progress"]["step"] < 4:
         assert process.poll() is None
@@ -214,7 +214,7 @@ def test_run_killed_ten_times_ends_with_the_same_weights(data, tmp_path):
     code = KILLED.replace("{settings}", repr(LONG))
     generator = np.random.default_rng(0)
     for _ in range(10):
-        process = subprocess.Popen(  # noqa: S603  our own
+        process = subprocess.Popen(
             [sys.executable, "-c", code, data, folder], stdout=subprocess.PIPE, cwd=ROOT
         )
         process.stdout.readline()

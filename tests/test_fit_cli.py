@@ -40,7 +40,7 @@ def test_help_does_not_load_torch():
         "try: main(['fit', '--help'])\nexcept SystemExit: pass\n"
         "sys.exit('torch' in sys.modules)\n"
     )
-    done = subprocess.run(  # noqa: S603  our own
+    done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
     )
     assert re.search(r"Example:\n +bratstrain fit out.h5 --model residual", done.stdout)

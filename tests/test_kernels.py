@@ -61,7 +61,10 @@ def test_moments_of_any_small_volume_equal_the_oracle(measure, images):
 @both("measure", moments.measure_whole_)
 @given(images=hnp.arrays(np.int16, st.tuples(st.just(4), *[st.integers(1, 4)] * 3)))
 def test_sums_of_whole_numbers_are_exact(measure, images):
-    totals, squares, brain, plane_brain, columns = measured(measure, images)
+    brain, plane_brain = np.zeros(images.shape[1:], np.uint8), np.zeros(images.shape[1], np.int32)
+    columns = np.zeros(images.shape[2:], np.int32)
+    totals, squares, is_whole = measure(tuple(images), brain, plane_brain, columns)
+    assert is_whole
     wide = images.astype(object)
     assert totals.tolist() == [volume.sum() for volume in wide]
     assert squares.tolist() == [(volume**2).sum() for volume in wide]
@@ -73,7 +76,23 @@ def test_sums_of_whole_numbers_are_exact(measure, images):
 @both("sums", moments.whole_sums)
 def test_sums_of_the_largest_numbers_do_not_overflow(sums):
     values = np.full(70_000, -32768, np.int16)
-    assert sums(values) == (-32768 * 70_000, 32768**2 * 70_000)
+    assert sums(values) == (-32768 * 70_000, 32768**2 * 70_000, True)
+
+
+@both("sums", moments.whole_sums)
+@pytest.mark.parametrize("value", [0.5, 32768, -32769, 1e20, np.nan])
+def test_sums_tell_of_a_number_that_is_not_whole(sums, value):
+    with np.errstate(all="ignore"):
+        assert not sums(np.float32([1, value, 3]))[2]
+
+
+@both("measure", moments.measure_whole_)
+def test_sweep_of_whole_numbers_ends_at_one_that_is_not(measure):
+    images = np.ones((4, 2, 2, 2), np.float32)
+    images[2, 1, 0, 1] = 1.5
+    plane_brain, columns = np.zeros(2, np.int32), np.zeros((2, 2), np.int32)
+    with np.errstate(all="ignore"):
+        assert not measure(tuple(images), np.zeros((2, 2, 2), np.uint8), plane_brain, columns)[2]
 
 
 @both("lookup", kernels.lookup_half_)

@@ -258,7 +258,7 @@ print(next(iter(loader)).step)
 
 @pytest.mark.slow
 def test_program_that_forgets_its_loader_ends(path):
-    done = subprocess.run(  # noqa: S603  our own program
+    done = subprocess.run(
         [sys.executable, "-X", "dev", "-c", PROGRAM, path],
         capture_output=True,
         timeout=60,

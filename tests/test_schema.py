@@ -75,18 +75,18 @@ def test_check_names_a_file_that_is_no_slice_file(tmp_path):
         assert refusal(file) == "is no slice file; make one with 'bratsprep build'"
 
 
-@pytest.mark.parametrize("version", [0, 2])
+@pytest.mark.parametrize("version", [1, 3])
 def test_check_names_another_version(file, version):
     file.attrs["version"] = version
     assert refusal(file) == (
-        f"is version {version} of the slice file, this program reads 1; build it again"
+        f"is version {version} of the slice file, this program reads 2; build it again"
     )
 
 
 @pytest.mark.parametrize("version", ["one", [1, 2]], ids=str)
 def test_check_names_a_version_that_is_no_number(file, version):
     file.attrs["version"] = version
-    assert "of the slice file, this program reads 1; build it again" in refusal(file)
+    assert "of the slice file, this program reads 2; build it again" in refusal(file)
 
 
 def test_check_names_a_missing_version(file):

@@ -1,0 +1,217 @@
+"""A case in a few thousand small numbers, by which a person is known again.
+
+Of the images: means of each modality in 16 x 16 x 16 cells of a frame that goes with the brain, so
+that shift, orientation, spacing and intensity scale play no part. Of the label: how full cells of
+10 mm are, counted from the middle of the volume, for masks come without a brain. All sums are of
+whole numbers: a fingerprint has the same bytes on every machine.
+"""
+
+import math
+from typing import Any, Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from bratsprep.case import BRAIN_CELLS, MASK_CELLS
+
+SPAN: Final = 2.2
+"""The brain's frame reaches so many standard deviations of its voxels' places to each side."""
+STEPS: Final = 32
+"""Steps of a stored cell in one standard deviation of the modality; 127 are just under 4."""
+MASK_CELL_MM: Final = 10.0
+SAMPLES: Final = 64
+"""Every second voxel of an axis is looked at from twice so many on: 5 to a cell on a full scan."""
+
+
+@njit(cache=True, nogil=True)
+def brain_cells_(
+    images: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
+    brain: NDArray[np.uint8],
+    cells: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+    moments: NDArray[np.float64],
+    sums: NDArray[np.int64],
+) -> None:
+    """Add up z-scores in whole steps, brain voxels and voxels of each cell.
+
+    Args:
+        images: four (z, y, x) volumes of one dtype, any strides, source units.
+        brain: (z, y, x) uint8, 1 inside.
+        cells: cell of each z, y and x; negative ones lie outside.
+        moments: (2, 4) float64: mean, and steps by source unit, of each modality.
+        sums: (6, *BRAIN_CELLS) int64 of zeros, written: voxels, brain voxels, four modalities.
+    """
+    for z in range(brain.shape[0]):
+        for y in range(brain.shape[1]):
+            if cells[0][z] < 0 or cells[1][y] < 0:
+                continue
+            row = sums[:, cells[0][z], cells[1][y], :]
+            for x in range(brain.shape[2]):
+                cell = cells[2][x]
+                if cell < 0:
+                    continue
+                row[0, cell] += 1
+                if brain[z, y, x]:
+                    row[1, cell] += 1
+                    for m in range(4):
+                        score = (np.float64(images[m][z, y, x]) - moments[0, m]) * moments[1, m]
+                        row[2 + m, cell] += np.int64(np.rint(min(max(score, -127.0), 127.0)))
+
+
+@njit(cache=True, nogil=True)
+def region_cells_(
+    label: NDArray[np.uint8],
+    cells: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+    counts: NDArray[np.int32],
+) -> None:
+    """Count the voxels of WT, TC and ET in each cell.
+
+    Args:
+        label: (z, y, x) uint8, any strides, stored classes.
+        cells: cell of each z, y and x; negative ones lie outside.
+        counts: (3, z, y, x) int32 of zeros, written.
+    """
+    for z in range(label.shape[0]):
+        for y in range(label.shape[1]):
+            k, j = cells[0][z], cells[1][y]
+            if k < 0 or j < 0:
+                continue
+            for x in range(label.shape[2]):
+                found = label[z, y, x]
+                if found == 0 or cells[2][x] < 0:
+                    continue
+                i = cells[2][x]
+                counts[0, k, j, i] += 1
+                counts[1, k, j, i] += found != 2
+                counts[2, k, j, i] += found == 3
+
+
+def brain_fingerprint(
+    images: tuple[NDArray[Any], ...],
+    brain: NDArray[np.uint8],
+    marginals: tuple[NDArray[np.integer[Any]], ...],
+    mean: NDArray[np.float64],
+    std: NDArray[np.float64],
+) -> NDArray[np.int8]:
+    """Make the fingerprint of the images of a case.
+
+    Args:
+        images: four (z, y, x) volumes of one dtype in RAS+ order, source units.
+        brain: (z, y, x) uint8, 1 inside, at least one voxel.
+        marginals: brain voxels at each z, at each y and at each x.
+        mean: (4,) source units, over the brain.
+        std: (4,) source units, over the brain, above 0.
+
+    Returns:
+        (5, *BRAIN_CELLS) int8: share of each cell in the brain (127 is all of it), then the mean
+        z-score of each modality in steps of 1/32, 0 where a cell has no brain.
+    """
+    steps = [max(1, side // SAMPLES) for side in brain.shape]
+    thin = tuple(slice(None, None, step) for step in steps)
+    cells = tuple(
+        brain_axis(marginal, count)[::step].copy()  # strides would be another kernel
+        for marginal, count, step in zip(marginals, BRAIN_CELLS, steps, strict=True)
+    )
+    sums = np.zeros((6, *BRAIN_CELLS), np.int64)
+    moments = np.stack([mean, STEPS / std])
+    first, second, third, fourth = (image[thin] for image in images)
+    z, y, x = cells
+    brain_cells_((first, second, third, fourth), brain[thin], (z, y, x), moments, sums)
+    voxels, inside = np.maximum(sums[:2], 1)
+    filled = np.rint(127 * sums[1] / voxels)
+    means = np.rint(sums[2:] / inside)
+    return np.concatenate([filled[None], means]).astype(np.int8)
+
+
+def brain_axis(marginal: NDArray[np.integer[Any]], count: int) -> NDArray[np.int64]:
+    """Cell of each index of an axis in the brain's own frame.
+
+    Args:
+        marginal: (n,) brain voxels at each index, at least one.
+        count: cells.
+
+    Returns:
+        (n,) int64, -1 outside the frame.
+    """
+    places = np.arange(len(marginal))
+    total, first, second = (int((marginal * places**power).sum()) for power in (0, 1, 2))
+    centre = first / total
+    # A voxel is as wide as it is: a brain one voxel thick still has a spread.
+    spread = math.sqrt((total * second - first * first) / (total * total) + 1 / 12)
+    cells = np.floor(((places - centre) / (SPAN * spread) + 1) / 2 * count).astype(np.int64)
+    return np.where((cells < 0) | (cells >= count), -1, cells)
+
+
+def mask_axis(size: int, spacing_mm: float, cell_mm: float, count: int) -> NDArray[np.int64]:
+    """Cell of each index of an axis, counted from the middle of the volume.
+
+    Args:
+        size: voxels of the axis.
+        spacing_mm: of its voxels.
+        cell_mm: side of a cell.
+        count: cells, an even number; the middle is the edge between two.
+
+    Returns:
+        (n,) int64, -1 outside the frame.
+    """
+    places_mm = (np.arange(size) - (size - 1) / 2) * spacing_mm
+    cells = np.floor(places_mm / cell_mm).astype(np.int64) + count // 2
+    return np.where((cells < 0) | (cells >= count), -1, cells)
+
+
+def mask_fingerprint(
+    label: NDArray[np.uint8],
+    spacing_mm: NDArray[np.floating[Any]],
+    has_tumour: NDArray[np.bool_],
+) -> NDArray[np.uint8]:
+    """Make the fingerprint of the label of a case.
+
+    Args:
+        label: (z, y, x) uint8 in RAS+ order, stored classes.
+        spacing_mm: (3,) along x, y and z.
+        has_tumour: (z,) whether a plane is worth looking at.
+
+    Returns:
+        (2, *MASK_CELLS) uint8: share of each 10 mm cell in WT and in TC; 255 is all of it.
+    """
+    shares = region_shares(label, spacing_mm, has_tumour, MASK_CELL_MM, MASK_CELLS)
+    return np.rint(255 * shares[:2]).astype(np.uint8)
+
+
+def region_shares(
+    label: NDArray[np.uint8],
+    spacing_mm: NDArray[np.floating[Any]],
+    has_tumour: NDArray[np.bool_],
+    cell_mm: float,
+    counts: tuple[int, int, int],
+) -> NDArray[np.float64]:
+    """Share of each cell in each region, (3, *counts) float64 from 0 to 1.
+
+    Args:
+        label: (z, y, x) uint8 in RAS+ order, stored classes.
+        spacing_mm: (3,) along x, y and z.
+        has_tumour: (z,) whether a plane is worth looking at.
+        cell_mm: side of a cell.
+        counts: cells along z, y and x, even numbers.
+    """
+    z, y, x = (
+        mask_axis(size, float(spacing), cell_mm, count)
+        for size, spacing, count in zip(label.shape, spacing_mm[::-1], counts, strict=True)
+    )
+    voxels = np.zeros((3, *counts), np.int32)
+    region_cells_(label, (np.where(has_tumour, z, -1), y, x), voxels)
+    return np.asarray(np.minimum(voxels * (float(np.prod(spacing_mm)) / cell_mm**3), 1.0))
+
+
+def warm() -> None:
+    """Compile both kernels, or load them from the cache, before any thread starts."""
+    brain = np.ones((2, 2, 2), np.uint8)
+    cells = np.zeros(2, np.int64)
+    for step in (1, -1):
+        turned = brain[::step, ::step, ::step]
+        for dtype in (np.int16, np.float32, np.float64):
+            volume = turned.astype(dtype)[::step, ::step, ::step]
+            sums = np.zeros((6, 1, 1, 1), np.int64)
+            images = (volume, volume, volume, volume)
+            brain_cells_(images, turned, (cells, cells, cells), np.ones((2, 4)), sums)
+        region_cells_(turned, (cells, cells, cells), np.zeros((3, 1, 1, 1), np.int32))
