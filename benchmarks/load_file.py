@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bratsprep.case import BRAIN_CELLS, MASK_CELLS, CaseRow, CaseTables
-from bratsprep.codec import encode
+from bratsprep.chunks import pack_chunks
 from bratsprep.config import PrepConfig
 from bratsprep.writer import SliceWriter
 
@@ -78,7 +78,6 @@ def case_tables(name: str, label: np.ndarray, crc: np.ndarray) -> CaseTables:
 def write_slice_file(path: Path, n_slices: int, seed: int = 0) -> None:
     """Write a slice file; half of its slices are others turned by 180 degrees, to save time."""
     generator = np.random.default_rng(seed)
-    scratch = np.empty(4 * SHAPE[0] * SHAPE[1] * 2, np.uint8)
     with SliceWriter(path, PrepConfig(), SHAPE) as writer:
         for start in range(0, n_slices, PLANES):
             images, labels = [], []
@@ -92,7 +91,6 @@ def write_slice_file(path: Path, n_slices: int, seed: int = 0) -> None:
             )
             writer.add(
                 case_tables(f"CASE_{start:06}", np.stack(labels), crc),
-                tuple(encode(image, "fast", scratch) for image in images),
-                tuple(encode(label, "fast", scratch) for label in labels),
+                pack_chunks(np.stack(images), np.stack(labels), "fast"),
             )
         writer.finish([], {})

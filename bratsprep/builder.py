@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 from bratsprep import fingerprint, kernels, nifti
 from bratsprep.case import Box, CaseFiles
-from bratsprep.codec import crc32
 from bratsprep.config import PrepConfig
 from bratsprep.convert import Converted, cut, pack, renamed
 from bratsprep.crop import smallest_window
@@ -202,7 +201,7 @@ def _all(
                 yield next(in_order([files], job.converted, 1, job.limit_bytes))
                 continue
             summary.resumed += 1
-            yield files, Converted(done[files.id].tables, *chunks)
+            yield files, Converted(done[files.id].tables, chunks)
 
 
 def _write(writer: SliceWriter, journal: Journal, made: Converted) -> None:
@@ -214,12 +213,8 @@ def _write(writer: SliceWriter, journal: Journal, made: Converted) -> None:
             f"{made.tables.case.id}: plane is {size[0]} x {size[1]} but the file's are "
             f"{writer.size[0]} x {writer.size[1]}; give --crop a window"
         )
-    places = writer.add(made.tables, made.images, made.labels)
-    checked = [
-        [(place, crc32(chunk)) for place, chunk in zip(extents, chunks, strict=True)]
-        for extents, chunks in zip(places, (made.images, made.labels), strict=True)
-    ]
-    journal.add(writer.path, made.tables, *checked)
+    extents = writer.add(made.tables, made.chunks)
+    journal.add(writer.path, made.tables, made.chunks, extents)
 
 
 def _bar(job: Job, progress: bool) -> "tqdm[Any]":

@@ -1,8 +1,4 @@
-"""Bytes in and out: gzip of the sources, chunks of the slice file, all outside HDF5's lock.
-
-A chunk is what HDF5's own shuffle and deflate filters would have written, so that any reader
-undoes it; ISA-L and libdeflate only do it faster.
-"""
+"""Bytes in: the gzip of the sources, and checksums."""
 
 import zlib
 from typing import Any
@@ -12,19 +8,11 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from bratsprep import kernels
-from bratsprep.errors import SchemaError, SourceError
+from bratsprep.errors import SourceError
 
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_RATIO = 1032
 """No deflate stream unpacks to more than this many times its size (zlib's technical notes)."""
-_BITS = {2: np.uint16, 4: np.uint32}
-_FAST_LEVEL = 0
-"""ISA-L's level for `--compression fast`. Levels 1 to 3 take memory as they find it for their hash
-table, so that one chunk in ten thousand comes out with another, equally good match: the same file
-would not have the same bytes (docs/log.md)."""
-_SMALL_LEVEL = 6
-"""libdeflate's level for `--compression small`: a quarter smaller, five times slower."""
 
 
 def crc32(block: bytes | memoryview | NDArray[Any]) -> int:
@@ -101,52 +89,3 @@ def _gunzip_members(packed: memoryview, unpacked: NDArray[np.uint8], where: str)
         raise SourceError(
             f"{where}: unpacks to {filled} bytes, its header promises {unpacked.size}; get it again"
         )
-
-
-def encode(values: NDArray[Any], compression: str, scratch: NDArray[np.uint8]) -> bytes:
-    """Make the chunk of one slice.
-
-    Args:
-        values: array in C order; its bytes are what a reader gets back.
-        compression: `fast`, `small` or `none`.
-        scratch: uint8, at least `values.nbytes`; overwritten.
-    """
-    if compression == "none":
-        return values.tobytes()
-    plain = values.reshape(-1).view(np.uint8)
-    if values.itemsize > 1:
-        shuffled = scratch[: plain.size]
-        kernels.shuffle_(values.reshape(-1).view(_BITS[values.itemsize]), shuffled)
-        plain = shuffled
-    if compression == "small":
-        return bytes(imagecodecs.deflate_encode(plain, level=_SMALL_LEVEL))
-    return bytes(isal_zlib.compress(plain, _FAST_LEVEL))
-
-
-def decode(chunk: bytes, compression: str, values: NDArray[Any], where: str) -> None:
-    """Undo `encode` into an array of the right dtype and shape.
-
-    Args:
-        chunk: bytes of the chunk.
-        compression: as in `encode`.
-        values: C order, written.
-        where: what to call the chunk in an error.
-
-    Raises:
-        SchemaError: the chunk is corrupt or has another size.
-    """
-    plain = values.reshape(-1).view(np.uint8)
-    if compression == "none":
-        unpacked = chunk
-    else:
-        try:
-            unpacked = isal_zlib.decompress(chunk, bufsize=plain.size + 1)
-        except isal_zlib.error as error:
-            raise SchemaError(f"{where}: chunk is corrupt ({error}); build again") from error
-    if len(unpacked) != plain.size:
-        raise SchemaError(f"{where}: chunk holds {len(unpacked)} bytes, expected {plain.size}")
-    found = np.frombuffer(unpacked, np.uint8)
-    if compression != "none" and values.itemsize > 1:
-        kernels.unshuffle_(found, values.reshape(-1).view(_BITS[values.itemsize]))
-    else:
-        plain[:] = found

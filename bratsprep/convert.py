@@ -1,16 +1,18 @@
 """One case -> its planes: the order of the steps and nothing else."""
 
 import json
-import mmap
+import math
 import zlib
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bratsprep import codec, kernels
+from bratsprep import kernels
 from bratsprep.case import MASK_CELLS, Box, CaseRow, CaseTables
+from bratsprep.chunks import Packed, pack_chunks
+from bratsprep.codec import crc32
 from bratsprep.config import PrepConfig
 from bratsprep.crop import crop_window
 from bratsprep.digest import case_digest
@@ -19,10 +21,6 @@ from bratsprep.labels import CLASSES, MODALITIES
 from bratsprep.nifti import Buffers
 from bratsprep.normalise import fill_raw_, fill_zscore_, scales
 from bratsprep.scan import Scan
-from bratsprep.writer import Chunk
-
-_SPARE_BYTES: Final = 4096
-"""More than deflate adds to two chunks that it cannot make smaller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +40,7 @@ class Converted:
     """All that one case adds to a slice file."""
 
     tables: CaseTables
-    images: tuple[Chunk, ...]
-    """A chunk of each stored slice."""
-    labels: tuple[Chunk, ...]
+    chunks: Packed
 
 
 def stored_planes(scan: Scan, config: PrepConfig) -> NDArray[np.int16]:
@@ -74,27 +70,30 @@ def stored_planes(scan: Scan, config: PrepConfig) -> NDArray[np.int16]:
     return np.flatnonzero(chosen).astype(np.int16)
 
 
-def image_plane_(scan: Scan, z: int, box: Box, normalise: str, out: NDArray[Any]) -> None:
-    """Write one prepared plane.
+def image_planes_(
+    scan: Scan, planes: NDArray[np.integer[Any]], box: Box, normalise: str, out: NDArray[Any]
+) -> None:
+    """Write prepared planes.
 
     Args:
         scan: the case.
-        z: plane in RAS+ order.
+        planes: (s,) indices in RAS+ order.
         box: crop window.
         normalise: as in `PrepConfig`.
-        out: (4, h, w) float16, float32 or int16 of zeros, C order; written.
+        out: (s, 4, h, w) float16, float32 or int16, C order; written.
     """
     inside, outside = (index[2:] for index in box.overlap(scan.shape))
-    brain = scan.brain[z][outside]
-    part = np.zeros(brain.shape, out.dtype)
+    wanted = planes.astype(np.int64)
+    brain = scan.brain[:, *outside]
     mean, std = scales(scan.measured, normalise)
+    if any(part.stop - part.start < side for part, side in zip(inside, out.shape[2:], strict=True)):
+        out[...] = 0
     for m, modality in enumerate(MODALITIES):
-        plane = scan.images[m][z][outside]
+        volume, part = scan.images[m][:, *outside], out[:, m][:, *inside]
         if normalise == "none":
-            fill_raw_(plane, part, f"{scan.files.id} {modality}")
+            fill_raw_(volume, wanted, part, f"{scan.files.id} {modality}")
         else:
-            fill_zscore_(plane, brain, mean[m], std[m], part)
-        out[m][inside] = part
+            fill_zscore_(volume, brain, wanted, (float(mean[m]), float(std[m])), part)
 
 
 def cut(scan: Scan, config: PrepConfig, window: tuple[int, int] | None, buffers: Buffers) -> Cut:
@@ -109,7 +108,6 @@ def cut(scan: Scan, config: PrepConfig, window: tuple[int, int] | None, buffers:
     planes = stored_planes(scan, config)
     box = crop_window(scan.brain_box, scan.shape, window)
     _, height, width = box.shape
-    inside, outside = (index[2:] for index in box.overlap(scan.shape))
     shape = (planes.size, len(MODALITIES), height, width)
     dtype = np.dtype(config.stored)
     size = planes.size * height * width
@@ -117,13 +115,35 @@ def cut(scan: Scan, config: PrepConfig, window: tuple[int, int] | None, buffers:
     images = buffers.reserve("cut images", size * len(MODALITIES) * dtype.itemsize, name)
     images = images.view(dtype).reshape(shape)
     labels = buffers.reserve("cut labels", size, name).reshape(planes.size, height, width)
-    images[...] = 0
-    labels[...] = 0
-    for s, z in enumerate(planes):
-        image_plane_(scan, int(z), box, config.normalise, images[s])
-        if scan.label is not None:
-            labels[s][inside] = scan.label[z][outside]
-    return Cut(_tables(scan, box, planes, labels), images, labels)
+    image_planes_(scan, planes, box, config.normalise, images)
+    voxels = label_planes_(scan, planes, box, labels)
+    return Cut(_tables(scan, box, planes, voxels), images, labels)
+
+
+def label_planes_(
+    scan: Scan, planes: NDArray[np.int16], box: Box, out: NDArray[np.uint8]
+) -> NDArray[np.int32]:
+    """Write planes of the label; zeros where it is not known.
+
+    Args:
+        scan: the case.
+        planes: (s,) indices in RAS+ order.
+        box: crop window.
+        out: (s, h, w) uint8, written.
+
+    Returns:
+        (s, 4) int32: pixels of each class.
+    """
+    inside, outside = (index[2:] for index in box.overlap(scan.shape))
+    voxels = np.zeros((planes.size, len(CLASSES)), np.int32)
+    out[...] = 0
+    if scan.label is None:
+        voxels[:, 0] = math.prod(box.shape[1:])
+        return voxels
+    part = out[:, *inside]
+    kernels.take_classes_(scan.label[:, *outside], planes.astype(np.int64), part, voxels)
+    voxels[:, 0] += math.prod(box.shape[1:]) - math.prod(part.shape[1:])
+    return voxels
 
 
 def renamed(part: Cut, subject: str) -> Cut:
@@ -133,43 +153,17 @@ def renamed(part: Cut, subject: str) -> Cut:
 
 
 def pack(part: Cut, compression: str) -> Converted:
-    """Make the chunks of a case, their checksums, and its digest.
+    """Make the chunks of a case, the checksums of its slices, and its digest.
 
     Returns:
         The case's rows and chunks, independent of any buffer.
     """
-    scratch = np.empty(part.images[:1].nbytes, np.uint8)
-    store = _Store(part.images.nbytes + part.labels.nbytes + _SPARE_BYTES * len(part.images))
-    images, labels = [], []
-    crc = np.zeros((len(part.images), 2), np.uint32)
-    for s, (image, label) in enumerate(zip(part.images, part.labels, strict=True)):
-        crc[s] = codec.crc32(image), codec.crc32(label)
-        images.append(store.keep(codec.encode(image, compression, scratch)))
-        labels.append(store.keep(codec.encode(label, compression, scratch)))
-    tables = replace(part.tables, crc=crc)
+    pairs = zip(part.images, part.labels, strict=True)
+    crc = [(crc32(image), crc32(label)) for image, label in pairs]
+    tables = replace(part.tables, crc=np.array(crc, np.uint32).reshape(-1, 2))
     row = replace(tables.case, digest=case_digest(tables))
-    return Converted(replace(tables, case=row), tuple(images), tuple(labels))
-
-
-class _Store:
-    """Pages of their own for the chunks of a case, given back to the system with the last view.
-
-    From the allocator, thousands of chunks that one thread makes and another frees leave holes:
-    memory grew by 6 % from 16 cases to 48.
-
-    Args:
-        size: bytes at most; those that are never written take no memory.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._view = memoryview(mmap.mmap(-1, max(size, 1)))
-        self._used = 0
-
-    def keep(self, chunk: bytes) -> memoryview:
-        """Copy a chunk here."""
-        start, self._used = self._used, self._used + len(chunk)
-        self._view[start : self._used] = chunk
-        return self._view[start : self._used]
+    chunks = pack_chunks(part.images, part.labels, compression)
+    return Converted(replace(tables, case=row), chunks)
 
 
 def fingerprints(scan: Scan) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
@@ -188,11 +182,9 @@ def fingerprints(scan: Scan) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
 
 
 def _tables(
-    scan: Scan, box: Box, planes: NDArray[np.int16], labels: NDArray[np.uint8]
+    scan: Scan, box: Box, planes: NDArray[np.int16], voxels: NDArray[np.int32]
 ) -> CaseTables:
     """Rows of a case, but for checksums and digest."""
-    counts = [kernels.count_classes(label.reshape(-1)) for label in labels]
-    voxels = np.array(counts, np.int32).reshape(planes.size, len(CLASSES))
     count = scan.measured.count
     _, outside = box.overlap(scan.shape)
     whole = scan.plane_voxels.sum(axis=0, dtype=np.int64)

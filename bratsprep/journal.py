@@ -2,13 +2,14 @@
 
 HDF5 cannot be trusted after a kill: its index may be half on disk. Its chunks can: they are
 written once and stay where they are. So beside the `.partial` file lies a `.journal`, one line a
-case with its rows and the place and checksum of every chunk. A rerun starts a fresh `.partial`
+case with its rows, the places of its chunks and their checksum. A rerun starts a fresh `.partial`
 (there are two names, used in turn), copies the chunks that the journal vouches for, and goes on;
 the result is the same to the byte as that of a build that was never stopped.
 """
 
 import base64
 import fcntl
+import io
 import json
 import os
 import zlib
@@ -17,12 +18,14 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bratsprep.case import BRAIN_CELLS, MASK_CELLS, CaseRow, CaseTables
+from bratsprep.chunks import Packed
 from bratsprep.codec import crc32
 from bratsprep.errors import BuildError
 from bratsprep.labels import MODALITIES
-from bratsprep.writer import Extent
+from bratsprep.writer import LEAST_EXTENT, Extent
 
 _DTYPES: Final = {
     "affine": "f8",
@@ -55,9 +58,14 @@ class Entry:
     file: str
     """Name of the `.partial` file."""
     tables: CaseTables
-    images: tuple[tuple[int, int, int], ...]
-    """Byte offset, size and CRC-32 of each chunk as stored."""
-    labels: tuple[tuple[int, int, int], ...]
+    extents: tuple[Extent, ...]
+    """Byte offsets and sizes of the places that hold its larger chunks."""
+    small: bytes
+    """The chunks below LEAST_EXTENT bytes, those of labels, in the journal itself."""
+    sizes: NDArray[np.int64]
+    """As in `Packed`."""
+    chunks_crc: int
+    """CRC-32 of all chunks."""
 
 
 class Journal:
@@ -151,25 +159,23 @@ class Journal:
         self.entries = []
         self.settle(self.out)
 
-    def add(
-        self,
-        file: Path,
-        tables: CaseTables,
-        images: list[tuple[Extent, int]],
-        labels: list[tuple[Extent, int]],
-    ) -> None:
+    def add(self, file: Path, tables: CaseTables, chunks: Packed, extents: list[Extent]) -> None:
         """Write down a finished case.
 
         Args:
             file: the unfinished file that its chunks are in.
             tables: its rows.
-            images: place and CRC-32 of each image chunk.
-            labels: likewise.
+            chunks: its chunks.
+            extents: where those of LEAST_EXTENT bytes and more lie, in their order.
         """
+        each = (*chunks.images(), *chunks.labels())
+        small = b"".join(chunk for chunk in each if len(chunk) < LEAST_EXTENT)
         record = {name: _plain(value) for name, value in _values(tables).items()}
         record["file"] = file.name
-        record["images"] = [(*place, checksum) for place, checksum in images]
-        record["labels"] = [(*place, checksum) for place, checksum in labels]
+        record["extents"] = extents
+        record["small"] = base64.b64encode(small).decode()
+        record["sizes"] = chunks.sizes.tolist()
+        record["chunks_crc"] = chunks.crc
         self._append(record)
 
     def _append(self, record: dict[str, Any]) -> None:
@@ -184,16 +190,21 @@ class Journal:
                 "the same command again to go on"
             ) from error
 
-    def restore(self, entry: Entry) -> tuple[tuple[bytes, ...], tuple[bytes, ...]] | None:
-        """Read the image and label chunks of a finished case.
+    def restore(self, entry: Entry) -> Packed | None:
+        """Read the chunks of a finished case.
 
         Returns:
-            None where a chunk is not the one written down.
+            None where they are not the ones written down.
         """
         with self.out.with_name(entry.file).open("rb") as file:
-            images = tuple(_chunk(file.fileno(), *place) for place in entry.images)
-            labels = tuple(_chunk(file.fileno(), *place) for place in entry.labels)
-        return None if b"" in images or b"" in labels else (images, labels)
+            parts = [os.pread(file.fileno(), size, offset) for offset, size in entry.extents]
+        large, small = io.BytesIO(b"".join(parts)), io.BytesIO(entry.small)
+        sizes = entry.sizes.reshape(-1).tolist()
+        each = [(small if size < LEAST_EXTENT else large).read(size) for size in sizes]
+        data = b"".join(each)
+        if len(data) != entry.sizes.sum() or crc32(data) != entry.chunks_crc:
+            return None
+        return Packed(memoryview(data), entry.sizes, entry.chunks_crc)
 
     def finish(self, current: Path) -> None:
         """Give the finished file its name and remove the journal.
@@ -207,12 +218,6 @@ class Journal:
             raise BuildError(f"{self.out}: cannot be written: {error.strerror}") from error
         self.settle(self.out)
         self.path.unlink(missing_ok=True)
-
-
-def _chunk(handle: int, offset: int, size: int, checksum: int) -> bytes:
-    """Bytes at a place, or nothing where they are not the ones written down."""
-    chunk = os.pread(handle, size, offset)
-    return chunk if len(chunk) == size and crc32(chunk) == checksum else b""
 
 
 def _values(tables: CaseTables) -> dict[str, Any]:
@@ -254,6 +259,8 @@ def _entry(record: dict[str, Any]) -> Entry:
     return Entry(
         file=record["file"],
         tables=CaseTables(case=row, **rest),
-        images=tuple(tuple(place) for place in record["images"]),
-        labels=tuple(tuple(place) for place in record["labels"]),
+        extents=tuple((offset, size) for offset, size in record["extents"]),
+        small=base64.b64decode(record["small"]),
+        sizes=np.array(record["sizes"], np.int64).reshape(2, -1),
+        chunks_crc=record["chunks_crc"],
     )

@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from bratsprep import deflate
 from bratsprep.moments import measure_, measure_whole_
 
 
@@ -53,118 +54,104 @@ def recode_(
 
 @njit(cache=True, nogil=True)
 def zscore_half_(
-    plane: NDArray[Any],
+    volume: NDArray[Any],
     brain: NDArray[np.uint8],
-    mean: float,
-    std: float,
+    planes: NDArray[np.int64],
+    moments: tuple[float, float],
     bits: NDArray[np.uint16],
 ) -> None:
-    """Write (plane - mean) / std as float16 bits, and 0 outside the brain.
+    """Write (volume - mean) / std of some planes as float16 bits, and 0 outside the brain.
 
     Computed in float64 and rounded once, to nearest even: a float32 on the way would round
     twice. Below 2**-14 the spacing of float16 is fixed (2**-24); from 65,520 on it is infinite.
 
     Args:
-        plane: (h, w) any real dtype and strides, source units.
-        brain: (h, w) uint8, 1 inside; same strides' sign.
-        mean: source units.
-        std: source units, above 0.
-        bits: (h, w) uint16, C order, written.
+        volume: (z, h, w) any real dtype and strides, source units.
+        brain: (z, h, w) uint8, 1 inside.
+        planes: (s,) int64 indices along z.
+        moments: mean and standard deviation, source units; the latter above 0.
+        bits: (s, h, w) uint16, written.
     """
-    width = plane.shape[1]
+    mean, std = moments
+    width = volume.shape[2]
     row = np.empty(width, np.float64)
     raw = row.view(np.int64)
-    for y in range(plane.shape[0]):
-        for x in range(width):
-            row[x] = (np.float64(plane[y, x]) - mean) / std
-        for x in range(width):
-            size = raw[x] & 0x7FFFFFFFFFFFFFFF
-            sign = (raw[x] >> 48) & 0x8000
-            normal = ((size + 0x1FFFFFFFFFF + ((size >> 42) & 1)) >> 42) - (1008 << 10)
-            small = np.int64(np.rint(min(abs(row[x]), 1.0) * 16777216.0))
-            half = small if size < 0x3F10000000000000 else min(normal, 0x7C00)
-            bits[y, x] = (sign | half) if brain[y, x] else 0
+    for s in range(planes.size):
+        plane, inside = volume[planes[s]], brain[planes[s]]
+        for y in range(plane.shape[0]):
+            for x in range(width):
+                row[x] = (np.float64(plane[y, x]) - mean) / std
+            for x in range(width):
+                size = raw[x] & 0x7FFFFFFFFFFFFFFF
+                sign = (raw[x] >> 48) & 0x8000
+                normal = ((size + 0x1FFFFFFFFFF + ((size >> 42) & 1)) >> 42) - (1008 << 10)
+                small = np.int64(np.rint(min(abs(row[x]), 1.0) * 16777216.0))
+                half = small if size < 0x3F10000000000000 else min(normal, 0x7C00)
+                bits[s, y, x] = (sign | half) if inside[y, x] else 0
 
 
 @njit(cache=True, nogil=True)
 def lookup_half_(
-    plane: NDArray[Any],
+    volume: NDArray[Any],
     brain: NDArray[np.uint8],
+    planes: NDArray[np.int64],
     table: NDArray[np.uint16],
     bits: NDArray[np.uint16],
 ) -> bool:
     """Write float16 bits from a table, and 0 outside the brain; a quarter of `zscore_half_`'s time.
 
     Args:
-        plane: (h, w) int16 or float32, any strides, source units.
-        brain: (h, w) uint8, 1 inside; same strides' sign.
+        volume: (z, h, w) int16 or float32, any strides, source units.
+        brain: (z, h, w) uint8, 1 inside.
+        planes: (s,) int64 indices along z.
         table: (65536,) uint16: bits for each int16, in the order of its own bits.
-        bits: (h, w) uint16, C order, written.
+        bits: (s, h, w) uint16, written.
 
     Returns:
         False where a number is not whole or does not fit int16; `bits` is then unfinished.
     """
-    width = plane.shape[1]
-    for y in range(plane.shape[0]):
-        values = plane[y]
-        inside = brain[y]
-        row = bits[y]
-        odd = 0
-        for x in range(width):
-            whole = np.int32(values[x])
-            odd |= (whole != values[x]) | (whole > 32767) | (whole < -32768)
-            row[x] = table[np.uint16(whole)] & (-np.int32(inside[x]))
-        if odd:
-            return False
+    for s in range(planes.size):
+        plane, mask = volume[planes[s]], brain[planes[s]]
+        for y in range(plane.shape[0]):
+            values, inside, row = plane[y], mask[y], bits[s, y]
+            odd = 0
+            for x in range(row.size):
+                whole = np.int32(values[x])
+                odd |= (whole != values[x]) | (whole > 32767) | (whole < -32768)
+                row[x] = table[np.uint16(whole)] & (-np.int32(inside[x]))
+            if odd:
+                return False
     return True
 
 
 @njit(cache=True, nogil=True)
-def shuffle_(values: NDArray[Any], shuffled: NDArray[np.uint8]) -> None:
-    """Put the lowest bytes of all values first, then the next: HDF5's shuffle filter.
+def take_classes_(
+    label: NDArray[np.uint8],
+    planes: NDArray[np.int64],
+    taken: NDArray[np.uint8],
+    voxels: NDArray[np.int32],
+) -> None:
+    """Copy some planes of a label and count the pixels of each class.
 
     Args:
-        values: (n,) uint16 or uint32, the bits of the voxels.
-        shuffled: (n * itemsize,) uint8, written.
+        label: (z, h, w) uint8, any strides, 0 to 3.
+        planes: (s,) int64 indices along z.
+        taken: (s, h, w) uint8, written.
+        voxels: (s, 4) int32, added to.
     """
-    n = values.size
-    for byte in range(values.itemsize):
-        part = shuffled[byte * n : (byte + 1) * n]
-        for i in range(n):
-            part[i] = (values[i] >> (8 * byte)) & 0xFF
-
-
-@njit(cache=True, nogil=True)
-def unshuffle_(shuffled: NDArray[np.uint8], values: NDArray[Any]) -> None:
-    """Undo `shuffle_`.
-
-    Args:
-        shuffled: (n * itemsize,) uint8.
-        values: (n,) uint16 or uint32, written.
-    """
-    n = values.size
-    values[:] = 0
-    for byte in range(values.itemsize):
-        part = shuffled[byte * n : (byte + 1) * n]
-        for i in range(n):
-            values[i] |= values.dtype.type(part[i]) << values.dtype.type(8 * byte)
-
-
-@njit(cache=True, nogil=True)
-def count_classes(label: NDArray[np.uint8]) -> tuple[int, int, int, int]:
-    """Pixels of each stored class in a plane.
-
-    Args:
-        label: (n,) uint8, 0 to 3.
-    """
-    core = 0
-    oedema = 0
-    enhancing = 0
-    for i in range(label.size):
-        core += label[i] == 1
-        oedema += label[i] == 2
-        enhancing += label[i] == 3
-    return label.size - core - oedema - enhancing, core, oedema, enhancing
+    for s in range(planes.size):
+        core, oedema, enhancing = 0, 0, 0
+        for y in range(label.shape[1]):
+            row, out = label[planes[s], y], taken[s, y]
+            for x in range(row.size):
+                out[x] = row[x]
+                core += row[x] == 1
+                oedema += row[x] == 2
+                enhancing += row[x] == 3
+        voxels[s, 0] += label.shape[1] * label.shape[2] - core - oedema - enhancing
+        voxels[s, 1] += core
+        voxels[s, 2] += oedema
+        voxels[s, 3] += enhancing
 
 
 def warm() -> None:
@@ -174,20 +161,22 @@ def warm() -> None:
     """
     table = np.zeros(65536, np.uint16)
     table.setflags(write=False)  # as `normalise.half_table` gives it: another type to Numba
+    planes = np.zeros(1, np.int64)
     for dtype in (np.int16, np.float32):
         volume = np.ones((1, 2, 16), dtype)
         brain = np.zeros((1, 2, 16), np.uint8)
         columns = np.zeros((2, 16), np.int32)
         for sweep in (measure_whole_, measure_) if dtype is np.float32 else (measure_whole_,):
             sweep((volume, volume, volume, volume), brain, np.zeros(1, np.int32), columns)
-        bits = np.zeros((2, 16), np.uint16)
-        for step in (1, -1):
-            plane, inside = volume[0][::step, ::step], brain[0][::step, ::step]
-            lookup_half_(plane, inside, table, bits)
-            zscore_half_(plane, inside, 0.0, 1.0, bits)
-    flat = np.zeros(16, np.uint8)
-    for bits_dtype in (np.uint16, np.uint32):
-        shuffle_(flat.view(bits_dtype), flat.copy())
-        unshuffle_(flat, flat.copy().view(bits_dtype))
-    recode_(flat.reshape(1, 16), np.zeros(256, np.uint8), np.zeros((1, 4), np.int32))
-    count_classes(flat)
+        # Windows of larger volumes, as every crop but none gives.
+        window, inside = volume[:, ::-1, ::-1], brain[:, ::-1, ::-1]
+        bits = np.zeros((1, 4, 2, 16), np.uint16)[:, 0]
+        lookup_half_(window, inside, planes, table, bits)
+        zscore_half_(window, inside, planes, (0.0, 1.0), bits)
+    flat = np.zeros((1, 16), np.uint8)
+    recode_(flat, np.zeros(256, np.uint8), np.zeros((1, 4), np.int32))
+    plane = flat.reshape(1, 1, 16)[:, :, ::-1]
+    take_classes_(plane, planes, plane, np.zeros((1, 4), np.int32))
+    for bits_dtype in (np.uint8, np.uint16):
+        out = np.zeros(deflate.bound(1, 16, np.dtype(bits_dtype).itemsize), np.uint8)
+        deflate.deflate_(flat.view(bits_dtype), out, 0, np.zeros(1, np.int64))

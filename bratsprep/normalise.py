@@ -114,49 +114,66 @@ def half_table(mean: float, std: float) -> NDArray[np.uint16]:
         mean: source units.
         std: source units, above 0.
     """
-    every = np.arange(65536, dtype=np.uint16).view(np.int16).reshape(256, 256)
-    bits = np.zeros((256, 256), np.uint16)
-    kernels.zscore_half_(every, np.ones((256, 256), np.uint8), mean, std, bits)
+    every = np.arange(65536, dtype=np.uint16).view(np.int16).reshape(1, 256, 256)
+    bits = np.zeros((1, 256, 256), np.uint16)
+    inside, first = np.ones((1, 256, 256), np.uint8), np.zeros(1, np.int64)
+    # Turned around, since contiguous arrays would be another kernel.
+    turned = (every[..., ::-1], inside[..., ::-1], first, (mean, std), bits[..., ::-1])
+    kernels.zscore_half_(*turned)
     bits.setflags(write=False)
     return bits.reshape(-1)
 
 
 def fill_zscore_(
-    plane: NDArray[Any], brain: NDArray[np.uint8], mean: float, std: float, out: NDArray[Any]
+    volume: NDArray[Any],
+    brain: NDArray[np.uint8],
+    planes: NDArray[np.int64],
+    moments: tuple[float, float],
+    out: NDArray[Any],
 ) -> None:
-    """Write a window of one plane as z-scores, exactly 0 outside the brain.
+    """Write some planes of a window as z-scores, exactly 0 outside the brain.
 
     Args:
-        plane: (h, w), source units.
-        brain: (h, w) uint8.
-        mean: source units.
-        std: source units, above 0.
-        out: (h, w) float16 or float32, C order; written.
+        volume: (z, h, w), source units.
+        brain: (z, h, w) uint8.
+        planes: (s,) int64 indices along z.
+        moments: mean and standard deviation, source units; the latter above 0.
+        out: (s, h, w) float16 or float32; written.
     """
+    mean, std = moments
     if out.dtype == np.float16:
         bits = out.view(np.uint16)
-        is_small = plane.dtype in (np.int16, np.float32)
-        if not is_small or not kernels.lookup_half_(plane, brain, half_table(mean, std), bits):
-            kernels.zscore_half_(plane, brain, mean, std, bits)
-    else:
-        out[...] = np.where(brain, (plane.astype(np.float64) - mean) / std, 0)
+        is_small = volume.dtype in (np.int16, np.float32)
+        if not is_small or not kernels.lookup_half_(
+            volume, brain, planes, half_table(mean, std), bits
+        ):
+            kernels.zscore_half_(volume, brain, planes, moments, bits)
+        return
+    for s, z in enumerate(planes):
+        out[s] = np.where(brain[z], (volume[z].astype(np.float64) - mean) / std, 0)
 
 
-def fill_raw_(plane: NDArray[Any], out: NDArray[Any], name: str) -> None:
-    """Write a window of one plane with its own numbers; float32 rounds those of scaled files.
+def fill_raw_(
+    volume: NDArray[Any], planes: NDArray[np.int64], out: NDArray[Any], name: str
+) -> None:
+    """Write some planes with their own numbers; float32 rounds those of scaled files.
 
     Args:
-        plane: (h, w), source units.
-        out: (h, w) int16 or float32; written.
+        volume: (z, h, w), source units.
+        planes: (s,) int64 indices along z.
+        out: (s, h, w) int16 or float32; written.
         name: case and modality, for errors.
 
     Raises:
         VolumeError: a number is no int16, or beyond float32.
     """
-    with np.errstate(invalid="ignore", over="ignore"):
-        out[...] = plane
-    lost = out != plane if out.dtype.kind == "i" else ~np.isfinite(out)
-    if lost.any():
-        raise VolumeError(
-            f"{name}: {plane[lost][0]:g} does not fit {out.dtype}; use --dtype float32 or normalise"
-        )
+    for s, z in enumerate(planes):
+        plane = volume[z]
+        with np.errstate(invalid="ignore", over="ignore"):
+            out[s] = plane
+        lost = out[s] != plane if out.dtype.kind == "i" else ~np.isfinite(out[s])
+        if lost.any():
+            raise VolumeError(
+                f"{name}: {plane[lost][0]:g} does not fit {out.dtype}; "
+                "use --dtype float32 or normalise"
+            )

@@ -8,21 +8,23 @@ import json
 import os
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import h5py
 import numpy as np
 
 from bratsprep import schema
 from bratsprep.case import CaseTables
+from bratsprep.chunks import Packed
 from bratsprep.config import PrepConfig
 from bratsprep.digest import file_digest
 from bratsprep.errors import BuildError
 from bratsprep.labels import CLASSES, MODALITIES, REGIONS
 
-Chunk = bytes | memoryview
 Extent = tuple[int, int]
-"""Where a chunk lies in the file: byte offset and size."""
+"""A place in the file: byte offset and size."""
+LEAST_EXTENT: Final = 2048
+"""HDF5 puts smaller chunks into gaps, larger ones at the end of the file, where they are known."""
 
 
 class SliceWriter:
@@ -75,43 +77,34 @@ class SliceWriter:
             **({} if self.config.compression == "none" else packed),
         )
 
-    def add(
-        self, tables: CaseTables, images: tuple[Chunk, ...], labels: tuple[Chunk, ...]
-    ) -> tuple[list[Extent], list[Extent]]:
+    def add(self, tables: CaseTables, chunks: Packed) -> list[Extent]:
         """Append the slices and rows of one case.
 
         Args:
             tables: its rows.
-            images: a chunk of each slice.
-            labels: likewise.
+            chunks: its slices.
 
         Returns:
-            Where the image chunks and the label chunks lie.
+            Where the chunks of LEAST_EXTENT bytes and more lie, in their order; those that touch
+            are one extent.
 
         Raises:
             BuildError: the disk is full or cannot be written.
         """
+        extents: list[Extent] = []
         with _disk(self.path):
-            n = self._n_slices + len(images)
+            n = self._n_slices + len(tables.z)
             self._image.resize(n, axis=0)
             self._label.resize(n, axis=0)
-            places: tuple[list[Extent], list[Extent]] = ([], [])
-            for s, (image, label) in enumerate(zip(images, labels, strict=True), self._n_slices):
-                self._image.id.write_direct_chunk((s, 0, 0, 0), image)
-                places[0].append(self._last(image))
-                self._label.id.write_direct_chunk((s, 0, 0), label)
-                places[1].append(self._last(label))
+            for dataset, each in ((self._image, chunks.images()), (self._label, chunks.labels())):
+                rest = (0,) * (dataset.ndim - 1)
+                for s, chunk in enumerate(each, self._n_slices):
+                    dataset.id.write_direct_chunk((s, *rest), chunk)
+                    if len(chunk) >= LEAST_EXTENT:
+                        _extend(extents, os.fstat(self._handle).st_size - len(chunk), len(chunk))
         self._n_slices = n
         self._tables.append(tables)
-        return places
-
-    def _last(self, chunk: Chunk) -> Extent:
-        """Where HDF5 has just put a chunk: at the end of the file.
-
-        A place that is not so does no harm: the journal's checksum would show it, and the case
-        would be made again.
-        """
-        return os.fstat(self._handle).st_size - len(chunk), len(chunk)
+        return extents
 
     def finish(self, skipped: list[dict[str, str]], software: dict[str, str]) -> str:
         """Write the tables and attributes and close the file.
@@ -154,6 +147,17 @@ class SliceWriter:
             return
         shape = (len(rows), *(side or 0 for side in column.row))
         self._file.create_dataset(column.path, data=np.array(rows, column.dtype).reshape(shape))
+
+
+def _extend(extents: list[Extent], offset: int, size: int) -> None:
+    """Note where HDF5 has just put a chunk: at the end of the file.
+
+    A place that is not so does no harm: the journal's checksum would show it, and the case
+    would be made again.
+    """
+    if extents and sum(extents[-1]) == offset:
+        offset, size = extents[-1][0], extents.pop()[1] + size
+    extents.append((offset, size))
 
 
 def _rows(column: schema.Column, index: int, tables: CaseTables) -> list[Any]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bratsprep.case import Box, CaseFiles, Geometry
 from bratsprep.config import PrepConfig
-from bratsprep.convert import image_plane_
+from bratsprep.convert import image_planes_
 from bratsprep.crop import crop_window
 from bratsprep.errors import BratsError
 from bratsprep.labels import CLASSES, MODALITIES, SCHEMES, Scheme
@@ -108,9 +108,8 @@ def prepare_case(
     normalise, dtype = as_the_network_sees(fitted.preparation)
     box = crop_window(scan.brain_box, scan.shape, fitted.window)
     planes = np.flatnonzero(scan.plane_brain)
-    image = np.zeros((planes.size, len(MODALITIES), *box.shape[1:]), dtype)
-    for plane, out in zip(planes, image, strict=True):
-        image_plane_(scan, int(plane), box, normalise, out)
+    image = np.empty((planes.size, len(MODALITIES), *box.shape[1:]), dtype)
+    image_planes_(scan, planes, box, normalise, image)
     label = None if scan.label is None else scan.label.copy()
     return Prepared(files, scan.geometry, scan.shape, box, planes, image, label)
 

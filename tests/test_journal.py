@@ -6,7 +6,6 @@ import pytest
 
 import bratsprep
 from bratsprep.case import CaseTables
-from bratsprep.codec import crc32
 from bratsprep.convert import cut, pack
 from bratsprep.digest import case_digest
 from bratsprep.errors import BuildError
@@ -16,6 +15,7 @@ from bratsprep.layout import scan
 from bratsprep.nifti import Buffers
 from bratsprep.scan import read_scan
 from bratsprep.source import open_source
+from bratsprep.writer import LEAST_EXTENT
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +30,18 @@ def made(tmp_path_factory):
         return pack(part, "fast")
 
 
+def every(made):
+    return (*made.chunks.images(), *made.chunks.labels())
+
+
 def begun(out, made):
     """A journal with one case whose chunks lie in the first partial file."""
     journal = Journal(out)
     partial = journal.begin("key")
-    partial.write_bytes(b"".join(made.images) + b"".join(made.labels))
-    offset, places = 0, []
-    for chunk in (*made.images, *made.labels):
-        places.append(((offset, len(chunk)), crc32(chunk)))
-        offset += len(chunk)
-    journal.add(partial, made.tables, places[: len(made.images)], places[len(made.images) :])
+    data = b"".join(chunk for chunk in every(made) if len(chunk) >= LEAST_EXTENT)
+    assert 4000 < len(data) < len(made.chunks.data)
+    partial.write_bytes(b"gap" + data[:3000] + b"another" + data[3000:])
+    journal.add(partial, made.tables, made.chunks, [(3, 3000), (3010, len(data) - 3000)])
     journal.__exit__()
     return partial
 
@@ -60,7 +62,10 @@ def test_rows_come_back_as_they_were(made, tmp_path):
 def test_chunks_come_back_as_they_were(made, tmp_path):
     begun(tmp_path / "out.h5", made)
     with Journal(tmp_path / "out.h5") as journal:
-        assert journal.restore(journal.entries[0]) == (made.images, made.labels)
+        chunks = journal.restore(journal.entries[0])
+    assert chunks.data == made.chunks.data
+    assert chunks.sizes.tolist() == made.chunks.sizes.tolist()
+    assert chunks.crc == made.chunks.crc
 
 
 def test_a_changed_chunk_does_not_come_back(made, tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from oracles import both
 
-from bratsprep import kernels, moments
+from bratsprep import deflate, kernels, moments
 from bratsprep.normalise import half_table
 
 DTYPES = (np.int16, np.float32, np.float64)
@@ -100,24 +100,23 @@ def test_sweep_of_whole_numbers_ends_at_one_that_is_not(measure):
 @pytest.mark.parametrize("dtype", [np.int16, np.float32])
 def test_lookup_gives_the_bits_of_the_zscore(lookup, dtype, step):
     generator = np.random.default_rng(0)
-    plane = generator.integers(-32768, 32768, (7, 33)).astype(dtype)[::step, ::step]
-    brain = (generator.random((7, 33)) < 0.7).astype(np.uint8)[::step, ::step]
-    bits, expected = np.zeros((2, 7, 33), np.uint16)
+    volume = generator.integers(-32768, 32768, (3, 7, 33)).astype(dtype)[:, ::step, ::step]
+    brain = (generator.random((3, 7, 33)) < 0.7).astype(np.uint8)[:, ::step, ::step]
+    bits, planes = np.zeros((2, 7, 33), np.uint16), np.array([2, 0])
     with np.errstate(all="ignore"):
-        assert lookup(plane, brain, half_table(101.3, 7.7), bits)
-    kernels.zscore_half_(plane, brain, 101.3, 7.7, expected)
-    np.testing.assert_array_equal(bits, expected)
+        assert lookup(volume, brain, planes, half_table(101.3, 7.7), bits)
+    for made, z in zip(bits, planes, strict=True):
+        expected = oracles.half_bits(volume[z], brain[z], 101.3, 7.7)
+        np.testing.assert_array_equal(made, expected)
 
 
 @both("lookup", kernels.lookup_half_)
 @pytest.mark.parametrize("value", [0.5, 32768, -32769, 1e20])
 def test_lookup_refuses_what_is_no_int16(lookup, value):
-    plane = np.float32([[1, 2, value]])
+    volume, planes = np.float32([[[1, 2, value]]]), np.zeros(1, np.int64)
+    brain, bits = np.ones((1, 1, 3), np.uint8), np.zeros((1, 1, 3), np.uint16)
     with np.errstate(all="ignore"):
-        done = lookup(
-            plane, np.ones((1, 3), np.uint8), half_table(0.0, 1.0), np.zeros((1, 3), "u2")
-        )
-    assert not done
+        assert not lookup(volume, brain, planes, half_table(0.0, 1.0), bits)
 
 
 @both("measure", moments.plane_moments)
@@ -213,7 +212,7 @@ def rounded(zscore, plane, brain=None, mean=0.0, std=1.0):
     bits = np.full(plane.shape, 9, np.uint16)
     inside = np.ones(plane.shape, np.uint8) if brain is None else brain
     with np.errstate(all="ignore"):
-        zscore(plane, inside, mean, std, bits)
+        zscore(plane[None], inside[None], np.zeros(1, np.int64), (mean, std), bits[None])
     return bits
 
 
@@ -290,39 +289,7 @@ def test_half_is_plus_zero_outside_the_brain(zscore):
     assert rounded(zscore, plane, np.zeros((1, 3), np.uint8)).tolist() == [[0, 0, 0]]
 
 
-# Byte shuffle
-
-
-every_width = pytest.mark.parametrize("dtype", [np.uint16, np.uint32])
-every_length = pytest.mark.parametrize("n", [0, 1, 7, 64])
-
-
-def values_of(dtype, n):
-    """Values whose bytes all matter."""
-    return np.random.default_rng(n).integers(0, np.iinfo(dtype).max, n, dtype, endpoint=True)
-
-
-@both("shuffle", kernels.shuffle_)
-@every_width
-@every_length
-def test_shuffle_puts_the_lowest_bytes_first(shuffle, dtype, n):
-    values = values_of(dtype, n)
-    shuffled = np.full(values.nbytes, 9, np.uint8)
-    shuffle(values, shuffled)
-    np.testing.assert_array_equal(shuffled, oracles.shuffled(values))
-
-
-@both("unshuffle", kernels.unshuffle_)
-@every_width
-@every_length
-def test_unshuffle_undoes_the_shuffle(unshuffle, dtype, n):
-    values = values_of(dtype, n)
-    out = np.full(n, 9, dtype)
-    unshuffle(oracles.shuffled(values), out)
-    np.testing.assert_array_equal(out, values)
-
-
 def test_warm_compiles_the_kernels_of_the_data_path():
     kernels.warm()
-    for kernel in (kernels.measure_, kernels.zscore_half_, kernels.shuffle_, kernels.recode_):
+    for kernel in (kernels.measure_, kernels.zscore_half_, kernels.recode_, deflate.deflate_):
         assert kernel.signatures

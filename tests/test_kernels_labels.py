@@ -43,7 +43,15 @@ def test_recode_marks_values_without_a_class(recode):
     assert voxels[0, 1:].tolist() == [0, 1, 0]
 
 
-@both("count", kernels.count_classes)
-@given(label=hnp.arrays(np.uint8, st.integers(1, 40), elements=st.integers(0, 3)))
-def test_count_equals_the_histogram(count, label):
-    assert list(count(label)) == np.bincount(label, minlength=4).tolist()
+@both("take", kernels.take_classes_)
+@given(
+    label=hnp.arrays(np.uint8, hnp.array_shapes(min_dims=3, max_dims=3), elements=st.integers(0, 3))
+)
+def test_take_copies_planes_and_counts_their_classes(take, label):
+    planes = np.arange(len(label))[::-2]
+    turned = label[:, ::-1, ::-1]
+    taken, voxels = np.full(turned[planes].shape, 9, np.uint8), np.zeros((len(planes), 4), np.int32)
+    take(turned, planes, taken, voxels)
+    np.testing.assert_array_equal(taken, turned[planes])
+    for plane, counts in zip(taken, voxels, strict=True):
+        assert counts.tolist() == np.bincount(plane.reshape(-1), minlength=4).tolist()

@@ -10,6 +10,7 @@ from bratsprep.labels import MODALITIES
 from bratsprep.normalise import Measured, fill_raw_, fill_zscore_, measure, scales
 
 NAME = "BraTS2021_00001"
+FIRST = np.zeros(1, np.int64)
 
 
 def head(dtype=np.int16):
@@ -108,31 +109,33 @@ def test_scales_by_case_are_those_of_all_voxels_together():
 
 @pytest.mark.parametrize("dtype", ["<f2", "<f4"])
 def test_zscore_equals_float64_rounded_once(dtype):
-    plane, brain = head()[0, 1], oracles.brain(head())[1].astype(np.uint8)
-    out = np.full(plane.shape, 9, dtype)
-    fill_zscore_(plane, brain, 201.3, 17.7, out)
-    np.testing.assert_array_equal(out, oracles.zscore(plane, brain, 201.3, 17.7).astype(dtype))
+    volume, brain = head()[0], oracles.brain(head()).astype(np.uint8)
+    out, planes = np.full((2, *volume.shape[1:]), 9, dtype), np.array([1, 0])
+    fill_zscore_(volume, brain, planes, (201.3, 17.7), out)
+    expected = oracles.zscore(volume[planes], brain[planes], 201.3, 17.7)
+    np.testing.assert_array_equal(out, expected.astype(dtype))
 
 
 @pytest.mark.parametrize("dtype", ["<f2", "<f4"])
 def test_zscore_is_zero_outside_the_brain(dtype):
-    out = np.full((1, 3), 9, dtype)
-    fill_zscore_(np.int16([[5, 10, 20]]), np.uint8([[0, 1, 1]]), 15.0, 5.0, out)
-    assert out.tolist() == [[0, -1, 1]]
+    out = np.full((1, 1, 3), 9, dtype)
+    brain = np.uint8([[[0, 1, 1]]])
+    fill_zscore_(np.int16([[[5, 10, 20]]]), brain, FIRST, (15.0, 5.0), out)
+    assert out.tolist() == [[[0, -1, 1]]]
 
 
 @pytest.mark.parametrize("dtype", ["<i2", "<f4"])
 def test_raw_keeps_every_number(dtype):
-    plane = np.float64([[-300, 0, 2048]])
-    out = np.full(plane.shape, 9, dtype)
-    fill_raw_(plane, out, NAME)
-    assert out.tolist() == [[-300, 0, 2048]]
+    volume = np.float64([[[-300, 0, 2048]]])
+    out = np.full(volume.shape, 9, dtype)
+    fill_raw_(volume, FIRST, out, NAME)
+    assert out.tolist() == [[[-300, 0, 2048]]]
 
 
 def test_raw_rounds_scaled_numbers_to_float32():
-    out = np.zeros((1, 2), "<f4")
-    fill_raw_(np.float64([[0.1, -1 / 3]]), out, NAME)
-    np.testing.assert_array_equal(out, np.float32([[0.1, -1 / 3]]))
+    out = np.zeros((1, 1, 2), "<f4")
+    fill_raw_(np.float64([[[0.1, -1 / 3]]]), FIRST, out, NAME)
+    np.testing.assert_array_equal(out, np.float32([[[0.1, -1 / 3]]]))
 
 
 @pytest.mark.parametrize(
@@ -146,4 +149,4 @@ def test_raw_rounds_scaled_numbers_to_float32():
 )
 def test_raw_refuses_a_number_that_the_type_changes(value, dtype, message):
     with pytest.raises(VolumeError, match=f"^{NAME} t1w: {message}$"):
-        fill_raw_(np.float64([[1, value]]), np.zeros((1, 2), dtype), f"{NAME} t1w")
+        fill_raw_(np.float64([[[1, value]]]), FIRST, np.zeros((1, 1, 2), dtype), f"{NAME} t1w")
