@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bratsprep.case import BRAIN_CELLS, MASK_CELLS, CaseRow, CaseTables
-from bratsprep.chunks import pack_chunks
+from bratsprep.chunks import Pages, pack_chunks
 from bratsprep.config import PrepConfig
 from bratsprep.writer import SliceWriter
 
@@ -77,7 +77,7 @@ def case_tables(name: str, label: np.ndarray, crc: np.ndarray) -> CaseTables:
 
 def write_slice_file(path: Path, n_slices: int, seed: int = 0) -> None:
     """Write a slice file; half of its slices are others turned by 180 degrees, to save time."""
-    generator = np.random.default_rng(seed)
+    generator, pages = np.random.default_rng(seed), Pages()
     with SliceWriter(path, PrepConfig(), SHAPE) as writer:
         for start in range(0, n_slices, PLANES):
             images, labels = [], []
@@ -89,8 +89,7 @@ def write_slice_file(path: Path, n_slices: int, seed: int = 0) -> None:
                 [[zlib.crc32(i), zlib.crc32(k)] for i, k in zip(images, labels, strict=True)],
                 np.uint32,
             )
-            writer.add(
-                case_tables(f"CASE_{start:06}", np.stack(labels), crc),
-                pack_chunks(np.stack(images), np.stack(labels), "fast"),
-            )
+            chunks = pack_chunks(np.stack(images), np.stack(labels), "fast", pages)
+            writer.add(case_tables(f"CASE_{start:06}", np.stack(labels), crc), chunks)
+            pages.give_back(chunks)
         writer.finish([], {})

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from bratsprep import fingerprint, kernels, nifti
 from bratsprep.case import Box, CaseFiles
+from bratsprep.chunks import Pages
 from bratsprep.config import PrepConfig
 from bratsprep.convert import Converted, cut, pack, renamed
 from bratsprep.crop import smallest_window
@@ -47,6 +48,7 @@ class Job:
     limit_bytes: int
     scans: Pool
     """Memory for whole cases: three for four workers, as packing needs none of it."""
+    pages: Pages
 
     def boxed(self, files: CaseFiles, buffers: Buffers) -> Box:
         """Brain box of a case."""
@@ -59,7 +61,7 @@ class Job:
             part = cut(case, self.config, self.window, memory)
         voxels = part.tables.case.voxels.tolist()
         subject = self.people.subject(files.id, files.subject, voxels)
-        return pack(renamed(part, subject), self.config.compression)
+        return pack(renamed(part, subject), self.config.compression, self.pages)
 
 
 def build(
@@ -140,7 +142,7 @@ def _job(
     schemes = resolve(source, found.cases, config.labels)
     fit, limit = share(source, found.cases, workers, max_ram)
     scans = Pool(max(1, fit - fit // 4), limit)
-    job = Job(source, found, config, schemes, people, config.window, fit, limit, scans)
+    job = Job(source, found, config, schemes, people, config.window, fit, limit, scans, Pages())
     if config.crop != "brain":
         return job
     made = in_order(found.cases, job.boxed, fit, limit)
@@ -170,6 +172,7 @@ def _run(
         for files, result in made:
             if isinstance(result, Converted):
                 _write(writer, journal, result)
+                job.pages.give_back(result.chunks)
                 summary.add(result.tables, files.subject)
             elif on_error == "stop":
                 raise result

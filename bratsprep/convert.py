@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bratsprep import kernels
 from bratsprep.case import MASK_CELLS, Box, CaseRow, CaseTables
-from bratsprep.chunks import Packed, pack_chunks
+from bratsprep.chunks import Packed, Pages, pack_chunks
 from bratsprep.codec import crc32
 from bratsprep.config import PrepConfig
 from bratsprep.crop import crop_window
@@ -19,7 +19,7 @@ from bratsprep.digest import case_digest
 from bratsprep.fingerprint import brain_fingerprint, mask_fingerprint
 from bratsprep.labels import CLASSES, MODALITIES
 from bratsprep.nifti import Buffers
-from bratsprep.normalise import fill_raw_, fill_zscore_, scales
+from bratsprep.normalise import brain_spans, fill_raw_, fill_zscore_, scales
 from bratsprep.scan import Scan
 
 
@@ -85,6 +85,7 @@ def image_planes_(
     inside, outside = (index[2:] for index in box.overlap(scan.shape))
     wanted = planes.astype(np.int64)
     brain = scan.brain[:, *outside]
+    places = wanted, brain_spans(brain, wanted)
     mean, std = scales(scan.measured, normalise)
     if any(part.stop - part.start < side for part, side in zip(inside, out.shape[2:], strict=True)):
         out[...] = 0
@@ -93,7 +94,7 @@ def image_planes_(
         if normalise == "none":
             fill_raw_(volume, wanted, part, f"{scan.files.id} {modality}")
         else:
-            fill_zscore_(volume, brain, wanted, (float(mean[m]), float(std[m])), part)
+            fill_zscore_(volume, brain, places, (float(mean[m]), float(std[m])), part)
 
 
 def cut(scan: Scan, config: PrepConfig, window: tuple[int, int] | None, buffers: Buffers) -> Cut:
@@ -152,17 +153,17 @@ def renamed(part: Cut, subject: str) -> Cut:
     return replace(part, tables=replace(part.tables, case=row))
 
 
-def pack(part: Cut, compression: str) -> Converted:
+def pack(part: Cut, compression: str, pages: Pages) -> Converted:
     """Make the chunks of a case, the checksums of its slices, and its digest.
 
     Returns:
-        The case's rows and chunks, independent of any buffer.
+        The case's rows and chunks, the latter in those pages.
     """
     pairs = zip(part.images, part.labels, strict=True)
     crc = [(crc32(image), crc32(label)) for image, label in pairs]
     tables = replace(part.tables, crc=np.array(crc, np.uint32).reshape(-1, 2))
     row = replace(tables.case, digest=case_digest(tables))
-    chunks = pack_chunks(part.images, part.labels, compression)
+    chunks = pack_chunks(part.images, part.labels, compression, pages)
     return Converted(replace(tables, case=row), chunks)
 
 

@@ -71,16 +71,18 @@ def region_cells_(
         cells: cell of each z, y and x; negative ones lie outside.
         counts: (3, z, y, x) int32 of zeros, written.
     """
+    across = cells[2]
     for z in range(label.shape[0]):
         for y in range(label.shape[1]):
             k, j = cells[0][z], cells[1][y]
             if k < 0 or j < 0:
                 continue
-            for x in range(label.shape[2]):
-                found = label[z, y, x]
-                if found == 0 or cells[2][x] < 0:
+            row = label[z, y]
+            for x in range(row.size):
+                found = row[x]
+                if found == 0 or across[x] < 0:
                     continue
-                i = cells[2][x]
+                i = across[x]
                 counts[0, k, j, i] += 1
                 counts[1, k, j, i] += found != 2
                 counts[2, k, j, i] += found == 3

@@ -3,6 +3,7 @@
 Kernels assume what their wrappers checked. Those that measure a case are in `bratsprep.moments`.
 """
 
+import gc
 from typing import Any
 
 import numpy as np
@@ -91,10 +92,32 @@ def zscore_half_(
 
 
 @njit(cache=True, nogil=True)
+def spans_(brain: NDArray[np.uint8], planes: NDArray[np.int64], spans: NDArray[np.int32]) -> None:
+    """Find the first brain pixel of each row, and the one after the last.
+
+    Args:
+        brain: (z, h, w) uint8, any strides, 1 inside.
+        planes: (s,) int64 indices along z.
+        spans: (s, h, 2) int32, written; both 0 for a row without any.
+    """
+    for s in range(planes.size):
+        for y in range(brain.shape[1]):
+            row = brain[planes[s], y]
+            first, last = 0, row.size
+            while last > 0 and row[last - 1] == 0:
+                last -= 1
+            while first < last and row[first] == 0:
+                first += 1
+            spans[s, y, 0] = first
+            spans[s, y, 1] = last
+
+
+@njit(cache=True, nogil=True)
 def lookup_half_(
     volume: NDArray[Any],
     brain: NDArray[np.uint8],
     planes: NDArray[np.int64],
+    spans: NDArray[np.int32],
     table: NDArray[np.uint16],
     bits: NDArray[np.uint16],
 ) -> bool:
@@ -104,6 +127,7 @@ def lookup_half_(
         volume: (z, h, w) int16 or float32, any strides, source units.
         brain: (z, h, w) uint8, 1 inside.
         planes: (s,) int64 indices along z.
+        spans: of these planes, as `spans_` writes them.
         table: (65536,) uint16: bits for each int16, in the order of its own bits.
         bits: (s, h, w) uint16, written.
 
@@ -113,7 +137,12 @@ def lookup_half_(
     for s in range(planes.size):
         plane, mask = volume[planes[s]], brain[planes[s]]
         for y in range(plane.shape[0]):
-            values, inside, row = plane[y], mask[y], bits[s, y]
+            first, last = spans[s, y]
+            row = bits[s, y]
+            for x in range(row.size):
+                row[x] = 0
+            # Slices, so that no index can be negative and none is looked at twice.
+            values, inside, row = plane[y, first:last], mask[y, first:last], row[first:last]
             odd = 0
             for x in range(row.size):
                 whole = np.int32(values[x])
@@ -159,6 +188,17 @@ def warm() -> None:
 
     Before any thread starts: Numba's cache can break when many fill it at once.
     """
+    was_on = gc.isenabled()
+    gc.disable()  # a fifth of the time goes into looking at Numba's own objects
+    try:
+        _warm()
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _warm() -> None:
+    """Call every kernel once."""
     table = np.zeros(65536, np.uint16)
     table.setflags(write=False)  # as `normalise.half_table` gives it: another type to Numba
     planes = np.zeros(1, np.int64)
@@ -171,8 +211,11 @@ def warm() -> None:
         # Windows of larger volumes, as every crop but none gives.
         window, inside = volume[:, ::-1, ::-1], brain[:, ::-1, ::-1]
         bits = np.zeros((1, 4, 2, 16), np.uint16)[:, 0]
-        lookup_half_(window, inside, planes, table, bits)
+        spans = np.zeros((1, 2, 2), np.int32)
+        spans_(inside, planes, spans)
+        lookup_half_(window, inside, planes, spans, table, bits)
         zscore_half_(window, inside, planes, (0.0, 1.0), bits)
+        zscore_half_(volume, brain, planes, (0.0, 1.0), bits.copy())  # as for a table
     flat = np.zeros((1, 16), np.uint8)
     recode_(flat, np.zeros(256, np.uint8), np.zeros((1, 4), np.int32))
     plane = flat.reshape(1, 1, 16)[:, :, ::-1]

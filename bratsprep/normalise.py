@@ -117,17 +117,22 @@ def half_table(mean: float, std: float) -> NDArray[np.uint16]:
     every = np.arange(65536, dtype=np.uint16).view(np.int16).reshape(1, 256, 256)
     bits = np.zeros((1, 256, 256), np.uint16)
     inside, first = np.ones((1, 256, 256), np.uint8), np.zeros(1, np.int64)
-    # Turned around, since contiguous arrays would be another kernel.
-    turned = (every[..., ::-1], inside[..., ::-1], first, (mean, std), bits[..., ::-1])
-    kernels.zscore_half_(*turned)
+    kernels.zscore_half_(every, inside, first, (mean, std), bits)
     bits.setflags(write=False)
     return bits.reshape(-1)
+
+
+def brain_spans(brain: NDArray[np.uint8], planes: NDArray[np.int64]) -> NDArray[np.int32]:
+    """(s, h, 2) int32: first brain pixel of each row of some planes, and the one after the last."""
+    spans = np.empty((planes.size, brain.shape[1], 2), np.int32)
+    kernels.spans_(brain, planes, spans)
+    return spans
 
 
 def fill_zscore_(
     volume: NDArray[Any],
     brain: NDArray[np.uint8],
-    planes: NDArray[np.int64],
+    places: tuple[NDArray[np.int64], NDArray[np.int32]],
     moments: tuple[float, float],
     out: NDArray[Any],
 ) -> None:
@@ -136,16 +141,17 @@ def fill_zscore_(
     Args:
         volume: (z, h, w), source units.
         brain: (z, h, w) uint8.
-        planes: (s,) int64 indices along z.
+        places: (s,) indices along z, and `brain_spans` of these planes.
         moments: mean and standard deviation, source units; the latter above 0.
         out: (s, h, w) float16 or float32; written.
     """
+    planes, spans = places
     mean, std = moments
     if out.dtype == np.float16:
         bits = out.view(np.uint16)
         is_small = volume.dtype in (np.int16, np.float32)
         if not is_small or not kernels.lookup_half_(
-            volume, brain, planes, half_table(mean, std), bits
+            volume, brain, planes, spans, half_table(mean, std), bits
         ):
             kernels.zscore_half_(volume, brain, planes, moments, bits)
         return

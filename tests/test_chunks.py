@@ -7,7 +7,7 @@ import numpy as np
 import oracles
 import pytest
 
-from bratsprep.chunks import pack_chunks
+from bratsprep.chunks import Pages, pack_chunks
 from bratsprep.config import COMPRESSION
 
 every_compression = pytest.mark.parametrize("compression", COMPRESSION)
@@ -26,7 +26,7 @@ def slices(dtype, n=6):
 @every_compression
 def test_plain_h5py_reads_the_chunks(tmp_path, dtype, compression):
     images, labels = slices(dtype)
-    packed = pack_chunks(images, labels, compression)
+    packed = pack_chunks(images, labels, compression, Pages())
     filters = {} if compression == "none" else {"compression": "gzip", "shuffle": True}
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for name, values, each in (
@@ -43,7 +43,7 @@ def test_plain_h5py_reads_the_chunks(tmp_path, dtype, compression):
 
 @every_compression
 def test_chunks_lie_side_by_side_and_are_summed(compression):
-    packed = pack_chunks(*slices("<f2"), compression)
+    packed = pack_chunks(*slices("<f2"), compression, Pages())
     together = b"".join([*packed.images(), *packed.labels()])
     assert together == bytes(packed.data)
     assert packed.crc == zlib.crc32(together)
@@ -52,12 +52,28 @@ def test_chunks_lie_side_by_side_and_are_summed(compression):
 
 @every_compression
 def test_a_case_without_slices_has_no_chunks(compression):
-    packed = pack_chunks(*slices("<f2", n=0), compression)
+    packed = pack_chunks(*slices("<f2", n=0), compression, Pages())
     assert list(packed.images()) == list(packed.labels()) == []
     assert packed.crc == zlib.crc32(b"")
 
 
 def test_bytes_are_shuffled_before_they_are_packed():
     images, labels = slices("<i2")
-    first = next(pack_chunks(images, labels, "small").images())
+    first = next(pack_chunks(images, labels, "small", Pages()).images())
     assert zlib.decompress(first) == oracles.shuffled(images[0]).tobytes()
+
+
+def test_pages_are_used_again():
+    pages = Pages()
+    first = pack_chunks(*slices("<f2"), "fast", pages)
+    memory = first.data.obj
+    assert pack_chunks(*slices("<f2"), "fast", pages).data.obj is not memory
+    pages.give_back(first)
+    assert pack_chunks(*slices("<f2"), "fast", pages).data.obj is memory
+
+
+def test_pages_that_are_too_small_are_let_go():
+    pages = Pages()
+    first = pack_chunks(*slices("<f2", n=1), "fast", pages)
+    pages.give_back(first)
+    assert pack_chunks(*slices("<f2"), "fast", pages).data.obj is not first.data.obj

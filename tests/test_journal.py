@@ -6,6 +6,7 @@ import pytest
 
 import bratsprep
 from bratsprep.case import CaseTables
+from bratsprep.chunks import Pages
 from bratsprep.convert import cut, pack
 from bratsprep.digest import case_digest
 from bratsprep.errors import BuildError
@@ -27,7 +28,7 @@ def made(tmp_path_factory):
         files = scan(source).cases[0]
         case = read_scan(files, source, Buffers(), scheme("msd"))
         part = cut(case, bratsprep.config.PrepConfig(), (48, 40), Buffers())
-        return pack(part, "fast")
+        return pack(part, "fast", Pages())
 
 
 def every(made):

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from oracles import both
 
 from bratsprep import deflate, kernels, moments
-from bratsprep.normalise import half_table
+from bratsprep.normalise import brain_spans, half_table
 
 DTYPES = (np.int16, np.float32, np.float64)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
@@ -104,10 +104,21 @@ def test_lookup_gives_the_bits_of_the_zscore(lookup, dtype, step):
     brain = (generator.random((3, 7, 33)) < 0.7).astype(np.uint8)[:, ::step, ::step]
     bits, planes = np.zeros((2, 7, 33), np.uint16), np.array([2, 0])
     with np.errstate(all="ignore"):
-        assert lookup(volume, brain, planes, half_table(101.3, 7.7), bits)
+        assert lookup(
+            volume, brain, planes, brain_spans(brain, planes), half_table(101.3, 7.7), bits
+        )
     for made, z in zip(bits, planes, strict=True):
         expected = oracles.half_bits(volume[z], brain[z], 101.3, 7.7)
         np.testing.assert_array_equal(made, expected)
+
+
+@both("find", kernels.spans_)
+def test_spans_hold_every_brain_pixel_of_a_row(find):
+    brain = np.zeros((2, 4, 6), np.uint8)
+    brain[1, 0, 1], brain[1, 1, [2, 4]], brain[1, 2] = 1, 1, 1
+    spans = np.full((1, 4, 2), 9, np.int32)
+    find(brain[..., ::-1], np.array([1]), spans)
+    assert spans[0].tolist() == [[4, 5], [1, 4], [0, 6], [0, 0]]
 
 
 @both("lookup", kernels.lookup_half_)
@@ -116,7 +127,8 @@ def test_lookup_refuses_what_is_no_int16(lookup, value):
     volume, planes = np.float32([[[1, 2, value]]]), np.zeros(1, np.int64)
     brain, bits = np.ones((1, 1, 3), np.uint8), np.zeros((1, 1, 3), np.uint16)
     with np.errstate(all="ignore"):
-        assert not lookup(volume, brain, planes, half_table(0.0, 1.0), bits)
+        spans = brain_spans(brain, planes)
+        assert not lookup(volume, brain, planes, spans, half_table(0.0, 1.0), bits)
 
 
 @both("measure", moments.plane_moments)

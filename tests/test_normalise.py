@@ -7,7 +7,7 @@ import pytest
 from bratsprep.case import Box
 from bratsprep.errors import VolumeError
 from bratsprep.labels import MODALITIES
-from bratsprep.normalise import Measured, fill_raw_, fill_zscore_, measure, scales
+from bratsprep.normalise import Measured, brain_spans, fill_raw_, fill_zscore_, measure, scales
 
 NAME = "BraTS2021_00001"
 FIRST = np.zeros(1, np.int64)
@@ -111,7 +111,7 @@ def test_scales_by_case_are_those_of_all_voxels_together():
 def test_zscore_equals_float64_rounded_once(dtype):
     volume, brain = head()[0], oracles.brain(head()).astype(np.uint8)
     out, planes = np.full((2, *volume.shape[1:]), 9, dtype), np.array([1, 0])
-    fill_zscore_(volume, brain, planes, (201.3, 17.7), out)
+    fill_zscore_(volume, brain, (planes, brain_spans(brain, planes)), (201.3, 17.7), out)
     expected = oracles.zscore(volume[planes], brain[planes], 201.3, 17.7)
     np.testing.assert_array_equal(out, expected.astype(dtype))
 
@@ -120,7 +120,8 @@ def test_zscore_equals_float64_rounded_once(dtype):
 def test_zscore_is_zero_outside_the_brain(dtype):
     out = np.full((1, 1, 3), 9, dtype)
     brain = np.uint8([[[0, 1, 1]]])
-    fill_zscore_(np.int16([[[5, 10, 20]]]), brain, FIRST, (15.0, 5.0), out)
+    places = FIRST, brain_spans(brain, FIRST)
+    fill_zscore_(np.int16([[[5, 10, 20]]]), brain, places, (15.0, 5.0), out)
     assert out.tolist() == [[[0, -1, 1]]]
 
 

@@ -41,9 +41,11 @@ def main() -> None:
 
     def one(pair: tuple[Path, Path]) -> None:
         memory = free.get()
-        for path, slot in zip(pair, ("image", "label"), strict=True):
-            inflate(path, memory, slot)
-        free.put(memory)
+        try:
+            for path, slot in zip(pair, ("image", "label"), strict=True):
+                inflate(path, memory, slot)
+        finally:
+            free.put(memory)  # else the others wait for ever where one file is missing
 
     with watch.running(), ThreadPoolExecutor(task.workers) as pool:
         for _ in pool.map(one, pairs(task)):
