@@ -4,10 +4,10 @@
     python -m benchmarks.load --slice-file train.h5 --peers .venv-peers/bin/python
 
 Every way runs in a process of its own, in turn, as often as `--repeats` says; the table shows
-medians. Files are in the page cache. Memory is the most that the process and its workers take
-(proportional set size: shared pages count once) above what it takes after `import torch`; the
-pages of a mapped file count, as they are shared with the page cache. Where a way's package is
-missing the row says so.
+medians. Files are in the page cache but where a row says otherwise. Memory is the most that the
+process and its workers take (proportional set size: shared pages count once) above what it takes
+after `import torch`; the pages of a mapped file count, as they are shared with the page cache.
+Where a way's package is missing the row says so.
 """
 
 import argparse
@@ -33,6 +33,8 @@ WAYS = {
     "ours 1": "ours, 1 thread",
     "ours blocks": "ours, 4 threads, blocks of 32 neighbours",
     "ours busy": "ours, 4 threads, beside a busy main thread",
+    "ours cold": "ours, 4 threads, page cache dropped before every pass",
+    "ours bare": "the same reading and decoding by 4 bare threads, without a loader",
     "ours dataset": f"ours as a Dataset, DataLoader with {WORKERS} workers",
     "memmap": f"float32 memmap, DataLoader with {WORKERS} workers",
     "h5py": f"h5py, DataLoader with {WORKERS} workers",
@@ -68,7 +70,7 @@ def shared_bytes(pid: int) -> int:
 
 def run(row: Row, python: str, arguments: list[str]) -> None:
     """Run a way once, watch its memory, and note both in its row."""
-    command = [python, "-m", "benchmarks.load_ways", row.way, *arguments]
+    command = [python, "-m", "benchmarks.load_rates", row.way, *arguments]
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
     process.stdout.readline()

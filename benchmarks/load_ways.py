@@ -5,11 +5,7 @@ way alone is imported by it, since no environment holds everything.
 """
 
 import io
-import json
-import sys
 import tarfile
-import threading
-import time
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -215,47 +211,3 @@ def batches(way: str, path: Path, folder: Path) -> Batches:
         "nnunet": lambda: nnunet(folder),
     }
     return ways[way]()
-
-
-def rate(stream: Batches, seconds: float) -> float:
-    """Slices a second over so many seconds, after a third as long to warm up."""
-    for _ in range(8):
-        next(stream)
-    begin = time.perf_counter()
-    while time.perf_counter() - begin < seconds / 3:
-        next(stream)
-    count, begin = 0, time.perf_counter()
-    while (taken := time.perf_counter() - begin) < seconds:
-        count += len(next(stream))
-    return count / taken
-
-
-def beside_busy(stream: Batches, seconds: float) -> float:
-    """The same, taken by another thread while this one holds the interpreter's lock."""
-    next(stream)
-    found: list[float] = []
-    thread = threading.Thread(target=lambda: found.append(rate(stream, seconds)))
-    thread.start()
-    count = 0
-    while not found:
-        count += 1
-    thread.join()
-    return found[0]
-
-
-def main() -> None:
-    """Run one way: `way path folder seconds`, or prepare it when seconds is 0."""
-    way, path, folder, seconds = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
-    print("ready", flush=True)
-    sys.stdin.readline()
-    if float(seconds) == 0:
-        PREPARE[way](path, folder)
-        return
-    stream = batches(way, path, folder)
-    measure = beside_busy if way.endswith("busy") else rate
-    print(json.dumps({"rate": measure(stream, float(seconds))}), flush=True)
-    stream.close()
-
-
-if __name__ == "__main__":
-    main()

@@ -18,10 +18,11 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from bratsprep import fetch
-from bratsprep.fetch import BAD_STREAM, IN_LABEL, READ_SHORT, WRONG_LENGTH
+from bratsprep import fetch, inflate, lookup, streams, widen
+from bratsprep.fetch import IN_LABEL
 from bratsprep.labels import MODALITIES
 from bratsprep.storage import Storage
+from bratsprep.streams import BAD_STREAM, READ_SHORT, WRONG_LENGTH
 
 BACKENDS: Final = ("libdeflate", "isal")
 
@@ -106,19 +107,28 @@ class Desk:
         self._free = library.libdeflate_free_decompressor
         self.inflater: int = library.libdeflate_alloc_decompressor()
         libc = ctypes.CDLL(None)
-        largest = int(storage.chunks[:, 1::2].max(initial=0))
-        self.packed = np.empty(largest, np.uint8)
-        self.plain = np.empty(storage.image_bytes, np.uint8)
-        self.setup = np.zeros(11, np.int64)
-        self.setup[fetch.FD] = fd
-        self.setup[fetch.PREAD] = address(libc, "pread")
-        self.setup[fetch.READ] = address(libc, "read")
-        self.setup[fetch.WRITE] = address(libc, "write")
+        largest = int(storage.chunks[:, 1::2].max(initial=0)) + inflate.SLACK
+        longest = streams.FRONT + storage.image_bytes + inflate.SLACK
+        self.lanes = streams.Lanes(
+            packed=np.zeros((2, largest), np.uint8),
+            plain=np.zeros((2, longest), np.uint8),
+            tables=np.zeros((2, lookup.TABLE), np.uint32),
+            lengths=np.zeros(300, np.int64),
+            state=np.zeros((2, 5), np.uint64),
+            limits=np.zeros((2, 2), np.uint64),
+            items=np.zeros((2, 4), np.int64),
+        )
+        self.setup = np.zeros(12, np.int64)
+        self.setup[streams.FD] = fd
+        self.setup[streams.PREAD] = address(libc, "pread")
+        self.setup[streams.READ] = address(libc, "read")
+        self.setup[streams.WRITE] = address(libc, "write")
         if storage.deflated:
-            self.setup[fetch.INFLATE] = address(library, "libdeflate_zlib_decompress")
-        self.setup[fetch.INFLATER] = self.inflater
-        self.setup[fetch.SHUFFLED] = storage.deflated
-        self.setup[fetch.ITEM] = storage.dtype.itemsize
+            self.setup[streams.INFLATE] = address(library, "libdeflate_zlib_decompress")
+        self.setup[streams.INFLATER] = self.inflater
+        self.setup[streams.CHECK] = address(library, "libdeflate_adler32")
+        self.setup[streams.SHUFFLED] = storage.deflated
+        self.setup[streams.BYTES] = storage.dtype.itemsize
 
     def __del__(self) -> None:
         self._free(self.inflater)
@@ -137,7 +147,7 @@ class Fused:
         """Read slices in one call without the interpreter's lock."""
         desk = self._desk(target)
         code, place = fetch.fetch_rows(
-            desk.setup, self._storage.chunks, rows, desk.packed, desk.plain, *target.as_bytes()
+            desk.setup, self._storage.chunks, rows, desk.lanes, *target.as_bytes()
         )
         self._idle.append(desk)
         return int(code), int(place)
@@ -145,10 +155,8 @@ class Fused:
     def serve(self, pipes: tuple[int, int], rows: NDArray[np.int64], target: Target) -> None:
         """Fill slots in one call that lasts until a task below 0 comes or the pipe is closed."""
         desk = self._desk(target)
-        desk.setup[[fetch.TASKS, fetch.DONE]] = pipes
-        fetch.serve_slots(
-            desk.setup, self._storage.chunks, rows, desk.packed, desk.plain, *target.as_bytes()
-        )
+        desk.setup[[streams.TASKS, streams.DONE]] = pipes
+        fetch.serve_slots(desk.setup, self._storage.chunks, rows, desk.lanes, *target.as_bytes())
         self._idle.append(desk)
 
     def close(self) -> None:
@@ -161,11 +169,11 @@ class Fused:
             desk = self._idle.pop()
         except IndexError:
             desk = Desk(self._fd, self._storage, self._library)
-        widen = fetch.AS_STORED
+        kind = widen.AS_STORED
         if target.image.dtype != self._storage.dtype:
             is_half = self._storage.dtype.kind == "f"
-            widen = fetch.HALF_TO_FLOAT if is_half else fetch.SHORT_TO_FLOAT
-        desk.setup[fetch.WIDEN] = widen
+            kind = widen.HALF_TO_FLOAT if is_half else widen.SHORT_TO_FLOAT
+        desk.setup[streams.WIDEN] = kind
         return desk
 
 

@@ -34,6 +34,8 @@ class SliceFile:
         backend: `libdeflate` reads a batch in one call without the interpreter's lock, `isal`
             slice by slice; None takes libdeflate where its library is installed. Both give the
             same bytes.
+        prints: False leaves the fingerprints of the cases out of `cases`, 32 KB of memory each
+            that only a search for twins and `verify` read.
 
     Raises:
         SchemaError: the file is missing, truncated, of another version, or not as the contract
@@ -41,12 +43,15 @@ class SliceFile:
         ValueError: there is no such backend.
     """
 
-    def __init__(self, path: str | Path, backend: str | None = None) -> None:
+    def __init__(
+        self, path: str | Path, backend: str | None = None, *, prints: bool = True
+    ) -> None:
         self.path: Path = Path(path)
         self._fd = -1
         self.backend: str = chosen_backend(backend)
         """`libdeflate` or `isal`: how slices are read."""
-        contents = read_contents(self.path)
+        self._prints = prints
+        contents = read_contents(self.path, prints=prints)
         self.config: PrepConfig = contents.config
         """Settings that the file was built with."""
         self.digest: str = contents.digest
@@ -238,7 +243,7 @@ class SliceFile:
             self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return reopen, (self.path.absolute(), self.backend, self.digest)
+        return reopen, (self.path.absolute(), self.backend, self._prints, self.digest)
 
     def check_rows(self, rows: NDArray[np.int64]) -> None:
         """Refuse rows that the kernels would read beyond the file for.
@@ -279,13 +284,13 @@ def open_file(path: str | Path, backend: str | None = None) -> SliceFile:
     return SliceFile(path, backend)
 
 
-def reopen(path: Path, backend: str, digest: str) -> SliceFile:
+def reopen(path: Path, backend: str, prints: bool, digest: str) -> SliceFile:
     """Open in another process what was pickled in this one.
 
     Raises:
         SchemaError: the file's content is another now.
     """
-    file = SliceFile(path, backend)
+    file = SliceFile(path, backend, prints=prints)
     if file.digest != digest:
         raise SchemaError(
             f"{path}: content digest is {file.digest}, it was {digest} when the reader was sent; "

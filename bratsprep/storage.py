@@ -16,6 +16,8 @@ FILTERS: Final[tuple[list[int], ...]] = ([], [h5py.h5z.FILTER_SHUFFLE, h5py.h5z.
 """HDF5 filters that a slice may have: none, or byte shuffle and deflate."""
 HDF5_ERRORS: Final = (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError)
 """What h5py raises on a broken file."""
+PRINTS: Final = ("fingerprint", "mask_fingerprint")
+"""Columns of /case that take 32 KB a case, and that nothing but a search for twins reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,16 @@ class Contents:
     slices: NDArray[np.void]
     planes: NDArray[np.void]
     cases: NDArray[np.void]
-    """Tables as structured arrays with the dtypes of `bratsprep.schema.row_dtype`."""
+    """Tables as structured arrays with the fields of `bratsprep.schema.row_dtype`."""
     storage: Storage
 
 
-def read_contents(path: Path) -> Contents:
+def read_contents(path: Path, *, prints: bool = True) -> Contents:
     """Read tables and chunk places of a slice file.
+
+    Args:
+        path: of the slice file.
+        prints: False leaves the fingerprints out of the table of the cases.
 
     Raises:
         SchemaError: the file is missing, truncated, of another version, or not as the contract
@@ -65,7 +71,10 @@ def read_contents(path: Path) -> Contents:
     try:
         with h5py.File(path) as file:
             config = schema.check(file)
-            slices, planes, cases = (_table(file, name) for name in ("slice", "plane", "case"))
+            left = () if prints else PRINTS
+            slices, planes, cases = (
+                _table(file, name, left) for name in ("slice", "plane", "case")
+            )
             storage = _storage(file, path.stat().st_size)
             return Contents(config, str(file.attrs["digest"]), slices, planes, cases, storage)
     except FileNotFoundError as error:
@@ -74,15 +83,14 @@ def read_contents(path: Path) -> Contents:
         raise SchemaError(f"{path}: cannot be read as HDF5: {error}; build it again") from error
 
 
-def _table(file: h5py.File, name: str) -> NDArray[np.void]:
-    """All columns of `slice`, `plane` or `case`, images and labels aside."""
-    dtype = schema.row_dtype(name)
-    columns = [column for column in schema.COLUMNS if column.table == name]
-    rows = np.empty(len(file[columns[-1].path]), dtype)
-    for column in columns:
-        if column not in (schema.IMAGE, schema.LABEL):
-            dataset = file[column.path]
-            rows[column.name] = dataset.asstr()[:] if column.dtype == "str" else dataset[:]
+def _table(file: h5py.File, name: str, left: tuple[str, ...]) -> NDArray[np.void]:
+    """The columns of `slice`, `plane` or `case`, but images, labels and what is left out."""
+    whole = schema.row_dtype(name)
+    kept = [each for each in whole.names or () if each not in left]
+    rows = np.empty(len(file[name][kept[0]]), [(each, whole[each]) for each in kept])
+    for each in kept:
+        dataset = file[name][each]
+        rows[each] = dataset.asstr()[:] if whole[each].hasobject else dataset[:]
     return rows
 
 

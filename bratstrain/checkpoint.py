@@ -5,8 +5,9 @@ state: a run seeds the generators at every step from its seed and the step. Noth
 numbers, words, lists and dicts is written or accepted, so a file from elsewhere runs no code.
 """
 
-import json
 import pickle
+import struct
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -25,6 +26,13 @@ from bratstrain.runlog import replacing
 FORMAT: Final = "bratstrain"
 VERSION: Final = 1
 """Raised by one whenever an old file can no longer be read as a new one."""
+DEEPEST: Final = 8
+"""Dicts and lists in one another, more than any checkpoint has."""
+BROKEN: Final[tuple[type[Exception], ...]] = (
+    pickle.UnpicklingError, RuntimeError, ValueError, TypeError, LookupError, AttributeError,
+    AssertionError, EOFError, OverflowError, MemoryError, OSError, struct.error,
+)  # fmt: skip
+"""What torch and pickle raise on a file that `save` did not write."""
 PLAIN: Final = (Tensor, int, float, bool, str, type(None))
 """What may stand in a file; exactly these, since a NumPy number is a float to isinstance."""
 
@@ -98,7 +106,11 @@ def save(path: Path, content: Checkpoint | Weights) -> None:
         raise TypeError(f"{path.name}: {strange}; a checkpoint holds plain tensors and numbers")
     head = {"format": FORMAT, "version": VERSION, "kind": KINDS[type(content)]}
     with replacing(path) as file:
-        torch.save(head | whole, file)
+        try:
+            torch.save(head | whole, file)
+        except RuntimeError as error:  # what torch makes of a write that failed
+            cause = error.__context__
+            raise cause if isinstance(cause, OSError) else OSError(str(error)) from error
 
 
 def load(path: Path, kind: type[Content]) -> Content:
@@ -113,8 +125,10 @@ def load(path: Path, kind: type[Content]) -> Content:
     """
     _check_archive(path)
     try:
-        whole = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's thoughts on a pickle of another make
+            whole = torch.load(path, map_location="cpu", weights_only=True)
+    except BROKEN as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BratsError(f"{path}: is no checkpoint of bratstrain: {reason}") from error
     if not isinstance(whole, dict) or whole.get("format") != FORMAT or not_plain(whole):
@@ -135,9 +149,24 @@ def load_network(path: Path) -> tuple[nn.Module, Weights]:
         BratsError: the file is not as it should be, or its weights do not fit its settings.
     """
     weights = load(path, Weights)
-    network = build_model(read_config(path, weights.config).model)
+    model = read_config(path, weights.config).model
+    with torch.device("meta"):  # the sizes alone: they may be of any size
+        wanted = {name: each.shape for name, each in build_model(model).state_dict().items()}
+    found = {name: each.shape for name, each in weights.network.items()}
+    odd = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
+    if odd:
+        raise BratsError(
+            f"{path}: weights do not fit the network: {odd[0]} is {shown(found.get(odd[0]))}, "
+            f"its settings say {shown(wanted.get(odd[0]))}"
+        )
+    network = build_model(model)
     load_state(path, network, weights.network)
     return network.eval(), weights
+
+
+def shown(shape: torch.Size | None) -> str:
+    """Say a shape, or that there is none."""
+    return "missing" if shape is None else str(tuple(shape))
 
 
 def read_config(where: Path, text: str) -> TrainConfig:
@@ -148,7 +177,7 @@ def read_config(where: Path, text: str) -> TrainConfig:
     """
     try:
         return TrainConfig.from_json(text)
-    except (ValueError, TypeError, json.JSONDecodeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise BratsError(f"{where}: its settings cannot be read: {error}") from error
 
 
@@ -167,16 +196,39 @@ def load_state(where: Path, network: nn.Module, state: dict[str, Tensor]) -> Non
 
 def not_plain(value: object, name: str = "checkpoint") -> str:
     """Name the first thing in nested dicts and lists that is not plain; empty if all is."""
+    return _not_plain(value, name, DEEPEST, set())
+
+
+def _not_plain(value: object, name: str, depth: int, seen: set[int]) -> str:
+    """Do it to a depth; what was seen is not looked into again, since a list may hold itself."""
+    if type(value) not in (dict, list, tuple):
+        return _odd_leaf(value, name)
+    if id(value) in seen or depth == 0:
+        return f"{name} is nested deeper than {DEEPEST}" if depth == 0 else ""
+    seen.add(id(value))
     if type(value) is dict:
         odd = [key for key in value if type(key) not in (str, int)]
         if odd:
             return f"a key of {name} is {type(odd[0]).__name__}"
         parts = ((value[key], f"{name}.{key}") for key in value)
-    elif type(value) in (list, tuple):
-        parts = ((each, f"{name}.{i}") for i, each in enumerate(value))  # type: ignore[arg-type, var-annotated]  # narrowed by type()
     else:
-        return "" if type(value) in PLAIN else f"{name} is {type(value).__name__}"
-    return next(filter(None, (not_plain(each, at) for each, at in parts)), "")
+        parts = ((each, f"{name}.{i}") for i, each in enumerate(value))  # type: ignore[arg-type, var-annotated]  # narrowed by type()
+    found = (_not_plain(each, at, depth - 1, seen) for each, at in parts)
+    return next(filter(None, found), "")
+
+
+def _odd_leaf(value: object, name: str) -> str:
+    """Say why a value is not plain; empty if it is."""
+    if type(value) is Tensor and not is_whole(value):
+        return f"{name} is a tensor without numbers of its own"
+    return "" if type(value) in PLAIN else f"{name} is {type(value).__name__}"
+
+
+def is_whole(tensor: Tensor) -> bool:
+    """Whether each number of a tensor is there: no view that claims more than its storage."""
+    if tensor.layout is not torch.strided or tensor.device.type == "meta" or tensor.is_quantized:
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
 def _check_archive(path: Path) -> None:

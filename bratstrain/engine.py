@@ -63,7 +63,7 @@ def fit(
     """
     own = {name: settings.pop(name) for name in SETTINGS[Sitting] if name in settings}
     sitting = Sitting(**own)
-    with SliceFile(data) as file:
+    with SliceFile(data, prints=False) as file:
         folder = run_folder(file, run, config, settings)
         with runlog.claimed(folder) as is_there:
             job = prepare(file, folder, sitting, config, settings, is_there=is_there)
@@ -201,6 +201,7 @@ class Fitting:
             job.device,
             batch_size=job.config.batch_size,
             stopped=self._signals.asked,
+            twins=job.twins.cases,
         )
         if scores is None:
             return

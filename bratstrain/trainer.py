@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from bratstrain.adamw import AdamW
 from bratstrain.augment import augment
 from bratstrain.config import TrainConfig
 from bratstrain.device import DTYPES
@@ -104,12 +105,7 @@ class Trainer:
         self.average: nn.Module | None = None
         if config.ema:
             self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
+        self.optimizer = AdamW(self.network.parameters(), config.weight_decay)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
         self._loss = build_loss(
             config.loss, config.model.classes, None if weights is None else weights.to(device)
@@ -137,15 +133,14 @@ class Trainer:
         self._seed(step)
         self._set_rate(step, progress)
         loss = self._backward(image, label, step)
-        self.scaler.unscale_(self.optimizer)
+        self.scaler.unscale_(self.optimizer)  # type: ignore[arg-type]  # asks for no more
         parameters = self.network.parameters()
         norm = nn.utils.clip_grad_norm_(parameters, self.config.clip or math.inf)
         is_sound = loss.isfinite()
         if not self.scaler.is_enabled():  # which looks for gradients beyond fp16 by itself
             is_sound = is_sound & norm.isfinite()
-            # What the scaler tells a fused optimiser: 1 leaves the step out.
-            vars(self.optimizer)["found_inf"] = (~is_sound).float()
-        self.scaler.step(self.optimizer)
+            self.optimizer.found_inf = (~is_sound).float()
+        self.scaler.step(self.optimizer)  # type: ignore[arg-type]  # asks for no more
         self.scaler.update()
         self.optimizer.zero_grad()
         self._settle(step, is_sound)
@@ -154,7 +149,7 @@ class Trainer:
     @property
     def rate(self) -> float:
         """Learning rate of the last step."""
-        return float(self.optimizer.param_groups[0]["lr"])
+        return self.optimizer.rate
 
     def segment(self, image: Tensor) -> Tensor:
         """Give the logits of the weights that would be used: the averaged ones, if there are any.
@@ -182,7 +177,7 @@ class Trainer:
         return {
             "network": dict(self.network.state_dict()),
             "average": {} if self.average is None else dict(self.average.state_dict()),
-            "optimizer": self.optimizer.state_dict()["state"],
+            "optimizer": self.optimizer.state(),
             "scaler": self.scaler.state_dict(),
         }
 
@@ -196,26 +191,11 @@ class Trainer:
         self.network.load_state_dict(state["network"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        self._check_moments(state["optimizer"])
-        own = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state["optimizer"], "param_groups": own})
+        self.optimizer.load_state(state["optimizer"])
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
         with torch.no_grad():
             _copy_all(self._sound, list(self.network.buffers()))
-
-    def _check_moments(self, moments: Mapping[int, Mapping[str, Tensor]]) -> None:
-        """Refuse an optimiser's state that does not fit the parameters.
-
-        Raises:
-            ValueError: a number or a shape is another.
-        """
-        for number, parameter in enumerate(self.network.parameters()):
-            mine = moments.get(number, {}) if moments else None
-            shapes = {} if mine is None else {name: each.shape for name, each in mine.items()}
-            wanted = {"step": (), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
-            if mine is not None and shapes != wanted:
-                raise ValueError(f"moments of parameter {number} are {shapes}, expected {wanted}")
 
     def _seed(self, step: int) -> None:
         """Seed torch for a step, so that dropout does not depend on what went before."""
@@ -243,9 +223,9 @@ class Trainer:
     def _set_rate(self, step: int, progress: float) -> None:
         """Give the optimiser the learning rate of a step."""
         config = self.config
-        rate = learning_rate(config.learning_rate, config.schedule, config.warmup, step, progress)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        self.optimizer.rate = learning_rate(
+            config.learning_rate, config.schedule, config.warmup, step, progress
+        )
 
     @torch.no_grad()
     def _settle(self, step: int, is_sound: Tensor) -> None:

@@ -5,32 +5,26 @@ import zlib
 
 import h5py
 import numpy as np
+import plain_kernels
 import pytest
 import slicefiles
 from numba import TypingError, njit
+from oracles import both
 
-from bratsprep import fetch
+from bratsprep import fetch, streams, widen
 from bratsprep.backend import BACKENDS, Target, address, make_backend
+from bratsprep.deflate import bound, deflate_
 from bratsprep.storage import read_contents
 
-KERNELS = ("pull", "unpack", "unshuffle", "widen_halves", "widen_shorts", "widen", "decode")
 LIBC = ctypes.CDLL(None)
-
-
-def call_by_ctypes(where, arguments):
-    """What `fetch.call` does in compiled code, in Python."""
-    kind = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * len(arguments))
-    return kind(int(where))(*(int(argument) for argument in arguments))
 
 
 @pytest.fixture(params=["compiled", "plain"])
 def kernels(request, monkeypatch):
     """The kernels, compiled or as Python."""
     if request.param == "plain":
-        monkeypatch.setattr(fetch, "call", call_by_ctypes)
-        for name in (*KERNELS, "fetch_rows", "serve_slots"):
-            monkeypatch.setattr(fetch, name, getattr(fetch, name).py_func)
-    return fetch
+        plain_kernels.use_python(monkeypatch)
+    return streams
 
 
 @pytest.fixture(params=BACKENDS)
@@ -88,29 +82,82 @@ def test_both_backends_give_the_bits_that_h5py_reads(tmp_path, opened, dtype, de
         assert found == [file["slice/image"][:].tobytes()] * 2
 
 
-@pytest.mark.parametrize("widen", [fetch.widen_halves, fetch.widen_halves.py_func])
-def test_every_half_is_widened_exactly(widen):
+def repack(path):
+    """Put chunks of our own form in place of HDF5's."""
+    with h5py.File(path, "r+") as file:
+        for name, bits in (("slice/image", "u2"), ("slice/label", "u1")):
+            dataset = file[name]
+            values = dataset[:].reshape(len(dataset), -1).view(bits)
+            sizes = np.zeros(len(dataset), np.int64)
+            out = np.zeros(bound(len(values), values[0].nbytes, values.itemsize), np.uint8)
+            deflate_(values, out, 0, sizes)
+            for s, stop in enumerate(np.cumsum(sizes)):
+                place = (s, *[0] * (dataset.ndim - 1))
+                dataset.id.write_direct_chunk(place, out[stop - sizes[s] : stop].tobytes())
+
+
+@pytest.fixture
+def repacked(tmp_path):
+    """A backend for a slice file of our own chunks, its images and labels."""
+    path = tmp_path / "slices.h5"
+    image, label = slicefiles.write(path)
+    repack(path)
+    fd = os.open(path, os.O_RDONLY)
+    yield make_backend(fd, read_contents(path).storage, "libdeflate"), image, label
+    os.close(fd)
+
+
+@pytest.mark.parametrize("rows", [[2, 5], [3, 0, 3], [6, 5, 4, 3]])
+@pytest.mark.parametrize("dtype", ["<f2", "<f4"])
+def test_chunks_of_our_own_are_fetched_without_a_library(kernels, repacked, rows, dtype):
+    backend, image, label = repacked
+    desk = backend._desk(target := targets(len(rows), dtype))
+    desk.setup[streams.INFLATE] = address(LIBC, "llabs")  # gives what is no code of success
+    backend._idle.append(desk)
+    assert backend.fetch(np.array(rows), target) == (0, len(rows))
+    np.testing.assert_array_equal(target.image, image[rows].astype(dtype))
+    np.testing.assert_array_equal(target.label, label[rows])
+
+
+def test_a_single_chunk_of_our_own_is_fetched(kernels, repacked):
+    backend, image, label = repacked
+    target = targets(1, "<f2")
+    assert backend.fetch(np.array([4]), target) == (0, 1)
+    np.testing.assert_array_equal(target.image[0], image[4])
+    np.testing.assert_array_equal(target.label[0], label[4])
+
+
+def test_a_damaged_chunk_of_our_own_is_reported(kernels, repacked, tmp_path):
+    backend, image, _ = repacked
+    spoil(0)(tmp_path / "slices.h5", read_contents(tmp_path / "slices.h5").storage.chunks)
+    target = targets(3, "<f2")
+    assert backend.fetch(np.array([2, 4, 5]), target) == (streams.BAD_STREAM, 1)
+    np.testing.assert_array_equal(target.image[0], image[2])
+
+
+@both("kernel", widen.widen_halves)
+def test_every_half_is_widened_exactly(kernel):
     halves = np.arange(65_536, dtype=np.uint16)
-    if widen is fetch.widen_halves.py_func:
+    if kernel is widen.widen_halves.py_func:
         halves = np.concatenate([halves[:3000:7], halves[::97], halves[0x7BF0:0x7C10]])
     stored = halves.view(np.uint8)
     out = np.empty(halves.size, np.float32)
-    widen(stored[0::2].copy(), stored[1::2].copy(), out)
+    kernel(stored[0::2].copy(), stored[1::2].copy(), out)
     with np.errstate(invalid="ignore"):
         wanted = halves.view(np.float16).astype(np.float32)
     np.testing.assert_array_equal(out.view(np.uint32), wanted.view(np.uint32))
 
 
-@pytest.mark.parametrize("widen", [fetch.widen_shorts, fetch.widen_shorts.py_func])
-def test_every_short_is_widened_exactly(widen):
-    values = np.arange(-32_768, 32_768, 1 if widen is fetch.widen_shorts else 63, dtype=np.int16)
+@both("kernel", widen.widen_shorts)
+def test_every_short_is_widened_exactly(kernel):
+    values = np.arange(-32_768, 32_768, 1 if kernel is widen.widen_shorts else 63, dtype=np.int16)
     stored = values.view(np.uint8)
     out = np.empty(values.size, np.float32)
-    widen(stored[0::2], stored[1::2], out)
+    kernel(stored[0::2], stored[1::2], out)
     np.testing.assert_array_equal(out, values.astype(np.float32))
 
 
-@pytest.mark.parametrize("unshuffle", [fetch.unshuffle, fetch.unshuffle.py_func])
+@both("unshuffle", widen.unshuffle)
 def test_unshuffle_puts_bytes_together(unshuffle):
     out = np.empty(2, np.uint32)
     unshuffle(np.array([1, 5, 2, 6, 3, 7, 4, 8], np.uint8), out)
@@ -151,18 +198,18 @@ def test_serve_ends_at_a_task_below_0(kernels, opened, backend_name):
 def test_fetch_reports_a_short_read(kernels, opened, backend_name, deflated):
     backend, _, _ = opened(backend_name, shorten, deflated=deflated)
     code, place = backend.fetch(np.array([0, 6]), targets(2, "<f2"))
-    assert (code, place) == (fetch.READ_SHORT + fetch.IN_LABEL, 1)
+    assert (code, place) == (streams.READ_SHORT + fetch.IN_LABEL, 1)
 
 
 def test_fetch_reports_a_spoilt_image(kernels, opened, backend_name):
     backend, _, _ = opened(backend_name, spoil(0))
-    assert backend.fetch(np.array([0, 1, 4]), targets(3, "<f2")) == (fetch.BAD_STREAM, 2)
+    assert backend.fetch(np.array([0, 1, 4]), targets(3, "<f2")) == (streams.BAD_STREAM, 2)
 
 
 def test_fetch_reports_a_spoilt_label(kernels, opened, backend_name):
     backend, _, _ = opened(backend_name, spoil(2))
     code, place = backend.fetch(np.array([4, 0]), targets(2, "<f2"))
-    assert (code, place) == (fetch.BAD_STREAM + fetch.IN_LABEL, 0)
+    assert (code, place) == (streams.BAD_STREAM + fetch.IN_LABEL, 0)
 
 
 @pytest.mark.parametrize("n_bytes", [10, 1000], ids=["short", "long"])
@@ -176,7 +223,7 @@ def test_fetch_reports_a_chunk_of_the_wrong_length(
         file["slice/image"].id.write_direct_chunk((2, 0, 0, 0), stream)
     fd = os.open(path, os.O_RDONLY)
     backend = make_backend(fd, read_contents(path).storage, backend_name)
-    assert backend.fetch(np.array([2]), targets(1, "<f2")) == (fetch.WRONG_LENGTH, 0)
+    assert backend.fetch(np.array([2]), targets(1, "<f2")) == (streams.WRONG_LENGTH, 0)
     os.close(fd)
 
 
@@ -186,16 +233,16 @@ def zlib_stream(content):
 
 
 def test_plain_chunk_of_the_wrong_length_is_reported(kernels):
-    setup = np.zeros(11, np.int64)
-    code = kernels.unpack(setup, np.array([0, 3]), np.empty(3, np.uint8), np.empty(4, np.uint8))
-    assert code == fetch.WRONG_LENGTH
+    setup = np.zeros(12, np.int64)
+    code = kernels.unpack(setup, 3, np.empty(3, np.uint8), np.empty(4, np.uint8))
+    assert code == streams.WRONG_LENGTH
 
 
 def test_pull_gives_up_on_a_descriptor_that_cannot_be_read(kernels):
-    setup = np.zeros(11, np.int64)
-    setup[fetch.FD] = -1
-    setup[fetch.PREAD] = address(LIBC, "pread")
-    assert kernels.pull(setup, 0, 3, np.empty(3, np.uint8)) == fetch.READ_SHORT
+    setup = np.zeros(12, np.int64)
+    setup[streams.FD] = -1
+    setup[streams.PREAD] = address(LIBC, "pread")
+    assert kernels.pull(setup, 0, 3, np.empty(3, np.uint8)) == streams.READ_SHORT
 
 
 def test_fetch_of_no_rows_is_well(kernels, opened):
@@ -235,7 +282,7 @@ def test_serve_fills_slots_until_the_pipe_is_closed(kernels, opened, backend_nam
     thread.join(10)
     for end in (answers, *ends):
         os.close(end)
-    assert found == [[1, fetch.BAD_STREAM, 1], [0, 0, 2]]
+    assert found == [[1, streams.BAD_STREAM, 1], [0, 0, 2]]
     np.testing.assert_array_equal(target.image[0], image[[5, 1]].astype(np.float32))
     np.testing.assert_array_equal(target.label[0], label[[5, 1]])
 
@@ -248,11 +295,11 @@ def test_serve_goes_on_after_a_signal(monkeypatch, opened):
         if where in pending:
             pending.remove(where)
             return -1
-        return call_by_ctypes(where, arguments)
+        return plain_kernels.call_by_ctypes(where, arguments)
 
-    monkeypatch.setattr(fetch, "call", broken_off_at_first)
-    for name in ("serve_slots", "fetch_rows", "unpack", "pull"):
-        monkeypatch.setattr(fetch, name, getattr(fetch, name).py_func)
+    plain_kernels.use_python(monkeypatch)
+    for module in (fetch, streams):
+        monkeypatch.setattr(module, "call", broken_off_at_first)
     target = Target(
         np.empty((1, 1, 4, *slicefiles.SHAPE), np.float32),
         np.empty((1, 1, *slicefiles.SHAPE), np.uint8),
@@ -270,7 +317,7 @@ def test_serve_goes_on_after_a_signal(monkeypatch, opened):
 def test_call_reaches_a_function_of_the_c_library():
     @njit
     def absolute(where, value):
-        return fetch.call(where, (value,))
+        return streams.call(where, (value,))
 
     assert absolute(address(LIBC, "llabs"), -5) == 5
 
@@ -278,7 +325,7 @@ def test_call_reaches_a_function_of_the_c_library():
 def test_call_refuses_what_is_no_integer():
     @njit
     def absolute(where, value):
-        return fetch.call(where, (value,))
+        return streams.call(where, (value,))
 
     with pytest.raises(TypingError):
         absolute(address(LIBC, "llabs"), -5.0)

@@ -71,6 +71,15 @@ def test_tables_equal_the_datasets(path, file, table):
             np.testing.assert_array_equal(found[name], wanted)
 
 
+def test_fingerprints_are_left_out_when_asked(path, file):
+    with SliceFile(path, prints=False) as lean, pickle.loads(pickle.dumps(lean)) as again:  # noqa: S301  our own
+        kept = [name for name in file.cases.dtype.names if not name.endswith("fingerprint")]
+        assert len(kept) == len(file.cases.dtype.names) - 2
+        for each in (lean, again):
+            assert list(each.cases.dtype.names) == kept
+            assert all(np.array_equal(each.cases[name], file.cases[name]) for name in kept)
+
+
 def test_best_backend_is_taken_unless_named(file):
     assert file.backend == "libdeflate"
 
