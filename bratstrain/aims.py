@@ -1,6 +1,6 @@
 """Which cases an evaluation is over, and what has to be said beside its numbers."""
 
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,7 @@ from bratsprep.schemes import resolve
 from bratsprep.source import Source
 from bratstrain.pairs import Labeller, Pair, check_file, file_pairs, folder_pairs, raw_pairs
 from bratstrain.splits import Split
+from bratstrain.twins import Training
 from bratstrain.validate import planes_name
 
 EVERY_PLANE: Final = "every plane, original space"
@@ -39,6 +40,10 @@ class Aim:
     """Truth and prediction of each, not begun yet."""
     space: str
     """What is meant by tumour that the network was not shown."""
+    noun: str = "case"
+    """What to call one of the cases."""
+    training: Training | None = None
+    """Who the network was fitted on; None for label files, of which that is not known."""
 
 
 def aim_at_file(
@@ -84,6 +89,8 @@ def aim_at_file(
         ids=ids,
         pairs=file_pairs(labeller, file, rows),
         space="and are in no count: the slice file does not hold them",
+        noun=noun(part),
+        training=training(labeller, split, dict(file.cases[["id", "subject"]].tolist())),
     )
 
 
@@ -111,6 +118,8 @@ def aim_at_raw(
         ids=ids,
         pairs=raw_pairs(labeller, source, chosen, schemes),
         space="and count as missed",
+        noun=noun(part),
+        training=training(labeller, split, {name: cases[name].subject for name in ids}),
     )
 
 
@@ -206,6 +215,16 @@ def title(split: Split, part: str) -> str:
     """Name a set of cases, a leak included."""
     leak = f", split {split.name} LEAKS" if split.leaks else f", split {split.name}"
     return "all cases" if part == "all" else f"{part} of fold {split.fold}{leak}"
+
+
+def noun(part: str) -> str:
+    """What to call a case of a part of the split."""
+    return {"all": "case", "train": "training case"}.get(part, f"{part} case")
+
+
+def training(labeller: Labeller, split: Split, named: Mapping[str, str]) -> Training:
+    """Who a run was fitted on, and who the cases of a source are by its own account."""
+    return Training(split, labeller.fitted.preparation.subjects, named)
 
 
 def what_to_say(labeller: Labeller, split: Split, part: str, ids: Sequence[str]) -> tuple[str, ...]:

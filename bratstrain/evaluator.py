@@ -1,14 +1,13 @@
 """Scores that can be believed: a run on raw cases or a slice file, or files against the truth."""
 
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 from tqdm import tqdm
 
 from bratsprep import kernels
@@ -16,21 +15,25 @@ from bratsprep.labels import CLASSES
 from bratsprep.reader import SliceFile
 from bratsprep.source import open_source
 from bratstrain import metrics
-from bratstrain.aggregate import CONVENTIONS, summarise
+from bratstrain.aggregate import CONVENTIONS, Table, summarise
 from bratstrain.aims import Aim, aim_at_file, aim_at_folder, aim_at_raw
 from bratstrain.device import cores
-from bratstrain.fitted import load_fitted, read_split
+from bratstrain.fitted import read_split
 from bratstrain.inference import APPLY_SETTINGS, ApplyConfig
+from bratstrain.inputs import inputs_digest
 from bratstrain.labelmap import make_folder
-from bratstrain.metrics import PARTS, CaseScores, plane_confusion, score_case
-from bratstrain.pairs import Labeller, Pair
-from bratstrain.postprocess import Tuning, read_cleanup, write_cleanup
+from bratstrain.metrics import CaseScores, score_case
+from bratstrain.pairs import Pair, load_labeller, plane_rows
+from bratstrain.postprocess import Tuning, write_cleanup
 from bratstrain.runlog import versions
 from bratstrain.tables import Picture, Report, write_report
+from bratstrain.twins import WITHOUT, Twins
 
 SPLIT_PARTS: Final = ("validation", "test", "train", "all")
 SHOWN: Final = ("brats", "brats2023", "brats2024", "nnunet")
 """Conventions of every report; `present` hides false positives and is shown on request."""
+INPUTS: Final = "inputs digest"
+"""Name of the fact that tells evaluations of the same inputs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,14 +133,17 @@ def evaluate(
     about = {"run": Path(run).name, "split digest": splits.digest}
     about |= {setting: getattr(apply, setting) for setting in APPLY_SETTINGS}
     about |= {"device": str(labeller.fitted.device), "precision": labeller.fitted.precision}
+    looked_at = split, apply, told.cases, told.conventions
     if data is not None:
         with SliceFile(data) as file:
             aim = aim_at_file(labeller, file, splits, split, told.cases)
             about |= {"slice file": file.path.name, "slice file digest": file.digest}
+            about[INPUTS] = inputs_digest(Path(run), file, *looked_at)
             return conclude(Path(run), aim, told, (name, about), folder, progress=progress)
     with open_source(Path(str(raw))) as source:
         aim = aim_at_raw(labeller, source, splits, split, told.cases)
         about |= {"raw": source.path.name, "slice file digest": labeller.fitted.data_digest}
+        about[INPUTS] = inputs_digest(Path(run), source, *looked_at)
         return conclude(Path(run), aim, told, (name, about), folder, progress=progress)
 
 
@@ -192,19 +198,6 @@ def _check_call(
         )
 
 
-def load_labeller(run: Path, apply: ApplyConfig) -> Labeller:
-    """Load a run, and the sizes of its clean-up where they are wanted.
-
-    Raises:
-        BratsError: the folder is no finished run, or sizes are not tuned.
-    """
-    fitted = load_fitted([run], apply.device)
-    if not apply.cleanup:
-        return Labeller(fitted, apply, {})
-    cleanup = read_cleanup(run)
-    return Labeller(fitted, apply, cleanup.least_voxels, frozenset(cleanup.cases))
-
-
 def conclude(
     run: Path | None,
     aim: Aim,
@@ -240,15 +233,34 @@ def conclude(
             f"{sizes} go; mean of classes {cleanup.before:.4f} becomes {cleanup.after:.4f} on "
             "these very cases, and no number in this table is with it"
         )
-    table = summarise(
-        tally.scores, cases=aim.cases, planes=aim.planes, conventions=told.conventions
-    )
+    repeats = repeats_of(aim, tally.scores)
+    table, second = summarise_twice(aim, tally.scores, repeats, told.conventions)
     report = Report(
         name, tuple(notes), about | {"versions": versions()}, tuple(tally.scores), table,
-        tuple(tally.planes), tuple(tally.pictures),
+        tuple(tally.planes), tuple(tally.pictures), repeats, second,
     )  # fmt: skip
     write_report(report, folder)
     return report
+
+
+def repeats_of(aim: Aim, scores: Sequence[CaseScores]) -> Twins | None:
+    """Which of the cases have a twin in training; None where there was no training."""
+    if aim.training is None:
+        return None
+    voxels = {case.case: case.confusion.sum(axis=1) for case in scores}
+    return aim.training.twins(voxels, aim.noun)
+
+
+def summarise_twice(
+    aim: Aim, scores: Sequence[CaseScores], repeats: Twins | None, conventions: Sequence[str]
+) -> tuple[Table, Table | None]:
+    """Average over all cases, and over those without a twin in training where those are fewer."""
+    table = summarise(scores, cases=aim.cases, planes=aim.planes, conventions=conventions)
+    kept = [case for case in scores if repeats is None or case.case not in repeats.cases]
+    if len(kept) in (0, len(scores)):
+        return table, None
+    name = f"{aim.cases}, {WITHOUT}"
+    return table, summarise(kept, cases=name, planes=aim.planes, conventions=conventions)
 
 
 def score_pairs(aim: Aim, tally: Tally, *, progress: bool) -> None:
@@ -275,18 +287,3 @@ def score_pairs(aim: Aim, tally: Tally, *, progress: bool) -> None:
 def _score(pair: Pair) -> CaseScores:
     """Score one case."""
     return score_case(pair.truth, pair.predicted, pair.spacing, case=pair.case)
-
-
-def plane_rows(pair: Pair) -> Generator[dict[str, Any], None, None]:
-    """Count the voxels of each class and region in every plane where either side has some."""
-    counts = plane_confusion(np.ascontiguousarray(pair.truth), np.ascontiguousarray(pair.predicted))
-    for z, matrix in enumerate(counts):
-        if matrix[0, 0] == matrix.sum():
-            continue
-        row: dict[str, Any] = {"case": pair.case, "z": z}
-        for name, labels in PARTS.items():
-            inside = list(labels)
-            row[f"{name} truth"] = int(matrix[inside].sum())
-            row[f"{name} predicted"] = int(matrix[:, inside].sum())
-            row[f"{name} shared"] = int(matrix[np.ix_(inside, inside)].sum())
-        yield row

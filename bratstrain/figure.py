@@ -35,35 +35,6 @@ _TOP_INCHES: Final = 0.62
 _BOTTOM_INCHES: Final = 0.5
 
 
-def draw_case(
-    path_png: Path | str,
-    image: NDArray[Any],
-    truth: NDArray[np.uint8],
-    predicted: NDArray[np.uint8],
-    *,
-    case: str = "",
-    z: int = 0,
-    title: str = "",
-) -> None:
-    """Draw one plane in four panels: original, ground truth, prediction, overlay.
-
-    Args:
-        path_png: file to write; replaced where it is there.
-        image: (h, w) T1gd of any unit, RAS+ order, 0 outside the brain.
-        truth: (h, w) uint8, stored labels.
-        predicted: (h, w) uint8, stored labels.
-        case: its id.
-        z: plane in the uncropped volume.
-        title: above everything.
-
-    Raises:
-        ValueError: the planes are not of one shape.
-        BratsError: the file cannot be written.
-    """
-    picture = Picture(case, z, np.asarray(image, np.float32), truth, predicted)
-    draw_rows(path_png, [(f"{case}, plane {z}", picture)], title=title)
-
-
 def draw_report(path_png: Path | str, report: Report) -> None:
     """Draw the best, the median and the worst case of an evaluation.
 

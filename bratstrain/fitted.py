@@ -2,6 +2,7 @@
 
 import json
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from bratstrain.device import DTYPES, choose_device, choose_precision
 from bratstrain.runlog import BEST, CONFIG, FACTS, SPLIT, read_json
 from bratstrain.splits import PARTS, Split
 
+LARGEST: Final = 4096
+"""Pixels along a side of a slice."""
 UNKNOWN_SPACING: Final = (math.nan,) * 3
 """Of a run that did not write it down; it compares with nothing."""
 
@@ -76,7 +79,7 @@ def load_fitted(runs: Sequence[Path], device: str = "auto") -> Fitted:
     loaded = [(run, *load_network(best_of(run))) for run in runs]
     facts = [read_json(run / FACTS) for run in runs]
     first, weights = loaded[0][0], loaded[0][2]
-    preparation = PrepConfig.from_json(weights.preparation)
+    preparation, size = preparation_of(first, weights)
     spacing = spacing_of(facts[0], first)
     for (run, _, other), fact in zip(loaded[1:], facts[1:], strict=True):
         check_alike(first, weights, run, other)
@@ -85,18 +88,35 @@ def load_fitted(runs: Sequence[Path], device: str = "auto") -> Fitted:
                 f"{run}: was fitted on voxels of {spacing_of(fact, run)} mm, {first} on "
                 f"{spacing} mm; an ensemble needs one preparation"
             )
-    h, w = weights.shape
     return Fitted(
         folders=tuple(runs),
         networks=tuple(network.to(where) for _, network, _ in loaded),
         device=where,
         precision=precision_of(first, weights, where),
         preparation=preparation,
-        size=(h, w),
+        size=size,
         spacing=spacing,
         scheme=scheme_of(facts),
         data_digest=weights.data_digest,
     )
+
+
+def preparation_of(run: Path, weights: Weights) -> tuple[PrepConfig, tuple[int, int]]:
+    """How the slices of a run were prepared, and their (h, w).
+
+    Raises:
+        BratsError: the weights say something that cannot be.
+    """
+    try:
+        preparation = PrepConfig.from_json(weights.preparation)
+        h, w = (operator.index(side) for side in weights.shape)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise BratsError(f"{run / BEST}: its preparation cannot be read: {error}") from error
+    if not (1 <= h <= LARGEST and 1 <= w <= LARGEST) or preparation.window not in (None, (h, w)):
+        raise BratsError(
+            f"{run / BEST}: slices of {h} x {w} do not go with crop {preparation.crop}"
+        )
+    return preparation, (h, w)
 
 
 def best_of(run: Path) -> Path:
@@ -177,6 +197,13 @@ def read_split(run: Path) -> Split:
     found = read_json(run / SPLIT)
     try:
         sides = {part: tuple(found[part]) for part in PARTS}
-        return Split(str(found["name"]), int(found["fold"]), **sides, leaks=bool(found["leaks"]))
+        return Split(
+            str(found["name"]),
+            int(found["fold"]),
+            **sides,
+            leaks=bool(found["leaks"]),
+            subjects=dict(found.get("subjects", {})),
+            sliced=tuple(found.get("sliced", ())),
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise BratsError(f"{run / SPLIT}: is no split of a run: {error}") from error

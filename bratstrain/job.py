@@ -39,6 +39,7 @@ from bratstrain.runlog import (
 from bratstrain.sampler import Plan
 from bratstrain.splits import Split, make_split
 from bratstrain.trainer import WEIGHTED, Progress, Trainer, class_weights
+from bratstrain.twins import Twins, leak_warning, validation_twins
 from bratstrain.validate import planes_name
 
 RUNS: Final = Path("runs")
@@ -96,6 +97,11 @@ class Job:
     def validate_steps(self) -> int:
         """Steps between validations."""
         return self.config.validate_steps or self.plan.steps_per_epoch
+
+    @property
+    def twins(self) -> Twins:
+        """Which validation cases have a twin in training."""
+        return validation_twins(self.split, self.file)
 
     @property
     def planes(self) -> str:
@@ -173,12 +179,8 @@ def prepare(
         settled = on_device(config or configure(**settings), file, device)
     choose_precision(settled.precision, device)
     split = split_of(settled, file)
-    if split.leaks:
-        warnings.warn(
-            f"split {split.name} has a subject on two sides: its scores are too good to be true, "
-            "use them for the study of the leak only",
-            stacklevel=3,
-        )
+    if warning := leak_warning(split, validation_twins(split, file)):
+        warnings.warn(warning, stacklevel=3)
     job = Job(folder, file, settled, sitting, split, device)
     if is_there:
         check_origin(job)
@@ -221,6 +223,7 @@ def begin(job: Job) -> None:
         "data_digest": file.digest,
         "split_digest": split.digest,
         "split_leaks": split.leaks,
+        "twins": job.twins.to_json(),
         "planes": job.planes,
         "scheme": scheme_of(file),
         "spacing": [float(side) for side in np.median(file.cases["spacing"], axis=0)],

@@ -200,11 +200,6 @@ def counts_from_confusion(matrix: NDArray[np.int64], labels: Sequence[int]) -> C
     return Counts(tp, fp, fn, tn)
 
 
-def dice_from_confusion(matrix: NDArray[np.int64], labels: Sequence[int]) -> float:
-    """Volume Dice of a class or region; nan where both sides are empty."""
-    return counts_from_confusion(matrix, labels).volume_dice
-
-
 def slices_from_confusion(planes: NDArray[np.int64], labels: Sequence[int]) -> SliceScores:
     """Slice-wise Dice of a class or region from the (z, 4, 4) int64 confusions of the planes."""
     inside = np.isin(np.arange(len(CLASSES)), labels)
@@ -275,9 +270,11 @@ def warm() -> None:
 
 def _mask(labels: NDArray[np.uint8], name: str) -> NDArray[np.bool_]:
     """Mask of a class or region."""
-    inside = np.zeros(len(CLASSES), np.bool_)
-    inside[list(PARTS[name])] = True
-    return inside[labels]
+    first, *others = PARTS[name]
+    inside: NDArray[np.bool_] = labels == first
+    for label in others:
+        inside |= labels == label
+    return inside
 
 
 def _part_scores(

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +17,7 @@ from bratsprep.labels import MODALITIES, Scheme
 from bratsprep.nifti import Buffers
 from bratsprep.reader import SliceFile
 from bratsprep.source import Source
-from bratstrain.fitted import Fitted
+from bratstrain.fitted import Fitted, load_fitted
 from bratstrain.inference import (
     ApplyConfig,
     Prepared,
@@ -27,7 +27,8 @@ from bratstrain.inference import (
     segment,
 )
 from bratstrain.labelmap import read_labels
-from bratstrain.postprocess import drop_small
+from bratstrain.metrics import PARTS, plane_confusion
+from bratstrain.postprocess import drop_small, read_cleanup
 from bratstrain.tables import Picture
 from bratstrain.validate import Intake
 
@@ -70,6 +71,19 @@ class Labeller:
     def clean(self, volume: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Drop small components of a whole (z, y, x) uint8 volume, where sizes are given."""
         return drop_small(volume, self.sizes) if self.sizes else volume
+
+
+def load_labeller(run: Path, apply: ApplyConfig) -> Labeller:
+    """Load a run, and the sizes of its clean-up where they are wanted.
+
+    Raises:
+        BratsError: the folder is no finished run, or sizes are not tuned.
+    """
+    fitted = load_fitted([run], apply.device)
+    if not apply.cleanup:
+        return Labeller(fitted, apply, {})
+    cleanup = read_cleanup(run)
+    return Labeller(fitted, apply, cleanup.least_voxels, frozenset(cleanup.cases))
 
 
 def raw_pairs(
@@ -245,3 +259,18 @@ def pictured(
     s = int(area.argmax()) if area.any() else len(z) // 2
     shown = image[s, T1GD].astype(np.float32)
     return Picture(case, int(z[s]), shown, truth[s].copy(), predicted[s].copy())
+
+
+def plane_rows(pair: Pair) -> Generator[dict[str, Any], None, None]:
+    """Count the voxels of each class and region in every plane where either side has some."""
+    counts = plane_confusion(np.ascontiguousarray(pair.truth), np.ascontiguousarray(pair.predicted))
+    for z, matrix in enumerate(counts):
+        if matrix[0, 0] == matrix.sum():
+            continue
+        row: dict[str, Any] = {"case": pair.case, "z": z}
+        for name, labels in PARTS.items():
+            inside = list(labels)
+            row[f"{name} truth"] = int(matrix[inside].sum())
+            row[f"{name} predicted"] = int(matrix[:, inside].sum())
+            row[f"{name} shared"] = int(matrix[np.ix_(inside, inside)].sum())
+        yield row

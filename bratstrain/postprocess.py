@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bratsprep.errors import BratsError
 from bratsprep.labels import CLASSES
-from bratstrain.lesions import label_components
+from bratstrain.components import label_components
 from bratstrain.metrics import confusion
 from bratstrain.runlog import read_json, write_json
 from bratstrain.surface import union_box

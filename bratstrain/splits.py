@@ -7,8 +7,8 @@ planes of one tumour lie on both sides; it is there to measure that leak.
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,9 @@ from bratsprep.errors import BratsError
 FOLDS: Final = 5
 NNUNET_SEED: Final = 12345
 PARTS: Final = ("train", "validation", "test")
+
+AROUND: Final = ("subjects", "sliced")
+"""Fields that follow from the slice file, which has a digest of its own."""
 
 Members = tuple[str, ...] | tuple[int, ...]
 
@@ -38,15 +41,24 @@ class Split:
     """Case ids that no fold trains on or validates with."""
     leaks: bool
     """A subject is on two sides: scores of this split are too good to be true."""
+    subjects: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Subject of each labelled case, by id, as the slice file has it."""
+    sliced: tuple[str, ...] = field(default=(), compare=False)
+    """For `slice`, ids of the cases that slices of training are from."""
+
+    @property
+    def trained_cases(self) -> tuple[str, ...]:
+        """Ids of the cases that are trained on, with some of their slices at least."""
+        return self.sliced or tuple(name for name in self.train if isinstance(name, str))
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the split as hex digits; the same split has the same on every machine."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
+        """SHA-256 of the sides as hex digits; the same split has the same on every machine."""
+        return hashlib.sha256(_as_line(self, without=AROUND).encode()).hexdigest()
 
     def to_json(self) -> str:
         """Write as one line of JSON with sorted keys; `--split file.json` reads it."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return _as_line(self)
 
     def rows(
         self, part: str, slices: NDArray[np.void], cases: NDArray[np.void]
@@ -66,6 +78,12 @@ class Split:
             return np.array(members, np.int64)
         chosen = np.flatnonzero(np.isin(cases["id"].astype(str), np.array(members, str)))
         return np.flatnonzero(np.isin(slices["case"], chosen))
+
+
+def _as_line(split: Split, without: Sequence[str] = ()) -> str:
+    """Write the fields of a split, some left out, as one line of JSON with sorted keys."""
+    fields = {name: value for name, value in asdict(split).items() if name not in without}
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
 
 def make_split(
@@ -100,11 +118,26 @@ def make_split(
         raise ValueError(f"test_share must be 0 to below 1, got {test_share}")
     labelled = cases[cases["labelled"] > 0]
     if name.endswith(".json"):
-        return _from_file(Path(name), fold, labelled)
-    if name == "nnunet":
-        return _published(fold, labelled)
-    if name not in ("subject", "slice"):
+        split = _from_file(Path(name), fold, labelled)
+    elif name == "nnunet":
+        split = _published(fold, labelled)
+    elif name in ("subject", "slice"):
+        split = _drawn(name, fold, slices, cases, seed, test_share)
+    else:
         raise ValueError(f"split must be subject, nnunet, slice or a .json file, got {name!r}")
+    return replace(split, subjects=_subjects(labelled))
+
+
+def _drawn(
+    name: str,
+    fold: int,
+    slices: NDArray[np.void],
+    cases: NDArray[np.void],
+    seed: int,
+    test_share: float,
+) -> Split:
+    """Split by subject, or by slice with the test set by subject."""
+    labelled = cases[cases["labelled"] > 0]
     subjects = _stratified(labelled)
     test = _held_out(subjects, test_share, seed)
     kept = [subject for subject in subjects if subject not in test]
@@ -114,7 +147,11 @@ def make_split(
         sides = (_ids_of(labelled, train), _ids_of(labelled, validation))
         return Split(name, fold, *sides, _ids_of(labelled, test), leaks=False)
     train_rows, chosen = _by_slice(_ids_of(labelled, set(kept)), fold, slices, cases, seed)
-    return Split(name, fold, train_rows, chosen, _ids_of(labelled, test), leaks=True)
+    mine = np.unique(slices["case"][list(train_rows)])
+    sliced = tuple(cases["id"][mine].tolist())
+    return Split(
+        name, fold, train_rows, chosen, _ids_of(labelled, test), leaks=True, sliced=sliced
+    )  # fmt: skip
 
 
 def kfold(n_items: int, folds: int, seed: int) -> list[NDArray[np.int64]]:
@@ -208,9 +245,14 @@ def _by_slice(
     return tuple(np.delete(rows, chosen).tolist()), tuple(rows[chosen].tolist())
 
 
+def _subjects(cases: NDArray[np.void]) -> dict[str, str]:
+    """Subject of each case by id."""
+    return {str(row["id"]): str(row["subject"]) for row in cases}
+
+
 def _leaks(cases: NDArray[np.void], *sides: tuple[str, ...]) -> bool:
     """Whether a subject is on two sides."""
-    subject = dict(zip(cases["id"], cases["subject"], strict=True))
+    subject = _subjects(cases)
     found = [{subject[name] for name in side} for side in sides]
     return sum(map(len, found)) != len(set().union(*found))
 

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bratstrain.aggregate import POOLED, Row, Table, case_rows
+from bratstrain.columns import aligned, in_words, interval, markdown_table, none_for_nan, number
 from bratstrain.metrics import MEANS, PARTS, CaseScores
 from bratstrain.runlog import replacing
+from bratstrain.twins import WITHOUT, Twins
 
 CASES: Final = "cases.csv"
 PLANES: Final = "planes.csv"
@@ -60,6 +62,15 @@ class Report:
     """Counts of every plane, where they were asked for."""
     pictures: tuple[Picture, ...] = ()
     """The fullest plane of each case, where they were asked for."""
+    repeats: Twins | None = None
+    """Which of the cases have a twin in training; None where there was no training."""
+    table_without_twins: Table | None = None
+    """Of the cases without a twin in training; None where all have one, or none has."""
+
+    @property
+    def twins(self) -> Mapping[str, tuple[str, ...]]:
+        """Training cases of the same person, by the id of each case that has some."""
+        return {} if self.repeats is None else self.repeats.cases
 
     @property
     def title(self) -> str:
@@ -98,18 +109,25 @@ def write_report(report: Report, folder: Path) -> list[Path]:
 
 
 def csv_text(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Write rows of the same keys as CSV with a header; None is an empty field."""
+    """Write rows of the same keys as CSV with a header; None is empty, claims are true or false."""
     listed = list(rows)
     out = io.StringIO()
     names = list(listed[0]) if listed else []
     writer = csv.DictWriter(out, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(listed)
+    writer.writerows(
+        {
+            key: str(value).lower() if isinstance(value, bool) else value
+            for key, value in row.items()
+        }
+        for row in listed
+    )
     return out.getvalue()
 
 
 def to_json(report: Report) -> dict[str, Any]:
     """Give everything as plain dicts and lists: notes, every row, every case."""
+    second = report.table_without_twins
     return {
         "name": report.name,
         "cases": report.table.cases,
@@ -117,42 +135,47 @@ def to_json(report: Report) -> dict[str, Any]:
         "notes": list(report.notes),
         "about": dict(report.about),
         "bootstrap": {"resamples": report.table.resamples, "seed": report.table.seed},
-        "headline": headline(report),
+        "headline": headline(report, report.table),
+        "headline_without_twins": None if second is None else headline(report, second),
+        "twins": None if report.repeats is None else report.repeats.to_json(),
         "rows": report.table.to_rows(),
+        "rows_without_twins": None if second is None else second.to_rows(),
         "per_case": per_case(report),
         "confusion": {case.case: case.confusion.tolist() for case in report.scores},
     }
 
 
 def per_case(report: Report) -> list[dict[str, Any]]:
-    """Every metric of every case under every convention, with what the cases and planes are."""
+    """Every metric of every case under every convention, with what the cases and planes are.
+
+    `twin` says whether the case has a known twin in training; None where there was no training.
+    """
     made_of = {"cases": report.table.cases, "planes": report.table.planes}
+    otherwise = None if report.repeats is None else False
     return [
-        made_of | row
+        made_of | {"twin": case.case in report.twins or otherwise} | row
         for name in report.conventions
         for case in report.scores
         for row in case_rows(case, name)
     ]
 
 
-def headline(report: Report) -> dict[str, Any]:
+def headline(report: Report, table: Table) -> dict[str, Any]:
     """Case-average volume Dice of each class and region, and its two means."""
-    means = {row.part: row.mean for row in chosen(report, report.conventions[0], HEADLINE)}
+    means = {row.part: row.mean for row in chosen(table, report.conventions[0], HEADLINE)}
     return {
         "what": f"case-average {HEADLINE}",
         "convention": report.conventions[0],
-        "cases": report.table.cases,
-        "planes": report.table.planes,
+        "cases": table.cases,
+        "planes": table.planes,
         "values": {name: none_for_nan(means.get(name, math.nan)) for name in ORDER},
     }
 
 
-def chosen(report: Report, convention: str, metric: str) -> list[Row]:
+def chosen(table: Table, convention: str, metric: str) -> list[Row]:
     """Rows of one metric under one convention, means first."""
     rows = {
-        row.part: row
-        for row in report.table.rows
-        if row.convention == convention and row.metric == metric
+        row.part: row for row in table.rows if row.convention == convention and row.metric == metric
     }
     return [rows[name] for name in ORDER if name in rows]
 
@@ -160,11 +183,23 @@ def chosen(report: Report, convention: str, metric: str) -> list[Row]:
 def terminal_lines(report: Report) -> list[str]:
     """Say the scores in a few lines for a terminal, the headline first."""
     first = report.conventions[0]
-    rows = chosen(report, first, HEADLINE)
-    names = [name for name in SHORT if chosen(report, first, name)]
-    others = {name: {row.part: row for row in chosen(report, first, name)} for name in names[1:]}
-    table = [["case average", HEADLINE, "95 %", "nothing", *names[1:], "present/absent/false"]]
-    table += [
+    said = [report.title, f"convention {first}; 'nothing' is what an empty prediction scores"]
+    said += terminal_table(report.table, first)
+    said += twin_lines(report)
+    if report.table_without_twins is not None:
+        said += terminal_table(report.table_without_twins, first)
+    return [*said, *(f"note: {note}" for note in report.notes)]
+
+
+def terminal_table(table: Table, convention: str) -> list[str]:
+    """The headline and the metrics beside it in aligned columns."""
+    rows = chosen(table, convention, HEADLINE)
+    names = [name for name in SHORT if chosen(table, convention, name)]
+    others = {
+        name: {row.part: row for row in chosen(table, convention, name)} for name in names[1:]
+    }
+    cells = [["case average", HEADLINE, "95 %", "nothing", *names[1:], "present/absent/false"]]
+    cells += [
         [
             row.part,
             number(row.mean),
@@ -175,8 +210,19 @@ def terminal_lines(report: Report) -> list[str]:
         ]
         for row in rows
     ]
-    said = [report.title, f"convention {first}; 'nothing' is what an empty prediction scores"]
-    return [*said, *aligned(table), *(f"note: {note}" for note in report.notes)]
+    return aligned(cells)
+
+
+def twin_lines(report: Report) -> list[str]:
+    """Say which cases have a twin in training, and what follows; nothing without a training."""
+    if report.repeats is None:
+        return []
+    if report.table_without_twins is not None:
+        n = len(report.scores) - len(report.twins)
+        return [report.repeats.line(), f"{n} case{'' if n == 1 else 's'} {WITHOUT}"]
+    if report.twins:
+        return [f"{report.repeats.line()}: none is left to be scored without"]
+    return [report.repeats.line()]
 
 
 def markdown(report: Report) -> list[str]:
@@ -184,34 +230,40 @@ def markdown(report: Report) -> list[str]:
     page = [f"# Evaluation: {report.name}", "", report.title, ""]
     page += [f"- **{note}**" for note in report.notes]
     page += [f"- {key}: {in_words(value)}" for key, value in report.about.items()]
-    page += ["", f"## Case-average {HEADLINE}", "", *headline_table(report), ""]
-    page += ["## Every metric", ""]
-    page += [f"Mean over the cases ({report.title}); in brackets what an empty prediction scores."]
-    for metric in dict.fromkeys(row.metric for row in report.table.rows):
-        if metric != HEADLINE:
-            page += ["", f"### {metric}", "", *metric_table(report, metric)]
+    page += ["", f"## Case-average {HEADLINE}", "", *headline_table(report, report.table), ""]
+    if said := twin_lines(report):
+        page += [said[0], ""]
+    second = report.table_without_twins
+    if second is not None:
+        page += [f"### {said[1]}", "", *headline_table(report, second), ""]
+    page += metric_sections(report, report.table, "Every metric", report.title)
+    if second is not None:
+        page += ["", *metric_sections(report, second, f"Every metric, {WITHOUT}", second.cases)]
     return page
 
 
-def in_words(value: object) -> str:
-    """Write a fact on one line."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {each}" for name, each in value.items())
-    return str(value)
+def metric_sections(report: Report, table: Table, head: str, title: str) -> list[str]:
+    """Markdown of every metric but the headline."""
+    page = [f"## {head}", ""]
+    page += [f"Mean over the cases ({title}); in brackets what an empty prediction scores."]
+    for metric in dict.fromkeys(row.metric for row in table.rows):
+        if metric != HEADLINE:
+            page += ["", f"### {metric}", "", *metric_table(report, table, metric)]
+    return page
 
 
-def headline_table(report: Report) -> list[str]:
+def headline_table(report: Report, table: Table) -> list[str]:
     """Markdown of the headline under every convention, with intervals and counts of cases."""
     head = ["convention", "part", "mean", "95 % interval", "median", "nothing",
             "present", "absent", "absent but predicted", "scored"]  # fmt: skip
     alike: dict[str, list[str]] = {}
     for name in report.conventions:
-        rows = [f"| {' | '.join(headline_cells(row))} |" for row in chosen(report, name, HEADLINE)]
+        rows = [f"| {' | '.join(headline_cells(row))} |" for row in chosen(table, name, HEADLINE)]
         alike.setdefault("\n".join(rows), []).append(name)
-    table = markdown_table(head, [])
+    lines = markdown_table(head, [])
     for text, names in alike.items():
-        table += [f"| {', '.join(names)} {row}" for row in text.splitlines()]
-    return table
+        lines += [f"| {', '.join(names)} {row}" for row in text.splitlines()]
+    return lines
 
 
 def headline_cells(row: Row) -> list[str]:
@@ -221,47 +273,13 @@ def headline_cells(row: Row) -> list[str]:
     return [row.part, *values, *map(str, counts)]
 
 
-def metric_table(report: Report, metric: str) -> list[str]:
+def metric_table(report: Report, table: Table, metric: str) -> list[str]:
     """Markdown of one metric: conventions that know it, side by side where they agree."""
     alike: dict[tuple[str, ...], list[str]] = {}
     for name in ("pooled",) if metric == POOLED else report.conventions:
-        found = chosen(report, name, metric)
+        found = chosen(table, name, metric)
         cells = (f"{number(row.mean, metric)} ({number(row.nothing, metric)})" for row in found)
         if found:
             alike.setdefault(tuple(cells), []).append(name)
     rows = [[", ".join(names), *cells] for cells, names in alike.items()]
     return markdown_table(["convention", *ORDER], rows)
-
-
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Rows of a Markdown table."""
-    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns as wide as their widest cell, the first to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-
-
-def number(value: float, metric: str = "") -> str:
-    """Three digits behind the point, one for millimetres; a dash where there is none."""
-    if math.isnan(value):
-        return "-"
-    return f"{value:.1f}" if "(mm)" in metric else f"{value:.3f}"
-
-
-def interval(row: Row) -> str:
-    """The bootstrap's interval."""
-    return f"{number(row.low)}-{number(row.high)}" if math.isfinite(row.low) else "-"
-
-
-def none_for_nan(value: float) -> float | None:
-    """None where there is no number, which JSON has no word for."""
-    return None if math.isnan(value) else value

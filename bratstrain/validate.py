@@ -4,7 +4,7 @@ It is over the stored planes of each case inside the crop: quick, and enough to 
 from another. What is reported comes from every plane of the volume, see `bratstrain.evaluate`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
@@ -35,23 +35,31 @@ class Validation:
     cases: dict[str, dict[str, int]]
     """For each class and region, in how many cases the truth has it (`present`), has it not
     (`absent`), and has it not though it was predicted (`absent_predicted`)."""
+    n_without_twins: int
+    """Cases without a twin in training."""
+    without_twins: dict[str, float] | None
+    """Volume Dice over those alone; None where they are all of the cases, or none."""
 
     @property
     def mean_regions(self) -> float:
         """Mean over ET, TC and WT: the score that chooses `best.pt`."""
-        return sum(self.volume_dice[name] for name in REGIONS) / len(REGIONS)
+        return mean_of_regions(self.volume_dice)
 
     def line(self, step: int) -> str:
         """Say it in a line."""
         each = ", ".join(f"{name} {self.volume_dice[name]:.3f}" for name in REGIONS)
-        return (
+        said = (
             f"step {step}: volume Dice ({self.planes}) of {self.n_cases} cases: {each}, "
             f"mean {self.mean_regions:.3f}"
         )
+        if self.without_twins is None:
+            return said
+        mean = mean_of_regions(self.without_twins)
+        return f"{said}; mean of the {self.n_without_twins} without a twin in training {mean:.3f}"
 
     def record(self) -> dict[str, Any]:
-        """Everything for the log."""
-        return {
+        """Everything for the log; scores without twins only where they are others."""
+        found = {
             "planes": self.planes,
             "convention": CONVENTION,
             "n_cases": self.n_cases,
@@ -59,6 +67,18 @@ class Validation:
             "mean_regions": self.mean_regions,
             "cases": self.cases,
         }
+        if self.without_twins is None:
+            return found
+        return found | {
+            "n_without_twins": self.n_without_twins,
+            "volume_dice_without_twins": self.without_twins,
+            "mean_regions_without_twins": mean_of_regions(self.without_twins),
+        }
+
+
+def mean_of_regions(dice: Mapping[str, float]) -> float:
+    """Mean over ET, TC and WT."""
+    return sum(dice[name] for name in REGIONS) / len(REGIONS)
 
 
 class Intake:
@@ -106,6 +126,7 @@ def validate(
     device: torch.device,
     *,
     batch_size: int,
+    twins: Collection[str] = (),
     stopped: Callable[[], bool] = lambda: False,
 ) -> Validation | None:
     """Score a network on the stored planes of some cases.
@@ -116,6 +137,7 @@ def validate(
         rows: (n,) int64, rows under /slice, rising.
         device: where the network is.
         batch_size: slices at a time, at least 1.
+        twins: ids of the cases that have a twin in training.
         stopped: asked before each batch.
 
     Returns:
@@ -133,25 +155,37 @@ def validate(
             planes = plane_confusion(label, predicted)
             np.add.at(confusion, file.slices["case"][chosen], planes)
     seen = np.unique(file.slices["case"][rows])
-    return scores(confusion[seen], planes_name(file))
+    has_twin = np.isin(file.cases["id"][seen].astype(str), list(twins))
+    return scores(confusion[seen], has_twin, planes_name(file))
 
 
-def scores(confusion: NDArray[np.int64], planes: str) -> Validation:
-    """Turn the (cases, 4, 4) int64 confusions, truth by predicted, into scores."""
+def scores(confusion: NDArray[np.int64], has_twin: NDArray[np.bool_], planes: str) -> Validation:
+    """Turn confusions into scores.
+
+    Args:
+        confusion: (cases, 4, 4) int64 voxels, truth by predicted.
+        has_twin: (cases,) bool, whether the case has a twin in training.
+        planes: which planes were looked at.
+    """
     rule = CONVENTIONS[CONVENTION]
     dice: dict[str, float] = {}
+    without: dict[str, float] = {}
     cases: dict[str, dict[str, int]] = {}
+    is_apart = 0 < has_twin.sum() < len(has_twin)
     for name, labels in PARTS.items():
         counts = [counts_from_confusion(matrix, labels) for matrix in confusion]
-        values = [rule.overlap(each.volume_dice, each) for each in counts]
-        dice[name] = float(np.mean(values))
+        values = np.array([rule.overlap(each.volume_dice, each) for each in counts])
+        dice[name] = float(values.mean())
+        if is_apart:
+            without[name] = float(values[~has_twin].mean())
         absent = [each for each in counts if not each.n_truth]
         cases[name] = {
             "present": len(counts) - len(absent),
             "absent": len(absent),
             "absent_predicted": sum(each.n_predicted > 0 for each in absent),
         }
-    return Validation(planes, len(confusion), dice, cases)
+    n_without = int(np.count_nonzero(~has_twin))
+    return Validation(planes, len(confusion), dice, cases, n_without, without or None)
 
 
 def _read_ahead(

@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgb
 
 from bratsprep.errors import BratsError
 from bratstrain.aggregate import summarise
-from bratstrain.figure import COLOURS, draw_case, draw_report, draw_rows
+from bratstrain.figure import COLOURS, draw_report, draw_rows
 from bratstrain.metrics import score_case
 from bratstrain.tables import Picture, Report
 
@@ -27,6 +27,12 @@ def image():
     grey = np.zeros(SHAPE, np.float32)
     grey[5:35, 4:28] = 1
     return grey
+
+
+def draw(path, shown, truth, predicted):
+    """Draw one case."""
+    picture = Picture("A", 7, shown, truth, predicted)
+    draw_rows(path, [("A, plane 7", picture)], title="one case")
 
 
 def drawn(path):
@@ -49,7 +55,7 @@ def share(pixels, name):
 def picture(tmp_path):
     truth = plane((1, slice(28, 34), slice(20, 26)))  # front, and the patient's right
     predicted = plane((3, slice(8, 14), slice(6, 12)))  # back left
-    draw_case(tmp_path / "a.png", image(), truth, predicted, case="A", z=7, title="one case")
+    draw(tmp_path / "a.png", image(), truth, predicted)
     return drawn(tmp_path / "a.png")
 
 
@@ -92,14 +98,14 @@ def test_colours_differ_in_lightness_for_the_colour_blind():
 @pytest.mark.parametrize("value", [0, 1], ids=["no tumour", "all tumour"])
 def test_plane_of_one_label_is_drawn(tmp_path, value):
     label = np.full(SHAPE, value, np.uint8)
-    draw_case(tmp_path / "a.png", np.zeros(SHAPE), label, label)
+    draw(tmp_path / "a.png", np.zeros(SHAPE, np.float32), label, label)
     assert drawn(tmp_path / "a.png").size
 
 
 def test_planes_of_different_shapes_are_refused(tmp_path):
     label = np.zeros((2, 2), np.uint8)
     with pytest.raises(ValueError, match=r"image is \(40, 32\), truth \(2, 2\) and"):
-        draw_case(tmp_path / "a.png", image(), label, label)
+        draw(tmp_path / "a.png", image(), label, label)
     assert not list(tmp_path.iterdir())
 
 
@@ -111,7 +117,7 @@ def test_no_picture_is_refused(tmp_path):
 def test_place_that_cannot_be_written_is_refused(tmp_path):
     label = plane()
     with pytest.raises(BratsError, match="cannot be written"):
-        draw_case(tmp_path / "no" / "a.png", image(), label, label)
+        draw(tmp_path / "no" / "a.png", image(), label, label)
 
 
 def report_of(shares):

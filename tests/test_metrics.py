@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bratstrain.lesions import dilate
+from bratstrain.components import dilate
 from bratstrain.metrics import (
     MEANS,
     PARTS,
@@ -15,7 +15,6 @@ from bratstrain.metrics import (
     confusion,
     count_pairs,
     counts_from_confusion,
-    dice_from_confusion,
     plane_confusion,
     score_case,
     warm,
@@ -109,13 +108,15 @@ def test_counts_equal_those_of_the_masks(name, truth, predicted):
 @given(truth=labels, predicted=labels)
 def test_dice_is_symmetric_within_bounds(truth, predicted):
     matrix = confusion(truth, predicted)
-    dice = dice_from_confusion(matrix, PARTS["WT"])
-    assert dice_from_confusion(matrix.T, PARTS["WT"]) == dice or math.isnan(dice)
+    dice = counts_from_confusion(matrix, PARTS["WT"]).volume_dice
+    turned = counts_from_confusion(matrix.T, PARTS["WT"]).volume_dice
+    assert turned == dice or math.isnan(dice)
     assert math.isnan(dice) or 0 <= dice <= 1
 
 
 def test_dice_of_two_empty_sides_is_nan():
-    assert math.isnan(dice_from_confusion(np.diag([9, 1, 1, 0]), PARTS["ET"]))
+    counts = counts_from_confusion(np.diag([9, 1, 1, 0]), PARTS["ET"])
+    assert math.isnan(counts.volume_dice)
 
 
 def test_counts_by_hand():

@@ -1,5 +1,6 @@
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -233,10 +234,9 @@ def test_split_written_as_json_is_read_back(tmp_path):
     )
 
 
-def test_digest_is_the_hash_of_the_json():
+def test_digest_is_the_hash_of_the_sides():
     split = Split("subject", 0, ("A",), ("B",), (), leaks=False)
     text = '{"fold":0,"leaks":false,"name":"subject","test":[],"train":["A"],"validation":["B"]}'
-    assert split.to_json() == text
     assert split.digest == hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -275,4 +275,38 @@ def test_json_holds_what_the_split_holds():
         "validation",
         "test",
         "leaks",
+        "subjects",
+        "sliced",
     }
+
+
+def test_split_knows_the_subjects_of_the_labelled_cases():
+    slices, cases = tables(["P", "Q", "P", "R"], labelled=[1, 1, 1, 0])
+    for name in ("subject", "nnunet", "slice"):
+        split = make_split(name, 0, slices, cases)
+        assert split.subjects == {"C000": "P", "C001": "Q", "C002": "P"}
+
+
+def test_digest_does_not_depend_on_what_follows_from_the_slice_file():
+    split = Split("subject", 0, ("A",), ("B",), (), leaks=False)
+    told = replace(split, subjects={"A": "P", "B": "Q"})
+    assert told.digest == split.digest
+    assert told.to_json() != split.to_json()
+
+
+def test_trained_cases_of_a_slice_split_are_those_of_its_slices():
+    slices, cases = tables(list("ABC"), planes=3)
+    split = make_split("slice", 0, slices, cases)
+    assert set(split.trained_cases) == {cases["id"][slices["case"][row]] for row in split.train}
+
+
+def test_case_whose_only_slice_is_validated_is_not_trained_on():
+    slices, cases = tables(list("ABCDE"), planes=1)
+    split = make_split("slice", 0, slices, cases)
+    (row,) = split.validation
+    assert cases["id"][row] not in split.trained_cases
+
+
+def test_trained_cases_are_the_training_side_where_cases_are_dealt():
+    split = make_split("subject", 0, *tables(list("ABC")))
+    assert split.trained_cases == split.train

@@ -3,24 +3,25 @@
 import csv
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bratstrain.aggregate import summarise
+from bratstrain.columns import aligned, interval, number
 from bratstrain.metrics import score_case
 from bratstrain.tables import (
     Report,
-    aligned,
     csv_text,
     headline,
-    interval,
     markdown,
-    number,
+    per_case,
     terminal_lines,
     to_json,
     write_report,
 )
+from bratstrain.twins import WITHOUT, Twins
 
 CONVENTIONS = ("brats", "brats2023", "brats2024", "nnunet")
 
@@ -49,8 +50,71 @@ def report():
     return Report("test-raw", ("too good to be true",), about, scores, table, planes)
 
 
+@pytest.fixture(scope="module")
+def twice(report):
+    """The same, where case A has a twin in training."""
+    second = summarise(
+        report.scores[1:], cases=f"{report.table.cases}, {WITHOUT}", planes="tumour slices only",
+        conventions=CONVENTIONS, resamples=50,
+    )  # fmt: skip
+    repeats = Twins("test case", 2, {"A": ("T",)}, are_told=True)
+    return replace(report, repeats=repeats, table_without_twins=second)
+
+
+SAID = "1 of 2 test cases (50 %) have a twin in training, a case of the same person"
+
+
+def test_json_holds_the_twins_and_both_tables(twice):
+    found = to_json(twice)
+    assert found["twins"]["cases"] == {"A": ["T"]}
+    assert found["headline"]["values"]["ET"] == pytest.approx(0.5)
+    assert found["headline_without_twins"]["values"]["ET"] == 0
+    assert {row["n_cases"] for row in found["rows"]} == {2}
+    assert {row["n_cases"] for row in found["rows_without_twins"]} == {1}
+    assert {row["cases"] for row in found["rows_without_twins"]} == {
+        "test of fold 2, split slice LEAKS, without a twin in training"
+    }
+
+
+def test_csv_says_of_each_case_whether_it_has_a_twin(twice, tmp_path):
+    write_report(twice, tmp_path)
+    with (tmp_path / "cases.csv").open(newline="") as file:
+        found = {(row["case"], row["twin"]) for row in csv.DictReader(file)}
+    assert found == {("A", "true"), ("B", "false")}
+
+
+def test_csv_leaves_twin_empty_where_there_was_no_training(report, tmp_path):
+    assert {row["twin"] for row in per_case(report)} == {None}
+
+
+def test_terminal_shows_the_table_without_twins_below_the_first(twice):
+    lines = twice.lines()
+    where = lines.index(SAID)
+    assert lines[where + 1] == "1 case without a twin in training"
+    assert lines[where + 2].startswith("case average")
+    first, second = (line for line in lines if line.startswith("ET"))
+    assert (first.split()[1], second.split()[1]) == ("0.500", "0.000")
+
+
+def test_markdown_shows_every_metric_twice(twice):
+    page = markdown(twice)
+    assert SAID in page
+    for table in (twice.table, twice.table_without_twins):
+        metrics = {row.metric for row in table.rows} - {"volume Dice"}
+        assert {f"### {metric}" for metric in metrics} <= set(page)
+    assert page.count("### pooled Dice") == 2
+    assert "## Every metric, without a twin in training" in page
+
+
+def test_nothing_is_shown_twice_where_there_is_no_twin(report):
+    alone = replace(report, repeats=Twins("test case", 2, {}, are_told=True))
+    assert "no test case has a known twin in training" in alone.lines()
+    assert sum(line.startswith("case average") for line in alone.lines()) == 1
+    assert "no test case has a known twin in training" in markdown(alone)
+
+
 def test_headline_is_the_case_average_worked_out_by_hand(report):
-    found = headline(report)
+    found = headline(report, report.table)
     assert found["what"] == "case-average volume Dice"
     assert found["values"]["ED"] == pytest.approx((2 / 3 + 1) / 2)  # B is empty on both sides
     assert found["values"]["ET"] == pytest.approx((1 + 0) / 2)
