@@ -2,137 +2,36 @@
 
 import json
 import sys
-import textwrap
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Final
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bratsprep import kernels, layout, nifti
-from bratsprep.balance import (
-    CaseCount,
-    ClassCount,
-    Odd,
-    Stored,
-    class_counts,
-    class_table,
-    count_case,
-    imbalance,
-    modality_counts,
-    modality_table,
-    odd_cases,
-    spread_table,
-    spreads,
-    whole,
-)
+from bratsprep.balance import CaseCount, Stored, count_case, whole
 from bratsprep.case import CaseFiles
 from bratsprep.errors import LayoutError, NiftiError
+from bratsprep.inspection import Inspection as Inspection
 from bratsprep.labels import CLASSES, Scheme
 from bratsprep.layout import Found
 from bratsprep.naming import is_nifti
 from bratsprep.nifti import Buffers
-from bratsprep.scan import as_axial, read_scan, recode
+from bratsprep.scan import Scan, as_axial, flips_of, read_scan, recode
 from bratsprep.schemes import resolve
 from bratsprep.source import ARCHIVES, Source, open_source
 from bratsprep.storage import Contents, read_contents
 from bratsprep.workers import cores
 
-_SHOWN: Final = 10
-"""Ids listed of each kind of odd case."""
-_WIDTH: Final = 96
-"""Columns of the text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """What was found; all but the single cases follows from them."""
-
-    path: Path
-    kind: str
-    """`slice file`, the layout of raw data, or `masks only`."""
-    schemes: tuple[str, ...]
-    """Label schemes of the source."""
-    rows: tuple[CaseCount, ...]
-    """One a case, by id; unlabelled ones included."""
-    size_bytes: int
-    """On disk."""
-    stored: Stored | None = None
-    """None where it is no slice file."""
-
-    @property
-    def classes(self) -> tuple[ClassCount, ...]:
-        """Class balance over the labelled cases, background first."""
-        return class_counts(self.rows)
-
-    def to_json(self) -> dict[str, Any]:
-        """Give everything, every case included, as what `json.dumps` takes."""
-        large, small, ratio = imbalance(self.classes)
-        return {
-            **self.totals(),
-            "classes": [asdict(found) for found in self.classes],
-            "imbalance": {"largest": large, "smallest": small, "ratio": ratio},
-            "spread": [asdict(found) for found in spreads(self.rows)],
-            "modalities": [asdict(found) for found in modality_counts(self.rows)],
-            "odd": {found.what: found.ids for found in odd_cases(self.rows)},
-            **asdict(self),
-            "path": str(self.path),
-        }
-
-    def totals(self) -> dict[str, int]:
-        """Count cases, subjects, planes, and planes that hold tumour (`slices`)."""
-        return {
-            "cases": len(self.rows),
-            "subjects": len({row.subject for row in self.rows}),
-            "planes": sum(row.planes for row in self.rows),
-            "slices": sum(row.tumour_planes for row in self.rows),
-        }
-
-    def lines(self) -> list[str]:
-        """Give everything but the single cases as a text for a terminal."""
-        blocks = [self._head()]
-        if any(row.labelled for row in self.rows):
-            blocks.append(class_table(self.classes, self.stored.voxels if self.stored else ()))
-            blocks.append(spread_table(spreads(self.rows)))
-        if modalities := modality_counts(self.rows):
-            blocks.append(modality_table(modalities))
-        if odd := odd_cases(self.rows):
-            blocks.append([line for found in odd for line in odd_lines(found)])
-        return [line for block in blocks for line in ["", *block]][1:]
-
-    def _head(self) -> list[str]:
-        """Counts and sizes."""
-        total, size = self.totals(), f"{self.size_bytes / 1e6:,.1f} MB"
-        named = f", labels {' + '.join(self.schemes)}" if self.schemes else ""
-        lines = [
-            f"{self.path}: {self.kind}{named}",
-            f"cases   {total['cases']:,} of {total['subjects']:,} subjects",
-            f"planes  {total['planes']:,}, of them {total['slices']:,} with tumour",
-        ]
-        if self.stored is None:
-            return [*lines, f"size    {size}"]
-        kept = self.stored
-        parts = zip(("brain", *CLASSES[1:]), kept.lost, strict=True)
-        return [
-            *lines,
-            f"stored  {kept.slices:,} slices of {kept.height} x {kept.width}",
-            "lost    " + ", ".join(f"{name} {count:,}" for name, count in parts) + " voxels",
-            f"size    {size}, of raw files with {kept.source_bytes / 1e6:,.1f} MB",
-            f"packed  {kept.plain_bytes / self.size_bytes:.2f} : 1",
-        ]
-
-
-def odd_lines(odd: Odd) -> list[str]:
-    """One kind of odd case, a few by id."""
-    more = len(odd.ids) - _SHOWN
-    ids = ", ".join(odd.ids[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-    text = f"{odd.what} ({len(odd.ids)}): {ids}"
-    return textwrap.wrap(text, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+Watch: TypeAlias = Callable[[CaseCount, NDArray[np.uint8] | None, Scan | None], None]
+"""Sees each raw case while its voxels are in memory, on the thread that read it: what was counted,
+its (z, y, x) uint8 label in RAS+ order or None, and its images where they were read."""
 
 
 def inspect(
@@ -142,6 +41,7 @@ def inspect(
     images: bool = False,
     workers: int = 0,
     progress: bool = False,
+    watch: Watch | None = None,
 ) -> Inspection:
     """Count what a slice file, a raw data set or a folder of masks holds.
 
@@ -153,6 +53,7 @@ def inspect(
         images: read the raw images too, for the moments of each modality.
         workers: threads; 0 uses every core.
         progress: show a bar on standard error where that is a terminal.
+        watch: sees each raw case while it is in memory; several threads call it at once.
 
     Raises:
         BratsError: there is nothing to inspect, or it is broken.
@@ -166,9 +67,10 @@ def inspect(
     with open_source(path) as source:
         found = find(source)
         schemes = resolve(source, found.cases, labels)
-        work = count_images if images and found.cases[0].images else count_label
+        one = count_images if images and found.cases[0].images else count_label
         shown = progress and sys.stderr.isatty()
-        rows = counted(found, partial(work, source, schemes), workers or cores(), shown)
+        work = partial(one, source, schemes, watch)
+        rows = counted(found, work, workers or cores(), shown)
         members = {channel.member for files in found.cases for channel in files.images}
         members |= {files.label for files in found.cases if files.label is not None}
         size_bytes = sum(source.members[member] for member in members)
@@ -218,13 +120,18 @@ def counted(
 
 
 def count_label(
-    source: Source, schemes: dict[str, Scheme], files: CaseFiles, buffers: Buffers
+    source: Source,
+    schemes: dict[str, Scheme],
+    watch: Watch | None,
+    files: CaseFiles,
+    buffers: Buffers,
 ) -> CaseCount:
     """Count a raw case from its label alone.
 
     Raises:
         BratsError: a file is broken, or a label value is outside its scheme.
     """
+    label = None
     if files.label is None:
         geometry = nifti.read_header(source, files.images[0].member).geometry
         sides = zip(geometry.orientation, geometry.shape, strict=True)
@@ -232,27 +139,38 @@ def count_label(
         voxels = np.zeros((depth, len(CLASSES)), np.int32)
     else:
         where = source.where(files.label)
-        header, label, _ = nifti.load(source, files.label, buffers, "label")
-        if label.ndim != 3:
-            raise NiftiError(f"{where}: holds {len(label)} volumes; a label is one")
+        header, raw, _ = nifti.load(source, files.label, buffers, "label")
+        if raw.ndim != 3:
+            raise NiftiError(f"{where}: holds {len(raw)} volumes; a label is one")
         geometry = header.geometry
-        codes = as_axial(nifti.codes(label, header, where), geometry)
+        codes = as_axial(nifti.codes(raw, header, where), geometry)
         voxels = recode(codes, schemes[files.id], where)
+        label = codes[tuple(slice(None, None, -1 if flip else 1) for flip in flips_of(geometry))]
     volume = float(geometry.spacing.prod())
-    return count_case((files.id, files.subject), voxels, files.label is not None, volume)
+    row = count_case((files.id, files.subject), voxels, label is not None, volume)
+    if watch is not None:
+        watch(row, label, None)
+    return row
 
 
 def count_images(
-    source: Source, schemes: dict[str, Scheme], files: CaseFiles, buffers: Buffers
+    source: Source,
+    schemes: dict[str, Scheme],
+    watch: Watch | None,
+    files: CaseFiles,
+    buffers: Buffers,
 ) -> CaseCount:
     """Count a raw case and measure its brain; raises as `count_label` does."""
     case = read_scan(files, source, buffers, schemes.get(files.id))
     name, volume = (files.id, files.subject), float(case.geometry.spacing.prod())
-    return replace(
+    row = replace(
         count_case(name, case.plane_voxels, case.label is not None, volume),
         mean=tuple(case.measured.mean.tolist()),
         std=tuple(case.measured.std.tolist()),
     )
+    if watch is not None:
+        watch(row, case.label, case)
+    return row
 
 
 def inspect_file(path: Path) -> Inspection:

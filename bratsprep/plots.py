@@ -1,13 +1,12 @@
 """Figures by matplotlib, which comes with `pip install 'bratsprep[plot]'`.
 
-Figures are objects of their own on an Agg canvas: no pyplot, no window, no global state. Colours
-are of Okabe and Ito 2008, told apart by colour-blind readers and, by their lightness, in grey too.
+Figures are objects of their own on an Agg canvas: no pyplot, no window, no global state.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,10 +20,8 @@ from numpy.typing import NDArray
 from bratsprep.balance import CaseCount, ClassCount, class_counts, columns, percent
 from bratsprep.errors import BuildError
 from bratsprep.labels import CLASSES
+from bratsprep.shade import COLOURS, INK, TITLES, grey_limits, radiological
 
-COLOURS: Final = {"background": "#BBBBBB", "NCR": "#D55E00", "ED": "#56B4E9", "ET": "#F0E442"}
-INK: Final = "#333333"
-TITLES: Final = {"flair": "FLAIR", "t1w": "T1w", "t1gd": "T1gd", "t2w": "T2w"}
 _DPI: Final = 110
 _OPACITY: Final = 0.5
 
@@ -245,20 +242,6 @@ def plot_page(page: Page, out_png: Path) -> None:
     note = "Radiological view: R is the patient's right side, front is up"
     figure.text(0.006, 0.1 / size[1], note, color="white", fontsize=9)
     save(figure, out_png)
-
-
-def radiological(plane: NDArray[Any]) -> NDArray[Any]:
-    """Turn a (y, x) RAS+ plane so that its first row is the front, its first column the right."""
-    return plane[::-1, ::-1]
-
-
-def grey_limits(planes: NDArray[np.float32]) -> tuple[float, float]:
-    """Black and white of a modality: nearly all of its non-zero pixels lie between."""
-    inside = planes[planes != 0]
-    if not inside.size:
-        return 0.0, 1.0
-    low, high = np.percentile(inside, (1, 99.5))
-    return float(low), float(max(high, low + 1e-6))
 
 
 def draw_label(axes: Axes, label: NDArray[np.uint8]) -> None:

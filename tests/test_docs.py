@@ -45,20 +45,53 @@ def test_links_lead_somewhere(path):
         assert (page.parent / target).exists(), target
 
 
-def blocks_to_test():
-    """Shell blocks of the README that begin with `# tested`."""
-    text = (ROOT / "README.md").read_text()
-    return re.findall(r"```sh\n# tested\n(.*?)```", text, flags=re.DOTALL)
+MARK = re.compile(
+    r"(?:<!-- (?P<kind>[a-z ]+): (?P<said>(?:(?!-->).)*?) -->\n\s*)?"
+    r"^```(?P<language>sh|python)\n(?P<code>.*?)^```",
+    flags=re.DOTALL | re.MULTILINE,
+)
+"""A block of code; the comment before it says why it is `not run`, or what to run `first`."""
+PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/*.md"))]
+
+
+def blocks(path):
+    """Mark, what the mark says, language and code of each block of a page."""
+    found = MARK.finditer((ROOT / path).read_text())
+    return [(m["kind"], m["said"], m["language"], m["code"]) for m in found]
+
+
+def to_run(path):
+    """Shell and Python of a page, in order; what comes `first` is shell."""
+    for kind, said, language, code in blocks(path):
+        if kind == "first":
+            yield "sh", said
+        if kind != "not run":
+            yield language, code
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_each_block_is_run_or_says_why_not(path):
+    for kind, said, _, _ in blocks(path):
+        assert kind in (None, "first", "not run"), kind
+        assert kind is None or len(said) > 10
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_fence_names_its_language(path):
+    fences = re.findall(r"^```(.*)$", (ROOT / path).read_text(), flags=re.MULTILINE)
+    assert set(fences[::2]) <= {"sh", "python", "text", "toml", "json"}
+    assert set(fences[1::2]) <= {""}
 
 
 @pytest.mark.slow
-def test_commands_of_the_readme_run(tmp_path):
-    blocks = blocks_to_test()
-    assert blocks
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    for block in blocks:
+@pytest.mark.parametrize("path", [path for path in PAGES if [*to_run(path)]])
+def test_blocks_of_a_page_run_in_order(path, tmp_path):
+    paths = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    for language, code in to_run(path):
+        program = ["sh", "-e", "-c"] if language == "sh" else [sys.executable, "-c"]
         done = subprocess.run(
-            ["sh", "-e", "-c", block], cwd=tmp_path, env={**os.environ, "PATH": path},
+            [*program, code], cwd=tmp_path,
+            env={**os.environ, "PATH": paths, "OMP_NUM_THREADS": "2"},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.returncode == 0, code + done.stdout + done.stderr

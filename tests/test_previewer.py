@@ -11,8 +11,9 @@ import bratsprep
 from bratsprep.balance import CaseCount
 from bratsprep.errors import BuildError, SchemaError
 from bratsprep.inspector import Inspection, inspect
-from bratsprep.plots import COLOURS, Page, grey_limits, plot_balance, plot_page, radiological
+from bratsprep.plots import Page, plot_balance, plot_page
 from bratsprep.previewer import first_case, named_case, preview, spread_rows
+from bratsprep.shade import COLOURS, grey_limits, radiological
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

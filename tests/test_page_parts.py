@@ -1,0 +1,58 @@
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from bratsprep import page_parts
+
+NASTY = "<img src=x onerror=alert(1)>\"'&"
+
+
+class Reader(HTMLParser):
+    """Elements and text of a page."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.words = [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        page_parts.text(NASTY),
+        page_parts.paragraph(NASTY),
+        page_parts.paragraph(NASTY, soft=True),
+        page_parts.section(NASTY),
+        page_parts.table([NASTY], [[NASTY, NASTY]], NASTY),
+        page_parts.facts({NASTY: NASTY}),
+        page_parts.document(NASTY, ""),
+    ],
+)
+def test_markup_in_a_name_shows_as_text(made):
+    read = Reader(made)
+    assert "img" not in [tag for tag, _ in read.tags]
+    assert NASTY in read.words
+
+
+def test_the_policy_names_the_one_style():
+    made = page_parts.document("a", "b")
+    (style,) = re.findall("<style>(.*?)</style>", made, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    (policy,) = [found["content"] for _, found in Reader(made).tags if "http-equiv" in found]
+    assert f"style-src 'sha256-{digest}';" in policy
+    assert policy.startswith("default-src 'none';")
+
+
+def test_a_table_has_a_heading_for_each_row():
+    read = Reader(page_parts.table(["a", "b"], [["c", 1], ["d", 2]]))
+    assert [found.get("scope") for tag, found in read.tags if tag == "th"] == [
+        "col", "col", "row", "row"]  # fmt: skip
