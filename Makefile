@@ -1,6 +1,8 @@
 .PHONY: demo test quick check format bench figures clean
 BIN := .venv/bin/
 PY := $(BIN)python
+CHROMIUM ?= chromium
+SHOT = $(CHROMIUM) --headless=new --no-sandbox --disable-gpu --hide-scrollbars --no-first-run --user-data-dir=build/chromium
 
 .venv/ready: pyproject.toml constraints.txt
 	python3 -m venv .venv
@@ -12,11 +14,12 @@ demo: .venv/ready  ## the main job on phantom cases, from nothing to a fitted ne
 	$(BIN)bratsprep phantom demo/raw --cases 24 --shape 80x80x52
 	$(BIN)bratsprep build demo/raw demo/train.h5 --crop 80x64 --negatives 0.5
 	$(BIN)bratsprep verify demo/train.h5 demo/raw
-	$(BIN)bratsprep inspect demo/train.h5 --plot demo/balance.png
+	$(BIN)bratsprep inspect demo/train.h5 --html demo/inspect.html
 	$(BIN)bratsprep preview demo/train.h5 -o demo/preview.png
 	$(BIN)bratstrain fit demo/train.h5 --model residual --width 16 --depth 4 --batch 8 --lr 5e-3 --epochs 7 --test-share 0.2 --run demo/run
 	$(BIN)bratstrain evaluate demo/run --raw demo/raw --split test --figure demo/figure.png
 	$(BIN)bratstrain predict demo/run demo/raw -o demo/predicted
+	$(BIN)bratstrain report demo/run --raw demo/raw --split test -o demo/report.html
 
 test: .venv/ready  ## every test, with coverage: what CI runs
 	$(PY) -m pytest --cov -m "not gpu"
@@ -39,12 +42,15 @@ bench: .venv/ready  ## our speed beside the peers': takes long, wants a quiet ma
 	$(PY) -m benchmarks.fit_memory --work demo/benchmarks
 	$(PY) -m benchmarks.train --work demo/benchmarks
 
-figures: .venv/ready  ## the pictures in README and docs
+figures: demo  ## the pictures in README and docs; pages are photographed by Chromium
 	rm -rf build/figures && mkdir -p build docs/images
 	$(BIN)bratsprep phantom build/figures --cases 6
 	$(BIN)bratsprep build build/figures build/figures.h5 --force
 	$(BIN)bratsprep preview build/figures.h5 --planes 3 -o docs/images/phantom.png
-	$(BIN)bratsprep inspect build/figures.h5 --plot docs/images/balance.png
+	$(BIN)bratsprep inspect build/figures.h5 --plot docs/images/balance.png --html build/inspect.html
+	$(SHOT) --window-size=1100,2330 --screenshot=docs/images/inspect.png file://$(CURDIR)/build/inspect.html
+	cp demo/figure.png docs/images/evaluate.png
+	$(PY) tests/screenshot.py demo/report.html docs/images/report.png
 
 clean:
 	rm -rf .venv demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

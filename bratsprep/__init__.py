@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from bratsprep.builder import build as build
     from bratsprep.inspector import inspect as inspect
+    from bratsprep.pager import inspect_page as inspect_page
     from bratsprep.phantom import phantoms as phantoms
     from bratsprep.previewer import plot_balance as plot_balance
     from bratsprep.previewer import preview as preview
@@ -22,6 +23,7 @@ __version__: Final = "0.1.0"
 _VERBS: Final = {
     "build": ("bratsprep.builder", "build"),
     "inspect": ("bratsprep.inspector", "inspect"),
+    "inspect_page": ("bratsprep.pager", "inspect_page"),
     "phantoms": ("bratsprep.phantom", "phantoms"),
     "plot_balance": ("bratsprep.previewer", "plot_balance"),
     "preview": ("bratsprep.previewer", "preview"),

@@ -163,17 +163,25 @@ def verify(path: Path, raw: Path | None, cases: tuple[str, ...], sample: int, wo
 @click.argument("path", type=PLACE)
 @click.option("--labels", type=click.Choice(LABELS), default="auto", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="All numbers as JSON.")
+@click.option("--images", is_flag=True, help="Read raw images too: moments of each modality.")
 @click.option("--plot", type=FILE, metavar="PNG", help="Draw the class balance.")
+@click.option("--html", "page", type=FILE, metavar="HTML", help="Write it all as one page, with "
+              "histograms and pictures of odd cases; reads every image.")  # fmt: skip
 @click.option("--workers", default=0, metavar="N", help="Threads; all cores by default.")
-def inspect(path: Path, labels: str, as_json: bool, plot: Path | None, workers: int) -> None:
+def inspect(
+    path: Path, as_json: bool, plot: Path | None, page: Path | None, images: bool, **settings: Any
+) -> None:
     """Show class balance, sizes and odd cases of a slice file or of raw data.
 
     \b
     Example:
-        bratsprep inspect train.h5 --plot balance.png
+        bratsprep inspect train.h5 --html page.html
     """
     with told():
-        inspection = bratsprep.inspect(path, labels=labels, workers=workers, progress=True)
+        if page is None:
+            inspection = bratsprep.inspect(path, images=images, progress=True, **settings)
+        else:
+            inspection = bratsprep.inspect_page(path, page, progress=True, **settings)
         if plot is not None:
             bratsprep.plot_balance(inspection, plot)
     lines = [json.dumps(inspection.to_json(), indent=1)] if as_json else inspection.lines()

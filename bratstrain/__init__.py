@@ -11,12 +11,15 @@ if TYPE_CHECKING:
 
 __version__: Final = "0.1.0"
 _VERBS: Final = {
+    "compare": ("bratstrain.comparer", "compare"),
     "draw_report": ("bratstrain.figure", "draw_report"),
     "evaluate": ("bratstrain.evaluator", "evaluate"),
     "export": ("bratstrain.exporter", "export"),
     "fit": ("bratstrain.engine", "fit"),
     "predict": ("bratstrain.predictor", "predict"),
+    "report": ("bratstrain.reporter", "report"),
     "score_folders": ("bratstrain.evaluator", "score_folders"),
+    "study": ("bratstrain.study_runner", "study"),
 }
 
 

@@ -4,8 +4,8 @@ Everything drawn is a pure function of (seed, step): a resumed run sees what it 
 What decides is drawn on the CPU, so that nothing waits for the device; only noise is drawn there.
 
 - `none` leaves all as it is.
-- `deck` is the course project's: rotation, intensity scale and shift, and Gaussian noise, which
-  is «targeted»: drawn more often and stronger on slices that hold a rare class, NCR or ET.
+- `deck` is the course project's: `rotation`; and `noise`, intensity scale and shift and Gaussian
+  noise, here «targeted»: more often and stronger on slices that hold a rare class, NCR or ET.
 - `modern` is close to nnU-Net's (Isensee et al. 2021): flips, rotation and scale; then
   contrast, brightness and gamma; then blur and low resolution; then noise.
 """
@@ -26,8 +26,7 @@ from torch.nn.functional import grid_sample, pad
 from bratsprep.labels import CLASSES
 
 RARE: Final = (CLASSES.index("NCR"), CLASSES.index("ET"))
-BLUR_REACH: Final = 3
-"""Pixels on either side: three times the widest blur."""
+BLUR_REACH: Final = 3  # pixels on either side: three times the widest blur
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +68,12 @@ DECK_SHIFT: Final = Draw(0.5, -0.1, 0.1)
 DECK_NOISE: Final = Draw(0.2, 0.01, 0.05)
 DECK_TARGETED: Final = Draw(0.6, 0.05, 0.15)
 
+OFF: Final = Draw(0, 0, 0)
 POSES: Final = MappingProxyType(
     {
-        "deck": (Draw(0, 0, 0), Draw(0, 0, 0), DECK_ROTATION, Draw(0, 1, 1, off=1)),
+        "rotation": (OFF, OFF, DECK_ROTATION, Draw(0, 1, 1, off=1)),
+        "noise": (OFF, OFF, OFF, Draw(0, 1, 1, off=1)),
+        "deck": (OFF, OFF, DECK_ROTATION, Draw(0, 1, 1, off=1)),
         "modern": (FLIP, FLIP, ROTATION, SCALE),
     }
 )
@@ -102,7 +104,7 @@ def augment(
     Args:
         image: (b, m, h, w) float32, standard deviations; left as it is.
         label: (b, h, w) uint8, 0 to 3; left as it is.
-        kind: `none`, `deck` or `modern`.
+        kind: `none`, `rotation`, `noise`, `deck` or `modern`.
         seed: the run's seed, at least 0.
         step: optimiser step, at least 0.
 
@@ -120,15 +122,16 @@ def augment(
     noise = torch.Generator(image.device).manual_seed(int(generator.integers(2**63)))
     pose = Pose(*(draw.sample(generator, len(image)) for draw in POSES[kind]))
     image, label, brain = place(image, label, pose)
-    look = deck_look if kind == "deck" else modern_look
-    image = look(image, label, generator, noise)
+    look = modern_look if kind == "modern" else deck_look
+    if kind != "rotation":  # and plain `noise` is shown no rare class to aim at
+        image = look(image, label * (kind != "noise"), generator, noise)
     return image.masked_fill(~brain[:, None], 0), label
 
 
 def deck_look(
     image: Tensor, label: Tensor, generator: np.random.Generator, noise: torch.Generator
 ) -> Tensor:
-    """Scale, shift and add noise to the intensities of (b, m, h, w) float32, for `deck`."""
+    """Scale, shift and add noise to the intensities of (b, m, h, w) float32, as `deck` does."""
     image = change(image, generator, ((DECK_SCALE, torch.mul), (DECK_SHIFT, torch.add)))
     sigma = targeted_noise(label, generator)[:, None, None, None]
     return image + sigma * normal_like(image, noise)
@@ -180,9 +183,7 @@ def only(
 ) -> Tensor:
     """Apply a function to the chosen rows of a (b, ...) batch, the rest being copied."""
     rows = send(np.flatnonzero(chosen), batch)
-    if not len(rows):
-        return batch
-    return batch.index_copy(0, rows, apply(batch.index_select(0, rows), *more))
+    return batch.index_copy(0, rows, apply(batch[rows], *more)) if len(rows) else batch
 
 
 def place(image: Tensor, label: Tensor, pose: Pose) -> tuple[Tensor, Tensor, Tensor]:

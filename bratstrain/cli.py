@@ -3,11 +3,7 @@
 Nothing here imports torch: a verb does, at its first use. So help comes at once.
 """
 
-import signal
-import sys
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -16,24 +12,13 @@ import click
 import bratstrain
 from bratstrain import config
 from bratstrain.commands import evaluate, export, predict, told
+from bratstrain.page_commands import compare, report
+from bratstrain.stopping import stopping, tell
+from bratstrain.study_commands import study
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER: Final = click.Path(file_okay=False, path_type=Path)
-
-
-@contextmanager
-def stopping() -> Iterator[None]:
-    """Give warnings a line for people; exit with 130 after SIGINT and with 143 after SIGTERM."""
-    plain = warnings.formatwarning
-    warnings.formatwarning = lambda message, *_, **__: f"WARNING: {message}\n"
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        click.echo(str(stop) or "stopped", err=True)
-        sys.exit(128 + getattr(stop, "number", signal.SIGINT))
-    finally:
-        warnings.formatwarning = plain
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -60,11 +45,6 @@ def batch_size(context: click.Context, option: click.Parameter, text: str | None
     if not text.isdecimal() or int(text) == 0:
         raise click.BadParameter(f"must be auto or at least 1, got {text}")
     return int(text)
-
-
-def tell(line: str) -> None:
-    """Say something on the way, on standard error."""
-    click.echo(line, err=True)
 
 
 NETWORK: Final = options(
@@ -134,5 +114,5 @@ def fit(data: Path, run: Path | None, **settings: Any) -> None:
         click.echo(line)
 
 
-for command in (evaluate, predict, export):
+for command in (evaluate, predict, report, compare, export, study):
     main.add_command(command)

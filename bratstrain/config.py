@@ -12,7 +12,7 @@ SCHEDULES: Final = ("constant", "cosine", "poly")
 PRECISIONS: Final = ("auto", "fp32", "bf16", "fp16")
 SAMPLINGS: Final = ("uniform", "foreground", "balanced")
 SPLITS: Final = ("subject", "nnunet", "slice")
-AUGMENTS: Final = ("none", "deck", "modern")
+AUGMENTS: Final = ("none", "rotation", "noise", "deck", "modern")
 AT_LEAST_0: Final = (
     "batch_size",
     "steps",
@@ -64,8 +64,9 @@ class ModelConfig:
     def __post_init__(self) -> None:
         _among("model", self.kind, MODELS)
         _among("norm", self.norm, NORMS)
-        _within(self, ("depth",), 2)
-        _within(self, ("width",), 1)
+        _within(self, ("depth",), 2, below=11)
+        _within(self, ("width",), 1, below=1025)
+        _within(self, ("modalities", "classes"), 1, below=65)
         _within(self, ("dropout",), 0, below=1)
 
 
@@ -78,7 +79,8 @@ class TrainConfig:
     """Name of the recipe that the other settings began from."""
     loss: str = "dice_ce"
     augment: str = "modern"
-    """`none`, `deck` (rotations, noise, targeted noise) or `modern` (flip, scale, gamma ...)."""
+    """`none`, `rotation`, `noise`, `deck` (both, and more noise on slices with rare classes) or
+    `modern` (flip, scale, gamma ...)."""
     sampling: str = "foreground"
     """`uniform`, `foreground` (a third of each batch holds tumour) or `balanced` by class."""
     block: int = 1
@@ -181,6 +183,8 @@ def _known(kind: type[ModelConfig | TrainConfig], names: dict[str, Any]) -> dict
         fits = type(value) is type(default) or (type(default) is float and type(value) is int)
         if not fits:
             raise ValueError(f"{name} must be {type(default).__name__}, got {value!r}")
+        if type(value) is int and abs(value) >= 2**53:
+            raise ValueError(f"{name} must be below 2**53, got {value.bit_length()} bits")
     return names
 
 

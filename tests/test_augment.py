@@ -10,7 +10,7 @@ from bratstrain import augment as module
 from bratstrain.augment import Draw, Pose, augment, bend, blur, coarsen, only, place, stretch
 from bratstrain.config import AUGMENTS
 
-active = pytest.mark.parametrize("kind", ["deck", "modern"])
+active = pytest.mark.parametrize("kind", AUGMENTS[1:])
 STEPS = range(12)
 
 
@@ -150,8 +150,30 @@ def test_batch_is_the_same_under_autocast(kind):
     assert torch.equal(plain[1], inside[1])
 
 
+def test_rotation_only_moves():
+    image, label = batch()
+    generator = np.random.default_rng((0, 3))
+    generator.integers(2**63)
+    turned = Pose(*(draw.sample(generator, 6) for draw in module.POSES["deck"]))
+    moved = place(image, label, turned)
+    out, out_label = augment(image, label, kind="rotation", seed=0, step=3)
+    assert torch.equal(out, moved[0].masked_fill(~moved[2][:, None], 0))
+    assert torch.equal(out_label, moved[1])
+
+
+def test_noise_moves_nothing_and_does_not_look_at_the_label():
+    image, label = batch()
+    for step in STEPS:
+        out, out_label = augment(image, label, kind="noise", seed=0, step=step)
+        blind, _ = augment(image, torch.zeros_like(label), kind="noise", seed=0, step=step)
+        assert torch.equal(out_label, label)
+        assert torch.equal(out, blind)
+
+
 def test_unknown_kind_is_refused():
-    with pytest.raises(ValueError, match="must be one of none, deck, modern, got 'auto'"):
+    with pytest.raises(
+        ValueError, match="must be one of none, rotation, noise, deck, modern, got 'auto'"
+    ):
         augment(*batch(), kind="auto", seed=0, step=0)
 
 

@@ -130,4 +130,5 @@ def test_bare_interrupt_exits_with_130(capsys):
 
 
 def test_every_verb_is_a_command():
-    assert list(main.commands) == ["fit", "evaluate", "predict", "export"]
+    verbs = {"fit", "evaluate", "predict", "report", "compare", "study", "export"}
+    assert set(main.commands) == verbs
