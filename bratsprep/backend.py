@@ -9,9 +9,6 @@ import ctypes
 import math
 import os
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -21,6 +18,7 @@ from numpy.typing import NDArray
 from bratsprep import fetch, inflate, lookup, streams, widen
 from bratsprep.fetch import IN_LABEL
 from bratsprep.labels import MODALITIES
+from bratsprep.native import address, libdeflate
 from bratsprep.storage import Storage
 from bratsprep.streams import BAD_STREAM, READ_SHORT, WRONG_LENGTH
 
@@ -77,27 +75,6 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Give back what is held."""
-
-
-@cache
-def libdeflate() -> ctypes.CDLL | None:
-    """Load libdeflate as the imagecodecs wheel ships it, or None where there is none."""
-    spec = find_spec("imagecodecs")
-    if spec is None or spec.origin is None:
-        return None
-    package = Path(spec.origin).parent
-    for folder in (package.parent / "imagecodecs.libs", package / ".dylibs"):
-        for path in sorted(folder.glob("libdeflate*")):
-            library = ctypes.CDLL(str(path))
-            library.libdeflate_alloc_decompressor.restype = ctypes.c_void_p
-            library.libdeflate_free_decompressor.argtypes = [ctypes.c_void_p]
-            return library
-    return None
-
-
-def address(library: ctypes.CDLL, name: str) -> int:
-    """Address of a C function in this process."""
-    return ctypes.cast(library[name], ctypes.c_void_p).value or 0
 
 
 class Desk:

@@ -22,11 +22,12 @@ from bratsprep.journal import Entry, Journal
 from bratsprep.labels import Scheme
 from bratsprep.layout import Found, scan
 from bratsprep.nifti import Buffers
+from bratsprep.peak import peak_bytes
 from bratsprep.scan import read_scan
 from bratsprep.schemes import resolve
 from bratsprep.source import Source, open_source
 from bratsprep.subjects import SubjectTable, table_for
-from bratsprep.summary import Summary, is_complete, peak_bytes, sources, versions
+from bratsprep.summary import Summary, is_complete, sources, versions
 from bratsprep.workers import Pool, cores, in_order, share
 from bratsprep.writer import SliceWriter
 
@@ -107,10 +108,11 @@ def build(
         raise ValueError("workers and max_ram must be at least 0")
     raw, out = Path(raw), Path(out)
     with open_source(raw) as source:
-        found = scan(source, unlabelled=config.unlabelled)
+        found = scan(source, unlabelled=config.unlabelled, skip=on_error == "skip")
         summary = Summary(out, found.layout, found.notes)
         if out.is_file() and not force and is_complete(out, config, found, source, summary):
             return summary
+        summary.skipped = [{"id": case, "reason": reason} for case, reason in found.bad]
         with _journal(out) as journal:
             job = _job(source, found, (config, people), workers or cores(), max_ram)
             summary.schemes = tuple(sorted({scheme.name for scheme in job.schemes.values()}))
@@ -140,7 +142,7 @@ def _job(
     fingerprint.warm()
     config, people = settings
     schemes = resolve(source, found.cases, config.labels)
-    fit, limit = share(source, found.cases, workers, max_ram)
+    fit, limit = share(source, found.cases, workers, max_ram, config)
     scans = Pool(max(1, fit - fit // 4), limit)
     job = Job(source, found, config, schemes, people, config.window, fit, limit, scans, Pages())
     if config.crop != "brain":
@@ -241,7 +243,22 @@ def plane_size(job: Job) -> tuple[int, int]:
     """(h, w) of the stored slices: the window, or the whole plane of the first case."""
     if job.window is not None:
         return job.window
-    header = nifti.read_header(job.source, job.found.cases[0].images[0].member)
+    header = first_header(job)
     sides = dict(zip(header.geometry.orientation, header.geometry.shape, strict=True))
     y, x = (next(side for code, side in sides.items() if code in pair) for pair in ("PA", "LR"))
     return y, x
+
+
+def first_header(job: Job) -> nifti.Header:
+    """Header of the first case whose images can be read.
+
+    Raises:
+        BratsError: none can.
+    """
+    faults: list[BratsError] = []
+    for files in job.found.cases:
+        try:
+            return nifti.read_header(job.source, files.images[0].member)
+        except BratsError as error:
+            faults.append(error)
+    raise faults[0]

@@ -56,8 +56,8 @@ def from_toml(ctx: click.Context, param: click.Parameter, path: Path | None) -> 
     if path is None:
         return
     try:
-        names = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        names = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise click.BadParameter(f"{path}: {error}", ctx, param) from error
     known = {other.name for other in ctx.command.params if isinstance(other, click.Option)}
     given = {name.replace("-", "_"): value for name, value in names.items()}

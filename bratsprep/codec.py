@@ -3,12 +3,12 @@
 import zlib
 from typing import Any
 
-import imagecodecs
 import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
 from bratsprep.errors import SourceError
+from bratsprep.native import gunzip
 
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_RATIO = 1032
@@ -51,14 +51,8 @@ def gunzip_into(packed: memoryview, unpacked: NDArray[np.uint8], where: str) -> 
     Raises:
         SourceError: truncated, corrupt, wrong CRC, trailing bytes, or another size than n.
     """
-    if gzip_size(packed) == unpacked.size:
-        try:
-            done = imagecodecs.gzip_decode(packed, out=unpacked)
-        except (imagecodecs.DeflateError, ValueError):
-            done = b""
-        if len(done) == unpacked.size:
-            return
-    _gunzip_members(packed, unpacked, where)
+    if not gunzip(packed, unpacked.data):
+        _gunzip_members(packed, unpacked, where)
 
 
 def _gunzip_members(packed: memoryview, unpacked: NDArray[np.uint8], where: str) -> None:

@@ -44,7 +44,8 @@ class Batch:
     layout: str
     drafts: list[Draft] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    """Case id, and what keeps it from being a case."""
 
 
 def where(source: Source, draft: Draft) -> str:

@@ -125,17 +125,22 @@ class Journal:
         by_file: dict[str, list[Entry]] = {}
         good = 0
         for line in text.splitlines(keepends=True):
-            record = _parse(line)
+            try:
+                record = _parse(line)
+                entry = None if record is None or "key" in record else _entry(record)
+            except (ValueError, KeyError, TypeError, RecursionError):
+                break  # a line of another version of this program
             if record is None:
                 break
             good += len(line)
-            if "key" in record:
-                self.key = record["key"]
+            if entry is None:
+                self.key = str(record["key"])
             else:
-                entry = _entry(record)
                 by_file.setdefault(entry.file, []).append(entry)
         os.ftruncate(self._handle, good)
-        kept = [part for name, part in by_file.items() if self.out.with_name(name).exists()]
+        kept = [
+            by_file[path.name] for path in self.partials() if path.name in by_file and path.exists()
+        ]
         self.entries = max(kept, key=len, default=[])
 
     def begin(self, key: str) -> Path:
@@ -239,8 +244,8 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     checksum, _, text = line.rstrip(b"\n").partition(b" ")
     if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
         return None
-    record: dict[str, Any] = json.loads(text)
-    return record
+    record = json.loads(text)
+    return record if isinstance(record, dict) else None
 
 
 def _entry(record: dict[str, Any]) -> Entry:

@@ -23,6 +23,9 @@ REGIONS: Final = MappingProxyType({"ET": (3,), "TC": (1, 3), "WT": (1, 2, 3)})
 UNKNOWN: Final = 255
 """What `Scheme.table` gives for a raw value that the scheme does not know."""
 
+UNFIT: Final = "unfit: "
+"""Begins a scheme's name that is none: why the names of a release's labels fit no scheme."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scheme:

@@ -56,17 +56,21 @@ class Found:
     """AppleDouble and other dot files."""
     notes: tuple[str, ...]
     """What was odd, and was dealt with."""
+    bad: tuple[tuple[str, str], ...] = ()
+    """Id and reason of each case that was set aside."""
 
 
-def scan(source: Source, *, unlabelled: bool = False) -> Found:
+def scan(source: Source, *, unlabelled: bool = False, skip: bool = False) -> Found:
     """Find every case of a source.
 
     Args:
         source: a folder or archive.
         unlabelled: take cases without a label along, those of the test sets included.
+        skip: set cases aside that cannot be put together.
 
     Raises:
-        LayoutError: there is no case, or some cannot be put together: all are listed.
+        LayoutError: there is no case, or some cannot be put together: all are listed. With
+            `skip`, none can.
         SourceError: a dataset.json cannot be read.
     """
     batches = gather(source)
@@ -79,17 +83,30 @@ def scan(source: Source, *, unlabelled: bool = False) -> Found:
         drafts = [draft for draft in drafts if not draft.is_test]
     if not faults and not any(draft.has_image() for draft in drafts):
         raise LayoutError(nothing(source, left))
-    faults += [fault for draft in drafts for fault in problems(source, draft, unlabelled)]
+    faults += [
+        (draft.id, fault) for draft in drafts for fault in problems(source, draft, unlabelled)
+    ]
     faults += twice(source, drafts)
-    if faults:
-        raise LayoutError(listing(source, faults))
+    bad = set_aside(faults)
+    good = [draft for draft in drafts if draft.id not in bad]
+    if faults and not (skip and good):
+        raise LayoutError(listing(source, [fault for _, fault in faults]))
     layouts = {
         batch.layout
         for batch in batches
         if any(unlabelled or not draft.is_test for draft in batch.drafts)
     }
-    cases = sorted(map(finished, drafts), key=lambda case: case.id)
-    return Found(" + ".join(sorted(layouts)), tuple(cases), source.passed_over, tuple(notes))
+    cases = tuple(sorted(map(finished, good), key=lambda case: case.id))
+    named = " + ".join(sorted(layouts))
+    return Found(named, cases, source.passed_over, tuple(notes), tuple(sorted(bad.items())))
+
+
+def set_aside(faults: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """All that is wrong with each case, by its id."""
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for case, fault in faults:
+        reasons[case].append(fault)
+    return {case: "; ".join(found) for case, found in reasons.items()}
 
 
 def mask_files(source: Source) -> Found:
@@ -229,13 +246,13 @@ def scheme_of(case: str) -> str | None:
     return None if kind == "plain" or is_paediatric(case) else kind
 
 
-def twice(source: Source, drafts: Iterable[Draft]) -> list[str]:
-    """Say which case ids occur more than once."""
+def twice(source: Source, drafts: Iterable[Draft]) -> list[tuple[str, str]]:
+    """Case ids that occur more than once, with what to say about them."""
     places: dict[str, list[str]] = defaultdict(list)
     for draft in drafts:
         places[draft.id].append(where(source, draft))
     return [
-        f"{found[0]}: case {case} is there again as {', '.join(found[1:])}; keep one"
+        (case, f"{found[0]}: case {case} is there again as {', '.join(found[1:])}; keep one")
         for case, found in places.items()
         if len(found) > 1
     ]

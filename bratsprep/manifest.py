@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from bratsprep.draft import Batch, Draft
 from bratsprep.errors import LayoutError
-from bratsprep.labels import CLASSES, MODALITIES, SCHEMES
+from bratsprep.labels import CLASSES, MODALITIES, SCHEMES, UNFIT
 from bratsprep.naming import DECATHLON, LABEL, is_nifti, modality, region, stem, tissue
 from bratsprep.source import Source
 
@@ -30,6 +30,7 @@ class Manifest:
     channels: tuple[tuple[int, str], ...]
     """(index, modality) of each known channel."""
     scheme: str | None
+    """As in `CaseFiles`; begins with UNFIT where the names of the labels fit none."""
     training: tuple[tuple[str, str], ...]
     """(image, label) members as listed; empty where nothing is listed."""
     test: tuple[str, ...]
@@ -80,7 +81,7 @@ def read_manifest(source: Source, name: str, content: dict[str, Any]) -> Manifes
             is_nnunet="channel_names" in content
             or (bool(images) and all(_CHANNEL.fullmatch(image) for image in images)),
         )
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
         raise LayoutError(
             f"{place}: cannot be understood: {error!r}; "
             "expected the form of the Decathlon or of nnU-Net"
@@ -110,8 +111,8 @@ def channels(names: dict[str, str], place: str) -> tuple[tuple[int, str], ...]:
 def scheme(labels: dict[str, Any], place: str) -> str | None:
     """Label scheme that the names of the labels mean; None where there are no names.
 
-    Raises:
-        LayoutError: the names mean an order that no scheme has.
+    Where they mean an order that no scheme has, it is UNFIT and the reason: who asks for the
+    scheme is told, who says it with `--labels` need not know.
     """
     if not labels:
         return None
@@ -126,8 +127,9 @@ def scheme(labels: dict[str, Any], place: str) -> str | None:
         f"{value} {'unknown' if label is None else CLASSES[label]}"
         for value, label in sorted(meant.items())
     )
-    raise LayoutError(
-        f"{place}: labels {labels} mean {said}; expected the order of one of {', '.join(SCHEMES)}"
+    return (
+        f"{UNFIT}{place}: labels {labels} mean {said}; expected the order of one of "
+        f"{', '.join(SCHEMES)}; say which with --labels NAME"
     )
 
 
@@ -171,9 +173,8 @@ def decathlon(source: Source, manifest: Manifest) -> Batch:
         batch.notes.append(f"{manifest.name}: {len(lost)} test images are listed but missing")
     for image, label in (*training, *((image, "") for image in test if image not in lost)):
         if image not in source.members:
-            batch.problems.append(
-                f"{source.where(image)}: is listed in {manifest.name} but missing; get it again"
-            )
+            lack = f"{source.where(image)}: is listed in {manifest.name} but missing; get it again"
+            batch.problems.append((stem(image), lack))
             continue
         scheme_name = manifest.scheme or ("msd" if DECATHLON.fullmatch(stem(image)) else None)
         draft = Draft(stem(image), "msd", image.rpartition("/")[0], scheme_name, is_test=not label)

@@ -7,7 +7,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import BinaryIO, Final, Protocol, TypeVar
 
 from bratsprep.errors import SourceError
 
@@ -16,9 +16,17 @@ SUFFIXES: Final = (".nii", ".nii.gz", ".json")
 MAX_BYTES: Final = 4 << 30
 """Largest file in an archive; a whole 4D case of float64 is 285 MB."""
 MAX_JSON_BYTES: Final = 64 << 20
+MAX_MEMBERS: Final = 200_000
+"""Scans in one source; all releases together have a tenth of that."""
+MAX_NAME: Final = 1024
+"""Characters of a member's name."""
+MAX_HEADER_BYTES: Final = 1 << 20
+"""Of one member of a tar archive, its extended headers included."""
 _DRIVE: Final = re.compile(r"[A-Za-z]:")
 _DEFLATE_RATIO: Final = 1032
 """Deflate cannot shrink more than this."""
+_ZIP_HEADER: Final = 30
+"""Bytes before the name of a zip member."""
 
 Place = TypeVar("Place")
 
@@ -60,6 +68,11 @@ def sift(
                 raise SourceError(f"{path}: member {name!r} has characters with no glyph; rename")
             if name in members:
                 raise SourceError(f"{path}: member {name!r} is there twice; refused")
+            if len(members) == MAX_MEMBERS or len(name) > MAX_NAME:
+                raise SourceError(
+                    f"{path}: member {name[:80]!r} is refused; a source has at most "
+                    f"{MAX_MEMBERS:,} files, with names of at most {MAX_NAME:,} characters"
+                )
             members[name] = (size, place)
     return dict(sorted(members.items())), passed_over
 
@@ -87,18 +100,71 @@ def walk(
                 yield name, 0, file
 
 
-def tar_members(
-    path: Path, archive: tarfile.TarFile, content: Content
-) -> Iterator[tuple[str, int, int]]:
-    """List the files of an open tar archive as `sift` wants them.
+class Headers:
+    """A tar archive for tarfile, which takes as much memory as a header asks for.
+
+    Args:
+        stream: the archive from its beginning, unpacked.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._left = MAX_HEADER_BYTES
+
+    def renew(self) -> None:
+        """Begin with the next member."""
+        self._left = MAX_HEADER_BYTES
+
+    def read(self, size: int) -> bytes:
+        """Read bytes of a header.
+
+        Raises:
+            ValueError: it has more than `MAX_HEADER_BYTES`.
+        """
+        self._left -= size
+        if size < 0 or self._left < 0:
+            raise ValueError(f"a header has more than {MAX_HEADER_BYTES:,} bytes")
+        return self._stream.read(size)
+
+    def seek(self, place: int) -> int:
+        """Go to a byte."""
+        return self._stream.seek(place)
+
+    def tell(self) -> int:
+        """Byte that is read next."""
+        return self._stream.tell()
+
+
+def tar_members(path: Path, headers: Headers, content: Content) -> Iterator[tuple[str, int, int]]:
+    """List the files of a tar archive as `sift` wants them.
 
     tarfile takes a spoiled header for the end, so the block after the last member is looked at.
 
     Raises:
         SourceError: a member is unsafe, or the archive does not end as it should.
     """
+    with tarfile.open(fileobj=headers, mode="r:") as archive:  # type: ignore[call-overload]  # it uses no more of a file
+        yield from _files(path, archive, headers)
+        stop = archive.offset
+    end = bytearray(tarfile.BLOCKSIZE)
+    if content.fill(memoryview(end), stop) != len(end) or any(end):
+        raise SourceError(
+            f"{path}: archive is truncated or corrupt: no end mark at byte {stop}; get it again"
+        )
+
+
+def _files(
+    path: Path, archive: tarfile.TarFile, headers: Headers
+) -> Iterator[tuple[str, int, int]]:
+    """Files of an open tar archive, up to whatever tarfile takes for the end.
+
+    Raises:
+        SourceError: a member is unsafe.
+    """
     last = -1
     while (info := archive.next()) is not None:
+        headers.renew()
+        archive.members.clear()  # type: ignore[attr-defined]  # it would keep every one
         if info.offset <= last:
             raise SourceError(f"{path}: archive runs in a circle at {info.name!r}; refused")
         last = info.offset
@@ -111,12 +177,6 @@ def tar_members(
                 "pack the files themselves"
             )
         yield name, info.size, info.offset_data
-    end = bytearray(tarfile.BLOCKSIZE)
-    if content.fill(memoryview(end), archive.offset) != len(end) or any(end):
-        raise SourceError(
-            f"{path}: archive is truncated or corrupt: no end mark at byte {archive.offset}; "
-            "get it again"
-        )
 
 
 def zip_members(path: Path, archive: zipfile.ZipFile) -> Iterator[tuple[str, int, zipfile.ZipInfo]]:
@@ -125,7 +185,13 @@ def zip_members(path: Path, archive: zipfile.ZipFile) -> Iterator[tuple[str, int
     Raises:
         SourceError: a member is unsafe, encrypted, or packed in an uncommon way.
     """
-    for info in archive.infolist():
+    end, before = 0, ""
+    for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
+        if info.header_offset < end:
+            raise SourceError(
+                f"{path}: member {info.filename!r} overlaps {before!r}; refused, get it again"
+            )
+        end, before = info.header_offset + _ZIP_HEADER + info.compress_size, info.filename
         name = safe_name(path, info.filename)
         if info.is_dir():
             continue

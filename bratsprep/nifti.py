@@ -20,12 +20,14 @@ from bratsprep.case import Geometry
 from bratsprep.errors import NiftiError
 from bratsprep.source import Source
 
-MAX_VOXELS: Final = 2**31
+MAX_VOXELS: Final = 2**30
 """More than any scan has (512 x 512 x 512 x 4 is 2**29): a header that claims more is broken."""
 AFFINE_TOLERANCE: Final = 1e-3
 """mm; the same transform written as sform and as qform differs by this much."""
 PACKED: Final = "packed"
 """Buffer that a file is read into before it is unpacked; free again when `load` returns."""
+_FARTHEST: Final = 1e6
+"""mm; a number in an affine that is larger is no place in a scanner."""
 _HEAD_BYTES: Final = 544
 _KINDS: Final = {"i1": "i2", "u1": "i2", "i2": "i2", "u2": "f4", "f4": "f4"}
 """Type that holds each source type without loss and that the kernels are made for."""
@@ -73,7 +75,7 @@ class Buffers:
         """Give (size,) uint8 under a name, with whatever it held before.
 
         Raises:
-            NiftiError: it would go beyond the limit.
+            NiftiError: it would go beyond the limit, or the system has no more.
         """
         held = self._named.get(name)
         if held is None or held.size < size:
@@ -86,8 +88,18 @@ class Buffers:
             self._named.pop(name, None)
             del held
             # Pages of its own: the allocator would keep the smaller one that was there.
-            held = self._named[name] = np.frombuffer(mmap.mmap(-1, max(size, 1)), np.uint8)
+            held = self._named[name] = np.frombuffer(_pages(max(size, 1), where), np.uint8)
         return held[:size]
+
+
+def _pages(size: int, where: str) -> mmap.mmap:
+    """Take memory straight from the system."""
+    try:
+        return mmap.mmap(-1, size)
+    except OSError as error:
+        raise NiftiError(
+            f"{where}: {size >> 20} MB of memory are not to be had; lower --workers"
+        ) from error
 
 
 def parse_header(head: bytes, where: str) -> Header:
@@ -113,7 +125,8 @@ def parse_header(head: bytes, where: str) -> Header:
         dtype = header.get_data_dtype()
         offset = int(header["vox_offset"])
         slope, inter = (float(header["scl_slope"]), float(header["scl_inter"]))
-        affine = np.asarray(header.get_best_affine(), np.float64)
+        with np.errstate(all="ignore"):  # what does not come out finite is refused below
+            affine = np.asarray(header.get_best_affine(), np.float64)
     except (HeaderDataError, ValueError, KeyError, OverflowError) as error:
         raise NiftiError(f"{where}: header is broken: {error}") from error
     shape = _squeezed(shape, where)
@@ -148,8 +161,11 @@ def _check_sizes(
 
 def _geometry(affine: NDArray[np.float64], shape: tuple[int, ...], where: str) -> Geometry:
     """Orientation from the affine; refused where it maps the volume onto a plane."""
-    codes = list(nib.aff2axcodes(affine)) if np.all(np.isfinite(affine)) else [None]
-    if None in codes or abs(float(np.linalg.det(affine[:3, :3]))) < 1e-9:
+    is_sane = bool(np.all(np.abs(affine) <= _FARTHEST))  # nan is not
+    codes = list(nib.aff2axcodes(affine)) if is_sane else [None]
+    with np.errstate(all="ignore"):  # LAPACK divides by 0 on its way to 0
+        volume_mm3 = abs(float(np.linalg.det(affine[:3, :3]))) if is_sane else 0.0
+    if None in codes or not volume_mm3 >= 1e-9:
         raise NiftiError(f"{where}: affine {affine.tolist()} is no transform of a volume")
     x, y, z = shape[:3]
     return Geometry(affine, (x, y, z), "".join(map(str, codes)))
@@ -216,6 +232,11 @@ def load(
     return header, voxels.reshape(header.shape[::-1]), codec.crc32(packed)
 
 
+def held_type(header: Header) -> np.dtype[Any]:
+    """Type of the voxels as the kernels take them: `<i2`, `<f4` or `<f8`, native byte order."""
+    return np.dtype("f8" if header.is_scaled else _KINDS.get(header.dtype.str[1:], "f8"))
+
+
 def intensities(voxels: NDArray[Any], header: Header) -> NDArray[Any]:
     """Voxels as the kernels take them: int16, float32 or float64, scaled as the header says.
 
@@ -228,9 +249,9 @@ def intensities(voxels: NDArray[Any], header: Header) -> NDArray[Any]:
         aligned.
     """
     if header.is_scaled:
-        return voxels.astype(np.float64) * header.slope + header.inter
-    kind = _KINDS.get(header.dtype.str[1:], "f8")
-    return np.require(voxels, np.dtype(kind), ["C", "A"])
+        with np.errstate(over="ignore", invalid="ignore"):  # infinity is refused when measured
+            return voxels.astype(np.float64) * header.slope + header.inter
+    return np.require(voxels, held_type(header), ["C", "A"])
 
 
 def codes(voxels: NDArray[Any], header: Header, where: str) -> NDArray[np.uint8]:

@@ -48,7 +48,6 @@ Root attributes: `format`, `version`, `config` (the PrepConfig as JSON), `modali
 worker count or compression. One slice is one chunk; a compressed one is byte-shuffled deflate.
 """
 
-import json
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -58,8 +57,11 @@ import numpy as np
 from bratsprep.case import BRAIN_CELLS, MASK_CELLS
 from bratsprep.config import PrepConfig
 from bratsprep.errors import SchemaError
+from bratsprep.heaps import check_heaps
 from bratsprep.labels import CLASSES, MODALITIES
 
+MAX_VOXELS: Final = 2**30
+"""Of a case, as in `bratsprep.nifti`: a file that claims more is broken."""
 FORMAT: Final = "bratsprep slice file"
 VERSION: Final = 2
 """Raised by one whenever a file of the old form can no longer be read as the new one."""
@@ -160,9 +162,12 @@ def check(file: h5py.File) -> PrepConfig:
         SchemaError: the first thing that is not as the contract says.
     """
     where = file.filename
+    check_heaps(file, (IMAGE.path, LABEL.path))
     config = _check_attributes(file, where)
+    size_bytes = file.id.get_filesize()
     for column in COLUMNS:
         _check_column(file, column, where)
+        _check_place(file, column, where, size_bytes)
     if file[IMAGE.path].dtype.str != config.stored:
         found = file[IMAGE.path].dtype.str
         raise SchemaError(f"{where}: /{IMAGE.path} is {found}, its settings say {config.stored}")
@@ -194,7 +199,7 @@ def _check_attributes(file: h5py.File, where: str) -> PrepConfig:
             raise SchemaError(f"{where}: root attribute {name!r} is missing")
     try:
         return PrepConfig.from_json(file.attrs["config"])
-    except (ValueError, TypeError, json.JSONDecodeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise SchemaError(f"{where}: attribute 'config' cannot be read: {error}") from error
 
 
@@ -219,12 +224,29 @@ def _check_column(file: h5py.File, column: Column, where: str) -> None:
         raise SchemaError(f"{where}: rows of /{column.path} are {row}, expected {column.row}")
 
 
+def _check_place(file: h5py.File, column: Column, where: str, size_bytes: int) -> None:
+    """Refuse a dataset that lies in another file, or claims more than this one can hold."""
+    dataset = file[column.path]
+    created = dataset.id.get_create_plist()
+    if dataset.file != file or dataset.is_virtual or created.get_external_count():
+        raise SchemaError(f"{where}: /{column.path} lies in another file; refused")
+    claimed = dataset.size * dataset.dtype.itemsize
+    if column not in (IMAGE, LABEL) and claimed > size_bytes:
+        raise SchemaError(
+            f"{where}: /{column.path} claims {claimed:,} bytes of a file of {size_bytes:,}; "
+            "it is damaged, build it again"
+        )
+
+
 def _check_indices(file: h5py.File, where: str) -> None:
     """Cases and planes that the slices name exist, in order."""
     n_cases = len(file["case/id"])
     ids = [str(name) for name in file["case/id"].asstr()[:]]
     if ids != sorted(set(ids)):
         raise SchemaError(f"{where}: /case/id is not sorted without repeats")
+    shape = file["case/shape"][:].astype(np.float64)
+    if np.any(shape < 1) or np.any(shape.prod(axis=1) > MAX_VOXELS):
+        raise SchemaError(f"{where}: /case/shape holds a size that no volume has")
     for table in ("slice", "plane"):
         case = file[f"{table}/case"][:].astype(np.int64)
         z = file[f"{table}/z"][:].astype(np.int64)

@@ -22,16 +22,18 @@ from isal import igzip, isal_zlib
 from isal.igzip_lib import IsalError
 
 from bratsprep.errors import SourceError
-from bratsprep.members import Content, sift, tar_members, walk, zip_members
+from bratsprep.members import Content, Headers, sift, tar_members, walk, zip_members
 
 ARCHIVES: Final = (".tar", ".tar.gz", ".tgz", ".zip")
 POINTER_BYTES: Final = 200
 """A Git LFS pointer is smaller than this, a scan never is."""
+CHANGED: Final = "it was replaced or written to while it was read"
 _LFS: Final = b"version https://git-lfs"
 _SEEK_POINT_BYTES: Final = 8 << 20
 _BROKEN: Final[tuple[type[Exception], ...]] = (
     EOFError, OSError, OverflowError, ValueError, struct.error, zlib.error,
     tarfile.TarError, zipfile.BadZipFile, NotImplementedError, ZranError, IsalError,
+    MemoryError, RecursionError, LookupError,
 )  # fmt: skip
 """What the archive libraries raise on a broken archive."""
 
@@ -158,11 +160,8 @@ class TarSource(Source):
         is_plain = path.name.lower().endswith(".tar")
         content: Content = PlainBytes(path) if is_plain else GzipBytes(path)
         try:
-            with (
-                path.open("rb") if is_plain else igzip.IGzipFile(path) as stream,
-                tarfile.open(fileobj=stream, mode="r:" if is_plain else "r|") as archive,
-            ):
-                places, passed_over = sift(path, tar_members(path, archive, content))
+            with path.open("rb") if is_plain else igzip.IGzipFile(path) as stream:
+                places, passed_over = sift(path, tar_members(path, Headers(stream), content))
         except BaseException:
             content.close()
             raise
@@ -201,9 +200,10 @@ class ZipSource(Source):
 
     def _inflate(self, view: memoryview, start: int, packed_bytes: int) -> int:
         """Inflate a member; more content than promised is an error."""
-        packed = bytearray(packed_bytes)
-        if self._bytes.fill(memoryview(packed), start) != packed_bytes:
+        if start + packed_bytes > self._bytes.size:
             raise ValueError("the archive ends within it")
+        packed = bytearray(packed_bytes)
+        self._bytes.fill(memoryview(packed), start)
         if not view:
             return 0
         try:
@@ -217,12 +217,18 @@ def sizes(places: Mapping[str, tuple[int, object]]) -> dict[str, int]:
     return {name: size for name, (size, _) in places.items()}
 
 
+def stamp(status: os.stat_result) -> tuple[int, int, int]:
+    """What changes when a file does: which it is, its bytes, and when it was written."""
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
 class PlainBytes:
     """The bytes of a file, read without a lock or a position."""
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDONLY)
-        self.size = os.fstat(self._file).st_size
+        self._stamp = stamp(os.fstat(self._file))
+        self.size = self._stamp[1]
 
     def fill(self, view: memoryview, start: int) -> int:
         """Fill a view with the bytes from `start` on; fewer where the file ends."""
@@ -232,6 +238,8 @@ class PlainBytes:
             if not got:
                 break
             count += got
+        if count == len(view) and stamp(os.fstat(self._file)) != self._stamp:
+            raise ValueError(CHANGED)
         return count
 
     def close(self) -> None:
@@ -246,6 +254,7 @@ class GzipBytes:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._stamp = stamp(path.stat())
         self._free = [self._handle()]
         self._free[0].build_full_index()
         index = io.BytesIO()
@@ -270,6 +279,8 @@ class GzipBytes:
                 break
             count += got
         self._free.append(handle)
+        if stamp(self._path.stat()) != self._stamp:
+            raise ValueError(CHANGED)
         return count
 
     def close(self) -> None:

@@ -2,8 +2,6 @@
 
 import importlib.metadata
 import json
-import resource
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,12 +112,6 @@ def sources(cases: Iterable[CaseFiles], source: Source) -> dict[str, list[tuple[
             members[files.label] = None
         listed[files.id] = [(name.rsplit("/", 1)[-1], source.members[name]) for name in members]
     return listed
-
-
-def peak_bytes() -> int:
-    """Most memory that this process has held so far (resident set)."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def versions() -> dict[str, str]:

@@ -229,7 +229,7 @@ def check_raw(
         SchemaError: the first difference.
         BratsError: the raw files cannot be read.
     """
-    found = layout.scan(source, unlabelled=file.config.unlabelled).cases
+    found = layout.scan(source, unlabelled=file.config.unlabelled, skip=True).cases
     places = {str(name): c for c, name in enumerate(file.cases["id"])}
     check_same_cases(file, source, set(places), {files.id for files in found})
 

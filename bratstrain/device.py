@@ -1,8 +1,6 @@
 """The device: which one, in what precision, with how many threads, and what fits into it."""
 
 import os
-import resource
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -98,12 +96,6 @@ def set_up(device: torch.device) -> Iterator[None]:
     finally:
         torch.set_num_threads(threads)
         torch.set_float32_matmul_precision(precision)
-
-
-def peak_bytes() -> int:
-    """Most memory that this process has held so far (resident set)."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def peak_device_bytes(device: torch.device) -> int:

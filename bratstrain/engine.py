@@ -10,11 +10,12 @@ from typing import Any, Final
 from torch import Tensor
 
 from bratsprep.errors import BratsError
+from bratsprep.peak import peak_bytes
 from bratsprep.reader import SliceFile
 from bratstrain import runlog
 from bratstrain.checkpoint import Checkpoint, Weights, save
 from bratstrain.config import SETTINGS, Sitting, TrainConfig
-from bratstrain.device import peak_bytes, peak_device_bytes, set_up
+from bratstrain.device import peak_device_bytes, set_up
 from bratstrain.job import Job, make_trainer, prepare, restore, run_folder
 from bratstrain.loader import Batch
 from bratstrain.models import count_parameters

@@ -72,7 +72,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         facts = json.loads(read_text(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BratsError(f"{path}: cannot be read as JSON: {error}") from error
     if not isinstance(facts, dict):
         raise BratsError(f"{path}: is no JSON object; the run folder is damaged")

@@ -287,7 +287,7 @@ def _fold_of(path: Path, fold: int) -> dict[str, Any]:
     """The object of one fold in a JSON file of splits."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BratsError(f"{path}: cannot be read as JSON: {error}") from error
     folds = found if isinstance(found, list) else [found]
     if not all(isinstance(each, dict) for each in folds):

@@ -22,8 +22,8 @@ FLOORS = {  # top floor first; the list is the architecture in text
         "anatomy codec crop draft",
         "fetch histograms mask_details naming recompute_prints schema source",
         "fingerprint heaps kernels labels members streams subjects twin_search",
-        "deflate inflate",
-        "case config errors highpass huffman lanes lookup moments page_parts png shade widen",
+        "case config deflate inflate",
+        "errors highpass huffman lanes lookup moments native page_parts peak png shade widen",
     ],
     "bratstrain": [
         "cli",
@@ -51,8 +51,8 @@ FLOORS = {  # top floor first; the list is the architecture in text
 }
 # All that bratstrain may take from bratsprep.
 DOOR = {
-    "case", "config", "convert", "crop", "errors", "kernels", "labels", "layout", "nifti", "png",
-    "reader", "scan", "schema", "schemes", "source", "subjects", "twin_search",
+    "case", "config", "convert", "crop", "errors", "kernels", "labels", "layout", "nifti", "peak",
+    "png", "reader", "scan", "schema", "schemes", "source", "subjects", "twin_search",
 }  # fmt: skip
 MODULES = sorted(path for package in FLOORS for path in (ROOT / package).glob("[!_]*.py"))
 

@@ -94,6 +94,7 @@ CORRUPT = r"gzip stream is corrupt \(.+\); get it again"
         (flipped(PACKED, -4), CORRUPT),
         (PACKED + b"hello", "5 bytes of something else follow the gzip stream; get it again"),
         (PACKED + b"\0\1", "2 bytes of something else follow the gzip stream; get it again"),
+        (PACKED + PACKED, f"unpacks to more than its header's {len(PLAIN)} bytes"),
         (PACKED + gzip.compress(b"more"), f"unpacks to more than its header's {len(PLAIN)} bytes"),
         (gzip.compress(bytes(10**6)), f"unpacks to more than its header's {len(PLAIN)} bytes"),
         (gzip.compress(PLAIN[:-3]), "unpacks to 10237 bytes, its header promises 10240; .*"),
@@ -101,7 +102,7 @@ CORRUPT = r"gzip stream is corrupt \(.+\); get it again"
     ],
     ids=[
         "cut", "last byte cut", "trailer cut", "second cut", "corrupt", "method", "crc", "length",
-        "garbage", "garbage after zero", "more", "bomb", "short", "empty",
+        "garbage", "garbage after zero", "twice", "more", "bomb", "short", "empty",
     ],
 )  # fmt: skip
 def test_gunzip_says_what_is_wrong(packed, message):

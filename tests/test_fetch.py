@@ -12,8 +12,9 @@ from numba import TypingError, njit
 from oracles import both
 
 from bratsprep import fetch, streams, widen
-from bratsprep.backend import BACKENDS, Target, address, make_backend
+from bratsprep.backend import BACKENDS, Target, make_backend
 from bratsprep.deflate import bound, deflate_
+from bratsprep.native import address
 from bratsprep.storage import read_contents
 
 LIBC = ctypes.CDLL(None)

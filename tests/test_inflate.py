@@ -8,8 +8,8 @@ import pytest
 from numba import njit
 
 from bratsprep import inflate, lookup, streams
-from bratsprep.backend import address, libdeflate
 from bratsprep.deflate import bound, deflate_
+from bratsprep.native import address, libdeflate
 from bratsprep.streams import IDLE, LENGTH, SIZE, WORK
 
 GUARD = 64

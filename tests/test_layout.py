@@ -6,10 +6,11 @@ import tarfile
 import pytest
 
 from bratsprep.case import Channel
-from bratsprep.errors import LayoutError
+from bratsprep.errors import LabelError, LayoutError
 from bratsprep.labels import SCHEMES
 from bratsprep.layout import Found, mask_files, scan
 from bratsprep.naming import file_name, modality, region, subject, tissue
+from bratsprep.schemes import resolve
 from bratsprep.source import open_source
 
 CLASSIC = ("flair", "t1", "t1ce", "t2", "seg")
@@ -191,9 +192,15 @@ def test_scheme_comes_from_regions(tmp_path, labels, scheme):
 def test_labels_of_no_scheme_are_shown(tmp_path):
     labels = {"background": 0, "ET": 1, "edema": 2, "fat": 3}
     write(tmp_path, TASK01_FILES, TASK01 | {"labels": labels})
-    message = refusal(tmp_path)
+    cases = found(tmp_path).cases
+    with open_source(tmp_path) as source:
+        with pytest.raises(LabelError) as caught:
+            resolve(source, cases, "auto")
+        assert resolve(source, cases, "brats2023")["BRATS_001"] is SCHEMES["brats2023"]
+    message = str(caught.value)
     assert message.startswith(f"{tmp_path}/dataset.json: labels ")
     assert "mean 1 ET, 2 ED, 3 unknown; expected the order of one of msd, " in message
+    assert message.endswith("say which with --labels NAME")
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -101,13 +101,6 @@ def test_backend_must_be_known(path):
         open_file(path, "zip")
 
 
-@pytest.mark.parametrize("origin", [None, "/nowhere/imagecodecs/__init__.py"])
-def test_libdeflate_that_is_not_installed_is_none(monkeypatch, origin):
-    spec = None if origin is None else type("Spec", (), {"origin": origin})
-    monkeypatch.setattr(backends, "find_spec", lambda _: spec)
-    assert backends.libdeflate.__wrapped__() is None
-
-
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_threads_read_at_the_same_time(path, backend):
     with h5py.File(path) as plain:

@@ -10,16 +10,32 @@ import numpy as np
 import pytest
 
 from bratsprep.case import Channel
+from bratsprep.config import PrepConfig
 from bratsprep.errors import BuildError, NiftiError
 from bratsprep.labels import SCHEMES
 from bratsprep.nifti import Buffers
 from bratsprep.scan import read_scan
 from bratsprep.source import open_source
-from bratsprep.workers import BASE_BYTES, LOOK_AHEAD, Pool, case_bytes, cores, in_order, share
+from bratsprep.workers import (
+    BASE_BYTES,
+    LOOK_AHEAD,
+    Pool,
+    case_bytes,
+    cores,
+    cut_bytes,
+    in_order,
+    share,
+)
 
 CASES = [niftis.case_files(f"{i:02}") for i in range(12)]
-NEED = 1024 + 4 * 1024 + 688 + 512
-"""Largest file packed, four of 352 + 2 * 336 bytes, a label of 352 + 336, the brain and slack."""
+VOXELS = 7 * 8 * 6
+IMAGE = 352 + 2 * VOXELS
+LABEL = 352 + VOXELS
+READ = 4 * IMAGE + LABEL + IMAGE
+"""Four images and a label unpacked, and the largest file packed; the brain takes its place."""
+CUT = 2 * 6 * 192 * 160 * (4 * 2 + 1)
+"""Six planes of the usual window, as they are cut and as chunks."""
+NEED = READ + CUT
 
 
 def results(work, workers, cases=CASES):
@@ -64,6 +80,15 @@ def test_any_other_exception_is_raised():
     assert [next(made)[1] for _ in range(5)] == ["00", "01", "02", "03", "04"]
     with pytest.raises(ZeroDivisionError, match="fault of ours"):
         next(made)
+
+
+def test_memory_that_is_not_to_be_had_is_a_result():
+    def work(_, buffers):
+        raise MemoryError("of 3 TB")
+
+    ((files, error),) = in_order(CASES[:1], work, 1, 2**62)
+    assert isinstance(error, BuildError)
+    assert str(error) == f"{files.id}: does not fit into memory (of 3 TB); lower --workers"
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -136,18 +161,32 @@ def need(root, files):
         return case_bytes(source, files)
 
 
-def test_case_bytes_are_those_of_the_files_and_the_brain(tmp_path):
-    assert need(tmp_path, niftis.write_case(tmp_path, suffix=".nii")) == NEED
+def test_case_bytes_are_those_of_the_files(tmp_path):
+    assert need(tmp_path, niftis.write_case(tmp_path, suffix=".nii")) == READ
 
 
 def test_case_bytes_without_a_label(tmp_path):
     files = niftis.write_case(tmp_path, suffix=".nii", label=False)
-    assert need(tmp_path, files) == NEED - 688
+    assert need(tmp_path, files) == READ - LABEL
 
 
-def test_case_bytes_count_what_is_widened(tmp_path):
+def test_case_bytes_count_what_is_scaled(tmp_path):
     files = niftis.write_case(tmp_path, suffix=".nii", make=niftis.Make(slope=2))
-    assert need(tmp_path, files) == NEED + 4 * 512 * 8 + 688 * 8
+    numbers_and_two_more = 4 * 8 * VOXELS
+    assert need(tmp_path, files) == READ + 4 * 8 * VOXELS + VOXELS + numbers_and_two_more
+
+
+def test_case_bytes_count_axes_in_another_order(tmp_path):
+    files = niftis.write_case(tmp_path, suffix=".nii", codes="SPL")
+    assert need(tmp_path, files) == READ + 4 * 2 * VOXELS + VOXELS
+
+
+def test_case_bytes_count_modalities_of_different_types(tmp_path):
+    files = niftis.write_case(tmp_path, suffix=".nii")
+    niftis.write(tmp_path / files.images[2].member, niftis.phantom()[0][2].astype("f4"))
+    larger = 2 * VOXELS
+    made_alike = 3 * 4 * VOXELS
+    assert need(tmp_path, files) == READ + 2 * larger + made_alike
 
 
 def test_case_bytes_count_a_file_of_all_modalities_once(tmp_path):
@@ -156,8 +195,22 @@ def test_case_bytes_count_a_file_of_all_modalities_once(tmp_path):
     files = replace(
         niftis.case_files("a", label=False), images=tuple(Channel("a.nii", m) for m in range(4))
     )
-    size = 352 + 4 * 672
-    assert need(tmp_path, files) == size + size + size // 2
+    assert need(tmp_path, files) == 2 * (352 + 4 * 2 * VOXELS)
+
+
+@pytest.mark.parametrize(
+    ("settings", "slice_bytes"),
+    [
+        ({}, 192 * 160 * 9),
+        ({"crop": "none"}, 8 * 7 * 9),
+        ({"crop": "brain", "dtype": "float32"}, 8 * 7 * 17),
+    ],
+    ids=["window", "whole", "float32"],
+)
+def test_cut_bytes_are_those_of_every_plane_twice(tmp_path, settings, slice_bytes):
+    files = niftis.write_case(tmp_path, codes="ALS")
+    with open_source(tmp_path) as source:
+        assert cut_bytes(source, files, PrepConfig(**settings)) == 2 * 6 * slice_bytes
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
@@ -194,13 +247,23 @@ def test_share_lowers_the_workers_to_what_the_largest_case_needs(tmp_path, worke
     assert shared(tmp_path, workers, BASE_BYTES + room) == expected
 
 
+def test_share_goes_by_the_largest_case_that_can_be_read(tmp_path):
+    cases = tuple(niftis.write_case(tmp_path, name, suffix=".nii") for name in "ab")
+    member = tmp_path / cases[1].images[0].member
+    member.write_bytes(b"broken" * 1000)
+    with open_source(tmp_path) as source:
+        assert share(source, cases, 3, BASE_BYTES + 2 * NEED) == (2, NEED)
+        with pytest.raises(NiftiError, match="is no NIfTI file"):
+            share(source, cases[1:], 3, BASE_BYTES + 2 * NEED)
+
+
 @pytest.mark.parametrize("room", [-BASE_BYTES + 1, NEED - 1])
 def test_share_refuses_a_limit_below_one_case(tmp_path, room):
     with pytest.raises(BuildError) as caught:
         shared(tmp_path, 2, BASE_BYTES + room)
     assert str(caught.value) == (
         f"{tmp_path}: --max-ram {(BASE_BYTES + room) >> 20} MB is too little; "
-        "the program takes 240 MB and one case 0 MB"
+        "the program takes 240 MB and one case 3 MB"
     )
 
 

@@ -1,0 +1,5 @@
+"""`python -m bratstrain` is the command."""
+
+from bratstrain.cli import main
+
+main()

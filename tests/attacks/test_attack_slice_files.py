@@ -1,0 +1,223 @@
+"""Slice files and journals made to harm: no other file is read, no table larger than the file."""
+
+import subprocess
+import sys
+import zlib
+
+import h5py
+import numpy as np
+import pytest
+import slicefiles
+from attacked import refused
+
+import bratsprep
+from bratsprep import schema
+from bratsprep.errors import SchemaError
+from bratsprep.heaps import check_heaps, is_sound
+from bratsprep.journal import Journal
+from bratsprep.reader import SliceFile
+
+HUGE = 10**12
+
+
+@pytest.fixture
+def path(tmp_path):
+    slicefiles.write(tmp_path / "x.h5")
+    return tmp_path / "x.h5"
+
+
+def replaced(path, name, make):
+    """Put something else in the place of a dataset."""
+    with h5py.File(path, "r+") as file:
+        del file[name]
+        make(file, name)
+
+
+@pytest.mark.parametrize("name", ["slice/crc", "plane/voxels", "case/affine", "case/id"])
+def test_external_link(path, tmp_path, name):
+    slicefiles.write(tmp_path / "other.h5")
+    replaced(path, name, lambda file, name: file.__setitem__(
+        name, h5py.ExternalLink(str(tmp_path / "other.h5"), f"/{name}")))  # fmt: skip
+    with refused(f"/{name} lies in another file; refused"):
+        SliceFile(path)
+
+
+def test_link_to_nothing(path):
+    replaced(path, "slice/z", lambda file, name: file.__setitem__(name, h5py.SoftLink("/nowhere")))
+    with refused("dataset /slice/z is missing"):
+        SliceFile(path)
+
+
+@pytest.mark.parametrize("name", ["slice/z", "plane/z"])
+def test_external_storage(path, tmp_path, name):
+    (tmp_path / "secret").write_bytes(bytes(4096))
+
+    def outside(file, name):
+        n = len(file[f"{name[:5]}/case"])
+        place = [(str(tmp_path / "secret"), 0, h5py.h5f.UNLIMITED)]
+        file.create_dataset(name, (n,), "<i2", external=place)
+
+    replaced(path, name, outside)
+    with refused(f"/{name} lies in another file; refused"):
+        SliceFile(path)
+
+
+@pytest.mark.parametrize("name", ["slice/image", "slice/voxels"])
+def test_virtual_dataset(path, tmp_path, name):
+    slicefiles.write(tmp_path / "other.h5")
+
+    def virtual(file, name):
+        with h5py.File(tmp_path / "other.h5") as other:
+            source = h5py.VirtualSource(other[name])
+            layout = h5py.VirtualLayout(other[name].shape, other[name].dtype)
+        layout[:] = source
+        file.create_virtual_dataset(name, layout)
+
+    replaced(path, name, virtual)
+    with refused(f"/{name} lies in another file; refused"):
+        SliceFile(path)
+
+
+@pytest.mark.parametrize("dtype", ["<f8", ">f2", "O", "S3", "(2,)<f2", "|V4"])
+@pytest.mark.parametrize("name", ["slice/image", "slice/z", "case/id"])
+def test_another_type(path, name, dtype):
+    kind = h5py.string_dtype() if dtype == "O" else np.dtype(dtype)
+    if name == "case/id" and dtype in ("O", "S3"):
+        pytest.skip("words are what this dataset holds")
+    replaced(path, name, lambda file, name: file.create_dataset(name, (4, 4, 6, 5), kind))
+    with refused(f"/{name} is|rows of /{name} are"):
+        SliceFile(path)
+
+
+@pytest.mark.parametrize("table", ["slice", "plane", "case"])
+def test_tables_of_a_trillion_rows(path, table):
+    """Chunked datasets that nobody wrote to take no place in a file."""
+    with h5py.File(path, "r+") as file:
+        for column in schema.COLUMNS:
+            if column.table == table:
+                row = file[column.path].shape[1:]
+                kind = file[column.path].dtype
+                del file[column.path]
+                file.create_dataset(column.path, (HUGE, *row), kind, chunks=(1, *row))
+    with refused("claims .* bytes of a file of"):
+        SliceFile(path)
+
+
+def test_more_slices_than_rows(path):
+    with h5py.File(path, "r+") as file:
+        file["slice/image"].resize(HUGE, axis=0)
+    with refused("rows under /slice differ"):
+        SliceFile(path)
+
+
+@pytest.mark.parametrize("shape", [(10**6,) * 3, (-1, 9, 8), (0, 9, 8), (2**31 - 1, 1, 1)])
+def test_volume_of_no_size(path, shape):
+    with h5py.File(path, "r+") as file:
+        file["case/shape"][0] = shape
+    with refused("/case/shape|names a plane beyond"):
+        SliceFile(path)
+
+
+@pytest.mark.parametrize("low", [-(2**31), 2**31 - 1, 10**6])
+def test_box_far_from_its_volume_gives_nothing(path, low):
+    with h5py.File(path, "r+") as file:
+        file["case/box"][0, 0] = low
+    with SliceFile(path) as file:
+        assert not file.label_volume(0).any()
+
+
+@pytest.mark.parametrize(
+    "config", ["[" * 100_000, "[]", '{"subjects": 3}', '{"crop": null}', "NaN"]
+)
+def test_settings_that_cannot_be(path, config):
+    with h5py.File(path, "r+") as file:
+        del file.attrs["config"]
+        file.attrs.create("config", config[:60_000])
+    with refused("attribute 'config' cannot be read"):
+        SliceFile(path)
+
+
+@pytest.mark.parametrize("value", [3, [1, 2], np.void(b"x"), "x" * 1000])
+def test_format_that_is_no_word(path, value):
+    with h5py.File(path, "r+") as file:
+        file.attrs["format"] = value
+    with refused("is no slice file|cannot be read"):
+        SliceFile(path)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_chunks_that_lie_beyond_the_end(path, share):
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    with refused("x.h5"):
+        SliceFile(path)
+
+
+def test_chunk_that_inflates_to_a_thousand_times_its_slice(path):
+    bomb = zlib.compress(bytes(32 << 20))
+    with h5py.File(path, "r+") as file:
+        file["slice/image"].id.write_direct_chunk((0, 0, 0, 0), bomb)
+    with SliceFile(path) as file, refused("slice 0 .* has the wrong length|cannot be inflated"):
+        file[0]
+
+
+def test_heap_walks_end():
+    words = (1).to_bytes(2, "little") + bytes(6) + (5).to_bytes(8, "little") + b"hello\0\0\0"
+    free = bytes(8) + (72).to_bytes(8, "little") + bytes(56)
+    head = b"GCOL\1\0\0\0" + (16 + 24 + 72).to_bytes(8, "little")
+    assert is_sound(head + words + free)
+    assert not is_sound(head + words + bytes(72))  # free space of no size
+    assert not is_sound(head + words[:15] + b"\x80" + words[16:] + free)  # a size below 0
+
+
+CHUNKED = ("slice/image", "slice/label", "slice/none")
+
+
+def test_heaps_of_a_good_file_are_taken(path):
+    with h5py.File(path) as file:
+        check_heaps(file, CHUNKED)
+
+
+@pytest.mark.parametrize("byte", [7, 6])
+def test_wrong_size_in_a_heap_is_found(path, byte):
+    content = bytearray(path.read_bytes())
+    heap = content.index(b"GCOL")
+    content[heap + 16 + 8 + byte] ^= 0x80
+    path.write_bytes(content)
+    with h5py.File(path) as file, refused(f"heap at byte {heap} is damaged; build the file again"):
+        check_heaps(file, CHUNKED)
+
+
+@pytest.mark.slow
+def test_heap_that_hdf5_would_walk_for_ever_is_refused(path):
+    content = bytearray(path.read_bytes())
+    heap = content.index(b"GCOL")
+    content[heap + 16 + 8 + 7] ^= 0x80
+    path.write_bytes(content)
+    done = subprocess.run(
+        [sys.executable, "-m", "bratsprep", "verify", path],
+        capture_output=True, text=True, timeout=25, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert f"heap at byte {heap} is damaged; build the file again" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"3", b'"key"', b"[]", b'{"key": 3}', b'{"file": "../../etc/passwd"}', b"{}",
+     b'{"file": "x.h5.partial", "images": [[0, 1000000000000, 0]], "labels": []}', b"[" * 90_000],
+)  # fmt: skip
+def test_journal_of_another_make_counts_for_nothing(tmp_path, line):
+    whole = b"%08x %s\n" % (zlib.crc32(line), line)
+    (tmp_path / "x.h5.journal").write_bytes(whole)
+    with Journal(tmp_path / "x.h5") as journal:
+        assert journal.entries == []
+
+
+def test_good_file_opens(path):
+    with bratsprep.open(path) as file:
+        assert len(file) == 7
+    with h5py.File(path, "r+") as file:
+        file.attrs["version"] = 10**6
+    with pytest.raises(SchemaError, match="is version 1000000"):
+        bratsprep.open(path)

@@ -1,0 +1,144 @@
+"""A full disk at every write, and no permission to write: our own error, and a rerun goes on."""
+
+import hashlib
+import shutil
+import subprocess
+
+import pytest
+import torch
+from fitfiles import SMALL, content
+
+import bratsprep
+import bratstrain
+from bratsprep.errors import BratsError
+
+SETTINGS = SMALL | {"steps": 6, "validate_steps": 3, "checkpoint_steps": 2}
+KB = 1024
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory):
+    return bratsprep.phantoms(
+        tmp_path_factory.mktemp("raw") / "raw", cases=6, shape=(32, 32, 16), workers=1
+    )
+
+
+@pytest.fixture(scope="module")
+def data(raw, tmp_path_factory):
+    out = tmp_path_factory.mktemp("data") / "small.h5"
+    bratsprep.build(raw, out, workers=1, crop="32x32")
+    return out
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    bratstrain.fit(data, folder, **SETTINGS)
+    return folder
+
+
+def mount(*arguments):
+    """Mount, or skip the test where that is not allowed."""
+    tool = shutil.which("mount")
+    done = tool and subprocess.run([tool, *map(str, arguments)], capture_output=True, check=False)
+    if not done or done.returncode:
+        pytest.skip("a file system cannot be mounted here")
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A function that makes, or resizes, or locks a small file system."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    made = []
+
+    def sized(kilobytes, *, locked=False):
+        how = f"size={kilobytes}k,{'ro' if locked else 'rw'}"
+        if made:
+            mount("-o", f"remount,{how}", folder)
+        else:
+            mount("-t", "tmpfs", "-o", how, "tmpfs", folder)
+            made.append(folder)
+        return folder
+
+    yield sized
+    for each in made:
+        subprocess.run([shutil.which("umount"), "-l", each], check=True)
+
+
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("kilobytes", [4, 24, 60, 110, 160, 230])
+def test_build_on_a_full_disk_goes_on_when_there_is_room(raw, data, disk, kilobytes):
+    out = disk(kilobytes) / "small.h5"
+    with pytest.raises(BratsError, match=r"cannot be written"):
+        bratsprep.build(raw, out, workers=1, crop="32x32")
+    assert not out.exists()
+    disk(20_000)
+    bratsprep.build(raw, out, workers=1, crop="32x32")
+    assert digest(out) == digest(data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kilobytes", [4, 8, 16, 60, 150, 220, 300, 400])
+def test_fit_on_a_full_disk_goes_on_when_there_is_room(data, whole, disk, kilobytes):
+    run = disk(kilobytes) / "run"
+    with pytest.raises(BratsError, match=r"cannot be (written|used)"):
+        bratstrain.fit(data, run, **SETTINGS)
+    disk(20_000)
+    bratstrain.fit(data, run, **SETTINGS)
+    assert content(run / "last.pt") == content(whole / "last.pt")
+    assert content(run / "best.pt") == content(whole / "best.pt")
+
+
+@pytest.mark.parametrize("kilobytes", [4, 12])
+def test_predict_on_a_full_disk_leaves_nothing_half_done(raw, whole, disk, kilobytes):
+    out = disk(kilobytes) / "predicted"
+    with pytest.raises(BratsError, match="cannot be written"):
+        bratstrain.predict(whole, raw, out, probabilities=True)
+    disk(20_000)
+    done = bratstrain.predict(whole, raw, out, probabilities=True, force=True)
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        name for each in done for name in (each.path.name, f"{each.case}_probabilities.nii.gz")
+    )
+
+
+@pytest.mark.parametrize("kilobytes", [4, 8])
+def test_evaluate_on_a_full_disk_says_so(raw, whole, disk, kilobytes):
+    out = disk(kilobytes) / "tables"
+    with pytest.raises(BratsError, match="cannot be written"):
+        bratstrain.evaluate(whole, raw=raw, out=out, planes=True)
+    disk(20_000)
+    assert bratstrain.evaluate(whole, raw=raw, out=out, planes=True).table.rows
+
+
+@pytest.mark.parametrize("verb", ["build", "fit", "predict", "evaluate", "preview"])
+def test_no_permission_to_write_is_said(raw, data, whole, disk, verb):
+    folder = disk(1_000, locked=True)
+    verbs = {
+        "build": lambda: bratsprep.build(raw, folder / "x.h5", workers=1, crop="32x32"),
+        "fit": lambda: bratstrain.fit(data, folder / "run", **SETTINGS),
+        "predict": lambda: bratstrain.predict(whole, raw, folder / "predicted"),
+        "evaluate": lambda: bratstrain.evaluate(whole, raw=raw, out=folder / "tables"),
+        "preview": lambda: bratsprep.preview(data, None, folder / "x.png"),
+    }
+    with pytest.raises(BratsError, match=r"cannot be (written|used)|no folder can be made"):
+        verbs[verb]()
+
+
+def test_source_on_a_locked_disk_is_read(raw, data, disk, tmp_path):
+    folder = disk(20_000)
+    shutil.copytree(raw, folder / "raw")
+    disk(20_000, locked=True)
+    bratsprep.build(folder / "raw", tmp_path / "x.h5", workers=1, crop="32x32")
+    assert digest(tmp_path / "x.h5") == digest(data)
