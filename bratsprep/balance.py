@@ -239,8 +239,8 @@ def odd_cases(rows: Sequence[CaseCount]) -> tuple[Odd, ...]:
     return tuple(Odd(what, tuple(ids)) for what, ids in found.items() if ids)
 
 
-def class_table(classes: Sequence[ClassCount], kept: tuple[int, ...]) -> list[str]:
-    """Classes as lines of text.
+def class_cells(classes: Sequence[ClassCount], kept: tuple[int, ...]) -> list[list[str]]:
+    """Classes as cells of text, titles first.
 
     Args:
         classes: as `class_counts` gives them.
@@ -254,9 +254,19 @@ def class_table(classes: Sequence[ClassCount], kept: tuple[int, ...]) -> list[st
         cells += [percent(found.tumour_plane_share), times]
         cells += [percent(part(kept[k], sum(kept)))] if kept else []
         rows.append([*cells, f"{found.planes:,}", f"{found.cases:,}"])
+    return rows
+
+
+def imbalance_line(classes: Sequence[ClassCount]) -> str:
+    """Say how many times larger the largest class of the tumour is than the smallest."""
     large, small, ratio = imbalance(classes)
     said = f"{ratio:,.2f} : 1" if ratio else f"there is no {small}"
-    return [*aligned(rows), f"largest to smallest class, {large} to {small}: {said}"]
+    return f"largest to smallest class, {large} to {small}: {said}"
+
+
+def class_table(classes: Sequence[ClassCount], kept: tuple[int, ...]) -> list[str]:
+    """Classes as lines of text; arguments as for `class_cells`."""
+    return [*aligned(class_cells(classes, kept)), imbalance_line(classes)]
 
 
 def spread_table(spread: Sequence[Spread]) -> list[str]:

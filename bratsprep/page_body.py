@@ -9,12 +9,11 @@ from typing import Final
 from bratsprep.balance import (
     FEW,
     CaseCount,
+    class_cells,
     columns,
-    imbalance,
+    imbalance_line,
     modality_counts,
     odd_cases,
-    part,
-    percent,
     spreads,
 )
 from bratsprep.inspection import Inspection
@@ -76,17 +75,8 @@ def head(inspection: Inspection) -> str:
 def balance_section(inspection: Inspection) -> str:
     """Class balance as a table and as bars."""
     classes, stored = inspection.classes, inspection.stored
-    kept = stored.voxels if stored else ()
-    titles = ["class", "voxels", "all planes", "tumour planes", "background : 1"]
-    rows = []
-    for k, found in enumerate(classes):
-        times = f"{found.background_ratio:,.1f}" if k and found.background_ratio else "-"
-        cells = [found.name, f"{found.voxels:,}", percent(found.share)]
-        cells += [percent(found.tumour_plane_share), times]
-        cells += [percent(part(kept[k], sum(kept)))] if kept else []
-        rows.append([*cells, f"{found.planes:,}", f"{found.cases:,}"])
-    large, small, ratio = imbalance(classes)
-    said = f"{ratio:,.2f} : 1" if ratio else f"there is no {small}"
+    titles, *rows = class_cells(classes, stored.voxels if stored else ())
+    said = imbalance_line(classes)
     total = inspection.totals()
     n_cases = sum(row.labelled for row in inspection.rows)
     shown = classes[1:]
@@ -101,8 +91,7 @@ def balance_section(inspection: Inspection) -> str:
     return section(
         "Class balance",
         paragraph(_MEANINGS, soft=True),
-        table([*titles, *(["stored slices"] if kept else []), "planes", "cases"], rows,
-              f"Largest to smallest class, {large} to {small}: {said}"),
+        table(titles, rows, said[0].upper() + said[1:]),
         f'<div class="charts">{"".join(f"<figure>{each}</figure>" for each in drawn)}</div>',
     )  # fmt: skip
 

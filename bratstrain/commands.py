@@ -45,10 +45,12 @@ def told() -> Iterator[None]:
         ) from error
 
 
+ONLY_CASES: Final = click.option("--case", "cases", multiple=True, metavar="ID", help="Only these.")
+
+
 def applying(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that are fields of ApplyConfig."""
+    """The options that are fields of ApplyConfig, but for the choice of cases."""
     options = (
-        click.option("--case", "cases", multiple=True, metavar="ID", help="Only these."),
         click.option("--tta", type=click.Choice(["none", "lr", "lr+ap"]), default="none",
                      show_default=True, help="Average over flips: left-right, and front-back too."),
         click.option("--cleanup", is_flag=True, help="Drop small components, by sizes that "
@@ -66,6 +68,7 @@ def applying(command: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=PLACE, metavar="RUN... RAW")
 @click.option("-o", "--out", type=RUN, required=True, metavar="DIR", help="Folder to write to.")
+@ONLY_CASES
 @applying
 @click.option("--probabilities", is_flag=True, help="Write <case>_probabilities.nii.gz too.")
 @click.option("--force", is_flag=True, help="Replace predictions that are there.")
@@ -93,6 +96,7 @@ def predict(paths: tuple[Path, ...], out: Path, **settings: object) -> None:
 @click.option("--predictions", type=PLACE, metavar="DIR", help="Score these files, without a RUN.")
 @click.option("--split", type=click.Choice(SPLIT_PARTS), default="validation", show_default=True,
               help="Part of the run's split; all is every case that is there.")  # fmt: skip
+@ONLY_CASES
 @applying
 @click.option(
     "--convention",

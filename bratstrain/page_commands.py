@@ -10,27 +10,17 @@ from pathlib import Path
 import click
 
 import bratstrain
-from bratsprep.labels import SCHEMES
-from bratstrain.commands import FILE, PLACE, RUN, SPLIT_PARTS, told
+from bratstrain.commands import FILE, PLACE, RUN, SPLIT_PARTS, applying, told
 
 
 def looking(command: Callable[..., None]) -> Callable[..., None]:
-    """Where the cases are, and the fields of ApplyConfig that change what is seen."""
+    """Where the cases are, and what changes how they are seen."""
     options = (
         click.option("--data", type=FILE, metavar="H5", help="Slice file: its planes only."),
         click.option("--raw", type=PLACE, metavar="RAW", help="Raw cases: every plane."),
         click.option("--split", type=click.Choice(SPLIT_PARTS), default="validation",
                      show_default=True, help="Part of the run's split; all is every case there."),
-        click.option("--tta", type=click.Choice(["none", "lr", "lr+ap"]), default="none",
-                     show_default=True, help="Average over flips: left-right, and front-back too."),
-        click.option("--cleanup", is_flag=True, help="Drop small components, by sizes that "
-                     "'evaluate --tune-cleanup' found on validation cases."),
-        click.option("--labels", type=click.Choice(["auto", *SCHEMES]), default="auto",
-                     show_default=True, help="Label scheme of the files."),
-        click.option("--any-spacing", is_flag=True, help="Go ahead with other voxel sizes."),
-        click.option("--batch", "batch_size", default=16, show_default=True, metavar="N",
-                     help="Planes at a time."),
-        click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:N."),
+        applying,
     )  # fmt: skip
     return functools.reduce(lambda done, option: option(done), reversed(options), command)
 
