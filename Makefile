@@ -22,7 +22,7 @@ demo: .venv/ready  ## the main job on phantom cases, from nothing to a fitted ne
 	$(BIN)bratstrain report demo/run --raw demo/raw --split test -o demo/report.html
 
 test: .venv/ready  ## every test, with coverage: what CI runs
-	$(PY) -m pytest --cov -m "not gpu"
+	OMP_NUM_THREADS=2 $(PY) -m pytest --cov -m "not gpu" --numprocesses auto --dist loadfile
 
 quick: .venv/ready  ## the tests of a minute
 	$(PY) -m pytest -m "not slow and not gpu"
@@ -40,6 +40,9 @@ bench: .venv/ready  ## our speed beside the peers': takes long, wants a quiet ma
 	$(PY) -m benchmarks.build
 	$(PY) -m benchmarks.load
 	$(PY) -m benchmarks.fit_memory --work demo/benchmarks
+	$(PY) -m benchmarks.evaluate --peers .venv-peers/bin/python
+	$(PY) -m benchmarks.evaluate_raw
+	$(PY) -m benchmarks.scale $(LABELS)
 	$(PY) -m benchmarks.train --work demo/benchmarks
 
 figures: demo  ## the pictures in README and docs; pages are photographed by Chromium

@@ -12,8 +12,8 @@ from typing import Final
 import click
 
 import bratstrain
+from bratsprep.config import LABELS
 from bratsprep.errors import BratsError
-from bratsprep.labels import SCHEMES
 
 RUN: Final = click.Path(file_okay=False, path_type=Path)
 FILE: Final = click.Path(dir_okay=False, path_type=Path)
@@ -55,7 +55,7 @@ def applying(command: Callable[..., None]) -> Callable[..., None]:
                      show_default=True, help="Average over flips: left-right, and front-back too."),
         click.option("--cleanup", is_flag=True, help="Drop small components, by sizes that "
                      "'evaluate --tune-cleanup' found on validation cases."),
-        click.option("--labels", type=click.Choice(["auto", *SCHEMES]), default="auto",
+        click.option("--labels", type=click.Choice(LABELS), default="auto",
                      show_default=True, help="Label scheme of the files."),
         click.option("--any-spacing", is_flag=True, help="Go ahead with other voxel sizes."),
         click.option("--batch", "batch_size", default=16, show_default=True, metavar="N",

@@ -11,9 +11,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from bratstrain.components import dilate, label_boxes, label_components, touching
 from bratstrain.surface import check_pair, surface_distances, union_box
 
 DILATIONS: Final = 3
@@ -126,13 +126,13 @@ def lesion_scores(
     component, n_components = _predicted_components(said, least_voxels, joins_predicted)
     lesion = np.where(inside, zone, 0)
     near = touching(zone, component, n_lesions, n_components)
-    boxes = label_boxes(lesion, n_lesions), label_boxes(component, n_components)
-    size = np.bincount(lesion.ravel(), minlength=n_lesions + 1)
+    boxes, size = label_boxes(lesion, n_lesions)
+    component_boxes, _ = label_boxes(component, n_components)
     pairs: list[tuple[float, float]] = []
     for i in range(1, n_lesions + 1):
         if size[i] > least_voxels:
             members = np.flatnonzero(near[i])
-            cut = _cover(boxes[0][i : i + 1], boxes[1][members])
+            cut = _cover(boxes[i : i + 1], component_boxes[members])
             pairs.append(_score(lesion[cut] == i, near[i][component[cut]], spacing))
     n_false = int(np.count_nonzero(~near[:, 1:].any(axis=0)))
     n_small = n_lesions - len(pairs)
@@ -168,130 +168,3 @@ def _score(
     shared = int(np.count_nonzero(truth & predicted))
     total = int(np.count_nonzero(truth)) + int(np.count_nonzero(predicted))
     return 2 * shared / total, surface_distances(truth, predicted, spacing).hausdorff()
-
-
-@njit(cache=True, nogil=True)
-def dilate(mask: NDArray[np.bool_], times: int) -> NDArray[np.bool_]:
-    """Grow a mask by the 18 neighbours that share a face or an edge, inside the volume.
-
-    Each round grows only what the round before has added.
-
-    Args:
-        mask: (z, y, x) bool.
-        times: rounds, at most 250.
-
-    Returns:
-        (z, y, x) bool.
-    """
-    n_z, n_y, n_x = mask.shape
-    age = mask.astype(np.uint8)
-    for now in range(1, times + 1):
-        for z, y, x in np.ndindex(n_z, n_y, n_x):
-            if age[z, y, x] != now:
-                continue
-            for k in range(max(z - 1, 0), min(z + 2, n_z)):
-                for j in range(max(y - 1, 0), min(y + 2, n_y)):
-                    for i in range(max(x - 1, 0), min(x + 2, n_x)):
-                        if age[k, j, i] == 0 and (k == z or j == y or i == x):
-                            age[k, j, i] = now + 1
-    return age > 0
-
-
-@njit(cache=True, nogil=True)
-def label_components(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
-    """Number the 26-connected components of a mask from 1, in the order of their first voxel.
-
-    Args:
-        mask: (z, y, x) bool.
-
-    Returns:
-        (z, y, x) int32, 0 outside, and how many there are.
-    """
-    labels = np.zeros(mask.shape, np.int32)
-    parent = np.zeros(mask.size // 2 + 2, np.int32)
-    n = 0
-    for z, y, x in np.ndindex(mask.shape):
-        if mask[z, y, x]:
-            found = join_(labels, parent, z, y, x)
-            if found == 0:
-                n += 1
-                parent[n] = found = n
-            labels[z, y, x] = found
-    number = np.zeros(n + 1, np.int32)
-    count = 0
-    for i in range(1, n + 1):
-        if parent[i] == i:
-            count += 1
-            number[i] = count
-        else:
-            number[i] = number[root(parent, i)]
-    flat = labels.ravel()
-    for i in range(flat.size):
-        flat[i] = number[flat[i]]
-    return labels, count
-
-
-@njit(cache=True, nogil=True)
-def root(parent: NDArray[np.int32], i: int) -> int:
-    """Follow a label to the smallest of its component."""
-    while parent[i] != i:
-        i = parent[i]
-    return i
-
-
-@njit(cache=True, nogil=True)
-def join_(labels: NDArray[np.int32], parent: NDArray[np.int32], z: int, y: int, x: int) -> int:
-    """Join, in `parent`, the labels of the 13 neighbours before a voxel; 0 where none has one.
-
-    Each of the 13 touches the one below the voxel: where that has a label, all are joined already.
-    """
-    if z > 0 and labels[z - 1, y, x]:
-        return int(labels[z - 1, y, x])
-    least = 0
-    for k in range(max(z - 1, 0), z + 1):
-        for j in range(max(y - 1, 0), min(y + 2, labels.shape[1]) if k < z else y + 1):
-            for i in range(max(x - 1, 0), min(x + 2, labels.shape[2])):
-                if labels[k, j, i] == 0:
-                    continue
-                other = root(parent, labels[k, j, i])
-                if least == 0:
-                    least = other
-                elif other != least:
-                    parent[max(other, least)] = min(other, least)
-                    least = min(other, least)
-    return least
-
-
-@njit(cache=True, nogil=True)
-def touching(
-    zone: NDArray[np.int32], component: NDArray[np.int32], n_zones: int, n_components: int
-) -> NDArray[np.bool_]:
-    """Tell which components share a voxel with which zones.
-
-    Returns:
-        (n_zones + 1, n_components + 1) bool; row 0 and column 0, the outside, are False.
-    """
-    near = np.zeros((n_zones + 1, n_components + 1), np.bool_)
-    one, other = zone.ravel(), component.ravel()
-    for i in range(one.size):
-        if one[i] and other[i]:
-            near[one[i], other[i]] = True
-    return near
-
-
-@njit(cache=True, nogil=True)
-def label_boxes(labels: NDArray[np.int32], n: int) -> NDArray[np.int64]:
-    """Find the box of each label.
-
-    Returns:
-        (n + 1, 2, 3) int64, start and stop (z, y, x); row 0 means nothing.
-    """
-    boxes = np.zeros((n + 1, 2, 3), np.int64)
-    boxes[:, 0] = np.array(labels.shape)
-    for place in np.ndindex(labels.shape):
-        label = labels[place]
-        if label:
-            for axis in range(3):
-                boxes[label, 0, axis] = min(boxes[label, 0, axis], place[axis])
-                boxes[label, 1, axis] = max(boxes[label, 1, axis], place[axis] + 1)
-    return boxes

@@ -16,6 +16,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from bratstrain.nearest import squared_distances
+
 FULL: Final = 255
 """Neighbour code of a corner whose eight voxels are all inside."""
 Corner = tuple[int, ...]
@@ -79,8 +81,8 @@ def surface_distances(
     predicted_code = neighbour_codes(np.ascontiguousarray(predicted[part]))
     truth_on = (truth_code > 0) & (truth_code < FULL)
     predicted_on = (predicted_code > 0) & (predicted_code < FULL)
-    to_truth = squared_distances(truth_on, predicted_on, step)[predicted_on]
-    to_predicted = squared_distances(predicted_on, truth_on, step)[truth_on]
+    to_truth = squared_distances(truth_on, predicted_on, step)
+    to_predicted = squared_distances(predicted_on, truth_on, step)
     return SurfaceDistances(
         *_sorted(np.sqrt(to_predicted), areas[truth_code[truth_on]]),
         *_sorted(np.sqrt(to_truth), areas[predicted_code[predicted_on]]),
@@ -106,15 +108,17 @@ def union_box(
     Returns:
         Slices along z, y, x; of no voxel where both (z, y, x) masks are empty.
     """
-    both = np.logical_or(truth, predicted)
-    spans = [np.flatnonzero(both.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
-    if not spans[0].size:
-        return slice(0, 0), slice(0, 0), slice(0, 0)
-    z, y, x = (
-        slice(max(int(span[0]) - margin, 0), min(int(span[-1]) + 1 + margin, size))
-        for span, size in zip(spans, both.shape, strict=True)
-    )
-    return z, y, x
+    z = _span(np.logical_or(truth.any(axis=(1, 2)), predicted.any(axis=(1, 2))), margin)
+    both = np.logical_or(truth[z], predicted[z])  # most planes of a case are empty
+    return z, _span(both.any(axis=(0, 2)), margin), _span(both.any(axis=(0, 1)), margin)
+
+
+def _span(inside: NDArray[np.bool_], margin: int) -> slice:
+    """Cover the True of a line, wider by a margin inside it; nothing where there is none."""
+    found = np.flatnonzero(inside)
+    if not found.size:
+        return slice(0, 0)
+    return slice(max(int(found[0]) - margin, 0), min(int(found[-1]) + 1 + margin, inside.size))
 
 
 def surface_areas(spacing: Sequence[float]) -> NDArray[np.float64]:
@@ -230,69 +234,13 @@ def neighbour_codes(mask: NDArray[Any]) -> NDArray[np.uint8]:
     """
     n_z, n_y, n_x = mask.shape
     codes = np.zeros((n_z + 1, n_y + 1, n_x + 1), np.uint8)
-    for z, y, x in np.ndindex(n_z, n_y, n_x):
-        if mask[z, y, x]:
-            for bit in range(8):
-                codes[z + (bit >> 2), y + (bit >> 1 & 1), x + (bit & 1)] |= np.uint8(1 << bit)
-    return codes
-
-
-@njit(cache=True, nogil=True)
-def squared_distances(
-    surface: NDArray[np.bool_], wanted: NDArray[np.bool_], step: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Square the distance to the nearest element, exactly, one axis after another.
-
-    Felzenszwalb and Huttenlocher 2012. The last axis is left out in columns without a wanted
-    element, so the answer holds for the wanted elements alone.
-
-    Args:
-        surface: (z, y, x) bool, the elements to measure to.
-        wanted: (z, y, x) bool, the elements to measure from.
-        step: (3,) float64, mm, spacing along z, y, x.
-
-    Returns:
-        (z, y, x) float64, mm2; inf where `surface` is empty.
-    """
-    n_z, n_y, n_x = surface.shape
-    square = np.where(surface, 0.0, np.inf)
+    row = np.empty(n_x, np.uint8)
     for z in range(n_z):
         for y in range(n_y):
-            lower_envelope_(square[z, y], step[2] ** 2)
-        for x in range(n_x):
-            lower_envelope_(square[z, :, x], step[1] ** 2)
-    for y, x in np.ndindex(n_y, n_x):
-        if wanted[:, y, x].any():
-            lower_envelope_(square[:, y, x], step[0] ** 2)
-    return square
-
-
-@njit(cache=True, nogil=True)
-def lower_envelope_(line: NDArray[np.float64], scale: float) -> None:
-    """Replace `line[i]` by the least `line[j] + scale * (i - j) ** 2` over all j, in place.
-
-    Args:
-        line: (n,) float64, mm2, heights of the parabolas; inf where there is none.
-        scale: mm2, square of the step from one place to the next.
-    """
-    foot = np.empty(line.size, np.int64)  # of each parabola in the envelope
-    height = np.empty(line.size)
-    start = np.empty(line.size)  # where it begins to be the lowest
-    n = 0
-    for j in range(line.size):
-        if line[j] == np.inf:
-            continue
-        begin = -np.inf
-        while n:
-            apart = j - foot[n - 1]
-            begin = foot[n - 1] + (apart + (line[j] - height[n - 1]) / (scale * apart)) / 2
-            if begin > start[n - 1]:
-                break
-            n, begin = n - 1, -np.inf
-        foot[n], height[n], start[n] = j, line[j], begin
-        n += 1
-    k = 0
-    for i in range(line.size if n else 0):
-        while k + 1 < n and start[k + 1] < i:
-            k += 1
-        line[i] = height[k] + scale * (i - foot[k]) ** 2
+            for x in range(n_x):
+                row[x] = 1 if mask[z, y, x] else 0
+            for bit in range(8):
+                around = codes[z + (bit >> 2), y + (bit >> 1 & 1), (bit & 1) :]
+                for x in range(n_x):
+                    around[x] |= row[x] << bit
+    return codes

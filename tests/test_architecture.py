@@ -102,7 +102,7 @@ def test_no_import_hides_inside_a_function(path):
     [
         ("bratsprep.schema", ["numba", "nibabel", "torch"]),
         ("bratsprep.cli", ["numba", "nibabel", "torch", "h5py", "matplotlib", "numpy"]),
-        ("bratstrain.cli", ["numba", "nibabel", "torch", "h5py", "matplotlib"]),
+        ("bratstrain.cli", ["numba", "nibabel", "torch", "h5py", "matplotlib", "numpy"]),
         ("bratsprep.builder", ["torch", "matplotlib"]),
     ],
 )

@@ -44,6 +44,16 @@ def test_codes_are_the_shortest_there_are(choose, counts):
     assert lengths_of(choose, counts) @ counts == shortest(counts)
 
 
+def test_lengths_are_the_same_in_plain_python(monkeypatch):
+    counts = [3**k % 1009 + 1 for k in range(60)] + [2**k for k in range(30)]
+    compiled = lengths_of(huffman.code_lengths_, counts)
+    for name, value in list(vars(huffman).items()):
+        if hasattr(value, "py_func"):
+            monkeypatch.setattr(huffman, name, value.py_func)
+    assert compiled.tolist() == lengths_of(huffman.code_lengths_, counts).tolist()
+    assert sum(2.0**-bits for bits in compiled) == 1
+
+
 @both("choose", huffman.code_lengths_)
 def test_a_steep_histogram_is_cut_at_the_limit(choose):
     counts = [1.7**k for k in range(40)]

@@ -12,24 +12,12 @@ from surface_distance import metrics as published
 from bratstrain.lesions import (
     RULES,
     LesionScores,
-    dilate,
-    join_,
-    label_boxes,
-    label_components,
     lesion_scores,
-    root,
-    touching,
 )
 
 UNIT = (1.0, 1.0, 1.0)
 EIGHTEEN = ndimage.generate_binary_structure(3, 2)
-masks = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=3, max_dims=3, max_side=7))
 sparse = hnp.arrays(np.bool_, (6, 7, 8), elements=st.sampled_from([False] * 9 + [True]))
-compiled_and_plain = pytest.mark.parametrize("plain", [False, True], ids=["compiled", "plain"])
-
-
-def kernel(function, plain):
-    return function.py_func if plain else function
 
 
 def cubes(*boxes, size=60):
@@ -117,83 +105,6 @@ def test_lesions_equal_the_steps_done_with_other_libraries(joins, seed):
     assert len(got.overlap) > 1
     expected = official(truth, predicted, 6, joins)
     assert summary(got)[3:] == pytest.approx(expected)
-
-
-@compiled_and_plain
-@given(mask=masks)
-def test_components_equal_those_of_cc3d(plain, mask):
-    labels, count = kernel(label_components, plain)(mask)
-    expected, n = cc3d.connected_components(mask, connectivity=26, return_N=True)
-    assert count == n
-    pairs = set(zip(labels.ravel().tolist(), expected.ravel().tolist(), strict=True))
-    assert len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs})
-
-
-def test_components_are_numbered_by_their_first_voxel():
-    mask = np.array([[[True, False, True, False, True]]])
-    np.testing.assert_array_equal(label_components(mask)[0], [[[1, 0, 2, 0, 3]]])
-
-
-@given(mask=sparse)
-def test_components_follow_every_corner(mask):
-    expected, n = ndimage.label(mask, np.ones((3, 3, 3)))
-    labels, count = label_components(mask)
-    assert count == n
-    np.testing.assert_array_equal(labels > 0, expected > 0)
-
-
-@compiled_and_plain
-def test_join_puts_two_labels_under_the_smaller(plain):
-    labels = np.array([[[2, 0, 1], [0, 0, 0]]], np.int32)
-    parent = np.array([0, 1, 2], np.int32)
-    assert kernel(join_, plain)(labels, parent, 0, 1, 1) == 1
-    np.testing.assert_array_equal(parent, [0, 1, 1])
-
-
-@compiled_and_plain
-def test_join_of_a_lone_voxel_is_zero(plain):
-    labels, parent = np.zeros((2, 2, 2), np.int32), np.zeros(3, np.int32)
-    assert kernel(join_, plain)(labels, parent, 1, 1, 1) == 0
-
-
-@compiled_and_plain
-def test_join_takes_the_label_below(plain):
-    labels, parent = np.zeros((2, 2, 2), np.int32), np.array([0, 1, 2, 3], np.int32)
-    labels[0, 1, 1] = 3
-    assert kernel(join_, plain)(labels, parent, 1, 1, 1) == 3
-
-
-@compiled_and_plain
-def test_root_follows_the_chain(plain):
-    assert kernel(root, plain)(np.array([0, 1, 1, 2], np.int32), 3) == 1
-
-
-@compiled_and_plain
-@given(mask=masks, times=st.integers(0, 3))
-def test_dilation_equals_scipy(plain, mask, times):
-    expected = ndimage.binary_dilation(mask, EIGHTEEN, iterations=times) if times else mask
-    np.testing.assert_array_equal(kernel(dilate, plain)(mask, times), expected)
-
-
-def test_dilation_leaves_the_eight_corners_out():
-    mask = np.zeros((3, 3, 3), bool)
-    mask[1, 1, 1] = True
-    assert dilate(mask, 1).sum() == 19
-
-
-@compiled_and_plain
-def test_boxes_hold_each_label(plain):
-    labels = np.zeros((3, 4, 5), np.int32)
-    labels[1, 2, 3] = labels[2, 3, 3] = 2
-    boxes = kernel(label_boxes, plain)(labels, 2)
-    np.testing.assert_array_equal(boxes[2], [[1, 2, 3], [3, 4, 4]])
-
-
-@compiled_and_plain
-def test_touching_names_the_pairs_that_share_a_voxel(plain):
-    zone, component = np.array([[[1, 1, 0, 2]]], np.int32), np.array([[[0, 2, 1, 0]]], np.int32)
-    near = kernel(touching, plain)(zone, component, 2, 2)
-    assert np.argwhere(near).tolist() == [[1, 2]]
 
 
 @pytest.mark.parametrize(("gap", "n_lesions"), [(6, 1), (7, 2)])

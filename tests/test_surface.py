@@ -10,9 +10,7 @@ from surface_distance import lookup_tables
 from surface_distance import metrics as published
 
 from bratstrain.surface import (
-    lower_envelope_,
     neighbour_codes,
-    squared_distances,
     surface_areas,
     surface_distances,
     union_box,
@@ -81,38 +79,6 @@ def test_codes_of_one_voxel_are_the_eight_bits(plain):
 def test_codes_inside_are_full(plain):
     codes = kernel(neighbour_codes, plain)(np.ones((3, 3, 3), np.uint8))
     np.testing.assert_array_equal(codes[1:3, 1:3, 1:3], 255)
-
-
-@compiled_and_plain
-@given(surface=masks, spacing=sizes)
-def test_squared_distances_equal_scipy(plain, surface, spacing):
-    surface[0, 0, 0] = True
-    expected = ndimage.distance_transform_edt(~surface, sampling=spacing) ** 2
-    everywhere = np.ones_like(surface)
-    got = kernel(squared_distances, plain)(surface, everywhere, np.array(spacing))
-    np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
-
-
-@compiled_and_plain
-def test_squared_distances_to_nothing_are_infinite(plain):
-    empty, everywhere = np.zeros((2, 3, 4), bool), np.ones((2, 3, 4), bool)
-    assert np.isinf(kernel(squared_distances, plain)(empty, everywhere, np.ones(3))).all()
-
-
-@compiled_and_plain
-def test_squared_distances_hold_for_the_wanted_alone(plain):
-    surface, wanted = np.zeros((4, 4, 4), bool), np.zeros((4, 4, 4), bool)
-    surface[0, 0, 0] = wanted[3, 2, 1] = True
-    got = kernel(squared_distances, plain)(surface, wanted, np.array([1.0, 2.0, 3.0]))
-    assert got[3, 2, 1] == 9 + 16 + 9
-
-
-@compiled_and_plain
-@given(line=hnp.arrays(np.float64, 9, elements=st.sampled_from([0.0, 1.0, 7.0, 30.0, np.inf])))
-def test_envelope_is_the_least_parabola(plain, line):
-    expected = [min(line[j] + 2.25 * (i - j) ** 2 for j in range(9)) for i in range(9)]
-    kernel(lower_envelope_, plain)(line, 2.25)
-    np.testing.assert_allclose(line, expected)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised inside the package

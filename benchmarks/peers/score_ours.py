@@ -1,0 +1,45 @@
+"""Ours: `bratstrain.metrics` and what it stands on, one thread."""
+
+import numpy as np
+
+from benchmarks.peers.score_runner import REGIONS, SPACING, Case, each_region, run
+from bratstrain.lesions import RULES, lesion_scores
+from bratstrain.metrics import score_case
+from bratstrain.surface import surface_distances
+
+PENALTY_MM = 374.0
+
+
+def dice(case: Case) -> dict[str, list[float]]:
+    """Volume Dice, with all else that follows from counts."""
+    parts = score_case(case.truth, case.predicted, SPACING, distances=False, lesions=()).parts
+    return {region: [parts[region].counts.volume_dice] for region in REGIONS}
+
+
+def hd95(truth: np.ndarray, predicted: np.ndarray) -> list[float]:
+    """HD95 of a region, mm."""
+    return [surface_distances(truth, predicted, SPACING).hausdorff()]
+
+
+def lesions(truth: np.ndarray, predicted: np.ndarray) -> list[float]:
+    """Lesion-wise Dice and HD95 of a region by the rules of 2023."""
+    least = RULES["brats2023"].least_voxels["WT"]
+    found = lesion_scores(truth, predicted, SPACING, least)
+    return [found.lesionwise_dice, found.lesionwise_hd95(PENALTY_MM)]
+
+
+def everything(case: Case) -> dict[str, list[float]]:
+    """What `bratstrain evaluate` takes of a case: every measure of five classes and regions."""
+    parts = score_case(case.truth, case.predicted, SPACING).parts
+    return {region: [parts[region].counts.volume_dice] for region in REGIONS}
+
+
+if __name__ == "__main__":
+    run(
+        {
+            "dice": dice,
+            "hd95": each_region(hd95),
+            "lesions": each_region(lesions),
+            "everything": everything,
+        }
+    )
