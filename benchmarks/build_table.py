@@ -68,9 +68,7 @@ def write(runs: Runs, facts: dict[str, Any], sizes: dict[str, float], folder: Pa
 def _head(facts: dict[str, Any], runs: Runs) -> list[str]:
     """Where, when and with what."""
     first = [run for run in runs if run["part"] == "first run" and "seconds" in run]
-    cost = f"; the warm-up run took {first[0]['warm_seconds']:.2f} s" if first else ""
-    warm = [run["warm_seconds"] for run in runs if run["part"] == "speed" and "warm_seconds" in run]
-    loading = f"- loading compiled kernels: {median(warm):.2f} s a run{cost}" if warm else ""
+    loading = f"- one case, to fill the caches: {first[0]['seconds']:.2f} s" if first else ""
     return [
         f"- date: {facts['date']}",
         f"- command: `{facts['command']}`",

@@ -3,7 +3,8 @@
 import sys
 import time
 from collections.abc import Generator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -49,20 +50,24 @@ class Job:
     limit_bytes: int
     scans: Pool
     """Memory for whole cases: three for four workers, as packing needs none of it."""
+    cuts: Pool
+    """Memory for cut planes: two for four workers, as reading needs none of it."""
     pages: Pages
 
     def boxed(self, files: CaseFiles, buffers: Buffers) -> Box:
         """Brain box of a case."""
         return read_scan(files, self.source, buffers, None).brain_box
 
-    def converted(self, files: CaseFiles, memory: Buffers) -> Converted:
+    def converted(self, files: CaseFiles, _: Buffers) -> Converted:
         """Rows and chunks of a case."""
-        with self.scans.borrow() as buffers:
-            case = read_scan(files, self.source, buffers, self.schemes.get(files.id))
-            part = cut(case, self.config, self.window, memory)
-        voxels = part.tables.case.voxels.tolist()
-        subject = self.people.subject(files.id, files.subject, voxels)
-        return pack(renamed(part, subject), self.config.compression, self.pages)
+        with ExitStack() as later:
+            with self.scans.borrow() as buffers:
+                case = read_scan(files, self.source, buffers, self.schemes.get(files.id))
+                memory = later.enter_context(self.cuts.borrow())
+                part = cut(case, self.config, self.window, memory)
+            voxels = part.tables.case.voxels.tolist()
+            subject = self.people.subject(files.id, files.subject, voxels)
+            return pack(renamed(part, subject), self.config.compression, self.pages)
 
 
 def build(
@@ -113,13 +118,21 @@ def build(
         if out.is_file() and not force and is_complete(out, config, found, source, summary):
             return summary
         summary.skipped = [{"id": case, "reason": reason} for case, reason in found.bad]
-        with _journal(out) as journal:
+        with _journal(out) as journal, ThreadPoolExecutor(1, "warm") as aside:
+            # The first cases are unpacked meanwhile. What goes wrong comes up again at first use.
+            aside.submit(_warm)
             job = _job(source, found, (config, people), workers or cores(), max_ram)
             summary.schemes = tuple(sorted({scheme.name for scheme in job.schemes.values()}))
             _run(job, journal, summary, on_error=on_error, force=force, progress=progress)
     summary.seconds = time.monotonic() - started
     summary.peak_bytes = peak_bytes()
     return summary
+
+
+def _warm() -> None:
+    """Load every kernel; a worker that needs one sooner waits for it inside Numba."""
+    kernels.warm()
+    fingerprint.warm()
 
 
 def _journal(out: Path) -> Journal:
@@ -138,13 +151,13 @@ def _job(
     max_ram: int,
 ) -> Job:
     """Resolve all that has to be known before the first case is converted."""
-    kernels.warm()
-    fingerprint.warm()
     config, people = settings
     schemes = resolve(source, found.cases, config.labels)
     fit, limit = share(source, found.cases, workers, max_ram, config)
-    scans = Pool(max(1, fit - fit // 4), limit)
-    job = Job(source, found, config, schemes, people, config.window, fit, limit, scans, Pages())
+    scans, cuts = Pool(max(1, fit - fit // 4), limit), Pool(max(1, fit - fit // 2), limit)
+    job = Job(
+        source, found, config, schemes, people, config.window, fit, limit, scans, cuts, Pages()
+    )
     if config.crop != "brain":
         return job
     made = in_order(found.cases, job.boxed, fit, limit)

@@ -13,6 +13,7 @@ import io
 import json
 import os
 import zlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Self
@@ -175,16 +176,24 @@ class Journal:
         """
         each = (*chunks.images(), *chunks.labels())
         small = b"".join(chunk for chunk in each if len(chunk) < LEAST_EXTENT)
-        record = {name: _plain(value) for name, value in _values(tables).items()}
+        record: dict[str, Any] = {}
+        blobs: dict[str, bytes] = {"small": small}
+        for name, value in _values(tables).items():
+            if name in _CELLS:
+                blobs[name] = value.tobytes()
+            else:
+                record[name] = _plain(value)
         record["file"] = file.name
         record["extents"] = extents
-        record["small"] = base64.b64encode(small).decode()
         record["sizes"] = chunks.sizes.tolist()
         record["chunks_crc"] = chunks.crc
-        self._append(record)
+        self._append(record, blobs)
 
-    def _append(self, record: dict[str, Any]) -> None:
+    def _append(self, record: dict[str, Any], blobs: Mapping[str, bytes] | None = None) -> None:
+        """Write a line: a record, and bytes as Base64, which JSON's writer would look through."""
         line = json.dumps(record).encode()
+        for name, blob in (blobs or {}).items():
+            line = b'%s, "%s": "%s"}' % (line[:-1], name.encode(), base64.b64encode(blob))
         whole = b"%08x %s\n" % (zlib.crc32(line), line)
         try:
             if os.write(self._handle, whole) != len(whole):
@@ -233,9 +242,7 @@ def _values(tables: CaseTables) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  whatever JSON can hold
-    """A value as JSON can hold it; floats keep every digit, and arrays of bytes are Base64."""
-    if isinstance(value, np.ndarray) and value.itemsize == 1:
-        return base64.b64encode(value.tobytes()).decode()
+    """A value as JSON can hold it; floats keep every digit."""
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bratsprep import codec
 from bratsprep.case import Geometry
 from bratsprep.errors import NiftiError
+from bratsprep.pages import fresh_pages
 from bratsprep.source import Source
 
 MAX_VOXELS: Final = 2**30
@@ -88,14 +89,14 @@ class Buffers:
             self._named.pop(name, None)
             del held
             # Pages of its own: the allocator would keep the smaller one that was there.
-            held = self._named[name] = np.frombuffer(_pages(max(size, 1), where), np.uint8)
+            held = self._named[name] = np.frombuffer(_pages(size, where), np.uint8)
         return held[:size]
 
 
 def _pages(size: int, where: str) -> mmap.mmap:
     """Take memory straight from the system."""
     try:
-        return mmap.mmap(-1, size)
+        return fresh_pages(size)
     except OSError as error:
         raise NiftiError(
             f"{where}: {size >> 20} MB of memory are not to be had; lower --workers"

@@ -68,13 +68,13 @@ def read_scan(files: CaseFiles, source: Source, buffers: Buffers, scheme: Scheme
     label, grid = None, None
     if files.label is not None and scheme is not None:
         label, grid = _read_label(files.label, source, buffers, label_record)
-        voxels = recode(label, scheme, source.where(files.label))
     images, geometry = _read_images(files, source, buffers, records)
-    if files.label is None or grid is None:
+    if files.label is None or scheme is None or label is None or grid is None:
         voxels = np.zeros((images[0].shape[0], 4), np.int32)
         voxels[:, 0] = images[0][0].size
     else:
         nifti.check_same(geometry, grid, source.where(files.label), files.images[0].member)
+        voxels = recode(label, scheme, source.where(files.label))
     # The packed files are done with, so their memory serves once more.
     brain = buffers.reserve(nifti.PACKED, images[0].size, files.id).reshape(images[0].shape)
     measured = measure(images, brain, files.id)

@@ -97,9 +97,9 @@ class SliceWriter:
             self._image.resize(n, axis=0)
             self._label.resize(n, axis=0)
             for dataset, each in ((self._image, chunks.images()), (self._label, chunks.labels())):
-                rest = (0,) * (dataset.ndim - 1)
+                rest, write = (0,) * (dataset.ndim - 1), dataset.id.write_direct_chunk
                 for s, chunk in enumerate(each, self._n_slices):
-                    dataset.id.write_direct_chunk((s, *rest), chunk)
+                    write((s, *rest), chunk)
                     if len(chunk) >= LEAST_EXTENT:
                         _extend(extents, os.fstat(self._handle).st_size - len(chunk), len(chunk))
         self._n_slices = n

@@ -22,8 +22,8 @@ FLOORS = {  # top floor first; the list is the architecture in text
         "anatomy codec crop draft",
         "fetch histograms mask_details naming recompute_prints schema source",
         "fingerprint heaps kernels labels members streams subjects twin_search",
-        "case config deflate inflate",
-        "errors highpass huffman lanes lookup moments native page_parts peak png shade widen",
+        "case config deflate inflate widen",
+        "errors highpass huffman lanes lookup moments native page_parts pages peak png shade",
     ],
     "bratstrain": [
         "cli",
