@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from bratsprep import deflate
 from bratsprep.codec import crc32
 from bratsprep.lanes import shuffle_
-from bratsprep.pages import fresh_pages
 
 _BITS: Final = {1: np.uint8, 2: np.uint16, 4: np.uint32}
 _SMALL_LEVEL: Final = 6
@@ -70,7 +69,8 @@ class Pages:
             pages = self._free.get_nowait()
             if len(pages) >= size:
                 return pages
-        return fresh_pages(self._largest)
+        # Not `fresh_pages`: most of them are never touched, and so should not count as taken.
+        return mmap.mmap(-1, self._largest)
 
     def give_back(self, packed: Packed) -> None:
         """Let another case have them; nothing may look into the chunks from here on."""

@@ -129,10 +129,10 @@ def test_archive_that_is_replaced_while_it_is_open_is_refused(raw, tmp_path):
 
 
 def test_memory_that_the_system_does_not_give_is_said(raw, tmp_path, monkeypatch):
-    def nothing(*_):
+    def nothing(*_, **__):
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
-    monkeypatch.setattr("bratsprep.nifti.mmap.mmap", nothing)
+    monkeypatch.setattr("bratsprep.pages.mmap.mmap", nothing)
     with pytest.raises(BratsError, match="MB of memory are not to be had; lower --workers"):
         bratsprep.build(raw, tmp_path / "x.h5", **BUILD)
 
