@@ -14,8 +14,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bratsprep.huffman import END, HEADER, LENGTH_SYMBOL, LONGEST, MOST, SYMBOLS, tables_
+from bratsprep.huffman import HEADER, LENGTH_SYMBOL, LONGEST, tables_
 from bratsprep.lanes import adler32, shuffle_
+from bratsprep.symbols import END, HEAD, MOST, SYMBOLS
 
 SAMPLED: Final = 4
 """Every fourth slice is counted: the size is that of counting all to a thousandth."""
@@ -180,7 +181,7 @@ def put_header_(
     Of the 19 codes for code lengths those of 0 to 15 have four bits each, so that a code length
     is written as it is; the other three do not occur.
     """
-    start = np.uint64(4 + (29 << 3) + (1 << 8) + (15 << 13)) | np.uint64(is_last)
+    start = np.uint64(HEAD) | np.uint64(is_last)
     state = _put(out, state, start, np.uint64(26))  # 17 bits, and three codes without any
     for _ in range(16):
         state = _put(out, state, np.uint64(4), np.uint64(3))

@@ -9,33 +9,21 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from bratsprep.symbols import END, EXTRA, FIRST, MOST, SYMBOLS
+
 LONGEST: Final = 14
 """Bits of the longest code, so that four fit a word; 2 % of all codes are left to bytes that were
 not counted (with 11 bits 14 %, which makes slices 1 % larger)."""
-SYMBOLS: Final = 286
-"""Bytes, the end, and match lengths."""
-END: Final = 256
 HEADER: Final = SYMBOLS + 2
 """Code lengths in a block's header: of all symbols, and of distances 1 and 2."""
-MOST: Final = 258
-"""Bytes of the longest match."""
 _WEIGHT: Final = 64
 """Of a symbol that was counted, against 1 for one that may still come."""
 
 
-def _length_codes() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Symbol, first length of that symbol, and extra bits of each match length (§3.2.5)."""
-    extra = np.array([0] * 8 + [bits for bits in range(1, 6) for _ in range(4)])
-    first = 3 + np.concatenate([[0], np.cumsum(1 << extra)[:-1]])
-    which = np.searchsorted(first, np.arange(MOST + 1), side="right") - 1
-    which[:3] = 0
-    symbol, base, bits = 257 + which, first[which], extra[which]
-    symbol[MOST], base[MOST], bits[MOST] = 285, MOST, 0
-    return symbol, base, bits
-
-
-LENGTH_SYMBOL, _BASE, _EXTRA = _length_codes()
+_RANK: Final = np.maximum(np.searchsorted(FIRST, np.arange(MOST + 1), side="right") - 1, 0)
+LENGTH_SYMBOL: Final = END + 1 + _RANK
 """(259,) int64 symbol of each match length, 3 and up."""
+_BASE, _EXTRA = FIRST[_RANK], EXTRA[_RANK]
 
 
 @njit(cache=True, nogil=True)

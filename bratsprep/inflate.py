@@ -22,7 +22,8 @@ from numba.core.typing.templates import Signature
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from bratsprep.lookup import FAST, KIND, LITERAL, LONGER, REST, STOP, SYMBOLS, fill_
+from bratsprep.lookup import FAST, KIND, LITERAL, LONGER, REST, STOP, fill_
+from bratsprep.symbols import HEAD, SYMBOLS
 
 BUF, BITS, IN, OUT, LOOK = range(5)
 """Places of a stream's state, uint64: bits read ahead, how many these are, and addresses of the
@@ -32,8 +33,6 @@ SLACK: Final = 512
 BEYOND: Final = np.uint64(2**64 - 1)
 FOREIGN: Final = -1
 """A block is not of the form that is read here."""
-HEAD: Final = 4 + (29 << 3) + (1 << 8) + (15 << 13)
-"""The first 26 bits of a block but the lowest: type, sizes, and three codes without bits."""
 Stream = tuple[np.uint64, np.uint64, np.uint64]
 """Three of a state: `BUF`, `BITS`, and `IN` or `OUT`."""
 

@@ -6,12 +6,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from bratsprep.symbols import END, EXTRA, FIRST, SYMBOLS
+
 FAST: Final = 11
 """Bits that are looked up at once; longer codes take another look."""
 REST: Final = 4
 """Bits of that other look: 15, the longest code of deflate, less `FAST`."""
-END: Final = 256
-SYMBOLS: Final = 286
 TABLE: Final = (1 << FAST) + (SYMBOLS << REST)
 """Entries of a table, uint32: from the lowest bit on 6 of a code's length, 2 of its kind, and 24
 more."""
@@ -21,15 +21,8 @@ and how many bits more; the end, or no code at all."""
 KIND: Final = 192
 
 
-def _match_entries() -> NDArray[np.uint32]:
-    """Entry of each symbol from 257 on, but the bits of its code (§3.2.5)."""
-    extra = np.array([0] * 8 + [bits for bits in range(1, 6) for _ in range(4)] + [0])
-    first = 3 + np.concatenate([[0], np.cumsum(1 << extra[:-1])])
-    first[-1] = 258
-    return (MATCH | first << 8 | extra << 24).astype(np.uint32)
-
-
-_MATCHES: Final = _match_entries()
+_MATCHES: Final = (MATCH | FIRST << 8 | EXTRA << 24).astype(np.uint32)
+"""Entry of each symbol from 257 on, but the bits of its code."""
 
 
 @njit(cache=True, nogil=True)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 
+import pytest
 import torch
 
 import bratsprep
@@ -10,6 +11,15 @@ from bratstrain import engine
 
 SMALL = {"model": "residual", "width": 4, "depth": 3, "batch_size": 4, "device": "cpu"}
 TIMES = ("seconds", "slices_per_s", "wait_share", "memory_mb", "gpu_memory_mb")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Have torch use one thread in every test of a module that imports this."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def phantom_file(folder, **settings):

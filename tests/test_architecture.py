@@ -24,6 +24,7 @@ FLOORS = {  # top floor first; the list is the architecture in text
         "fingerprint heaps kernels labels members streams subjects twin_search",
         "case config deflate inflate widen",
         "errors highpass huffman lanes lookup moments native page_parts pages peak png shade",
+        "symbols",
     ],
     "bratstrain": [
         "cli",

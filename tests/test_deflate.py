@@ -14,7 +14,8 @@ from oracles import both
 from bratsprep import deflate as module_
 from bratsprep import huffman, lanes
 from bratsprep.deflate import bound, count_, deflate_, encode_
-from bratsprep.huffman import END, LENGTH_SYMBOL, MOST, SYMBOLS, tables_
+from bratsprep.huffman import LENGTH_SYMBOL, tables_
+from bratsprep.symbols import END, MOST, SYMBOLS
 
 
 def packed(deflate, values, at=0):

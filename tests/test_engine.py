@@ -12,7 +12,14 @@ import fitfiles
 import numpy as np
 import pytest
 import torch
-from fitfiles import SMALL, CutError, content, cut, records
+from fitfiles import (
+    SMALL,
+    CutError,
+    content,
+    cut,
+    one_thread,  # noqa: F401  for every test here
+    records,
+)
 
 import bratstrain
 from bratsprep.errors import BratsError
@@ -32,14 +39,6 @@ WHOLE = SMALL | {"dropout": 0.2, "steps": 8, "validate_steps": 4, "checkpoint_st
 LEARNING = SMALL | {
     "augment": "none", "steps": 40, "validate_steps": 40, "learning_rate": 1e-2, "ema": 0.0,
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,12 @@ import sys
 import time
 
 import pytest
-import torch
 from click.testing import CliRunner
-from fitfiles import SMALL, content
+from fitfiles import (
+    SMALL,
+    content,
+    one_thread,  # noqa: F401  for every test here
+)
 
 import bratsprep
 import bratstrain
@@ -27,14 +30,6 @@ from bratstrain.runlog import claimed
 SETTINGS = SMALL | {"steps": 4, "validate_steps": 4}
 BUILD = {"workers": 1, "crop": "32x32"}
 TWO = "import sys, bratsprep\nprint(bratsprep.build(sys.argv[1], sys.argv[2], workers=1).digest)"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

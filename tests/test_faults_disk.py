@@ -5,8 +5,11 @@ import shutil
 import subprocess
 
 import pytest
-import torch
-from fitfiles import SMALL, content
+from fitfiles import (
+    SMALL,
+    content,
+    one_thread,  # noqa: F401  for every test here
+)
 
 import bratsprep
 import bratstrain
@@ -14,14 +17,6 @@ from bratsprep.errors import BratsError
 
 SETTINGS = SMALL | {"steps": 6, "validate_steps": 3, "checkpoint_steps": 2}
 KB = 1024
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

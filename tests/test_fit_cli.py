@@ -8,21 +8,13 @@ from pathlib import Path
 
 import fitfiles
 import pytest
-import torch
 from click.testing import CliRunner
+from fitfiles import one_thread  # noqa: F401  for every test here
 
 from bratstrain.cli import main, stopping
 
 ROOT = Path(__file__).parent.parent
 SMALL = ["--width", "4", "--depth", "3", "--batch", "4", "--device", "cpu"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

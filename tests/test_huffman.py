@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from oracles import both
 
 from bratsprep import huffman
-from bratsprep.huffman import LONGEST, MOST, SYMBOLS
+from bratsprep.huffman import LONGEST
+from bratsprep.symbols import MOST, SYMBOLS
 
 
 def shortest(counts):
