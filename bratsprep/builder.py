@@ -120,7 +120,7 @@ def build(
         summary.skipped = [{"id": case, "reason": reason} for case, reason in found.bad]
         with _journal(out) as journal, ThreadPoolExecutor(1, "warm") as aside:
             # The first cases are unpacked meanwhile. What goes wrong comes up again at first use.
-            aside.submit(_warm)
+            aside.submit(_warm, source, found)
             job = _job(source, found, (config, people), workers or cores(), max_ram)
             summary.schemes = tuple(sorted({scheme.name for scheme in job.schemes.values()}))
             _run(job, journal, summary, on_error=on_error, force=force, progress=progress)
@@ -129,10 +129,11 @@ def build(
     return summary
 
 
-def _warm() -> None:
-    """Load every kernel; a worker that needs one sooner waits for it inside Numba."""
-    kernels.warm()
-    fingerprint.warm()
+def _warm(source: Source, found: Found) -> None:
+    """Load the kernels of a usual case; a worker that needs one sooner waits for it in Numba."""
+    dtype = nifti.held_type(first_header(source, found.cases)).type
+    kernels.warm(dtype)
+    fingerprint.warm(dtype)
 
 
 def _journal(out: Path) -> Journal:
@@ -256,22 +257,26 @@ def plane_size(job: Job) -> tuple[int, int]:
     """(h, w) of the stored slices: the window, or the whole plane of the first case."""
     if job.window is not None:
         return job.window
-    header = first_header(job)
+    header = first_header(job.source, job.found.cases)
     sides = dict(zip(header.geometry.orientation, header.geometry.shape, strict=True))
     y, x = (next(side for code, side in sides.items() if code in pair) for pair in ("PA", "LR"))
     return y, x
 
 
-def first_header(job: Job) -> nifti.Header:
+def first_header(source: Source, cases: tuple[CaseFiles, ...]) -> nifti.Header:
     """Header of the first case whose images can be read.
+
+    Args:
+        source: what the cases lie in.
+        cases: at least one.
 
     Raises:
         BratsError: none can.
     """
     faults: list[BratsError] = []
-    for files in job.found.cases:
+    for files in cases:
         try:
-            return nifti.read_header(job.source, files.images[0].member)
+            return nifti.read_header(source, files.images[0].member)
         except BratsError as error:
             faults.append(error)
     raise faults[0]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bratsprep import deflate
 from bratsprep.codec import crc32
 from bratsprep.lanes import shuffle_
+from bratsprep.native import adler_address
 
 _BITS: Final = {1: np.uint8, 2: np.uint16, 4: np.uint32}
 _SMALL_LEVEL: Final = 6
@@ -98,7 +99,8 @@ def pack_chunks(
     used = 0
     for values, each in zip(flat, sizes, strict=True):
         if compression == "fast":
-            used = deflate.deflate_(values.view(_BITS[values.itemsize]), out, used, each)
+            bits = values.view(_BITS[values.itemsize])
+            used = deflate.deflate_(bits, out, used, each, adler_address())
             continue
         for s, row in enumerate(values):
             chunk = _small(row) if compression == "small" else row.view(np.uint8)

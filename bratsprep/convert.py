@@ -19,7 +19,7 @@ from bratsprep.digest import case_digest
 from bratsprep.fingerprint import brain_fingerprint, mask_fingerprint
 from bratsprep.labels import CLASSES, MODALITIES
 from bratsprep.nifti import Buffers
-from bratsprep.normalise import brain_spans, fill_raw_, fill_zscore_, scales
+from bratsprep.normalise import fill_raw_, fill_zscores_, scales
 from bratsprep.scan import Scan
 
 
@@ -83,18 +83,17 @@ def image_planes_(
         out: (s, 4, h, w) float16, float32 or int16, C order; written.
     """
     inside, outside = (index[2:] for index in box.overlap(scan.shape))
-    wanted = planes.astype(np.int64)
-    brain = scan.brain[:, *outside]
-    places = wanted, brain_spans(brain, wanted)
-    mean, std = scales(scan.measured, normalise)
-    if any(part.stop - part.start < side for part, side in zip(inside, out.shape[2:], strict=True)):
+    images = tuple(image[:, *outside] for image in scan.images)
+    part = out[:, :, *inside]
+    if part.shape != out.shape:
         out[...] = 0
-    for m, modality in enumerate(MODALITIES):
-        volume, part = scan.images[m][:, *outside], out[:, m][:, *inside]
-        if normalise == "none":
-            fill_raw_(volume, wanted, part, f"{scan.files.id} {modality}")
-        else:
-            fill_zscore_(volume, brain, places, (float(mean[m]), float(std[m])), part)
+    wanted = planes.astype(np.int64)
+    if normalise == "none":
+        for m, modality in enumerate(MODALITIES):
+            fill_raw_(images[m], wanted, part[:, m], f"{scan.files.id} {modality}")
+    else:
+        moments = scales(scan.measured, normalise)
+        fill_zscores_(images, scan.brain[:, *outside], wanted, moments, part)
 
 
 def cut(scan: Scan, config: PrepConfig, window: tuple[int, int] | None, buffers: Buffers) -> Cut:

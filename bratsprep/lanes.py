@@ -17,6 +17,12 @@ def shuffle_(values: NDArray[Any], lanes: NDArray[np.uint8]) -> None:
         values: (n,) uint8, uint16 or uint32, the bits of the voxels.
         lanes: (itemsize, n or more) uint8, written.
     """
+    if values.itemsize == 2:  # nearly all there is: both rows in one sweep
+        low, high = lanes[0], lanes[1]
+        for i in range(values.size):
+            low[i] = values[i] & 0xFF
+            high[i] = values[i] >> 8
+        return
     for byte in range(values.itemsize):
         row = lanes[byte]
         for i in range(values.size):

@@ -29,6 +29,13 @@ def address(library: ctypes.CDLL, name: str) -> int:
     return ctypes.cast(library[name], ctypes.c_void_p).value or 0
 
 
+@cache
+def adler_address() -> int:
+    """Address of libdeflate's Adler-32; 0 where there is no libdeflate."""
+    library = libdeflate()
+    return 0 if library is None else address(library, "libdeflate_adler32")
+
+
 def gunzip(packed: memoryview, unpacked: memoryview) -> bool:
     """Unpack a gzip file of one member that fills a buffer to its last byte.
 

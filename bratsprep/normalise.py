@@ -5,7 +5,6 @@ standard deviation is the population's (divisor n). Another mask or divisor give
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -106,57 +105,51 @@ def scales(measured: Measured, normalise: str) -> tuple[NDArray[np.float64], NDA
     return np.full(4, mean), np.full(4, np.sqrt(variance))
 
 
-@lru_cache(maxsize=32)
-def half_table(mean: float, std: float) -> NDArray[np.uint16]:
-    """(65536,) uint16: float16 bits of the z-score of each int16, in the order of its own bits.
+def half_tables(mean: NDArray[np.float64], std: NDArray[np.float64]) -> NDArray[np.uint16]:
+    """(m, 65536) uint16: float16 bits of the z-score of each int16, in the order of its own bits.
 
     Args:
-        mean: source units.
-        std: source units, above 0.
+        mean: (m,) source units.
+        std: (m,) source units, above 0.
     """
     every = np.arange(65536, dtype=np.uint16).view(np.int16).reshape(1, 256, 256)
-    bits = np.zeros((1, 256, 256), np.uint16)
     inside, first = np.ones((1, 256, 256), np.uint8), np.zeros(1, np.int64)
-    kernels.zscore_half_(every, inside, first, (mean, std), bits)
-    bits.setflags(write=False)
-    return bits.reshape(-1)
+    tables = np.empty((len(mean), 1, 256, 256), np.uint16)
+    for table, centre, spread in zip(tables, mean, std, strict=True):
+        kernels.zscore_half_(every, inside, first, (float(centre), float(spread)), table)
+    return tables.reshape(-1, 65536)
 
 
-def brain_spans(brain: NDArray[np.uint8], planes: NDArray[np.int64]) -> NDArray[np.int32]:
-    """(s, h, 2) int32: first brain pixel of each row of some planes, and the one after the last."""
-    spans = np.empty((planes.size, brain.shape[1], 2), np.int32)
-    kernels.spans_(brain, planes, spans)
-    return spans
-
-
-def fill_zscore_(
-    volume: NDArray[Any],
+def fill_zscores_(
+    images: tuple[NDArray[Any], ...],
     brain: NDArray[np.uint8],
-    places: tuple[NDArray[np.int64], NDArray[np.int32]],
-    moments: tuple[float, float],
+    planes: NDArray[np.int64],
+    moments: tuple[NDArray[np.float64], NDArray[np.float64]],
     out: NDArray[Any],
 ) -> None:
     """Write some planes of a window as z-scores, exactly 0 outside the brain.
 
     Args:
-        volume: (z, h, w), source units.
+        images: four (z, h, w) volumes of one dtype, source units.
         brain: (z, h, w) uint8.
-        places: (s,) indices along z, and `brain_spans` of these planes.
-        moments: mean and standard deviation, source units; the latter above 0.
-        out: (s, h, w) float16 or float32; written.
+        planes: (s,) indices along z.
+        moments: (4,) means and (4,) standard deviations, source units; the latter above 0.
+        out: (s, 4, h, w) float16 or float32; written.
     """
-    planes, spans = places
     mean, std = moments
-    if out.dtype == np.float16:
-        bits = out.view(np.uint16)
-        is_small = volume.dtype in (np.int16, np.float32)
-        if not is_small or not kernels.lookup_half_(
-            volume, brain, planes, spans, half_table(mean, std), bits
-        ):
-            kernels.zscore_half_(volume, brain, planes, moments, bits)
+    if out.dtype != np.float16:
+        for m, image in enumerate(images):
+            for s, z in enumerate(planes):
+                out[s, m] = np.where(brain[z], (image[z].astype(np.float64) - mean[m]) / std[m], 0)
         return
-    for s, z in enumerate(planes):
-        out[s] = np.where(brain[z], (volume[z].astype(np.float64) - mean) / std, 0)
+    bits = out.view(np.uint16)
+    first, second, third, fourth = images
+    if first.dtype in (np.int16, np.float32) and kernels.lookup_half_(
+        (first, second, third, fourth), brain, planes, half_tables(mean, std), bits
+    ):
+        return
+    for m, image in enumerate(images):
+        kernels.zscore_half_(image, brain, planes, (float(mean[m]), float(std[m])), bits[:, m])
 
 
 def fill_raw_(

@@ -4,13 +4,13 @@ import ctypes
 
 import numpy as np
 
-from bratsprep import fetch, inflate, lookup, streams, widen
+from bratsprep import ahead, fetch, inflate, lookup, streams, widen
 
-MODULES = (fetch, inflate, lookup, streams, widen)
+MODULES = (ahead, fetch, inflate, lookup, streams, widen)
 
 
 def call_by_ctypes(where, arguments):
-    """What `streams.call` does in compiled code."""
+    """What `foreign.call` does in compiled code."""
     kind = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * len(arguments))
     return kind(int(where))(*(int(argument) for argument in arguments))
 

@@ -23,7 +23,8 @@ FLOORS = {  # top floor first; the list is the architecture in text
         "fetch histograms mask_details naming recompute_prints schema source",
         "fingerprint heaps kernels labels members streams subjects twin_search",
         "case config deflate inflate widen",
-        "errors highpass huffman lanes lookup moments native page_parts pages peak png shade",
+        "errors foreign highpass huffman lanes lookup moments native page_parts pages peak png shade "
+        "start",
         "symbols",
     ],
     "bratstrain": [

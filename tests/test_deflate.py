@@ -5,6 +5,7 @@ import zlib
 import imagecodecs
 import numpy as np
 import oracles
+import plain_kernels
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -13,8 +14,9 @@ from oracles import both
 
 from bratsprep import deflate as module_
 from bratsprep import huffman, lanes
-from bratsprep.deflate import bound, count_, deflate_, encode_
+from bratsprep.deflate import SAMPLED, bound, checksum, count_, deflate_, encode_
 from bratsprep.huffman import LENGTH_SYMBOL, tables_
+from bratsprep.native import adler_address
 from bratsprep.symbols import END, MOST, SYMBOLS
 
 
@@ -22,7 +24,7 @@ def packed(deflate, values, at=0):
     """The stream of each slice."""
     out = np.full(at + bound(len(values), values[0].nbytes, values.itemsize), 7, np.uint8)
     sizes = np.zeros(len(values), np.int64)
-    end = deflate(values, out, at, sizes)
+    end = deflate(values, out, at, sizes, 0)
     assert end == at + sizes.sum() <= out.size
     assert (out[:at] == 7).all()
     stops = at + np.cumsum(sizes)
@@ -86,13 +88,14 @@ def test_runs_of_any_length_come_back(parts, start):
 
 
 def test_a_slice_that_was_not_counted_comes_back(deflate):
-    values = np.zeros((4, 300), np.uint8)
+    values = np.zeros((2 * SAMPLED, 300), np.uint8)
     values[3] = np.arange(300) % 256
     assert zlib.decompress(packed(deflate, values)[3]) == values[3].tobytes()
 
 
 def test_streams_fit_their_bound_when_nothing_can_be_saved():
-    values = np.zeros((2, 60_000), np.uint8)  # the first is counted, the second costs most
+    values = np.zeros((2 * SAMPLED, 60_000), np.uint8)
+    # Every second slice is counted, from the first on; another one costs most.
     values[1] = np.random.default_rng(0).integers(1, 256, 60_000)
     sizes = [len(stream) for stream in packed(deflate_, values)]
     assert 60_000 < sizes[1] < bound(1, 60_000, 1)
@@ -109,6 +112,16 @@ def test_noise_costs_its_entropy():
     entropy = -sum(share * np.log2(share) for share in shares[shares > 0])
     sizes = [len(stream) for stream in packed(deflate_, values)]
     assert 40_000 * entropy / 8 < np.mean(sizes) < 40_000 * entropy / 8 * 1.02 + 200
+
+
+def test_libdeflates_checksum_is_ours(monkeypatch):
+    monkeypatch.setattr(module_, "call", plain_kernels.call_by_ctypes)
+    values = np.random.default_rng(0).integers(0, 256, (2, 203), np.uint8)
+    expected = zlib.adler32(values[:, :200].tobytes())
+    ways = checksum, checksum.py_func
+    assert [way(values, 200, adler) for way in ways for adler in (0, adler_address())] == [
+        expected
+    ] * 4
 
 
 def test_zeros_cost_next_to_nothing():

@@ -76,6 +76,17 @@ def test_region_cells_pass_over_columns_outside(kernel):
     assert counts.ravel().tolist() == [1, 1, 1]
 
 
+@cells_of_regions
+@pytest.mark.parametrize("shape", [(2, 3, 16), (2, 3, 7), (1, 1, 1)])
+def test_region_cells_count_every_voxel_of_any_width(kernel, shape):
+    label = np.random.default_rng(1).integers(0, 4, shape, np.uint8) * (np.arange(shape[2]) % 9 < 4)
+    cells = tuple(np.zeros(side, np.int64) for side in shape)
+    counts = np.zeros((3, 1, 1, 1), np.int32)
+    kernel(label.astype(np.uint8), cells, counts)
+    expected = [(label > 0).sum(), ((label == 1) | (label == 3)).sum(), (label == 3).sum()]
+    assert counts.ravel().tolist() == expected
+
+
 def test_brain_fingerprint_has_the_shape_of_the_contract():
     found = made(*head())
     assert (found.shape, found.dtype) == ((5, *BRAIN_CELLS), np.int8)

@@ -27,13 +27,13 @@ def kernels(request, monkeypatch):
 def packed(values):
     """Stream of a slice, as `build` writes it."""
     out = np.zeros(bound(1, values.nbytes, values.itemsize), np.uint8)
-    deflate_(values.reshape(1, -1), out, 0, sizes := np.zeros(1, np.int64))
+    deflate_(values.reshape(1, -1), out, 0, sizes := np.zeros(1, np.int64), 0)
     return out[: sizes[0]].tobytes()
 
 
 def make_setup():
     """What the kernels call; no library inflates for them."""
-    setup = np.zeros(12, np.int64)
+    setup = np.zeros(streams.SETUP, np.int64)
     setup[streams.INFLATE] = 1
     setup[streams.CHECK] = address(libdeflate(), "libdeflate_adler32")
     return setup

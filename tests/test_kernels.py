@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from oracles import both
 
 from bratsprep import deflate, kernels, moments
-from bratsprep.normalise import brain_spans, half_table
+from bratsprep.normalise import half_tables
 
 DTYPES = (np.int16, np.float32, np.float64)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
@@ -98,37 +98,41 @@ def test_sweep_of_whole_numbers_ends_at_one_that_is_not(measure):
 @both("lookup", kernels.lookup_half_)
 @pytest.mark.parametrize("step", [1, -1])
 @pytest.mark.parametrize("dtype", [np.int16, np.float32])
-def test_lookup_gives_the_bits_of_the_zscore(lookup, dtype, step):
+def test_lookup_gives_the_bits_of_the_zscores(lookup, dtype, step):
     generator = np.random.default_rng(0)
-    volume = generator.integers(-32768, 32768, (3, 7, 33)).astype(dtype)[:, ::step, ::step]
+    images = generator.integers(-32768, 32768, (4, 3, 7, 33)).astype(dtype)[..., ::step, ::step]
     brain = (generator.random((3, 7, 33)) < 0.7).astype(np.uint8)[:, ::step, ::step]
-    bits, planes = np.zeros((2, 7, 33), np.uint16), np.array([2, 0])
+    brain[0, 2:4] = 0
+    brain[0, 3, 5:20] = 1  # a row without holes, and one without brain
+    bits, planes = np.full((2, 4, 7, 33), 9, np.uint16), np.array([2, 0])
+    mean, std = np.array([101.3, -5, 0, 1]), np.array([7.7, 100, 3, 1000])
     with np.errstate(all="ignore"):
-        assert lookup(
-            volume, brain, planes, brain_spans(brain, planes), half_table(101.3, 7.7), bits
-        )
-    for made, z in zip(bits, planes, strict=True):
-        expected = oracles.half_bits(volume[z], brain[z], 101.3, 7.7)
-        np.testing.assert_array_equal(made, expected)
+        assert lookup(tuple(images), brain, planes, half_tables(mean, std), bits)
+    for s, m in np.ndindex(2, 4):
+        z = planes[s]
+        expected = oracles.half_bits(images[m, z], brain[z], mean[m], std[m])
+        np.testing.assert_array_equal(bits[s, m], expected)
 
 
 @both("find", kernels.spans_)
-def test_spans_hold_every_brain_pixel_of_a_row(find):
-    brain = np.zeros((2, 4, 6), np.uint8)
-    brain[1, 0, 1], brain[1, 1, [2, 4]], brain[1, 2] = 1, 1, 1
-    spans = np.full((1, 4, 2), 9, np.int32)
-    find(brain[..., ::-1], np.array([1]), spans)
-    assert spans[0].tolist() == [[4, 5], [1, 4], [0, 6], [0, 0]]
+def test_spans_hold_every_brain_pixel_of_a_row_and_know_holes(find):
+    brain = np.zeros((4, 6), np.uint8)
+    brain[0, 1], brain[1, [2, 4]], brain[2] = 1, 1, 1
+    spans = np.full((4, 3), 9, np.uint64)
+    find(brain[:, ::-1], spans)
+    assert spans.tolist() == [[4, 5, 1], [1, 4, 0], [0, 6, 1], [0, 0, 1]]
 
 
 @both("lookup", kernels.lookup_half_)
 @pytest.mark.parametrize("value", [0.5, 32768, -32769, 1e20])
-def test_lookup_refuses_what_is_no_int16(lookup, value):
-    volume, planes = np.float32([[[1, 2, value]]]), np.zeros(1, np.int64)
-    brain, bits = np.ones((1, 1, 3), np.uint8), np.zeros((1, 1, 3), np.uint16)
+@pytest.mark.parametrize("m", [0, 3])
+def test_lookup_refuses_what_is_no_int16(lookup, value, m):
+    images, planes = np.ones((4, 1, 1, 3), np.float32), np.zeros(1, np.int64)
+    images[m, 0, 0, 2] = value
+    brain, bits = np.ones((1, 1, 3), np.uint8), np.zeros((1, 4, 1, 3), np.uint16)
+    tables = half_tables(np.zeros(4), np.ones(4))
     with np.errstate(all="ignore"):
-        spans = brain_spans(brain, planes)
-        assert not lookup(volume, brain, planes, spans, half_table(0.0, 1.0), bits)
+        assert not lookup(tuple(images), brain, planes, tables, bits)
 
 
 @both("measure", moments.plane_moments)

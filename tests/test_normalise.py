@@ -7,7 +7,7 @@ import pytest
 from bratsprep.case import Box
 from bratsprep.errors import VolumeError
 from bratsprep.labels import MODALITIES
-from bratsprep.normalise import Measured, brain_spans, fill_raw_, fill_zscore_, measure, scales
+from bratsprep.normalise import Measured, fill_raw_, fill_zscores_, measure, scales
 
 NAME = "BraTS2021_00001"
 FIRST = np.zeros(1, np.int64)
@@ -108,21 +108,25 @@ def test_scales_by_case_are_those_of_all_voxels_together():
 
 
 @pytest.mark.parametrize("dtype", ["<f2", "<f4"])
-def test_zscore_equals_float64_rounded_once(dtype):
-    volume, brain = head()[0], oracles.brain(head()).astype(np.uint8)
-    out, planes = np.full((2, *volume.shape[1:]), 9, dtype), np.array([1, 0])
-    fill_zscore_(volume, brain, (planes, brain_spans(brain, planes)), (201.3, 17.7), out)
-    expected = oracles.zscore(volume[planes], brain[planes], 201.3, 17.7)
-    np.testing.assert_array_equal(out, expected.astype(dtype))
+@pytest.mark.parametrize("source", [np.int16, np.float32, np.float64])
+@pytest.mark.parametrize("shift", [0, 0.25])
+def test_zscores_equal_float64_rounded_once(dtype, source, shift):
+    images = (head() + shift).astype(source)
+    brain = oracles.brain(images).astype(np.uint8)
+    planes, mean, std = np.array([1, 0]), np.arange(4) + 201.3, np.arange(4) + 17.7
+    out = np.full((2, *images.shape[:1], *images.shape[2:]), 9, dtype)
+    fill_zscores_(tuple(images), brain, planes, (mean, std), out)
+    for m in range(4):
+        expected = oracles.zscore(images[m][planes], brain[planes], mean[m], std[m])
+        np.testing.assert_array_equal(out[:, m], expected.astype(dtype))
 
 
 @pytest.mark.parametrize("dtype", ["<f2", "<f4"])
 def test_zscore_is_zero_outside_the_brain(dtype):
-    out = np.full((1, 1, 3), 9, dtype)
-    brain = np.uint8([[[0, 1, 1]]])
-    places = FIRST, brain_spans(brain, FIRST)
-    fill_zscore_(np.int16([[[5, 10, 20]]]), brain, places, (15.0, 5.0), out)
-    assert out.tolist() == [[[0, -1, 1]]]
+    out = np.full((1, 4, 1, 3), 9, dtype)
+    image, brain = np.int16([[[5, 10, 20]]]), np.uint8([[[0, 1, 1]]])
+    fill_zscores_((image,) * 4, brain, FIRST, (np.full(4, 15.0), np.full(4, 5.0)), out)
+    assert out.tolist() == [[[[0, -1, 1]]] * 4]
 
 
 @pytest.mark.parametrize("dtype", ["<i2", "<f4"])
