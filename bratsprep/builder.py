@@ -22,7 +22,6 @@ from bratsprep.errors import BratsError, BuildError
 from bratsprep.journal import Entry, Journal
 from bratsprep.labels import Scheme
 from bratsprep.layout import Found, scan
-from bratsprep.nifti import Buffers
 from bratsprep.peak import peak_bytes
 from bratsprep.scan import read_scan
 from bratsprep.schemes import resolve
@@ -47,18 +46,18 @@ class Job:
     people: SubjectTable
     window: tuple[int, int] | None
     workers: int
-    limit_bytes: int
     scans: Pool
     """Memory for whole cases: three for four workers, as packing needs none of it."""
     cuts: Pool
     """Memory for cut planes: two for four workers, as reading needs none of it."""
     pages: Pages
 
-    def boxed(self, files: CaseFiles, buffers: Buffers) -> Box:
+    def boxed(self, files: CaseFiles) -> Box:
         """Brain box of a case."""
-        return read_scan(files, self.source, buffers, None).brain_box
+        with self.scans.borrow() as buffers:
+            return read_scan(files, self.source, buffers, None).brain_box
 
-    def converted(self, files: CaseFiles, _: Buffers) -> Converted:
+    def converted(self, files: CaseFiles) -> Converted:
         """Rows and chunks of a case."""
         with ExitStack() as later:
             with self.scans.borrow() as buffers:
@@ -156,12 +155,10 @@ def _job(
     schemes = resolve(source, found.cases, config.labels)
     fit, limit = share(source, found.cases, workers, max_ram, config)
     scans, cuts = Pool(max(1, fit - fit // 4), limit), Pool(max(1, fit - fit // 2), limit)
-    job = Job(
-        source, found, config, schemes, people, config.window, fit, limit, scans, cuts, Pages()
-    )
+    job = Job(source, found, config, schemes, people, config.window, fit, scans, cuts, Pages())
     if config.crop != "brain":
         return job
-    made = in_order(found.cases, job.boxed, fit, limit)
+    made = in_order(found.cases, job.boxed, fit)
     boxes = [box for _, box in made if isinstance(box, Box)]
     return replace(job, window=smallest_window(boxes, _MULTIPLE) if boxes else None)
 
@@ -209,7 +206,7 @@ def _all(
 ) -> Generator[tuple[CaseFiles, Converted | BratsError], None, None]:
     """Every case in order: from the journal where it is done, else from the workers."""
     left = [files for files in job.found.cases if files.id not in done]
-    fresh = in_order(left, job.converted, job.workers, job.limit_bytes)
+    fresh = in_order(left, job.converted, job.workers)
     with closing(fresh):
         for files in job.found.cases:
             if files.id not in done:
@@ -217,7 +214,7 @@ def _all(
                 continue
             chunks = journal.restore(done[files.id])
             if chunks is None:
-                yield next(in_order([files], job.converted, 1, job.limit_bytes))
+                yield next(in_order([files], job.converted, 1))
                 continue
             summary.resumed += 1
             yield files, Converted(done[files.id].tables, chunks)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from bratsprep.reader import SliceFile
 from bratsprep.scan import as_axial, flips_of, read_scan, recode
 from bratsprep.schemes import resolve
 from bratsprep.source import ARCHIVES, Source, open_source
-from bratsprep.workers import in_order
+from bratsprep.workers import Pool, in_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,13 @@ def open_collection(
         found = find(source)
         schemes = resolve(source, found.cases, labels)
         read = raw_known if found.cases[0].images else mask_known
-        made = in_order(found.cases, partial(read, source, schemes), workers, 2**62)
+        memory = Pool(workers, 2**62)
+
+        def known(files: CaseFiles) -> Known:
+            with memory.borrow() as buffers:
+                return read(source, schemes, files, buffers)
+
+        made = in_order(found.cases, known, workers)
         bar = tqdm(made, total=len(found.cases), unit="case", disable=not shown)
         cases = tuple(fine(result) for _, result in bar)
         yield Collection(path, found.layout, cases, lambda i: some(cases[i].details))

@@ -1,4 +1,4 @@
-"""A few threads, each with its own memory, that work through many cases in order."""
+"""A few threads that work through many cases in order, and the memory that they take turns with."""
 
 import math
 import os
@@ -58,9 +58,8 @@ class Pool:
 
 def in_order(
     cases: Iterable[CaseFiles],
-    work: Callable[[CaseFiles, Buffers], Made],
+    work: Callable[[CaseFiles], Made],
     workers: int,
-    limit_bytes: int,
 ) -> Generator[tuple[CaseFiles, Made | BratsError], None, None]:
     """Do the work for each case on threads; results come in the order of the cases.
 
@@ -69,19 +68,16 @@ def in_order(
 
     Args:
         cases: what to work on.
-        work: called with a case and a worker's memory.
+        work: called with a case.
         workers: threads, at least 1.
-        limit_bytes: most that one worker's buffers may take.
 
     Yields:
         Case and result; a BratsError is a result too, any other exception is raised here.
     """
-    pool = Pool(workers, limit_bytes)
 
     def one(files: CaseFiles) -> Made | BratsError:
         try:
-            with pool.borrow() as buffers:
-                return work(files, buffers)
+            return work(files)
         except BratsError as error:
             return error
         except MemoryError as error:

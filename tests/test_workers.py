@@ -39,7 +39,7 @@ NEED = READ + CUT
 
 
 def results(work, workers, cases=CASES):
-    return list(in_order(cases, work, workers, 2**62))
+    return list(in_order(cases, work, workers))
 
 
 # Order
@@ -47,7 +47,7 @@ def results(work, workers, cases=CASES):
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_results_come_in_the_order_of_the_cases(workers):
-    def work(files, _):
+    def work(files):
         time.sleep(0.004 * (int(files.id) % 3 == 0))
         return files.id * 2
 
@@ -55,11 +55,11 @@ def test_results_come_in_the_order_of_the_cases(workers):
 
 
 def test_no_case_gives_no_result():
-    assert results(lambda files, _: files, 2, []) == []
+    assert results(lambda files: files, 2, []) == []
 
 
 def test_a_fault_of_the_data_is_a_result():
-    def work(files, _):
+    def work(files):
         if files.id == "03":
             raise NiftiError("bad")
         return files.id
@@ -71,22 +71,22 @@ def test_a_fault_of_the_data_is_a_result():
 
 
 def test_any_other_exception_is_raised():
-    def work(files, _):
+    def work(files):
         if files.id == "05":
             raise ZeroDivisionError("fault of ours")
         return files.id
 
-    made = in_order(CASES, work, 2, 2**62)
+    made = in_order(CASES, work, 2)
     assert [next(made)[1] for _ in range(5)] == ["00", "01", "02", "03", "04"]
     with pytest.raises(ZeroDivisionError, match="fault of ours"):
         next(made)
 
 
 def test_memory_that_is_not_to_be_had_is_a_result():
-    def work(_, buffers):
+    def work(_):
         raise MemoryError("of 3 TB")
 
-    ((files, error),) = in_order(CASES[:1], work, 1, 2**62)
+    ((files, error),) = in_order(CASES[:1], work, 1)
     assert isinstance(error, BuildError)
     assert str(error) == f"{files.id}: does not fit into memory (of 3 TB); lower --workers"
 
@@ -94,7 +94,7 @@ def test_memory_that_is_not_to_be_had_is_a_result():
 @pytest.mark.parametrize("workers", [1, 3])
 def test_look_ahead_is_bounded(workers):
     taken, ahead = [], []
-    made = in_order((taken.append(f) or f for f in CASES), lambda f, _: f, workers, 2**62)
+    made = in_order((taken.append(f) or f for f in CASES), lambda f: f, workers)
     for i, _ in enumerate(made, start=1):
         ahead.append(len(taken) - i)
     assert max(ahead) == workers + LOOK_AHEAD - 1
@@ -103,11 +103,11 @@ def test_look_ahead_is_bounded(workers):
 def test_closing_early_starts_no_further_case():
     started = []
 
-    def work(files, _):
+    def work(files):
         started.append(files.id)
         time.sleep(0.02)
 
-    made = in_order(CASES, work, 1, 2**62)
+    made = in_order(CASES, work, 1)
     next(made)
     made.close()
     assert len(started) <= 2
@@ -116,36 +116,39 @@ def test_closing_early_starts_no_further_case():
 # Memory
 
 
-def test_workers_never_share_memory():
+def test_two_borrowers_never_share_memory():
     together = threading.Barrier(2, timeout=5)
-    seen = set()
+    pool, seen = Pool(2, 2**62), set()
 
-    def work(_, buffers):
-        seen.add(id(buffers))
-        together.wait()
+    def work(_):
+        with pool.borrow() as buffers:
+            seen.add(id(buffers))
+            together.wait()
 
     results(work, 2, CASES[:6])
     assert len(seen) == 2
 
 
 def test_memory_comes_back_after_an_error():
-    def work(_, buffers):
-        buffers.reserve("x", 10, "")
-        raise NiftiError("bad")
+    pool = Pool(1, 2**62)
+
+    def work(_):
+        with pool.borrow():
+            raise NiftiError("bad")
 
     assert len(results(work, 1)) == len(CASES)
 
 
-def test_each_worker_has_the_limit():
-    made = in_order(CASES[:3], lambda _, buffers: buffers.limit_bytes, 2, 12_345)
-    assert [limit for _, limit in made] == [12_345] * 3
+def test_what_is_borrowed_has_the_limit():
+    with Pool(1, 12_345).borrow() as buffers:
+        assert buffers.limit_bytes == 12_345
 
 
 def test_a_borrower_waits_for_memory_that_is_free():
     pool = Pool(1, 2**62)
     held = []
 
-    def work(files, _):
+    def work(files):
         with pool.borrow() as buffers:
             held.append(files)
             time.sleep(0.002)
