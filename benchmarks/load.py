@@ -1,13 +1,15 @@
 """Random slices a second into float32 tensors, and the memory that it takes.
 
-    python -m benchmarks.load                         # its own file of 3,000 slices
+    python -m benchmarks.load                         # its own file of 2,000 slices
     python -m benchmarks.load --slice-file train.h5 --peers .venv-peers/bin/python
 
 Every way runs in a process of its own, in turn, as often as `--repeats` says; the table shows
-medians. Files are in the page cache but where a row says otherwise. Memory is the most that the
-process and its workers take (proportional set size: shared pages count once) above what it takes
-after `import torch`; the pages of a mapped file count, as they are shared with the page cache.
-Where a way's package is missing the row says so.
+medians. Files are in the page cache but where a row says otherwise: there it is dropped before
+every pass over the file, and `disk` says how fast the same bytes can be had, so that a slow disk
+does not pass for a slow loader. Memory is the most that the process and its workers take
+(proportional set size: shared pages count once) above what it takes after `import torch`; the pages
+of a mapped file count, as they are shared with the page cache. Where a way's package is missing the
+row says so. With all peers it takes five minutes.
 """
 
 import argparse
@@ -34,6 +36,7 @@ WAYS = {
     "ours blocks": "ours, 4 threads, blocks of 32 neighbours",
     "ours busy": "ours, 4 threads, beside a busy main thread",
     "ours cold": "ours, 4 threads, page cache dropped before every pass",
+    "disk": "the disk alone: bare reads of the same bytes, 16 at a time, page cache dropped too",
     "ours bare": "the same reading and decoding by 4 bare threads, without a loader",
     "ours dataset": f"ours as a Dataset, DataLoader with {WORKERS} workers",
     "memmap": f"float32 memmap, DataLoader with {WORKERS} workers",
@@ -158,8 +161,8 @@ def read_options() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--slice-file", type=Path, help="use this one instead of a synthetic one")
-    parser.add_argument("--slices", type=int, default=3000, help="of the synthetic file")
-    parser.add_argument("--seconds", type=float, default=5.0, help="that each run is counted for")
+    parser.add_argument("--slices", type=int, default=2000, help="of the synthetic file")
+    parser.add_argument("--seconds", type=float, default=2.0, help="that each run is counted for")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--peers", help="interpreter that has nnunetv2, monai and webdataset")
     parser.add_argument("--only", nargs="*", choices=WAYS, help="ways to measure")

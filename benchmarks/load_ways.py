@@ -138,7 +138,7 @@ def webdataset(folder: Path) -> Batches:
     """WebDataset with a shuffle buffer: it cannot read at random."""
     wds = import_module("webdataset")
     shards = [str(path) for path in sorted(folder.glob("*.tar"))]
-    stages = wds.WebDataset(shards, shardshuffle=100, resampled=True).shuffle(200).decode()
+    stages = wds.WebDataset(shards, shardshuffle=False, resampled=True).shuffle(200).decode()
     dataset = stages.to_tuple("image.npy", "label.npy").map_tuple(widened).batched(BATCH)
     for batch in wds.WebLoader(dataset, batch_size=None, num_workers=WORKERS):
         yield torch.as_tensor(batch[0])

@@ -70,11 +70,25 @@ class Backend(Protocol):
     def fetch(self, rows: NDArray[np.int64], target: Target) -> tuple[int, int]:
         """Read slices; gives a code, 0 when all is well, and the place where it stopped."""
 
-    def serve(self, pipes: tuple[int, int], rows: NDArray[np.int64], target: Target) -> None:
+    def serve(
+        self,
+        pipes: tuple[int, int],
+        rows: NDArray[np.int64],
+        later: NDArray[np.int64],
+        target: Target,
+    ) -> None:
         """Fill slots of a ring of batches until a task below 0 comes or the pipe is closed."""
 
     def close(self) -> None:
         """Give back what is held."""
+
+
+def advisers(libc: ctypes.CDLL) -> tuple[int, int]:
+    """Addresses of preadv2 and posix_fadvise; 0 and 0 where the system lacks one of them."""
+    names = ("preadv2", "posix_fadvise")
+    if not all(hasattr(libc, name) for name in names):
+        return 0, 0
+    return address(libc, names[0]), address(libc, names[1])
 
 
 class Desk:
@@ -95,11 +109,12 @@ class Desk:
             limits=np.zeros((2, 2), np.uint64),
             items=np.zeros((2, 4), np.int64),
         )
-        self.setup = np.zeros(12, np.int64)
+        self.setup = np.zeros(streams.SETUP, np.int64)
         self.setup[streams.FD] = fd
         self.setup[streams.PREAD] = address(libc, "pread")
         self.setup[streams.READ] = address(libc, "read")
         self.setup[streams.WRITE] = address(libc, "write")
+        self.setup[[streams.PREADV2, streams.ADVISE]] = advisers(libc)
         if storage.deflated:
             self.setup[streams.INFLATE] = address(library, "libdeflate_zlib_decompress")
         self.setup[streams.INFLATER] = self.inflater
@@ -119,21 +134,31 @@ class Fused:
         self._storage = storage
         self._library = library
         self._idle: list[Desk] = []
+        if all(advisers(ctypes.CDLL(None))):
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
 
     def fetch(self, rows: NDArray[np.int64], target: Target) -> tuple[int, int]:
         """Read slices in one call without the interpreter's lock."""
         desk = self._desk(target)
         code, place = fetch.fetch_rows(
-            desk.setup, self._storage.chunks, rows, desk.lanes, *target.as_bytes()
+            desk.setup, self._storage.chunks, rows, rows[:0], desk.lanes, *target.as_bytes()
         )
         self._idle.append(desk)
         return int(code), int(place)
 
-    def serve(self, pipes: tuple[int, int], rows: NDArray[np.int64], target: Target) -> None:
+    def serve(
+        self,
+        pipes: tuple[int, int],
+        rows: NDArray[np.int64],
+        later: NDArray[np.int64],
+        target: Target,
+    ) -> None:
         """Fill slots in one call that lasts until a task below 0 comes or the pipe is closed."""
         desk = self._desk(target)
         desk.setup[[streams.TASKS, streams.DONE]] = pipes
-        fetch.serve_slots(desk.setup, self._storage.chunks, rows, desk.lanes, *target.as_bytes())
+        fetch.serve_slots(
+            desk.setup, self._storage.chunks, rows, later, desk.lanes, *target.as_bytes()
+        )
         self._idle.append(desk)
 
     def close(self) -> None:
@@ -179,8 +204,14 @@ class Plain:
             target.label[place] = label.reshape(target.label.shape[1:])
         return 0, len(rows)
 
-    def serve(self, pipes: tuple[int, int], rows: NDArray[np.int64], target: Target) -> None:
-        """Fill slots, holding the interpreter's lock between slices."""
+    def serve(
+        self,
+        pipes: tuple[int, int],
+        rows: NDArray[np.int64],
+        _: NDArray[np.int64],
+        target: Target,
+    ) -> None:
+        """Fill slots, holding the interpreter's lock between slices; reads nothing ahead."""
         tasks, done = pipes
         while task := os.read(tasks, 8):
             slot = int.from_bytes(task, "little", signed=True)

@@ -13,6 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from bratsprep.ahead import look_ahead
+from bratsprep.foreign import call
 from bratsprep.streams import (
     BAD_STREAM,
     BYTES,
@@ -31,7 +33,6 @@ from bratsprep.streams import (
     WRONG_LENGTH,
     Lanes,
     begin,
-    call,
     pull,
     run,
     unpack,
@@ -106,6 +107,7 @@ def fetch_rows(
     setup: NDArray[np.int64],
     chunks: NDArray[np.int64],
     rows: NDArray[np.int64],
+    later: NDArray[np.int64],
     desk: Lanes,
     image: NDArray[np.uint8],
     label: NDArray[np.uint8],
@@ -113,9 +115,10 @@ def fetch_rows(
     """Read slices, image 0, label 0, image 1 and so on, each by the lane that is idle.
 
     Args:
-        setup: see the places FD to DONE.
+        setup: see the places FD to ADVISE.
         chunks: (s, 4) int64, bytes: offset and size of the image's chunk, then of the label's.
         rows: (b,) int64, each 0 to s - 1.
+        later: (c,) int64, slices that will be read later, to ask the disk for; may be empty.
         desk: scratch.
         image: (b, bytes of an image) uint8, written.
         label: (b, bytes of a label) uint8, written.
@@ -128,6 +131,7 @@ def fetch_rows(
     while True:
         for lane in range(2):
             while desk.items[lane, WORK] == IDLE and coming < 2 * rows.size:
+                look_ahead(setup, chunks, rows, later, coming)
                 desk.items[lane, WORK] = coming
                 chunk = chunks[rows[coming // 2]][2 * (coming % 2) : 2 * (coming % 2) + 2]
                 code = read_item(setup, chunk, desk, lane, label.shape[1])
@@ -151,6 +155,7 @@ def serve_slots(
     setup: NDArray[np.int64],
     chunks: NDArray[np.int64],
     rows: NDArray[np.int64],
+    later: NDArray[np.int64],
     desk: Lanes,
     image: NDArray[np.uint8],
     label: NDArray[np.uint8],
@@ -159,7 +164,7 @@ def serve_slots(
 
     One call lasts for a whole run, so a loader thread never waits for the interpreter's lock.
     A task is an int64, the slot; the answer is three: slot, code, place. Arrays as in
-    `fetch_rows` with the slot as an axis more in front of `rows`, `image` and `label`.
+    `fetch_rows` with the slot as an axis more in front of `rows`, `later`, `image` and `label`.
     """
     record = np.empty(3, np.int64)
     while True:
@@ -169,7 +174,7 @@ def serve_slots(
             return
         if got == 8:
             record[1], record[2] = fetch_rows(
-                setup, chunks, rows[slot], desk, image[slot], label[slot]
+                setup, chunks, rows[slot], later[slot], desk, image[slot], label[slot]
             )
             while call(setup[WRITE], (setup[DONE], record.ctypes.data, 24)) != 24:
                 pass

@@ -1,7 +1,7 @@
 """Pieces of a page in one file: escaped text, tables, figures, and the document around them.
 
-The document has no script and asks nobody for anything: its policy allows the one style sheet,
-known by its hash, and pictures that lie inside.
+The document asks nobody for anything: its policy allows the one style sheet and the one script,
+known by their digests, and pictures that lie inside. `bratstrain`'s pages are made of it too.
 """
 
 import base64
@@ -74,26 +74,39 @@ def text(value: object) -> str:
     return html.escape(str(value), quote=True)
 
 
-def document(title: str, body: str) -> str:
+def document(title: str, body: str, style: str = STYLE, script: str = "") -> str:
     """Make a page of its own.
 
     Args:
         title: plain text.
         body: markup.
+        style: style sheet.
+        script: JavaScript that runs when the body is there; none by default.
     """
-    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode("ascii")
-    policy = (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
+    end = f"<script>{script}</script>\n" if script else ""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy(style, script)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="referrer" content="no-referrer">\n'
-        f"<title>{text(title)}</title>\n<style>{STYLE}</style>\n</head>\n"
-        f"<body>\n{body}\n</body>\n</html>\n"
+        '<meta name="color-scheme" content="light dark">\n'
+        '<meta name="referrer" content="no-referrer">\n<link rel="icon" href="data:,">\n'
+        f"<title>{text(title)}</title>\n<style>{style}</style>\n</head>\n"
+        f"<body>\n{body}\n{end}</body>\n</html>\n"
     )
+
+
+def policy(style: str, script: str) -> str:
+    """Security policy of a page: its style and script alone, and no request."""
+    runs = f"script-src '{digest(script)}'; " if script else ""
+    return (
+        f"default-src 'none'; {runs}style-src '{digest(style)}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def digest(content: str) -> str:
+    """Name a script or style as a security policy does: SHA-256 in base 64."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
 
 
 def section(title: str, *parts: str) -> str:

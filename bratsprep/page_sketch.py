@@ -16,8 +16,10 @@ from tqdm import tqdm
 
 from bratsprep import histograms
 from bratsprep.balance import CaseCount, odd_cases
+from bratsprep.case import Box
 from bratsprep.histograms import Histogram, count_, empty, into, width_for
 from bratsprep.labels import CLASSES, MODALITIES
+from bratsprep.normalise import Measured, scales
 from bratsprep.png import png
 from bratsprep.reader import SliceFile
 from bratsprep.scan import Scan
@@ -227,14 +229,26 @@ def from_stored(file: SliceFile, c: int, m: int) -> tuple[tuple[float, float], t
 
     A file of raw numbers holds no deviations: the modality's own are shown.
     """
-    mean, std = file.cases["mean"][c], file.cases["std"][c]
-    if file.config.normalise == "none":
-        return (1.0, 0.0), (1 / float(std[m]), -float(mean[m]) / float(std[m]))
-    if file.config.normalise == "case":
-        middle = mean.mean()  # one scale for all: the law of total variance
-        std = np.full_like(std, np.sqrt((std**2 + (mean - middle) ** 2).mean()))
-        mean = np.full_like(mean, middle)
-    return (float(std[m]), float(mean[m])), (1.0, 0.0)
+    normalise, measured = file.config.normalise, stored_moments(file, c)
+    is_raw = normalise == "none"
+    means, spreads = scales(measured, "modality" if is_raw else normalise)
+    mean, std = float(means[m]), float(spreads[m])
+    return ((1.0, 0.0), (1 / std, -mean / std)) if is_raw else ((std, mean), (1.0, 0.0))
+
+
+def stored_moments(file: SliceFile, c: int) -> Measured:
+    """What was measured of a case, as far as its slice file holds it: the brain's mask is empty."""
+    row = file.cases[c]
+    (z0, y0, x0), (z1, y1, x1) = row["brain_box"].tolist()
+    return Measured(
+        brain=np.zeros((0, 0, 0), np.uint8),
+        plane_brain=file.planes["brain"][file.planes["case"] == c],
+        columns=np.zeros((0, 0), np.int32),
+        box=Box((z0, y0, x0), (z1, y1, x1)),
+        count=int(row["brain_voxels"]),
+        mean=row["mean"],
+        std=row["std"],
+    )
 
 
 def file_picture(file: SliceFile, places: NDArray[np.int64]) -> Picture:

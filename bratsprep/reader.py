@@ -135,23 +135,26 @@ class SliceFile:
         self,
         pipes: tuple[int, int],
         rows: NDArray[np.int64],
+        later: NDArray[np.int64],
         image: NDArray[Any],
         label: NDArray[np.uint8],
     ) -> None:
         """Fill slots of a ring of batches until told to stop; for a loader.
 
         With libdeflate it is one call without the interpreter's lock for all batches. The rows
-        of a slot must be within the file when its task is sent.
+        of a slot, of both kinds, must be within the file when its task is sent.
 
         Args:
-            pipes: descriptors to read tasks from, an int64 slot each, below 0 to stop, and to
-                write answers to, three int64 each: slot, code (0 is well), place in its rows.
+            pipes: descriptors for tasks, an int64 slot each (below 0 to stop), and for answers,
+                three int64 each: slot, code (0 is well), place in its rows.
             rows: (n, b) int64, rows under /slice of each slot.
+            later: (n, c) int64, rows to ask the disk for before a slot is filled.
             image: (n, b, 4, h, w) of the stored dtype or float32, C order.
             label: (n, b, h, w) uint8, C order.
         """
         self._check_target(rows, image, label)
-        self._backend.serve(pipes, rows, Target(image, label))
+        self.check_rows(later)
+        self._backend.serve(pipes, rows, later, Target(image, label))
 
     def fault(self, code: int, row: int) -> SchemaError:
         """Say in an error what a fault code of a slice means."""
@@ -178,14 +181,10 @@ class SliceFile:
         return case
 
     def volume(self, case: str | int) -> tuple[NDArray[Any], NDArray[np.uint8], NDArray[np.int16]]:
-        """Read the stored planes of a case.
-
-        Args:
-            case: id, or row under /case.
+        """Read the stored planes of a case, by its id or its row under /case.
 
         Returns:
-            (s, 4, h, w) images of the stored dtype, (s, h, w) uint8 labels, and (s,) int16
-            planes in the uncropped volume, rising.
+            (s, 4, h, w) images of the stored dtype, (s, h, w) uint8 labels, and (s,) int16 z.
 
         Raises:
             ValueError: there is no such case.
@@ -210,7 +209,7 @@ class SliceFile:
             z: (s,) int, plane of each in the uncropped volume.
 
         Returns:
-            (..., z, y, x) volume of the case in RAS+ order, zero elsewhere.
+            (..., z, y, x) RAS+ volume, zero elsewhere.
         """
         row = self.cases[self.case_row(case)]
         depth, height, width = (int(size) for size in row["shape"])

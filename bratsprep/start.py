@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 
 _ASKING, _ASKED = "numba.np.arraymath", "ensure_blas"
+_OWN = 1000
+"""More objects than an interpreter freezes by itself when it starts: 375 in Python 3.12."""
 
 
 @contextmanager
@@ -24,7 +26,7 @@ def quick_start() -> Iterator[None]:
         _skip_scipy()
         yield
     finally:
-        if not gc.get_freeze_count():  # someone's frozen objects would be thawed
+        if gc.get_freeze_count() < _OWN:  # else someone's frozen objects would be thawed
             gc.freeze()
             gc.unfreeze()  # all there is counts as old now, and is not looked through for long
         if was_on:

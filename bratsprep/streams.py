@@ -1,31 +1,28 @@
 """Chunks read and inflated by two lanes, without the interpreter's lock.
 
-The kernels call the C library's pread and libdeflate by address. The addresses are arguments,
-since a ctypes pointer as a global would keep Numba from caching the code.
+The kernels call the C library's pread and libdeflate by address.
 
 Streams of our own form go through `bratsprep.inflate`, two at a time; what that cannot read or
 gets wrong goes to libdeflate, which has the last word on what is damaged.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.core.base import BaseContext
-from numba.core.typing.context import Context
-from numba.core.typing.templates import Signature, signature
-from numba.extending import intrinsic
+from numba import njit
 from numpy.typing import NDArray
 
 from bratsprep import inflate
+from bratsprep.foreign import call
 
 READ_SHORT: Final = 1
 BAD_STREAM: Final = 2
 WRONG_LENGTH: Final = 3
 # Places in the `setup` array of the kernels.
 FD, PREAD, INFLATE, INFLATER, CHECK, SHUFFLED, BYTES, WIDEN, READ, WRITE, TASKS, DONE = range(12)
+PREADV2, ADVISE = 12, 13
+SETUP: Final = 14
+"""Length of `setup`."""
 WORK, SIZE, LENGTH, IS_LAST = range(4)
 """Columns of `Lanes.items`: what is worked on or `IDLE`, bytes of the chunk and of what is in it,
 and whether the block is the last."""
@@ -53,29 +50,6 @@ class Lanes(NamedTuple):
     """(2, 2), see `bratsprep.inflate.race_`."""
     items: NDArray[np.int64]
     """(2, 4), see WORK to IS_LAST."""
-
-
-def typed_call(
-    typing: Context, address: types.Type, arguments: Sequence[types.Type]
-) -> tuple[Signature, Callable[..., ir.Value]] | None:
-    """What Numba puts in place of `call`: the arguments, as they are, to the function there."""
-    if not all(kind in (types.int64, types.uint64) for kind in arguments):
-        return None  # Numba says that there is no such call
-
-    def emit(
-        context: BaseContext, builder: ir.IRBuilder, _: Signature, values: list[ir.Value]
-    ) -> ir.Value:
-        word = ir.IntType(64)
-        given = [builder.extract_value(values[1], i) for i in range(len(arguments))]
-        pointer = ir.FunctionType(word, [word] * len(given)).as_pointer()
-        return builder.call(builder.inttoptr(values[0], pointer), given)
-
-    typed = signature(types.int64, types.int64, arguments)  # type: ignore[no-untyped-call]  # Numba
-    return typed, emit
-
-
-call: Any = intrinsic(typed_call)
-"""`call(address, (argument, ...))` calls a C function with 64-bit integers; gives int64."""
 
 
 @njit(cache=True, nogil=True)

@@ -1,14 +1,14 @@
 """Which cases an evaluation is over, and what has to be said beside its numbers."""
 
 from collections.abc import Collection, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from bratsprep.case import CaseFiles
-from bratsprep.errors import BratsError
-from bratsprep.layout import scan
+from bratsprep.errors import BratsError, LayoutError
+from bratsprep.layout import Found, listing, scan
 from bratsprep.reader import SliceFile
 from bratsprep.schemes import resolve
 from bratsprep.source import Source
@@ -100,16 +100,18 @@ def aim_at_raw(
     """Aim at labelled raw cases; arguments as of `aim_at_file`.
 
     Raises:
-        BratsError: the source does not hold those cases, or the split knows only slices.
+        BratsError: the source does not hold those cases, one of them cannot be put together, or
+            the split knows only slices.
     """
     if part in ("train", "validation") and _by_slice(split):
         raise BratsError(
             f"{labeller.fitted.name}: split {split.name} deals slices, not cases; evaluate its "
             f"{part} part with --data, or raw cases with --split all"
         )
-    cases = labelled_cases(source)
-    ids = members(split, part, set(cases), wanted, str(source.path))
-    chosen = [cases[name] for name in ids]
+    found = labelled_cases(source)
+    known = {files.id for files in found.cases} | set(dict(found.bad))
+    ids = members(split, part, known, wanted, str(source.path))
+    chosen = good_cases(source, found, ids)
     schemes = resolve(source, chosen, labeller.config.labels)
     return Aim(
         cases=title(split, part),
@@ -119,7 +121,7 @@ def aim_at_raw(
         pairs=raw_pairs(labeller, source, chosen, schemes),
         space="and count as missed",
         noun=noun(part),
-        training=training(labeller, split, {name: cases[name].subject for name in ids}),
+        training=training(labeller, split, {files.id: files.subject for files in chosen}),
     )
 
 
@@ -133,11 +135,13 @@ def aim_at_folder(predictions: Source, source: Source, labels: str, wanted: Sequ
         wanted: ids of the cases; all of the source where none is named.
 
     Raises:
-        BratsError: the source does not hold those cases, or their scheme cannot be told.
+        BratsError: the source does not hold those cases, one of them cannot be put together, or
+            their scheme cannot be told.
     """
-    cases = labelled_cases(source)
-    ids = _taken(set(cases), wanted, str(source.path))
-    chosen = [cases[name] for name in ids]
+    found = labelled_cases(source)
+    known = {files.id for files in found.cases} | set(dict(found.bad))
+    ids = _taken(known, wanted, str(source.path))
+    chosen = good_cases(source, found, ids)
     schemes = resolve(source, chosen, labels)
     return Aim(
         cases=f"label files of {predictions.path.name}",
@@ -149,19 +153,38 @@ def aim_at_folder(predictions: Source, source: Source, labels: str, wanted: Sequ
     )
 
 
-def labelled_cases(source: Source) -> dict[str, CaseFiles]:
-    """Labelled cases of a source by id, sorted.
+def labelled_cases(source: Source) -> Found:
+    """Labelled cases of a source, and those set aside that cannot be put together.
 
     Raises:
-        BratsError: there is none.
+        BratsError: there is none, or none can be put together.
     """
-    found = scan(source, unlabelled=True).cases
-    cases = {files.id: files for files in found if files.label is not None}
-    if not cases:
+    found = scan(source, unlabelled=True, skip=True)
+    cases = tuple(files for files in found.cases if files.label is not None)
+    if not cases and not found.bad:
         raise BratsError(
-            f"{source.path}: none of the {len(found)} cases has a label to be scored against"
+            f"{source.path}: none of the {len(found.cases)} cases has a label to be scored against"
         )
-    return cases
+    return replace(found, cases=cases)
+
+
+def good_cases(source: Source, found: Found, ids: Sequence[str]) -> list[CaseFiles]:
+    """Files of some cases; cases set aside that nobody asks for do no harm.
+
+    Args:
+        source: what the cases lie in, for errors.
+        found: as `labelled_cases` gives it.
+        ids: of the cases wanted, each of them in `found`.
+
+    Raises:
+        LayoutError: one of them is among those set aside; all such are listed.
+    """
+    bad = dict(found.bad)
+    faults = [bad[name] for name in ids if name in bad]
+    if faults:
+        raise LayoutError(listing(source, faults))
+    cases = {files.id: files for files in found.cases}
+    return [cases[name] for name in ids]
 
 
 def members(

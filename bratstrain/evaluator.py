@@ -135,7 +135,7 @@ def evaluate(
     about |= {"device": str(labeller.fitted.device), "precision": labeller.fitted.precision}
     looked_at = split, apply, told.cases, told.conventions
     if data is not None:
-        with SliceFile(data) as file:
+        with SliceFile(data, prints=False) as file:
             aim = aim_at_file(labeller, file, splits, split, told.cases)
             about |= {"slice file": file.path.name, "slice file digest": file.digest}
             about[INPUTS] = inputs_digest(Path(run), file, *looked_at)

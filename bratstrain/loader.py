@@ -12,6 +12,7 @@ import time
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
 from typing import Final
 
@@ -57,6 +58,7 @@ class Ring:
         self, file: SliceFile, size: int, batch_size: int, dtype: torch.dtype, *, pinned: bool
     ) -> None:
         self.rows = np.zeros((size, batch_size), np.int64)
+        self.later = np.zeros((size, batch_size), np.int64)
         shape = (size, batch_size, len(file.modalities), *file.shape)
         self.image = torch.empty(shape, dtype=dtype, pin_memory=pinned)
         self.label = torch.empty(
@@ -77,10 +79,11 @@ class Ring:
             thread.start()
             self._threads.append(thread)
 
-    def send(self, slot: int, rows: NDArray[np.int64]) -> None:
-        """Have a slot filled with slices."""
-        self._file.check_rows(rows)
-        self.rows[slot] = rows
+    def send(self, slot: int, rows: NDArray[np.int64], later: NDArray[np.int64]) -> None:
+        """Have a slot filled with slices, and the disk asked for those of a later batch."""
+        for target, given in ((self.rows, rows), (self.later, later)):
+            self._file.check_rows(given)
+            target[slot] = given
         os.write(self._tasks, slot.to_bytes(8, "little"))
 
     def receive(self) -> tuple[int, SchemaError | None]:
@@ -114,6 +117,7 @@ class Ring:
             self._file.serve(
                 (self._serve_from, self._serve_to),
                 self.rows,
+                self.later,
                 self.image.numpy(),
                 self.label.numpy(),
             )
@@ -159,7 +163,6 @@ class Loader:
             raise ValueError(f"first must be 0 to last, got {first} and {last}")
         self.waited_s = 0.0
         """Seconds that the consumer has waited for data."""
-        self._plan = plan
         self._steps = range(first, last)
         self._device = device or torch.device("cpu")
         is_gpu = self._device.type == "cuda"
@@ -167,7 +170,9 @@ class Loader:
         self._size = min(prefetch + 1, max(last - first, 1))
         self._ring = Ring(file, self._size, plan.batch_size, dtype, pinned=is_gpu)
         self._stop = weakref.finalize(self, self._ring.stop)
-        self._ring.start(min(threads, self._size))
+        self._ahead = min(threads, self._size)
+        self._rows = lru_cache(2 * self._ahead + 2)(plan.rows)  # each step is asked for twice
+        self._ring.start(self._ahead)
         self._ready: dict[int, SchemaError | None] = {}
         self._copies = (StreamCopy if is_gpu else DirectCopy)(self._device)
 
@@ -212,8 +217,9 @@ class Loader:
         self.close()
 
     def _send(self, step: int) -> None:
-        """Have the slot of a step filled."""
-        self._ring.send(step % self._size, self._plan.rows(step))
+        """Have the slot of a step filled; the disk is asked as many steps ahead as are filled."""
+        later = min(step + self._ahead, self._steps[-1])
+        self._ring.send(step % self._size, self._rows(step), self._rows(later))
 
     def _wait(self, slot: int) -> None:
         """Take answers until the one of a slot is among them; raise what is wrong with it."""

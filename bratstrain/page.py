@@ -1,19 +1,17 @@
 """One self-contained HTML page: escaped text, one style, one script, nothing from elsewhere.
 
 Text becomes markup in `tag` alone, which escapes all that is not markup already; so what data
-bring along can show and never run. The page's own security policy lets nothing else through: it
-names script and style by their digests and forbids every request.
+bring along can show and never run. The document around it is that of `bratsprep.page_parts`, whose
+security policy names script and style by their digests and forbids every request.
 """
 
-import base64
-import hashlib
-import html
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
+from bratsprep import page_parts
 from bratsprep.errors import BratsError
 from bratstrain.runlog import replacing
 
@@ -57,7 +55,7 @@ def _escaped(child: Child) -> str:
     if isinstance(child, Markup):
         return child
     if isinstance(child, str | int):
-        return html.escape(str(child))
+        return page_parts.text(child)
     return joined(*child)
 
 
@@ -68,8 +66,8 @@ def _attribute(key: str, value: str | float | bool | None) -> str:
     name = key.rstrip("_").replace("_", "-")
     if value is True:
         return f" {name}"
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    return f' {name}="{html.escape(text)}"'
+    said = f"{value:g}" if isinstance(value, float) else value
+    return f' {name}="{page_parts.text(said)}"'
 
 
 def table(
@@ -131,31 +129,9 @@ def document(title: str, body: Child, content: Mapping[str, Any]) -> str:
         body: what the page shows.
         content: what the script reads: plain values, no nan.
     """
-    style = resource(STYLE)
-    script = "\n".join(resource(name) for name in SCRIPTS)
-    policy = (
-        f"default-src 'none'; script-src '{digest(script)}'; style-src '{digest(style)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("link", rel="icon", href="data:,"),
-        tag("title", title),
-        tag("style", Markup(style)),
-    )
     data = tag("script", script_json(content), id="content", type="application/json")
-    whole = tag("html", head, tag("body", body, data, tag("script", Markup(script))), lang="en")
-    return f"<!doctype html>\n{whole}\n"
-
-
-def digest(text: str) -> str:
-    """Name a script or style as a security policy does: SHA-256 in base 64."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+    script = "\n".join(resource(name) for name in SCRIPTS)
+    return page_parts.document(title, joined(body, data), resource(STYLE), script)
 
 
 def write_page(path: Path, text: str) -> int:

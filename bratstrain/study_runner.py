@@ -179,7 +179,7 @@ def check_held_out(bench: Bench) -> dict[str, Split]:
     splits: dict[str, Split] = {}
     for experiment in plan.experiments:
         where = f"{plan.path}: experiment {experiment.name}"
-        with SliceFile(bench.file_of(experiment)) as file:
+        with SliceFile(bench.file_of(experiment), prints=False) as file:
             split = splits[experiment.name] = split_of(experiment.fit, file)
             check_people(where, split, file)
         first = splits[plan.experiments[0].name]
@@ -238,7 +238,7 @@ def is_finished(run: Path, path: Path, split: Split) -> bool:
     if not (run / CONFIG).is_file():
         return False
     facts = read_json(run / FACTS)
-    with SliceFile(path) as file:
+    with SliceFile(path, prints=False) as file:
         origin = (file.digest, split.digest)
     return bool(facts["finished"]) and (facts["data_digest"], facts["split_digest"]) == origin
 
@@ -251,7 +251,7 @@ def outcome_of(bench: Bench, experiment: Experiment, split: Split) -> Outcome:
     """
     run, config = bench.run_of(experiment), bench.config
     with ExitStack() as stack:
-        file = stack.enter_context(SliceFile(bench.file_of(experiment)))
+        file = stack.enter_context(SliceFile(bench.file_of(experiment), prints=False))
         source = stack.enter_context(open_source(bench.raw))
         own = evaluation_of(run, file, "validation", config.apply, progress=config.progress)
         held_out = evaluation_of(run, source, "test", config.apply, progress=config.progress)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bratsprep.nifti import Buffers
 from bratsprep.reader import SliceFile
 from bratsprep.source import Source, open_source
-from bratstrain.aims import Aim, aim_at_file, aim_at_raw, labelled_cases
+from bratstrain.aims import Aim, aim_at_file, aim_at_raw, good_cases, labelled_cases
 from bratstrain.fitted import Fitted, read_split
 from bratstrain.inference import prepare_case
 from bratstrain.pairs import Labeller, Pair
@@ -44,7 +44,7 @@ def opened(data: Path | str | None, raw: Path | str | None) -> Iterator[SliceFil
     if (data is None) == (raw is None):
         raise ValueError("give data, a slice file, or raw cases: one of them")
     if data is not None:
-        with SliceFile(data) as file:
+        with SliceFile(data, prints=False) as file:
             yield file
     else:
         with open_source(Path(str(raw))) as source:
@@ -104,7 +104,7 @@ def images_of(labeller: Labeller, where: SliceFile | Source, part: str, case: st
         z = where.slices["z"][rows].astype(np.int64)
         whole = where.paste(case, where.read(rows)[0].swapaxes(0, 1), z)
         return Images(z, whole[:, z].astype(np.float32))
-    files = labelled_cases(where)[case]
+    files = good_cases(where, labelled_cases(where), (case,))[0]
     made = prepare_case(files, Buffers(), where, uncropped(labeller.fitted), None)
     voxels = np.zeros((made.image.shape[1], *made.shape), np.float32)
     voxels[:, made.z] = made.image.swapaxes(0, 1)

@@ -21,8 +21,9 @@ FLOORS = {  # top floor first; the list is the architecture in text
         "chunks digest manifest nifti normalise phantom_paint storage",
         "anatomy codec crop draft",
         "fetch histograms mask_details naming recompute_prints schema source",
+        "ahead",
         "fingerprint heaps kernels labels members streams subjects twin_search",
-        "case config deflate inflate widen",
+        "case config deflate inflate whole widen",
         "errors foreign highpass huffman lanes lookup moments native page_parts pages peak png shade "
         "start",
         "symbols",
@@ -53,8 +54,9 @@ FLOORS = {  # top floor first; the list is the architecture in text
 }
 # All that bratstrain may take from bratsprep.
 DOOR = {
-    "case", "config", "convert", "crop", "errors", "kernels", "labels", "layout", "nifti", "peak",
-    "png", "reader", "scan", "schema", "schemes", "source", "subjects", "twin_search",
+    "case", "config", "convert", "crop", "errors", "kernels", "labels", "layout", "nifti",
+    "page_parts", "peak", "png", "reader", "scan", "schema", "schemes", "source", "subjects",
+    "twin_search", "whole",
 }  # fmt: skip
 MODULES = sorted(path for package in FLOORS for path in (ROOT / package).glob("[!_]*.py"))
 

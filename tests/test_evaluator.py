@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import zipfile
 from dataclasses import replace
 
@@ -29,6 +30,7 @@ from bratstrain.pairs import Labeller, raw_pairs
 from bratstrain.postprocess import Cleanup, Tuning, drop_small, read_cleanup, write_cleanup
 
 A, B = "BraTS2021_00001", "BraTS2021_00002"
+BAD = "BraTS2021_00003"
 STORED = np.array([0, 1, 2, 0, 3], np.uint8)
 """Stored label of each value of BraTS 2017."""
 
@@ -489,6 +491,53 @@ def test_prediction_with_a_fourth_axis_is_refused(raw, predictions):
     niftis.write(predictions / f"{A}.nii.gz", np.stack([label, label], axis=-1))
     with pytest.raises(NiftiError, match=r"shape is \(7, 8, 6, 2\); a label file is \(x, y, z\)"):
         score_folders(predictions, raw)
+
+
+@pytest.fixture
+def with_bad(raw, tmp_path):
+    """The two cases, and a third without one of its modalities."""
+    shutil.copytree(raw, tmp_path / "raw")
+    niftis.write_case(tmp_path / "raw", BAD)
+    (tmp_path / "raw" / BAD / f"{BAD}_t1ce.nii.gz").unlink()
+    return tmp_path / "raw"
+
+
+@pytest.mark.parametrize("settings", [{}, {"split": "all", "cases": (A, B)}])
+def test_bad_case_that_nobody_asks_for_is_passed_over(run, raw, with_bad, settings):
+    wanted, found = (confusions(evaluate(run, raw=root, **settings)) for root in (raw, with_bad))
+    assert list(found) == list(wanted)
+    np.testing.assert_array_equal(found[B], wanted[B])
+
+
+@pytest.mark.parametrize("cases", [(), (BAD,), (A, BAD)])
+def test_bad_case_that_is_asked_for_stops(run, with_bad, cases):
+    with pytest.raises(BratsError, match=rf"{BAD}: t1gd is missing; found flair, t1w, t2w$"):
+        evaluate(run, raw=with_bad, split="all", cases=cases)
+
+
+def test_bad_case_of_the_part_stops(tmp_path, with_bad):
+    runs.write(tmp_path / "run", split=replace(runs.SPLIT, validation=(B, BAD)))
+    with pytest.raises(BratsError, match=f"{BAD}: t1gd is missing"):
+        evaluate(tmp_path / "run", raw=with_bad)
+
+
+def test_bad_cases_that_are_asked_for_are_listed(run, with_bad):
+    (with_bad / B / f"{B}_t2.nii.gz").unlink()
+    with pytest.raises(BratsError, match=rf"2 problems; (?s:.*){B}: t2w is (?s:.*){BAD}: t1gd is"):
+        evaluate(run, raw=with_bad, split="all")
+
+
+def test_bad_labelled_case_beside_unlabelled_ones_is_named(run, with_bad):
+    for case in (A, B):
+        (with_bad / case / f"{case}_seg.nii.gz").unlink()
+    with pytest.raises(BratsError, match=f"{BAD}: t1gd is missing"):
+        evaluate(run, raw=with_bad, split="all")
+
+
+def test_files_are_scored_beside_a_bad_case(with_bad, predictions):
+    assert are_perfect(score_folders(predictions, with_bad, cases=(A, B)))
+    with pytest.raises(BratsError, match=f"{BAD}: t1gd is missing"):
+        score_folders(predictions, with_bad)
 
 
 @pytest.mark.parametrize("name", ["pictures", "tune_cleanup"])

@@ -11,7 +11,7 @@ import slicefiles
 from numba import TypingError, njit
 from oracles import both
 
-from bratsprep import fetch, streams, widen
+from bratsprep import fetch, foreign, streams, widen
 from bratsprep.backend import BACKENDS, Target, make_backend
 from bratsprep.deflate import bound, deflate_
 from bratsprep.native import address
@@ -91,7 +91,7 @@ def repack(path):
             values = dataset[:].reshape(len(dataset), -1).view(bits)
             sizes = np.zeros(len(dataset), np.int64)
             out = np.zeros(bound(len(values), values[0].nbytes, values.itemsize), np.uint8)
-            deflate_(values, out, 0, sizes)
+            deflate_(values, out, 0, sizes, 0)
             for s, stop in enumerate(np.cumsum(sizes)):
                 place = (s, *[0] * (dataset.ndim - 1))
                 dataset.id.write_direct_chunk(place, out[stop - sizes[s] : stop].tobytes())
@@ -234,13 +234,13 @@ def zlib_stream(content):
 
 
 def test_plain_chunk_of_the_wrong_length_is_reported(kernels):
-    setup = np.zeros(12, np.int64)
+    setup = np.zeros(streams.SETUP, np.int64)
     code = kernels.unpack(setup, 3, np.empty(3, np.uint8), np.empty(4, np.uint8))
     assert code == streams.WRONG_LENGTH
 
 
 def test_pull_gives_up_on_a_descriptor_that_cannot_be_read(kernels):
-    setup = np.zeros(12, np.int64)
+    setup = np.zeros(streams.SETUP, np.int64)
     setup[streams.FD] = -1
     setup[streams.PREAD] = address(LIBC, "pread")
     assert kernels.pull(setup, 0, 3, np.empty(3, np.uint8)) == streams.READ_SHORT
@@ -262,9 +262,10 @@ def serve(backend, rows, target):
     """Serve from pipes in a thread: (end to send tasks to, end to get answers from, thread)."""
     serve_from, tasks = os.pipe()
     answers, serve_to = os.pipe()
-    thread = threading.Thread(target=backend.serve, args=((serve_from, serve_to), rows, target))
+    pipes = serve_from, serve_to
+    thread = threading.Thread(target=backend.serve, args=(pipes, rows, rows, target))
     thread.start()
-    return tasks, answers, (serve_from, serve_to), thread
+    return tasks, answers, pipes, thread
 
 
 def test_serve_fills_slots_until_the_pipe_is_closed(kernels, opened, backend_name):
@@ -318,7 +319,7 @@ def test_serve_goes_on_after_a_signal(monkeypatch, opened):
 def test_call_reaches_a_function_of_the_c_library():
     @njit
     def absolute(where, value):
-        return streams.call(where, (value,))
+        return foreign.call(where, (value,))
 
     assert absolute(address(LIBC, "llabs"), -5) == 5
 
@@ -326,7 +327,7 @@ def test_call_reaches_a_function_of_the_c_library():
 def test_call_refuses_what_is_no_integer():
     @njit
     def absolute(where, value):
-        return streams.call(where, (value,))
+        return foreign.call(where, (value,))
 
     with pytest.raises(TypingError):
         absolute(address(LIBC, "llabs"), -5.0)

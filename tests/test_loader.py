@@ -282,3 +282,12 @@ def test_gpu_batches_equal_the_file(path):
             assert batch.image.dtype == torch.float16
             np.testing.assert_array_equal(batch.image.cpu(), image[batch.rows])
             np.testing.assert_array_equal(batch.label.cpu(), label[batch.rows])
+
+
+@pytest.mark.parametrize(("threads", "prefetch"), [(1, 3), (2, 3), (4, 1)])
+def test_disk_is_asked_for_as_many_steps_ahead_as_are_filled(file, threads, prefetch):
+    ahead = min(threads, prefetch + 1)
+    with Loader(file, plan(file), first=0, last=9, threads=threads, prefetch=prefetch) as loader:
+        for batch in loader:
+            wanted = plan(file).rows(min(batch.step + ahead, 8))
+            np.testing.assert_array_equal(loader._ring.later[batch.step % (prefetch + 1)], wanted)

