@@ -28,7 +28,7 @@ from bratsprep.schemes import resolve
 from bratsprep.source import Source, open_source
 from bratsprep.subjects import SubjectTable, table_for
 from bratsprep.summary import Summary, is_complete, sources, versions
-from bratsprep.workers import Pool, cores, in_order, share
+from bratsprep.workers import Pool, cores, in_order, pools, share
 from bratsprep.writer import SliceWriter
 
 _MULTIPLE: Final = 16
@@ -47,9 +47,9 @@ class Job:
     window: tuple[int, int] | None
     workers: int
     scans: Pool
-    """Memory for whole cases: three for four workers, as packing needs none of it."""
+    """Memory for whole cases."""
     cuts: Pool
-    """Memory for cut planes: two for four workers, as reading needs none of it."""
+    """Memory for cut planes."""
     pages: Pages
 
     def boxed(self, files: CaseFiles) -> Box:
@@ -154,7 +154,7 @@ def _job(
     config, people = settings
     schemes = resolve(source, found.cases, config.labels)
     fit, limit = share(source, found.cases, workers, max_ram, config)
-    scans, cuts = Pool(max(1, fit - fit // 4), limit), Pool(max(1, fit - fit // 2), limit)
+    scans, cuts = pools(source, found.cases, fit, limit)
     job = Job(source, found, config, schemes, people, config.window, fit, scans, cuts, Pages())
     if config.crop != "brain":
         return job

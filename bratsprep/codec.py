@@ -14,6 +14,9 @@ GZIP_MAGIC = b"\x1f\x8b"
 MAX_RATIO = 1032
 """No deflate stream unpacks to more than this many times its size (zlib's technical notes)."""
 
+HEAD_BYTES = 66_560
+"""Of a gzip file: its own header, whose names are 64 KB at most, and a NIfTI header."""
+
 
 def crc32(block: bytes | memoryview | NDArray[Any]) -> int:
     """CRC-32 of a block of bytes."""
@@ -26,13 +29,13 @@ def gzip_size(packed: memoryview) -> int:
 
 
 def gunzip_head(packed: memoryview, size: int, where: str) -> bytes:
-    """Unpack the first bytes of a gzip stream.
+    """Unpack the first bytes of a gzip stream, HEAD_BYTES of which are enough.
 
     Raises:
         SourceError: the stream is broken that early.
     """
     try:
-        return zlib.decompressobj(31).decompress(packed[: 65_536 + size], size)
+        return zlib.decompressobj(31).decompress(packed[:HEAD_BYTES], size)
     except zlib.error as error:
         raise SourceError(f"{where}: gzip stream is corrupt ({error}); get it again") from error
 

@@ -180,7 +180,7 @@ def read_header(source: Source, name: str) -> Header:
         NiftiError: it is no NIfTI.
     """
     where = source.where(name)
-    return parse_header(_head(memoryview(source.read(name)), where), where)
+    return parse_header(_head(memoryview(source.head(name, codec.HEAD_BYTES)), where), where)
 
 
 def _head(packed: memoryview, where: str) -> bytes:

@@ -4,8 +4,6 @@ Nothing is unpacked to disk. What is held in memory is the list of members and, 
 32 KB for each 8 MB of its content and each thread that reads at once.
 """
 
-import io
-import os
 import struct
 import tarfile
 import zipfile
@@ -17,19 +15,18 @@ from types import MappingProxyType
 from typing import Final, Self
 
 import imagecodecs
-from indexed_gzip import IndexedGzipFile, ZranError
+from indexed_gzip import ZranError
 from isal import igzip, isal_zlib
 from isal.igzip_lib import IsalError
 
+from bratsprep.contents import GzipBytes, PlainBytes
 from bratsprep.errors import SourceError
 from bratsprep.members import Content, Headers, sift, tar_members, walk, zip_members
 
 ARCHIVES: Final = (".tar", ".tar.gz", ".tgz", ".zip")
 POINTER_BYTES: Final = 200
 """A Git LFS pointer is smaller than this, a scan never is."""
-CHANGED: Final = "it was replaced or written to while it was read"
 _LFS: Final = b"version https://git-lfs"
-_SEEK_POINT_BYTES: Final = 8 << 20
 _BROKEN: Final[tuple[type[Exception], ...]] = (
     EOFError, OSError, OverflowError, ValueError, struct.error, zlib.error,
     tarfile.TarError, zipfile.BadZipFile, NotImplementedError, ZranError, IsalError,
@@ -46,6 +43,8 @@ class Source(ABC):
     """POSIX name relative to the root -> bytes of the file, in sorted order."""
     passed_over: int
     """AppleDouble and other dot files, and all in `__MACOSX`."""
+    reads_parts = True
+    """Whether the start of a member can be had without the rest."""
 
     def __init__(
         self, path: Path, sizes: Mapping[str, int], passed_over: int, content: Content | None
@@ -75,15 +74,7 @@ class Source(ABC):
         size = self.members[name]
         if len(view) != size:
             raise ValueError(f"{self.where(name)} has {size} bytes, the view {len(view)}")
-        try:
-            count = self._fill(name, view)
-        except _BROKEN as error:
-            raise SourceError(f"{self.where(name)}: cannot be read: {error}") from error
-        if count != size:
-            raise SourceError(
-                f"{self.where(name)}: holds {count} bytes, {size} were promised; "
-                "it is truncated or has changed"
-            )
+        self._get(name, view)
         if size == 0:
             raise SourceError(f"{self.where(name)}: is empty; get the file again")
         if bytes(view[: len(_LFS)]) == _LFS:
@@ -97,9 +88,32 @@ class Source(ABC):
         self.read_into(name, memoryview(whole))
         return bytes(whole)
 
+    def head(self, name: str, size: int) -> bytes:
+        """Read the first bytes of a member, all of a shorter one; raises as `read_into` does."""
+        if not self.reads_parts or self.members.get(name, 0) <= size:
+            return self.read(name)[:size]
+        block = bytearray(size)
+        self._get(name, memoryview(block))
+        return bytes(block)
+
+    def _get(self, name: str, view: memoryview) -> None:
+        """Fill a view from a member's start, or say why it cannot be filled."""
+        try:
+            count = self._fill(name, view)
+        except _BROKEN as error:
+            raise SourceError(f"{self.where(name)}: cannot be read: {error}") from error
+        if count != len(view):
+            raise SourceError(
+                f"{self.where(name)}: holds {count} bytes, {self.members[name]} were promised; "
+                "it is truncated or has changed"
+            )
+
     @abstractmethod
     def _fill(self, name: str, view: memoryview) -> int:
-        """Fill a view of the promised size, and count the bytes that there were."""
+        """Fill a view from a member's start, and count the bytes that there were.
+
+        The view is as long as the member was promised to be, or shorter where parts can be read.
+        """
 
     def close(self) -> None:
         """Let go of the archive; reading is over."""
@@ -148,7 +162,7 @@ class FolderSource(Source):
     def _fill(self, name: str, view: memoryview) -> int:
         content = PlainBytes(self._files[name])
         try:
-            return content.size if content.size != len(view) else content.fill(view, 0)
+            return content.fill(view, 0) if content.size == self.members[name] else content.size
         finally:
             content.close()
 
@@ -175,6 +189,9 @@ class TarSource(Source):
 
 class ZipSource(Source):
     """A zip archive of stored and deflated members."""
+
+    reads_parts = False
+    """Its checksums are of whole members."""
 
     def __init__(self, path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
@@ -215,75 +232,3 @@ class ZipSource(Source):
 def sizes(places: Mapping[str, tuple[int, object]]) -> dict[str, int]:
     """Bytes of each member."""
     return {name: size for name, (size, _) in places.items()}
-
-
-def stamp(status: os.stat_result) -> tuple[int, int, int]:
-    """What changes when a file does: which it is, its bytes, and when it was written."""
-    return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-class PlainBytes:
-    """The bytes of a file, read without a lock or a position."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_RDONLY)
-        self._stamp = stamp(os.fstat(self._file))
-        self.size = self._stamp[1]
-
-    def fill(self, view: memoryview, start: int) -> int:
-        """Fill a view with the bytes from `start` on; fewer where the file ends."""
-        count = 0
-        while count < len(view):  # one call gives 2 GB at most
-            got = os.preadv(self._file, [view[count:]], start + count)
-            if not got:
-                break
-            count += got
-        if count == len(view) and stamp(os.fstat(self._file)) != self._stamp:
-            raise ValueError(CHANGED)
-        return count
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file >= 0:
-            os.close(self._file)
-        self._file = -1
-
-
-class GzipBytes:
-    """What a gzip file holds; each thread inflates from the nearest seek point."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stamp = stamp(path.stat())
-        self._free = [self._handle()]
-        self._free[0].build_full_index()
-        index = io.BytesIO()
-        self._free[0].export_index(fileobj=index)
-        self._index = index.getvalue()
-
-    def _handle(self) -> IndexedGzipFile:
-        return IndexedGzipFile(str(self._path), spacing=_SEEK_POINT_BYTES, buffer_size=1 << 20)
-
-    def fill(self, view: memoryview, start: int) -> int:
-        """Fill a view with the bytes from `start` on; fewer where the content ends."""
-        try:
-            handle = self._free.pop()  # atomic, so that no two threads share a handle
-        except IndexError:
-            handle = self._handle()
-            handle.import_index(fileobj=io.BytesIO(self._index))
-        handle.seek(start)
-        count = 0
-        while count < len(view):
-            got = handle.readinto(view[count:])
-            if not got:
-                break
-            count += got
-        self._free.append(handle)
-        if stamp(self._path.stat()) != self._stamp:
-            raise ValueError(CHANGED)
-        return count
-
-    def close(self) -> None:
-        """Close every handle."""
-        while self._free:
-            self._free.pop().close()

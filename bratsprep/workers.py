@@ -24,6 +24,8 @@ LOOK_AHEAD: Final = 2
 """Finished cases that may wait for an earlier one, above one a worker."""
 BASE_BYTES: Final = 240 << 20
 """Program and libraries (measured: 180 MB) and the finished cases that wait to be written."""
+LIGHT: Final = 100 << 20
+"""A case that takes no more, as those of int16 do, is read by every worker at once."""
 _LARGEST: Final = 3
 """Cases, by their packed size, whose headers say how much memory one takes."""
 
@@ -96,6 +98,29 @@ def in_order(
             yield first, future.result()
     finally:
         threads.shutdown(cancel_futures=True)
+
+
+def pools(
+    source: Source, cases: tuple[CaseFiles, ...], workers: int, limit_bytes: int
+) -> tuple[Pool, Pool]:
+    """Memory for whole cases, and for their cut planes.
+
+    For each there is a time when a worker needs none of it: a case's voxels are done with before
+    its planes are packed, and its planes are there after it was read. So three for four workers
+    do, at the cost of a tenth of the speed where they wait for voxels.
+
+    Args:
+        source: what the cases lie in.
+        cases: at least one.
+        workers: threads.
+        limit_bytes: most that each buffer may take.
+    """
+    fewer = workers - workers // 4
+    try:
+        is_light = case_bytes(source, cases[0]) <= LIGHT
+    except BratsError:  # the case's reader says what is wrong
+        is_light = False
+    return Pool(workers if is_light else fewer, limit_bytes), Pool(fewer, limit_bytes)
 
 
 def case_bytes(source: Source, files: CaseFiles) -> int:

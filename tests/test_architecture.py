@@ -22,10 +22,9 @@ FLOORS = {  # top floor first; the list is the architecture in text
         "anatomy codec crop draft",
         "fetch histograms mask_details naming recompute_prints schema source",
         "ahead",
-        "fingerprint heaps kernels labels members streams subjects twin_search",
-        "case config deflate inflate whole widen",
-        "errors foreign highpass huffman lanes lookup moments native page_parts pages peak png shade "
-        "start",
+        "contents fingerprint heaps kernels labels members streams subjects twin_search",
+        "case config deflate inflate page_parts start whole widen",
+        "errors foreign highpass huffman lanes lookup moments native pages peak png shade",
         "symbols",
     ],
     "bratstrain": [

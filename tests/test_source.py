@@ -89,6 +89,25 @@ def test_read_gives_the_bytes_that_were_packed(source):
     assert {name: source.read(name) for name in source.members} == FILES
 
 
+@pytest.mark.parametrize("size", [1, 2000, 10**6])
+def test_head_gives_the_first_bytes(source, size):
+    heads = {name: source.head(name, size) for name in source.members}
+    assert heads == {name: content[:size] for name, content in FILES.items()}
+
+
+@pytest.mark.parametrize("size", [1, 10**6])
+def test_head_of_a_file_that_changed_its_size_is_refused(tmp_path, size):
+    with open_source(pack(tmp_path, "folder")) as opened:
+        (tmp_path / "set.folder/top/a/a_t2.nii").write_bytes(b"slices")
+        message = refusal("top/a/a_t2.nii", lambda name: opened.head(name, size))
+        assert "holds 6 bytes, 54000 were promised" in message
+
+
+def test_head_of_an_unknown_member_is_the_callers_fault(source):
+    with pytest.raises(ValueError, match="has no member 'x'"):
+        source.head("x", 7)
+
+
 def test_read_into_wants_a_view_of_the_right_length(source):
     with pytest.raises(ValueError, match=r"has 1234 bytes, the view 7"):
         source.read_into("top/b/b_T1.NII.GZ", memoryview(bytearray(7)))

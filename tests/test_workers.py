@@ -3,12 +3,14 @@
 import os
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 
 import niftis
 import numpy as np
 import pytest
 
+from bratsprep import workers as workers_
 from bratsprep.case import Channel
 from bratsprep.config import PrepConfig
 from bratsprep.errors import BuildError, NiftiError
@@ -24,6 +26,7 @@ from bratsprep.workers import (
     cores,
     cut_bytes,
     in_order,
+    pools,
     share,
 )
 
@@ -157,6 +160,32 @@ def test_a_borrower_waits_for_memory_that_is_free():
         return buffers
 
     assert len({id(buffers) for _, buffers in results(work, 3)}) == 1
+
+
+def memory(pool):
+    """How much of it there is at once."""
+    with ExitStack() as held:
+        count = 0
+        while pool._free.qsize():
+            held.enter_context(pool.borrow())
+            count += 1
+        return count
+
+
+@pytest.mark.parametrize(("light", "expected"), [(NEED, (4, 3)), (READ - 1, (3, 3))])
+def test_light_cases_are_read_by_all_workers_at_once(tmp_path, monkeypatch, light, expected):
+    monkeypatch.setattr(workers_, "LIGHT", light)
+    files = niftis.write_case(tmp_path, suffix=".nii")
+    with open_source(tmp_path) as source:
+        assert tuple(map(memory, pools(source, (files,), 4, 2**62))) == expected
+
+
+def test_a_case_that_cannot_be_read_counts_as_heavy(tmp_path):
+    files = niftis.write_case(tmp_path, suffix=".nii")
+    (tmp_path / files.images[0].member).write_bytes(b"x" * 400)
+    with open_source(tmp_path) as source:
+        assert tuple(map(memory, pools(source, (files,), 1, 2**62))) == (1, 1)
+        assert tuple(map(memory, pools(source, (files,), 8, 2**62))) == (6, 6)
 
 
 def need(root, files):
