@@ -11,6 +11,7 @@ warning of arithmetic, 10 seconds for one input or 2 GB of memory end it, and th
 import argparse
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -102,6 +103,8 @@ def fuzzed(name: str, runs: int, seconds: float, seed: int) -> dict[str, object]
     print(row, flush=True)
     if not finished or artifacts:
         print(said[-4000:], *artifacts, sep="\n", flush=True)
+    else:
+        shutil.rmtree(folder)
     return row
 
 
@@ -144,7 +147,8 @@ def report(rows: list[dict[str, object]], given: argparse.Namespace, seconds: fl
         f"# Fuzzing\n\n`python -m benchmarks.fuzz --inputs {given.inputs} --seed {given.seed}`: "
         f"{total:,} inputs in {seconds / 60:.0f} minutes, {found} findings.\n\n"
         + "\n".join(lines)
-        + f"\n\n{markdown(facts)}\n"
+        + f"\n\n{markdown(facts)}\n\n"
+        "What earlier runs found, and what became of it, is in [the log](../../docs/log.md).\n"
     )
     print(text)
     if given.target is None:

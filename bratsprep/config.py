@@ -2,8 +2,13 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 SLICES: Final = ("tumour", "brain", "all")
 NORMALISE: Final = ("modality", "case", "none")
@@ -11,8 +16,31 @@ DTYPES: Final = ("auto", "float16", "float32", "int16")
 COMPRESSION: Final = ("fast", "small", "none")
 LABELS: Final = ("auto", "msd", "brats2017", "brats2023", "brats2024", "brats2015")
 SUBJECTS: Final = ("auto", "names")
+MOST_PLANES: Final = 32_767
+"""Of a volume: NIfTI counts them in 16 bits."""
+MOST_SIDE: Final = 4_096
+"""Pixels of a crop window each way: a slice has to be one chunk, which HDF5 bounds."""
+KINDS: Final[Mapping[Any, str]] = MappingProxyType(
+    {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+)
 _TABLE: Final = re.compile(r"^csv:[0-9a-f]{16}$")
 _WINDOW: Final = re.compile(r"(\d+)x(\d+)")
+
+
+def check_types(config: "DataclassInstance") -> None:
+    """Refuse settings of another type than they should have; a whole number is a number too.
+
+    Args:
+        config: fields of the types in `KINDS` are looked at, others left alone.
+
+    Raises:
+        ValueError: one is of another type.
+    """
+    for field in fields(config):
+        value, kind = getattr(config, field.name), field.type
+        fits = type(value) is kind or (kind is float and type(value) is int)
+        if kind in KINDS and not fits:
+            raise ValueError(f"{field.name} must be {KINDS[kind]}, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +72,7 @@ class PrepConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_types(self)
         for name, allowed in (
             ("slices", SLICES),
             ("normalise", NORMALISE),
@@ -55,10 +84,9 @@ class PrepConfig:
             value = getattr(self, name)
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
-        if self.margin < 0:
-            raise ValueError(f"margin must be at least 0, got {self.margin}")
-        if not 0 <= self.negatives <= 1:
-            raise ValueError(f"negatives must be 0 to 1, got {self.negatives}")
+        for name, most in (("margin", MOST_PLANES), ("negatives", 1), ("seed", 2**63 - 1)):
+            if not 0 <= getattr(self, name) <= most:
+                raise ValueError(f"{name} must be 0 to {most}, got {getattr(self, name)}")
         if self.dtype == "int16" and self.normalise != "none":
             raise ValueError("dtype int16 needs normalise none: a z-score is no integer")
         if self.dtype == "float16" and self.normalise == "none":
@@ -72,11 +100,13 @@ class PrepConfig:
         if self.crop in ("brain", "none"):
             return None
         match = _WINDOW.fullmatch(self.crop)
-        if match is None or 0 in (int(match[1]), int(match[2])):
+        sides = (int(match[1]), int(match[2])) if match else (0, 0)
+        if not 0 < min(sides) <= max(sides) <= MOST_SIDE:
             raise ValueError(
-                f"crop must be brain, none or HEIGHTxWIDTH such as 192x160, got {self.crop!r}"
+                f"crop must be brain, none or HEIGHTxWIDTH such as 192x160, sides at most "
+                f"{MOST_SIDE}, got {self.crop!r}"
             )
-        return int(match[1]), int(match[2])
+        return sides
 
     @property
     def stored(self) -> str:

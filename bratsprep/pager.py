@@ -3,12 +3,12 @@
 import sys
 from pathlib import Path
 
-from bratsprep.errors import BuildError
 from bratsprep.inspection import Inspection
 from bratsprep.inspector import inspect
 from bratsprep.page_body import page
 from bratsprep.page_sketch import Sketch, sketch_file
 from bratsprep.reader import SliceFile
+from bratsprep.whole import replacing
 from bratsprep.workers import cores
 
 
@@ -47,8 +47,6 @@ def inspect_page(
         with SliceFile(path) as file:
             shown = progress and sys.stderr.isatty()
             sketch = sketch_file(file, inspection.rows, workers or cores(), shown)
-    try:
-        Path(out_html).write_text(page(inspection, sketch), encoding="utf-8")
-    except OSError as error:
-        raise BuildError(f"{out_html}: cannot be written: {error}; choose another place") from error
+    with replacing(Path(out_html)) as file:
+        file.write(page(inspection, sketch).encode(errors="backslashreplace"))  # names are bytes
     return inspection

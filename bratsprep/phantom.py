@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bratsprep.anatomy import Head, Scan, noise_block
+from bratsprep.config import MOST_PLANES, check_types
 from bratsprep.errors import BuildError
 from bratsprep.labels import scheme as scheme_of
 from bratsprep.phantom_paint import paint
@@ -71,6 +72,7 @@ class PhantomConfig:
     """Pack the folder as `tar`, `tar.gz` or `zip` instead of leaving it; empty does not."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         allowed: tuple[tuple[str, tuple[str, ...]], ...] = (
             ("layout", tuple(LAYOUTS)),
             ("dtype", ("int16", "float32")),
@@ -91,8 +93,12 @@ class PhantomConfig:
             )
         if not 0 <= 2 * self.repeats <= self.cases:
             raise ValueError(f"repeats must be 0 to half of {self.cases}, got {self.repeats}")
-        if min(self.shape) < 4:
-            raise ValueError(f"sides of shape must be at least 4, got {self.shape}")
+        if [type(side) for side in self.shape] != [int] * 3 or not (
+            4 <= min(self.shape) <= max(self.shape) <= MOST_PLANES
+        ):
+            raise ValueError(f"shape must be three of 4 to {MOST_PLANES}, got {self.shape}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0, got {self.seed}")
 
     @property
     def label_scheme(self) -> str:
@@ -210,17 +216,25 @@ def phantoms(
         The folder, or the archive.
 
     Raises:
-        BuildError: the folder holds something already, the archive is there, or another process
-            is writing them.
+        BuildError: the folder holds something already, the archive is there, another process is
+            writing them, or the disk is full or cannot be written.
         ValueError: a setting is not allowed.
     """
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, got {workers}")
     config = PhantomConfig(**settings)
     folder = Path(raw)
     target = folder.with_name(f"{folder.name}.{config.archive}") if config.archive else folder
-    _refuse_existing(folder, target)
-    with _claimed(folder.with_name(f"{folder.name}.partial")) as half:
-        _write_all(half, config, workers, progress)
-        return pack(half, folder.name, target, config.archive)
+    try:
+        _refuse_existing(folder, target)
+        with _claimed(folder.with_name(f"{folder.name}.partial")) as half:
+            _write_all(half, config, workers, progress)
+            return pack(half, folder.name, target, config.archive)
+    except OSError as error:
+        raise BuildError(
+            f"{target}: cannot be written: {error.strerror}; free some space or choose another "
+            "place"
+        ) from error
 
 
 def _refuse_existing(folder: Path, target: Path) -> None:

@@ -3,6 +3,7 @@
 Figures are objects of their own on an Agg canvas: no pyplot, no window, no global state.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLoc
 from numpy.typing import NDArray
 
 from bratsprep.balance import CaseCount, ClassCount, class_counts, columns, percent
-from bratsprep.errors import BuildError
 from bratsprep.labels import CLASSES
 from bratsprep.shade import COLOURS, INK, TITLES, grey_limits, radiological
+from bratsprep.whole import replacing
 
 _DPI: Final = 110
 _OPACITY: Final = 0.5
@@ -59,10 +60,9 @@ def save(figure: Figure, out: Path) -> None:
         BuildError: it cannot be written.
     """
     FigureCanvasAgg(figure)
-    try:
-        figure.savefig(out, format="png", dpi=_DPI, facecolor=figure.get_facecolor())
-    except OSError as error:
-        raise BuildError(f"{out}: cannot be written: {error}; choose another place") from error
+    with replacing(out) as file, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name that the font cannot write
+        figure.savefig(file, format="png", dpi=_DPI, facecolor=figure.get_facecolor())
 
 
 def plot_balance(inspection: Counted, out_png: Path | str) -> None:

@@ -1,6 +1,7 @@
 """Repeated patients inside a set, or across two: raw data, folders of masks, slice files."""
 
 import csv
+import io
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -13,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from bratsprep.case import MASK_CELLS
-from bratsprep.errors import BuildError, LayoutError
+from bratsprep.errors import LayoutError
 from bratsprep.evidence import Collection, open_collection
 from bratsprep.labels import MODALITIES
 from bratsprep.mask_details import agreement
@@ -26,6 +27,7 @@ from bratsprep.twin_search import (
     map_scores,
     mask_features,
 )
+from bratsprep.whole import replacing
 from bratsprep.workers import cores
 
 FLOOR: Final = 0.3
@@ -99,16 +101,15 @@ class Twins:
         Raises:
             BuildError: it cannot be written.
         """
-        try:
-            with path.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerow(COLUMNS)
-                for member in self.members:
-                    voxels = member.voxels or ("", "", "")
-                    score = f"{member.score:.3f}"
-                    writer.writerow([member.case, member.subject, score, member.certainty, *voxels])
-        except OSError as error:
-            raise BuildError(f"{path}: cannot be written: {error.strerror}") from error
+        table = io.StringIO(newline="")
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for member in self.members:
+            voxels = member.voxels or ("", "", "")
+            score = f"{member.score:.3f}"
+            writer.writerow([member.case, member.subject, score, member.certainty, *voxels])
+        with replacing(path) as file:
+            file.write(table.getvalue().encode())
 
 
 def _line(pair: Pair, wide: list[int]) -> str:

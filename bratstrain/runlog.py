@@ -12,19 +12,19 @@ events/         the log for TensorBoard
 import fcntl
 import json
 import math
-import os
 import platform
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Final, TextIO
+from typing import Any, Final, TextIO
 
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from bratsprep.errors import BratsError
+from bratsprep.whole import replacing as replacing
 
 CONFIG: Final = "config.json"
 FACTS: Final = "run.json"
@@ -37,25 +37,6 @@ LOCK: Final = ".lock"
 BEGINNINGS: Final = frozenset({LOCK, FACTS, SPLIT, f"{FACTS}.new", f"{SPLIT}.new", f"{CONFIG}.new"})
 """What a run that was killed at its very start may have left."""
 SOFTWARE: Final = ("bratsprep", "torch", "numpy", "h5py")
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file to write that appears under its name when it is whole and on disk.
-
-    Raises:
-        BratsError: it cannot be written.
-    """
-    new = path.with_name(f"{path.name}.new")
-    try:
-        with new.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    except OSError as error:
-        new.unlink(missing_ok=True)
-        raise BratsError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def write_json(path: Path, facts: Mapping[str, Any]) -> None:
@@ -142,6 +123,15 @@ def finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
+@contextmanager
+def saying(path: Path | str) -> Iterator[None]:
+    """Turn what the system says of a file that cannot be written into our own error."""
+    try:
+        yield
+    except OSError as error:
+        raise BratsError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
 class RunLog:
     """The log of a run, open for more records; TensorBoard gets the same.
 
@@ -160,8 +150,10 @@ class RunLog:
         ]
         with replacing(path) as file:
             file.writelines(f"{json.dumps(record)}\n".encode() for record in kept)
-        self._file = path.open("a", encoding="utf-8")
-        self._events = SummaryWriter(str(folder / EVENTS), purge_step=step + 1)
+        with saying(folder / EVENTS):
+            self._events = SummaryWriter(str(folder / EVENTS), purge_step=step + 1)
+        with saying(path):
+            self._file = path.open("a", encoding="utf-8")
 
     def write(self, kind: str, step: int, **values: Any) -> None:  # noqa: ANN401  JSON
         """Add a record; it is with the system, if not on disk, when this returns.
@@ -170,13 +162,12 @@ class RunLog:
             BratsError: it cannot be written.
         """
         record = {"kind": kind, "step": step} | values
-        try:
+        with saying(self._file.name):
             self._file.write(f"{json.dumps(record, allow_nan=False)}\n")
             self._file.flush()
-        except OSError as error:
-            raise BratsError(f"{self._file.name}: cannot be written: {error.strerror}") from error
-        for name, value in flat(values):
-            self._events.add_scalar(f"{kind}/{name}", value, step)
+        with saying(self._events.log_dir):
+            for name, value in flat(values):
+                self._events.add_scalar(f"{kind}/{name}", value, step)
 
     def __enter__(self) -> "RunLog":
         return self
@@ -187,8 +178,9 @@ class RunLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
-        self._events.close()
+        for file, name in ((self._file, self._file.name), (self._events, self._events.log_dir)):
+            with saying(name) if error is None else suppress(OSError):  # the first fault counts
+                file.close()
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:

@@ -45,7 +45,17 @@ def test_json_has_every_setting_in_sorted_order():
         ({"compression": "x"}, "compression must be one of fast, small, none, got 'x'"),
         ({"labels": "x"}, "labels must be one of auto, msd, .*, got 'x'"),
         ({"subjects": "x"}, "subjects must be one of auto, names, got 'x'"),
-        ({"margin": -1}, "margin must be at least 0, got -1"),
+        ({"margin": -1}, "margin must be 0 to 32767, got -1"),
+        ({"margin": 32_768}, "margin must be 0 to 32767, got 32768"),
+        ({"margin": 1.0}, r"margin must be a whole number, got 1\.0"),
+        ({"margin": True}, "margin must be a whole number, got True"),
+        ({"margin": None}, "margin must be a whole number, got None"),
+        ({"seed": -1}, "seed must be 0 to 9223372036854775807, got -1"),
+        ({"seed": 0.5}, r"seed must be a whole number, got 0\.5"),
+        ({"negatives": "0.5"}, "negatives must be a number, got '0.5'"),
+        ({"unlabelled": 1}, "unlabelled must be true or false, got 1"),
+        ({"subjects": 5}, "subjects must be text, got 5"),
+        ({"crop": 192}, "crop must be text, got 192"),
         ({"negatives": 1.5}, "negatives must be 0 to 1, got 1.5"),
         ({"negatives": -0.5}, "negatives must be 0 to 1, got -0.5"),
         ({"negatives": float("nan")}, "negatives must be 0 to 1, got nan"),
@@ -57,6 +67,8 @@ def test_json_has_every_setting_in_sorted_order():
         ({"crop": "192"}, "crop must be brain, none or HEIGHTxWIDTH .*, got '192'"),
         ({"crop": "0x4"}, "crop must be .*, got '0x4'"),
         ({"crop": "4x0"}, "crop must be .*, got '4x0'"),
+        ({"crop": "4097x4"}, "crop must be .*, sides at most 4096, got '4097x4'"),
+        ({"crop": "4x9999999999999"}, "crop must be .*, got '4x9999999999999'"),
         ({"crop": "4x4x4"}, "crop must be .*, got '4x4x4'"),
         ({"shade": 1, "hue": 2}, r"unknown setting hue, shade; known: \['compression', 'crop', "),
     ],
@@ -65,6 +77,10 @@ def test_json_has_every_setting_in_sorted_order():
 def test_config_refuses(names, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         PrepConfig.from_names(names)
+
+
+def test_whole_number_is_a_number():
+    assert PrepConfig(negatives=1).negatives == 1
 
 
 @pytest.mark.parametrize(

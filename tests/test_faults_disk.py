@@ -13,6 +13,7 @@ from fitfiles import (
 
 import bratsprep
 import bratstrain
+import studies
 from bratsprep.errors import BratsError
 
 SETTINGS = SMALL | {"steps": 6, "validate_steps": 3, "checkpoint_steps": 2}
@@ -85,7 +86,8 @@ def test_build_on_a_full_disk_goes_on_when_there_is_room(raw, data, disk, kiloby
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kilobytes", [4, 8, 16, 60, 150, 220, 300, 400])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's
+@pytest.mark.parametrize("kilobytes", [4, 8, 12, 16, 60, 150, 220, 300, 400])
 def test_fit_on_a_full_disk_goes_on_when_there_is_room(data, whole, disk, kilobytes):
     run = disk(kilobytes) / "run"
     with pytest.raises(BratsError, match=r"cannot be (written|used)"):
@@ -117,18 +119,68 @@ def test_evaluate_on_a_full_disk_says_so(raw, whole, disk, kilobytes):
     assert bratstrain.evaluate(whole, raw=raw, out=out, planes=True).table.rows
 
 
-@pytest.mark.parametrize("verb", ["build", "fit", "predict", "evaluate", "preview"])
+@pytest.mark.parametrize("archive", ["", "tar", "tar.gz", "zip"])
+@pytest.mark.parametrize("kilobytes", [4, 24, 60, 140])
+def test_phantoms_on_a_full_disk_are_made_when_there_is_room(raw, disk, kilobytes, archive):
+    place = disk(kilobytes) / "raw"
+    settings = {"cases": 6, "shape": (32, 32, 16), "archive": archive}
+    with pytest.raises(BratsError, match="cannot be written: No space left on device"):
+        bratsprep.phantoms(place, **settings)
+    disk(20_000)
+    made = bratsprep.phantoms(place, **settings)
+    if not archive:
+        names = [path.relative_to(raw) for path in sorted(raw.rglob("*.nii.gz"))]
+        assert [digest(made / name) for name in names] == [digest(raw / name) for name in names]
+    assert not list(made.parent.glob("*.partial"))
+
+
+VERBS = {
+    "phantom": lambda f, raw, data, run: bratsprep.phantoms(f / "raw", cases=1, shape=(8, 8, 8)),
+    "build": lambda f, raw, data, run: bratsprep.build(raw, f / "x", workers=1, crop="32x32"),
+    "fit": lambda f, raw, data, run: bratstrain.fit(data, f / "x", **SETTINGS),
+    "predict": lambda f, raw, data, run: bratstrain.predict(run, raw, f / "x"),
+    "evaluate": lambda f, raw, data, run: bratstrain.evaluate(run, raw=raw, out=f / "x"),
+    "preview": lambda f, raw, data, run: bratsprep.preview(data, None, f / "x.png"),
+    "plot": lambda f, raw, data, run: bratsprep.plot_balance(bratsprep.inspect(data), f / "x.png"),
+    "page": lambda f, raw, data, run: bratsprep.inspect_page(data, f / "x.html", workers=1),
+    "twins": lambda f, raw, data, run: bratsprep.twins(data, workers=1).write(f / "x.csv"),
+    "report": lambda f, raw, data, run: bratstrain.report(run, data=data, out=f / "x.html"),
+    "compare": lambda f, raw, data, run: compare(f, data, run),
+    "export": lambda f, raw, data, run: bratstrain.export(run, f / "x.onnx"),
+    "study": lambda f, raw, data, run: study(f, raw),
+}
+"""All that write, into a folder."""
+each_verb = pytest.mark.parametrize("verb", [
+    pytest.param(verb, marks=pytest.mark.slow) if verb in ("export", "study") else verb
+    for verb in VERBS
+])  # fmt: skip
+
+
+def compare(folder, data, run):
+    """Hold a run against a copy of it."""
+    shutil.copytree(run, run.parent / "copy", dirs_exist_ok=True)
+    bratstrain.compare([run, run.parent / "copy"], data=data, out=folder / "x.html")
+
+
+def study(folder, raw):
+    """Begin a study of a file beside the raw folder."""
+    bratstrain.study(studies.written(raw.parent), raw=raw, out=folder / "x")
+
+
+@each_verb
 def test_no_permission_to_write_is_said(raw, data, whole, disk, verb):
     folder = disk(1_000, locked=True)
-    verbs = {
-        "build": lambda: bratsprep.build(raw, folder / "x.h5", workers=1, crop="32x32"),
-        "fit": lambda: bratstrain.fit(data, folder / "run", **SETTINGS),
-        "predict": lambda: bratstrain.predict(whole, raw, folder / "predicted"),
-        "evaluate": lambda: bratstrain.evaluate(whole, raw=raw, out=folder / "tables"),
-        "preview": lambda: bratsprep.preview(data, None, folder / "x.png"),
-    }
     with pytest.raises(BratsError, match=r"cannot be (written|used)|no folder can be made"):
-        verbs[verb]()
+        VERBS[verb](folder, raw, data, whole)
+
+
+@pytest.mark.parametrize("verb", ["preview", "plot", "page", "twins", "report", "compare"])
+def test_page_on_a_full_disk_is_not_left_half_done(raw, data, whole, disk, verb):
+    folder = disk(4)
+    (folder / "other").write_bytes(bytes(4096))
+    with pytest.raises(BratsError, match="cannot be written"):
+        VERBS[verb](folder, raw, data, whole)
+    assert [path.name for path in folder.iterdir()] == ["other"]
 
 
 def test_source_on_a_locked_disk_is_read(raw, data, disk, tmp_path):

@@ -379,13 +379,29 @@ def test_folder_that_was_finished_meanwhile_is_refused(tmp_path, monkeypatch):
         ({"cases": 0}, "make at least 1 together, got 0 and 0"),
         ({"cases": -1, "unlabelled": 5}, "must be at least 0"),
         ({"repeats": 2}, "repeats must be 0 to half of 3, got 2"),
-        ({"shape": (8, 8, 3)}, "sides of shape must be at least 4"),
+        ({"shape": (8, 8, 3)}, "shape must be three of 4 to 32767"),
+        ({"shape": (8, 8)}, "shape must be three"),
+        ({"shape": (8, 8.5, 8)}, "shape must be three"),
+        ({"shape": (8, 8, 40_000)}, "shape must be three"),
+        ({"cases": 1.5}, r"cases must be a whole number, got 1\.5"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
     ],
     ids=lambda value: "" if isinstance(value, str) else "-".join(value),
 )
 def test_config_refuses(settings, message):
     with pytest.raises(ValueError, match=message):
         PhantomConfig(**{"cases": 3, **settings})
+
+
+def test_phantoms_by_no_worker_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="workers must be at least 1, got 0"):
+        phantoms(tmp_path / "raw", cases=1, workers=0)
+
+
+def test_place_that_is_no_folder_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BuildError, match=r"raw: cannot be written: Not a directory"):
+        phantoms(tmp_path / "file" / "raw", cases=1, shape=SMALL)
 
 
 def test_phantoms_is_a_verb_of_the_package():

@@ -128,13 +128,31 @@ def test_log_is_json_even_without_a_loss(tmp_path):
     assert record["wait_share"] == 0.5
 
 
+def test_events_on_a_full_disk_are_named(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("bratstrain.runlog.SummaryWriter", full)
+    with pytest.raises(BratsError, match=r"events: cannot be written: No space left on device"):
+        RunLog(tmp_path, 0, 0)
+
+
+def test_fault_that_ends_a_run_is_not_hidden_by_one_of_closing(tmp_path):
+    log = RunLog(tmp_path, 0, 0)
+    log._file.close()
+    log._file = open("/dev/full", "a")  # noqa: PTH123, SIM115  a disk without room
+    log._file.write("text that is not flushed")
+    with pytest.raises(KeyboardInterrupt), log:
+        raise KeyboardInterrupt
+
+
 def test_log_on_a_full_disk_is_named(tmp_path):
     log = RunLog(tmp_path, 0, 0)
     log._file.close()
     log._file = open("/dev/full", "a")  # noqa: PTH123, SIM115  a disk without room
     with pytest.raises(BratsError, match=r"/dev/full: cannot be written: No space left"):
         log.write("train", 1)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(BratsError):
         log.__exit__(None, None, None)
     log._events.close()
 

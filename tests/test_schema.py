@@ -105,7 +105,7 @@ def test_check_names_a_missing_attribute(file, name):
     [
         ("{", "Expecting property name"),
         ('{"shade": 1}', "unknown setting shade"),
-        ('{"margin": -1}', "margin must be at least 0"),
+        ('{"margin": -1}', "margin must be 0 to 32767"),
         ("[]", ""),
         (5, ""),
     ],
