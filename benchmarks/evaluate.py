@@ -54,6 +54,7 @@ class Row:
 ROWS = (
     Row("volume Dice", "**ours**", "score_ours", "dice", says_the_same=True),
     Row("volume Dice", "NumPy, a mask a region", "score_scipy", "dice", says_the_same=True),
+    Row("volume Dice", "surface-distance", "score_scipy", "dice-published", says_the_same=True),
     Row("volume Dice", "MONAI", "score_monai", "dice", says_the_same=True, is_peer=True),
     Row("HD95", "**ours**", "score_ours", "hd95", says_the_same=True),
     Row("HD95", "surface-distance", "score_scipy", "hd95-published", says_the_same=True),
@@ -258,6 +259,7 @@ def main() -> None:
         "«everything» is what `bratstrain evaluate` takes of a case: counts, slice scores,",
     ]
     lines += ["HD95, surface Dice and both years' lesion rules of five classes and regions."]
+    lines += ["MONAI has no lesion-wise score; BraTS's own code is SciPy, cc3d, surface-distance."]
     stem = "evaluate-quick" if options.quick else "evaluate"
     options.results.mkdir(parents=True, exist_ok=True)
     (options.results / f"{stem}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,10 +1,12 @@
 """Speed of training beside the bare step, agreement of the precisions, and what a kill costs.
 
     python -m benchmarks.train --work demo/benchmarks              # CPU, and GPU where there is one
-    python -m benchmarks.train --work demo/benchmarks --device cuda --minutes 20 --compile
+    python -m benchmarks.train --work demo/benchmarks --peers .venv-peers/bin/python
+    python -m benchmarks.train --work demo/benchmarks --device cuda --minutes 20 --compile all
 
-Every measurement is a process of its own (`train_ways.py`). The results of a device replace those
-that it had before; the other device's stay.
+Every measurement is a process of its own (`train_ways.py`, `train_peers.py`). The results of a
+device replace those that it had before; the other device's stay. Compiled are, unless `--compile`
+says otherwise, the networks beside those of the peers, in the first precision of a device.
 """
 
 import argparse
@@ -18,7 +20,9 @@ import torch
 
 from benchmarks.load_file import write_slice_file
 from benchmarks.machine import describe, versions
-from benchmarks.train_parts import PARTS, QUICK, ROOT, SIZES
+from benchmarks.train_parts import COMPILE, QUICK, ROOT, SIZES
+from benchmarks.train_parts import PARTS as OWN_PARTS
+from benchmarks.train_peers import peers
 from benchmarks.train_table import document
 from bratstrain.config import MODELS
 from bratstrain.device import choose_device, cores
@@ -26,6 +30,8 @@ from bratstrain.device import choose_device, cores
 SLICES = {"cpu": 300, "cuda": 6000}
 """Of the synthetic file: enough that a fit of that device validates seldom."""
 PACKAGES = ("bratsprep", "torch", "numpy", "numba")
+PEER_PACKAGES = ("torch", "monai", "segmentation-models-pytorch", "timm")
+PARTS = {**OWN_PARTS, "peers": peers}
 
 
 def facts_of(options: argparse.Namespace, kind: str) -> dict[str, Any]:
@@ -36,6 +42,7 @@ def facts_of(options: argparse.Namespace, kind: str) -> dict[str, Any]:
         "commands": [options.command],
         "machine": gpu | describe(),
         "versions": versions(sys.executable, PACKAGES),
+        "peers": versions(options.peers, PEER_PACKAGES) if options.peers else {},
         "threads of torch": 1 if kind == "cuda" else options.threads,
         "slice file": "own" if options.own else f"{options.slices} synthetic slices, 192 x 160",
         "note": options.note,
@@ -62,7 +69,8 @@ def section(
         if before["facts"][name] != facts[name]:
             raise SystemExit(f"--add: the rows of before have another {name}; leave --add out")
     facts["commands"] = before["facts"]["commands"] + facts["commands"]
-    return {"facts": facts, "rows": before["rows"]}
+    facts["peers"] = facts["peers"] or before["facts"].get("peers", {})
+    return {"facts": facts, "rows": {part: [] for part in PARTS} | before["rows"]}
 
 
 def measure(options: argparse.Namespace, kind: str, results: dict[str, Any]) -> None:
@@ -103,7 +111,8 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--networks", type=names(MODELS), default=MODELS)
     parser.add_argument("--parts", type=names(tuple(PARTS)), default=tuple(PARTS))
     parser.add_argument("--steps", type=int, default=0, help="of the runs that are compared")
-    parser.add_argument("--compile", action="store_true", help="measure compiled networks too")
+    parser.add_argument("--compile", choices=COMPILE, default="some", help="compiled networks too")
+    parser.add_argument("--peers", default="", help="python of the peers' environment")
     parser.add_argument("--threads", type=int, default=cores(), help="of torch, on a CPU")
     parser.add_argument("--data", type=Path, help="slice file, instead of a synthetic one")
     parser.add_argument("--add", action="store_true", help="keep the rows of the last results")
@@ -111,13 +120,14 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--note", default="", help="for the results: what else the machine did")
     parser.add_argument("--quick", action="store_true", help="one small network, a minute")
     options = parser.parse_args()
-    hidden = {"work", "data", "results", "note"}
+    hidden = {"work", "data", "results", "note", "peers"}
     given = {
         name: value
         for name, value in vars(options).items()
         if name not in hidden and value != parser.get_default(name)
     }
     own = " --data FILE" * (options.data is not None)
+    own += " --peers PEERS" * bool(options.peers)
     options.command = f"python -m benchmarks.train --work DIR{own}" + "".join(
         f" --{name}" + ("" if value is True else f" {text(value)}") for name, value in given.items()
     )

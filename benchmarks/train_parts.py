@@ -19,8 +19,8 @@ from bratstrain.runlog import LAST, LOG, read_log
 ROOT = Path(__file__).parent.parent
 PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("bf16", "fp16", "fp32")}
 """The first is the one that `fit` takes by itself on a new device of the kind."""
-SLICES = {"cpu": 300, "cuda": 6000}
-"""Of the synthetic file: enough that reading does not repeat itself within seconds."""
+COMPILE = ("none", "some", "all")
+"""Compiled networks: none, those beside the peers' in a device's first precision, or all."""
 STEPS = {"cpu": 20, "cuda": 200}
 """Of the runs whose losses and weights are compared."""
 BARE_S = {"cpu": 2.0, "cuda": 5.0}
@@ -101,7 +101,7 @@ def speed(options: argparse.Namespace, kind: str) -> Iterator[dict[str, Any]]:
         options.sizes[kind],
         options.networks,
         PRECISIONS[kind],
-        (False, True)[: options.compile + 1],
+        (False, True)[: 1 + (options.compile == "all")],
     )
     for size, network, precision, is_compiled in ways:
         is_long = size is options.sizes[kind][0] and precision == PRECISIONS[kind][0]

@@ -1,6 +1,6 @@
 """The results of `benchmarks.train` as Markdown."""
 
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 from benchmarks.machine import markdown
@@ -23,6 +23,13 @@ product of two large matrices in the same precision (fp32 is TF32 on a GPU). Hos
 process's resident peak, imports included. Settings that the table does not name are the defaults
 of `fit`. 64 x 5 is the full size of the networks; on a CPU it is measured for few bare steps, and
 the smaller size stands for a shape of step at which the loader has to hurry.
+
+*Family*: our network and those of others that are like it, each a process of its own in the peers'
+environment, making a step in turn with its neighbours: the same batch, batch norm and ReLU in all,
+soft Dice and cross-entropy, clipping by the norm, fused AdamW; neither augmentation nor averaged
+weights. Widths are 64 to 1024; smp's are VGG's, 64 to 512. MONAI's UNet has one convolution a
+level. *Time a multiply-add*: median over the rounds, that of ours in the same round = 1. Ours
+lie channels last, as in `fit`; the peers' as torch lays them out, and channels last too.
 """
 SPEED = (
     "network",
@@ -38,6 +45,20 @@ SPEED = (
     "fit, all in",
     "host MB, bare / fit",
     "GPU MB, bare / fit",
+)
+BESIDE = (
+    "family",
+    "network",
+    "precision",
+    "mode",
+    "layout",
+    "M parameters",
+    "GMAC forward",
+    "slices/s",
+    "share of matrix rate",
+    "time a multiply-add, ours = 1",
+    "first step s",
+    "MB, host / GPU",
 )
 
 
@@ -84,8 +105,8 @@ def tables(rows: dict[str, list[Row]], kind: str) -> list[str]:
     lines = grid(("precision", "matrix rate, TFLOP/s"), matrix)
     lines += grid(SPEED, [speed_cells(each, rates) for each in rows["speed"]])
     lines += compiled(rows["speed"]) + aim(rows["speed"], kind)
-    lines += agreement(rows["agreement"])
-    return lines + kill(rows["kill"])
+    lines += agreement(rows["agreement"]) + kill(rows["kill"])
+    return lines + beside(rows.get("peers", []))
 
 
 def grid(head: tuple[str, ...], rows: list[list[str]]) -> list[str]:
@@ -143,6 +164,37 @@ def memory(row: Row, fit: Row | None) -> list[str]:
         for name in ("memory_mb", "device_memory_mb")
     )
     return [f"{peak:.0f}{rest}" if peak else "" for peak, rest in pairs]
+
+
+def beside(rows: list[Row]) -> list[str]:
+    """Our networks and the peers', a family after the other."""
+    return grid(BESIDE, [beside_cells(row) for row in rows])
+
+
+def beside_cells(row: Row) -> list[str]:
+    """A line of the table of networks."""
+    how = ["compiled" if row.get("compiled") else "eager", row.get("layout", "")]
+    begin = [row["family"], row["network"], row["precision"], *how]
+    if "missing" in row:
+        return [*begin, row["missing"]]
+    n, done = row["batch_size"], 6 * row["macs"]
+    shares = [
+        n * done / seconds / rate
+        for seconds, rate in zip(row["seconds"], row["operations_per_s"], strict=True)
+    ]
+    times = [each for each in row["against_ours"] if each is not None]
+    peaks = [f"{row['memory_mb']:.0f}"]
+    peaks += [f"{row['device_memory_mb']:.0f}"] if row["device_memory_mb"] else []
+    return [
+        *begin,
+        f"{row['parameters'] / 1e6:.2f}",
+        f"{row['macs'] / 1e9:.2f}",
+        f"{n / median(row['seconds']):.3g}",
+        f"{median(shares):.0%}",
+        f"{median(times):.2f}" if times else "",
+        f"{row['first_s']:.0f}",
+        " / ".join(peaks),
+    ]
 
 
 def compiled(rows: list[Row]) -> list[str]:

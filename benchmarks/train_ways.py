@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 
 import bratstrain
+from bratsprep.peak import peak_bytes
 from bratsprep.reader import SliceFile
 from bratstrain.checkpoint import Checkpoint, load
 from bratstrain.config import TrainConfig
-from bratstrain.device import DTYPES, choose_device, peak_bytes, peak_device_bytes, set_up
+from bratstrain.device import DTYPES, choose_device, peak_device_bytes, set_up
 from bratstrain.models import build_model, count_macs, count_parameters
 from bratstrain.recipes import configure
 from bratstrain.runlog import FACTS, LAST, LOG, read_json, read_log

@@ -50,6 +50,11 @@ def published_hd95(truth: np.ndarray, predicted: np.ndarray) -> list[float]:
     return [float(metrics.compute_robust_hausdorff(surfaces, 95))]
 
 
+def published_dice(truth: np.ndarray, predicted: np.ndarray) -> list[float]:
+    """Volume Dice of a region by the surface-distance package."""
+    return [float(metrics.compute_dice_coefficient(truth, predicted))]
+
+
 def lesions(truth: np.ndarray, predicted: np.ndarray) -> list[float]:
     """Lesion-wise Dice and HD95 of a region, over whole volumes."""
     said = cc3d.connected_components(predicted, connectivity=26)
@@ -75,6 +80,7 @@ if __name__ == "__main__":
     run(
         {
             "dice": each_region(dice),
+            "dice-published": each_region(published_dice),
             "hd95": each_region(hd95),
             "hd95-published": each_region(published_hd95),
             "lesions": each_region(lesions),
