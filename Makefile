@@ -1,12 +1,20 @@
-.PHONY: demo test quick check format bench figures clean
+.PHONY: demo test quick check format bench pythons figures clean
 BIN := .venv/bin/
 PY := $(BIN)python
+PEERS ?= .venv-peers/bin/python
+PYTHONS ?= python3.12 python3.13
+WORK ?= build/benchmarks
 CHROMIUM ?= chromium
 SHOT = $(CHROMIUM) --headless=new --no-sandbox --disable-gpu --hide-scrollbars --no-first-run --user-data-dir=build/chromium
 
 .venv/ready: pyproject.toml constraints.txt
 	python3 -m venv .venv
 	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[all,test]'
+	touch $@
+
+.venv-peers/ready: benchmarks/peers/requirements.txt constraints.txt
+	python3 -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --constraint constraints.txt --requirement $<
 	touch $@
 
 demo: .venv/ready  ## the main job on phantom cases, from nothing to a fitted network
@@ -16,7 +24,7 @@ demo: .venv/ready  ## the main job on phantom cases, from nothing to a fitted ne
 	$(BIN)bratsprep verify demo/train.h5 demo/raw
 	$(BIN)bratsprep inspect demo/train.h5 --html demo/inspect.html
 	$(BIN)bratsprep preview demo/train.h5 -o demo/preview.png
-	$(BIN)bratstrain fit demo/train.h5 --model residual --width 16 --depth 4 --batch 8 --lr 5e-3 --epochs 7 --test-share 0.2 --run demo/run
+	$(BIN)bratstrain fit demo/train.h5 --model residual --width 16 --depth 4 --batch 8 --epochs 7 --test-share 0.2 --run demo/run
 	$(BIN)bratstrain evaluate demo/run --raw demo/raw --split test --figure demo/figure.png
 	$(BIN)bratstrain predict demo/run demo/raw -o demo/predicted
 	$(BIN)bratstrain report demo/run --raw demo/raw --split test -o demo/report.html
@@ -36,14 +44,24 @@ format: .venv/ready  ## put the code into its one form
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: .venv/ready  ## our speed beside the peers': takes long, wants a quiet machine
-	$(PY) -m benchmarks.build
-	$(PY) -m benchmarks.load
-	$(PY) -m benchmarks.fit_memory --work demo/benchmarks
-	$(PY) -m benchmarks.evaluate --peers .venv-peers/bin/python
-	$(PY) -m benchmarks.evaluate_raw
-	$(PY) -m benchmarks.scale $(LABELS)
-	$(PY) -m benchmarks.train --work demo/benchmarks
+bench: .venv/ready $(if $(filter .venv-peers/%,$(PEERS)),.venv-peers/ready) demo  ## ours beside the peers, and the README's table: takes long, wants a quiet machine
+	$(PY) -m benchmarks.demo demo/run
+	$(PY) -m benchmarks.build --work $(WORK) --peers $(PEERS)
+	$(PY) -m benchmarks.load --peers $(PEERS)
+	$(PY) -m benchmarks.fit_memory --work $(WORK)
+	$(PY) -m benchmarks.evaluate --peers $(PEERS)
+	$(PY) -m benchmarks.evaluate_raw --work $(WORK)/evaluate_raw
+	$(PY) -m benchmarks.scale $(LABELS) --work $(WORK)/scale
+	$(PY) -m benchmarks.train --work $(WORK)
+	$(PY) -m benchmarks.help_time
+	$(PY) -m benchmarks.kills
+	$(PY) -m benchmarks.longrun
+	$(PY) -m benchmarks.summary
+
+pythons: .venv/ready  ## the fast tests under other interpreters too, every warning an error
+	for python in $(PYTHONS); do $$python -m venv .venv-$$python && .venv-$$python/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[all,test]' || exit 1; done
+	$(PY) -m benchmarks.pythons $(PY) $(PYTHONS:%=.venv-%/bin/python)
+	$(PY) -m benchmarks.summary
 
 figures: demo  ## the pictures in README and docs; pages are photographed by Chromium
 	rm -rf build/figures && mkdir -p build docs/images

@@ -1,7 +1,9 @@
 """Build, measured: ours beside the inflate floor, nnU-Net, MONAI, TorchIO, h5py and a notebook.
 
 Every row is a process of its own, so that its peak memory is its own. Rounds are interleaved, so
-that what the machine does beside is shared by all; ratios are taken within a round.
+that what the machine does beside is shared by all; ratios are taken within a round. The first type
+of voxels has every row on `--cases` cases, and on `--more-cases` those that say how cost grows;
+other types have the rows that an aim is held against.
 
     python -m benchmarks.build --work WORK --peers PEERS
 """
@@ -19,11 +21,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
-from benchmarks.build_table import FLOOR, NNUNET, NNUNET_START, OURS, write
+from benchmarks.build_figures import FLOOR, H5PY, NNUNET, NNUNET_START, OURS
+from benchmarks.build_table import write
 from benchmarks.inputs import Inputs, made
 
 ROOT = Path(__file__).parent.parent
 OUR_PACKAGES = ("bratsprep", "h5py", "imagecodecs", "isal", "nibabel", "numba", "numpy")
+GROWN = (FLOOR, OURS, NNUNET)
+"""Rows that are measured on further numbers of cases."""
+HELD_AGAINST = (H5PY, NNUNET)
+"""Peers that an aim names: they take part for every type of voxels."""
 PEER_PACKAGES = ("nnunetv2", "monai", "torchio", "h5py", "nibabel", "numpy", "torch")
 
 
@@ -50,7 +57,7 @@ def rows(workers: int) -> tuple[Row, ...]:
         Row(OURS, "ours", workers),
         *(Row(f"ours-{n}", "ours", n) for n in fewer),
         Row("ours-tar", "ours", workers, source="tar"),
-        Row("h5py", "plain", workers, "h5py"),
+        Row(H5PY, "plain", workers, "h5py"),
         Row(NNUNET, "nnunet", workers, "nnunetv2", source="nnunet"),
         Row("monai", "monai", workers, "monai"),
         Row("torchio", "torchio", workers, "torchio"),
@@ -121,27 +128,54 @@ def _line(record: dict[str, Any]) -> str:
     return f"{head}  {each:7.4f} s/case  {record['peak_bytes'] / 1e6:7.0f} MB"
 
 
+def turn(args: argparse.Namespace, number: int, *, whole: bool) -> list[tuple[Row, int]]:
+    """Rows and numbers of cases of one round; rows that are held together stand together.
+
+    Args:
+        args: the command line.
+        number: of the round, from 0; peers may take part in fewer.
+        whole: every row, also on further numbers of cases; else those that an aim names.
+    """
+    ours_only = number >= args.peer_rounds
+    found = [
+        (row, fewer(row, cases, args))
+        for cases in sorted({args.cases, *(args.more_cases if whole else ())})
+        for row in rows(args.workers)
+        if (row.name in args.only if args.only else whole or row.name in named(args.workers))
+        if (cases == args.cases or row.name in GROWN) and not (row.package and ours_only)
+    ]
+    starts = [
+        (replace(row, name=NNUNET_START), row.workers)
+        for row, cases in found
+        if row.name == NNUNET and cases > row.workers
+    ]
+    return list(dict.fromkeys([*found, *starts]))
+
+
+def named(workers: int) -> set[str]:
+    """Rows that an aim names, and all of ours."""
+    own = {row.name for row in rows(workers) if not row.package}
+    return {*own, *HELD_AGAINST}
+
+
+def fewer(row: Row, cases: int, args: argparse.Namespace) -> int:
+    """Cases that a row is given of those that ours is given."""
+    limits = {"notebook": 8, NNUNET: args.nnunet_cases}
+    asked = (limits.get(row.name), args.peer_cases if row.package else 0)
+    return min([cases, *(limit for limit in asked if limit)])
+
+
 def rounds(bench: Bench, args: argparse.Namespace, inputs: Inputs, dtype: str) -> None:
     """A B C A B C ...; peers may take part in fewer rounds and on fewer cases."""
     for number in range(args.rounds):
-        for row in rows(args.workers):
-            is_peer = bool(row.package)
-            if args.only and row.name not in args.only:
-                continue
-            if is_peer and number >= args.peer_rounds:
-                continue
-            cases = min(args.cases, args.peer_cases or args.cases) if is_peer else args.cases
-            cases = min(cases, 8) if row.name == "notebook" else cases
+        for row, cases in turn(args, number, whole=dtype == args.dtypes[0]):
             bench.run(row, inputs, cases, dtype=dtype, round=number, part="speed")
-            if row.name == NNUNET and cases > row.workers:
-                start = replace(row, name=NNUNET_START)
-                bench.run(start, inputs, row.workers, dtype=dtype, round=number, part="speed")
 
 
 def growth(bench: Bench, args: argparse.Namespace, inputs: Inputs, dtype: str) -> None:
     """Memory of ours for few cases and for many."""
     row = Row(OURS, "ours", args.workers)
-    for number in range(args.peer_rounds + 1):
+    for number in range(2 if args.growth else 0):
         for cases in args.growth:
             bench.run(row, inputs, cases, dtype=dtype, round=number, part="growth")
 
@@ -159,23 +193,29 @@ def parse() -> argparse.Namespace:
     add("--raw", type=Path, help="a folder in the Decathlon's layout instead of phantoms")
     add("--peers", default=".venv-peers/bin/python", help="python of the peers' environment")
     add("--results", type=Path, default=ROOT / "benchmarks" / "results")
-    add("--cases", type=int, default=48)
+    add("--cases", type=int, default=48, help="for every row")
+    add("--more-cases", default="16,144", help="for the floor, ours and nnU-Net; empty for none")
     add("--workers", type=int, default=4)
     add("--dtype", choices=("int16", "float32", "both"), default="both", help="of phantoms")
     add("--rounds", type=int, default=5)
-    add("--peer-rounds", type=int, default=2)
-    add("--peer-cases", type=int, default=24, help="at most; 0 for all")
+    add("--peer-rounds", type=int, default=1)
+    add("--peer-cases", type=int, default=0, help="at most; 0 for all")
+    add("--nnunet-cases", type=int, default=0, help="at most for nnU-Net; 0 for all")
     add("--growth", default="16,64", help="numbers of cases; empty to leave it out")
     add("--only", default="", help="names of rows, with commas")
     add("--quick", action="store_true", help="4 cases, 1 round: does everything run?")
     args = parser.parse_args()
     args.growth = tuple(int(n) for n in args.growth.split(",") if n)
+    args.more_cases = tuple(int(n) for n in args.more_cases.split(",") if n)
     args.only = frozenset(args.only.split(",")) - {""}
+    args.dtypes = ("int16", "float32") if args.dtype == "both" else (args.dtype,)
+    args.dtypes = ("raw",) if args.raw else args.dtypes
     known = {row.name for row in rows(args.workers)}
     if not args.only <= known:
         parser.error(f"--only knows {', '.join(sorted(known))}")
     if args.quick:
-        args.cases, args.rounds, args.peer_rounds, args.growth = 4, 1, 1, ()
+        args.cases, args.rounds, args.peer_rounds = 4, 1, 1
+        args.more_cases = args.growth = ()
     return args
 
 
@@ -199,8 +239,13 @@ def sources(args: argparse.Namespace) -> Iterator[tuple[str, Inputs]]:
         raw = args.raw.resolve()
         yield "raw", Inputs(raw, work / f"derived-raw-{zlib.crc32(bytes(raw)):08x}")
         return
-    for dtype in ("int16", "float32") if args.dtype == "both" else (args.dtype,):
-        yield dtype, made(work, dtype, max((args.cases, *args.growth)))
+    for dtype in args.dtypes:
+        yield dtype, made(work, dtype, most(args, dtype))
+
+
+def most(args: argparse.Namespace, dtype: str) -> int:
+    """The largest number of cases that is asked for of a type of voxels."""
+    return max((args.cases, *args.growth, *(args.more_cases if dtype == args.dtypes[0] else ())))
 
 
 def main() -> None:
@@ -219,7 +264,7 @@ def main() -> None:
     sizes: dict[str, float] = {}
     text = ""
     for dtype, inputs in sources(args):
-        inputs.folder(max((args.cases, *args.growth)))  # too few cases are found out at once
+        inputs.folder(most(args, dtype))  # too few cases are found out at once
         sizes[dtype] = inputs.source_bytes(args.cases) / args.cases
         warm(bench, inputs)
         rounds(bench, args, inputs, dtype)

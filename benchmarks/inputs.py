@@ -43,9 +43,9 @@ class Inputs:
         """The same cases as the one plain archive that the Decathlon is downloaded as."""
         target = self.work / f"{cases}-cases.tar"
         if not target.exists():
-            half = target.with_suffix(".partial")
+            folder, half = self.folder(cases), target.with_suffix(".partial")
             with tarfile.open(half, "w", dereference=True) as archive:
-                archive.add(self.folder(cases), "Task01_BrainTumour")
+                archive.add(folder, "Task01_BrainTumour")
             half.rename(target)
         return target
 
@@ -63,9 +63,12 @@ class Inputs:
 
 
 def made(work: Path, dtype: str, cases: int) -> Inputs:
-    """Phantoms of the real size, from the cache folder where they are there already."""
-    whole = work / f"phantoms-{dtype}-{cases}"
+    """Phantoms of the real size, from the cache folder where as many are there already."""
+    kept = (int(index.parent.name.split("-")[-1])
+            for index in work.glob(f"phantoms-{dtype}-*/dataset.json"))  # fmt: skip
+    there = min((n for n in kept if n >= cases), default=cases)
+    whole = work / f"phantoms-{dtype}-{there}"
     if not (whole / "dataset.json").exists():
         print(f"making {cases} {dtype} phantoms, once", flush=True)
         phantoms(whole, cases=cases, layout="msd", dtype=dtype, workers=4)
-    return Inputs(whole, work / f"derived-{dtype}-{cases}")
+    return Inputs(whole, work / f"derived-{dtype}-{there}")
