@@ -36,7 +36,8 @@ def run(command: list[str], env: dict[str, str], work: Path, what: str) -> dict[
         last = took.stderr.strip().splitlines()[-1:] or [f"exit {took.returncode}"]
         return {"side": what, "fault": last[0]}
     line = json.loads(took.stdout.strip().splitlines()[-1])
-    return {"side": what, **line, "peak_bytes": took.peak_bytes}
+    cpu = took.cpu_seconds
+    return {"side": what, **line, "cpu_seconds": cpu, "peak_bytes": took.peak_bytes}
 
 
 def run_ours(options: argparse.Namespace, work: Path) -> dict[str, Any]:
@@ -45,14 +46,19 @@ def run_ours(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     command += ["--minutes", str(options.minutes), "--fold", str(options.fold)]
     command += ["--device", options.device, "--labels", options.labels]
     command += ["--settings", json.dumps(options.ours), "--prepare", json.dumps(options.prepare)]
-    return run(command, {}, work, OURS)
+    return run(command, threads(options), work, OURS)
+
+
+def threads(options: argparse.Namespace) -> dict[str, str]:
+    """Variables that give torch so many threads; none where it chooses."""
+    return {"OMP_NUM_THREADS": str(options.threads)} if options.threads else {}
 
 
 def run_nnunet(options: argparse.Namespace, work: Path, split: dict[str, Any]) -> dict[str, Any]:
     """Convert, prepare, train, predict in a process of its own."""
     to_nnunet(options.raw, work / "raw" / DATASET, options.labels)
     write_splits(split, work / "splits.json", options.fold)
-    env = {
+    env = threads(options) | {
         "nnUNet_raw": str(work / "raw"),
         "nnUNet_preprocessed": str(work / "preprocessed"),
         "nnUNet_results": str(work / "results"),
@@ -110,10 +116,11 @@ def took_line(found: dict[str, Any]) -> str:
     """Seconds of each step and peak memory in one line."""
     if "fault" in found:
         return f"failed: {found['fault']}"
-    steps = f", {found['steps']} steps" if "steps" in found else ""
     return (
-        f"preparing {found['prepare']:.1f} s, training {found['fit']:.1f} s{steps}, "
-        f"labelling {found['predict']:.1f} s, {found['peak_bytes'] / 1e6:.0f} MB of memory at most"
+        f"preparing {found['prepare']:.1f} s, training {found['fit']:.1f} s ({found['steps']} "
+        f"steps of {found['batch']} slices), labelling {found['predict']:.1f} s, "
+        f"{found['cpu_seconds']:.0f} s of all processors, {found['peak_bytes'] / 1e6:.0f} MB of "
+        "memory at most"
     )
 
 
@@ -129,6 +136,7 @@ def read_options() -> argparse.Namespace:
     add("--ours", type=json.loads, default={}, help="settings of our fit as JSON")
     add("--prepare", type=json.loads, default={}, help="settings of our build as JSON")
     add("--processes", type=int, default=2, help="of nnU-Net, for preparing and augmenting")
+    add("--threads", type=int, default=0, help="of torch on a CPU, for each side; 0 is torch's own")
     add("--peers", default=".venv-peers/bin/python", help="python that has nnunetv2")
     add("--work", type=Path, default=Path("demo/accuracy"))
     add("--results", type=Path, default=RESULTS)
@@ -145,6 +153,7 @@ def main() -> None:
     command += ["--fold", str(options.fold), "--device", options.device]
     command += ["--ours", json.dumps(options.ours)] if options.ours else []
     command += ["--prepare", json.dumps(options.prepare)] if options.prepare else []
+    command += ["--threads", str(options.threads)] if options.threads else []
     facts = {
         "machine": machine.describe(),
         "ours": machine.versions(sys.executable, PACKAGES),

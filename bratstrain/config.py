@@ -96,7 +96,7 @@ class TrainConfig:
     """Steps between validations; 0 is an epoch. The last step is followed by one in any case."""
     patience: int = 0
     """Validations without a better score before stopping; 0 never stops early."""
-    learning_rate: float = 8e-4
+    learning_rate: float = 5e-3
     weight_decay: float = 0.0
     schedule: str = "cosine"
     warmup: int = 100

@@ -20,6 +20,7 @@ from bratstrain.job import Job, make_trainer, prepare, restore, run_folder
 from bratstrain.loader import Batch
 from bratstrain.models import count_parameters
 from bratstrain.run import Run
+from bratstrain.schedule import FORWARD, time_to_learn
 from bratstrain.signals import Signals, Stopped
 from bratstrain.validate import Intake, Validation, validate
 
@@ -124,8 +125,15 @@ class Fitting:
         if config.patience and state.since_best >= config.patience:
             return True
         if config.minutes:
-            return state.used_s >= 60 * config.minutes
+            return state.used_s >= self.learning_s()
         return state.step >= self.job.steps
+
+    def learning_s(self) -> float:
+        """Seconds of a run of some minutes that are for learning."""
+        job, state = self.job, self.state
+        batches = len(job.validation_rows) / job.config.batch_size
+        reckoned_s = FORWARD * batches * state.used_s / max(state.step, 1)
+        return time_to_learn(60 * job.config.minutes, state.validation_s or reckoned_s)
 
     def is_finished(self) -> bool:
         """Whether the run is over and its last weights are validated."""
@@ -133,9 +141,8 @@ class Fitting:
 
     def part(self) -> float:
         """Part of the run that is over, 0 to 1."""
-        minutes = self.job.config.minutes
-        if minutes:
-            return min(1.0, self.state.used_s / (60 * minutes))
+        if self.job.config.minutes:
+            return min(1.0, self.state.used_s / self.learning_s())
         return self.state.step / self.job.steps
 
     def train(self, batch: Batch) -> None:
@@ -195,6 +202,7 @@ class Fitting:
         is_due = state.step % job.validate_steps == 0 or self.is_over()
         if not state.step or state.validated == state.step or not is_due:
             return
+        start = time.perf_counter()
         scores = validate(
             self.trainer.segment,
             job.file,
@@ -206,6 +214,7 @@ class Fitting:
         )
         if scores is None:
             return
+        state.validation_s = time.perf_counter() - start
         self.count_losses()
         self._tell_time()
         self._note(scores)

@@ -7,6 +7,10 @@ POLY_POWER: Final = 0.9
 """Of nnU-Net's schedule (Isensee et al. 2021)."""
 WARMUP_SHARE: Final = 0.1
 """The warm-up takes at most this part of a run, however short that is."""
+FORWARD: Final = 1 / 3
+"""Time of a forward pass over that of a step, whose backward pass takes two of them."""
+MOST_KEPT: Final = 0.2
+"""Part of a run's time that is kept for its last validation, at most."""
 
 
 def learning_rate(peak: float, kind: str, warmup: int, step: int, progress: float) -> float:
@@ -51,3 +55,16 @@ def ema_decay(limit: float, step: int) -> float:
         step: updates so far, at least 0.
     """
     return min(limit, (1 + step) / (10 + step))
+
+
+def time_to_learn(whole_s: float, validation_s: float) -> float:
+    """Seconds of a run that are for learning: all but its last validation.
+
+    What is kept is bounded, since a validation that nobody has seen yet is reckoned from steps,
+    the first of which is many times slower than the others.
+
+    Args:
+        whole_s: length of the run, above 0.
+        validation_s: what a validation takes, as far as that is known.
+    """
+    return whole_s - min(validation_s, MOST_KEPT * whole_s)

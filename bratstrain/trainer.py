@@ -36,6 +36,8 @@ class Progress:
     """Seconds of all sittings."""
     waited_s: float = 0.0
     """Seconds of those that the network waited for data."""
+    validation_s: float = 0.0
+    """Seconds that the last validation took."""
     best_score: float = -1.0
     """Below 0 before the first validation."""
     best_step: int = 0

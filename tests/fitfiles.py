@@ -52,7 +52,7 @@ def cut(monkeypatch, step, what=None):
 def content(path):
     """All of a .pt file, times aside, its tensors as lists of numbers."""
     whole = torch.load(path, weights_only=True)
-    for name in ("used_s", "waited_s"):
+    for name in ("used_s", "waited_s", "validation_s"):
         whole.get("progress", {}).pop(name, None)
     return plain(whole)
 

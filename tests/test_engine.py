@@ -7,6 +7,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import fitfiles
 import numpy as np
@@ -314,10 +315,49 @@ def test_leaking_split_warns_each_time(data, tmp_path):
 
 def test_minutes_end_a_run_with_its_schedule_done(data, tmp_path):
     done = fit(data, tmp_path / "run", **SMALL, minutes=0.02)
-    assert 1.2 <= done.progress.used_s < 5
+    assert 0.8 * 1.2 <= done.progress.used_s < 5
     last = records(tmp_path / "run", "train")[-1]
-    assert last["learning_rate"] < 0.2 * 8e-4
+    assert last["learning_rate"] < 0.2 * done.config.learning_rate
     assert done.progress.validated == done.progress.step
+
+
+@pytest.fixture
+def slow_clock(monkeypatch):
+    """A clock on which a step takes 1 second and a validation 10."""
+    now = [0.0]
+
+    def taking(seconds, work):
+        def slowly(*arguments, **settings):
+            now[0] += seconds
+            return work(*arguments, **settings)
+
+        return slowly
+
+    monkeypatch.setattr(engine, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(engine, "validate", taking(10, engine.validate))
+    monkeypatch.setattr(trainer.Trainer, "step", taking(1, trainer.Trainer.step))
+
+
+def test_minutes_leave_time_for_the_last_validation(data, tmp_path, slow_clock):
+    done = fit(data, tmp_path / "run", **SMALL, minutes=1, validate_steps=12)
+    assert [r["step"] for r in records(tmp_path / "run", "validation")] == [12, 24, 30]
+    assert done.progress.used_s == 60
+
+
+def test_first_validation_is_reckoned_as_a_third_of_as_many_steps(data, tmp_path, slow_clock):
+    fit(data, tmp_path / "run", **SMALL | {"batch_size": 1}, minutes=1, validate_steps=999)
+    with SliceFile(data) as file:
+        split = make_split("subject", 0, file.slices, file.cases)
+        n_slices = len(split.rows("validation", file.slices, file.cases))
+    steps = [r["step"] for r in records(tmp_path / "run", "validation")]
+    assert steps == [math.ceil(60 - n_slices / 3)]
+
+
+def test_finished_run_of_minutes_is_left_alone(data, tmp_path):
+    first = fit(data, tmp_path / "run", **SMALL, minutes=0.02)
+    again = fit(data, tmp_path / "run")
+    assert again.was_complete
+    assert again.progress == first.progress
 
 
 def test_minutes_are_over_all_sittings(data, tmp_path, monkeypatch):
@@ -328,7 +368,7 @@ def test_minutes_are_over_all_sittings(data, tmp_path, monkeypatch):
     assert used_s > 0
     start = time.perf_counter()
     done = fit(data, tmp_path / "run")
-    assert done.progress.used_s >= 1.2
+    assert done.progress.used_s >= 0.8 * 1.2
     assert done.progress.used_s <= used_s + time.perf_counter() - start
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from bratstrain.blocks import (
     AttentionGate,
     ConvBlock,
+    InstanceNorm,
     PlainSkip,
     ResidualBlock,
     he_init_,
@@ -168,6 +169,14 @@ def test_residual_block_adds_its_input():
     assert torch.equal(block(image), image.relu())
 
 
+@pytest.mark.parametrize("here", [3, 5])
+def test_residual_block_leaves_its_input_as_it_is(here):
+    image = noise(2, 3, 4, 4)
+    before = image.clone()
+    ResidualBlock(3, here, nn.BatchNorm2d, dropout=0.5)(image)
+    assert torch.equal(image, before)
+
+
 def test_conv_block_by_hand():
     block = ConvBlock(1, 1, lambda channels: nn.Identity())
     for convolution in (block[0], block[3]):
@@ -245,3 +254,33 @@ def test_default_unet_has_31_million_parameters_and_23_gmac():
     network = build_model(ModelConfig(kind="unet"))
     assert count_parameters(network) == pytest.approx(31e6, rel=0.01)
     assert count_macs(network, 192, 160) == pytest.approx(23e9, rel=0.03)
+
+
+def normed(layer, image):
+    """Output of a layer, and the gradients of everything, for a loss that weighs pixels."""
+    image = image.clone(memory_format=torch.channels_last).requires_grad_()
+    out = layer(image)
+    (out * noise(*out.shape)).sum().backward()
+    return out.detach(), image.grad, *(each.grad for each in layer.parameters())
+
+
+def test_instance_norm_is_torchs_forward_and_back():
+    ours, torchs = InstanceNorm(3, affine=True), nn.InstanceNorm2d(3, affine=True)
+    for layer in (ours, torchs):
+        with torch.no_grad():
+            layer.weight.copy_(torch.tensor([0.5, 1.0, 2.0]))
+            layer.bias.copy_(torch.tensor([0.1, 0.0, -3.0]))
+    image = 3 * noise(4, 3, 5, 6) + 100
+    for mine, other in zip(normed(ours, image), normed(torchs, image), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
+
+
+def test_instance_norm_keeps_channels_last():
+    image = noise(2, 8, 4, 4).to(memory_format=torch.channels_last)
+    out = InstanceNorm(8, affine=True)(image)
+    assert out.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_instance_norm_on_another_device_is_torchs():
+    with torch.device("meta"):
+        assert InstanceNorm(3, affine=True)(torch.empty(2, 3, 4, 4)).shape == (2, 3, 4, 4)

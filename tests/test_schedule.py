@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from bratstrain.schedule import ema_decay, learning_rate
+from bratstrain.schedule import ema_decay, learning_rate, time_to_learn
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,8 @@ def test_rate_refuses_an_unknown_schedule():
 
 def test_decay_is_small_at_first_and_never_above_its_limit():
     assert [ema_decay(0.5, step) for step in (0, 2, 8, 10_000)] == [0.1, 0.25, 0.5, 0.5]
+
+
+@pytest.mark.parametrize(("validation_s", "left_s"), [(0, 50), (4, 46), (10, 40), (99, 40)])
+def test_time_to_learn_leaves_a_fifth_at_most_to_the_last_validation(validation_s, left_s):
+    assert time_to_learn(50, validation_s) == left_s

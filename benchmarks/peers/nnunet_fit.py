@@ -89,7 +89,8 @@ def main() -> None:
     times.append(time.perf_counter())
     steps = ("prepare", "fit", "predict")
     line = {step: times[i + 1] - times[i] for i, step in enumerate(steps)}
-    line |= {"steps": trainer.steps, "predicted": str(Path(trainer.output_folder) / "validation")}
+    line |= {"steps": trainer.steps, "batch": trainer.batch_size}
+    line |= {"predicted": str(Path(trainer.output_folder) / "validation")}
     print(json.dumps(line), flush=True)
 
 

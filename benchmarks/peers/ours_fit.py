@@ -1,6 +1,9 @@
 """Ours: build, fit within a time budget, label the cases of the validation fold.
 
 `python -m benchmarks.peers.ours_fit RAW OUT --minutes M --fold F --device D --settings JSON`
+
+There is one validation, at the very end and within the minutes, so that the fold that is scored
+does not choose the weights; nnU-Net's are the last ones too.
 """
 
 import argparse
@@ -10,6 +13,9 @@ from pathlib import Path
 
 import bratsprep
 import bratstrain
+
+NEVER = 1 << 40
+"""Steps between validations, more than a run makes."""
 
 
 def main() -> None:
@@ -29,13 +35,13 @@ def main() -> None:
     bratsprep.build(args.raw, args.out / "slices.h5", labels=args.labels, **args.prepare)
     times.append(time.perf_counter())
     run = args.out / "run"
-    bratstrain.fit(
+    done = bratstrain.fit(
         args.out / "slices.h5",
         run,
         minutes=args.minutes,
         fold=args.fold,
         device=args.device,
-        **args.settings,
+        **{"validate_steps": NEVER} | args.settings,
     )
     times.append(time.perf_counter())
     split = json.loads((run / "split.json").read_text(encoding="utf-8"))
@@ -50,7 +56,9 @@ def main() -> None:
     )
     times.append(time.perf_counter())
     steps = ("prepare", "fit", "predict")
-    print(json.dumps({step: times[i + 1] - times[i] for i, step in enumerate(steps)}), flush=True)
+    line = {step: times[i + 1] - times[i] for i, step in enumerate(steps)}
+    line |= {"steps": done.progress.step, "batch": done.config.batch_size}
+    print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":
