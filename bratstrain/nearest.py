@@ -6,7 +6,6 @@ rows that a search comes by are worked out, and an element that is near is found
 surfaces that lie close cost little.
 """
 
-from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -118,12 +117,18 @@ def least_nearby(
     """
     z, y, x = place
     least = np.inf
-    for k in outward(z, NEAR, steps.shape[0]):
+    for across in range(2 * NEAR + 1):
+        k = outward(z, across)
+        if not 0 <= k < steps.shape[0]:
+            continue
         beside = ((k - z) * step[0]) ** 2
         if beside >= least:
             break
         row = steps[k, y]
-        for i in outward(x, NEAR, row.size):
+        for along in range(2 * NEAR + 1):
+            i = outward(x, along)
+            if not 0 <= i < row.size:
+                continue
             apart = beside + ((i - x) * step[2]) ** 2
             if apart >= least:
                 break
@@ -133,14 +138,13 @@ def least_nearby(
 
 
 @njit(cache=True, nogil=True)
-def outward(middle: int, most: int, size: int) -> Iterator[int]:
-    """Places from a middle outward, 0 to size - 1, at most so many steps away."""
-    yield middle
-    for away in range(1, most + 1):
-        if middle - away >= 0:
-            yield middle - away
-        if middle + away < size:
-            yield middle + away
+def outward(middle: int, turn: int) -> int:
+    """Place of a turn: the middle, then one before it, one after it, two before it and so on.
+
+    No generator: Numba cannot compile those who call one that it took from its cache.
+    """
+    away = (turn + 1) // 2
+    return middle - away if turn % 2 else middle + away
 
 
 @njit(cache=True, nogil=True)
@@ -154,7 +158,10 @@ def least_along_z(
     """Search the planes around an element, the nearest first, for the least distance, mm2."""
     z, y, x = place
     least = np.inf
-    for k in outward(z, steps.shape[0], steps.shape[0]):
+    for turn in range(2 * steps.shape[0] + 1):
+        k = outward(z, turn)
+        if not 0 <= k < steps.shape[0]:
+            continue
         apart = ((k - z) * step[0]) ** 2
         if apart >= least:
             break

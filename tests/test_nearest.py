@@ -115,9 +115,10 @@ def test_search_nearby_looks_no_further_than_it_says(plain):
     assert search(steps, np.ones(3), (0, 0, 7)) == np.inf
 
 
-@pytest.mark.parametrize(("middle", "most", "expected"), [(2, 9, [2, 1, 3, 0, 4]), (0, 1, [0, 1])])
-def test_outward_goes_by_the_distance(middle, most, expected):
-    assert list(outward.py_func(middle, most, 5)) == expected
+@compiled_and_plain
+def test_outward_goes_by_the_distance(plain):
+    place = kernel(outward, plain)
+    assert [place(3, turn) for turn in range(6)] == [3, 2, 4, 1, 5, 0]
 
 
 @compiled_and_plain
