@@ -71,7 +71,7 @@ figures: demo  ## the pictures in README and docs; pages are photographed by Chr
 	$(BIN)bratsprep inspect build/figures.h5 --plot docs/images/balance.png --html build/inspect.html
 	$(SHOT) --window-size=1100,2330 --screenshot=docs/images/inspect.png file://$(CURDIR)/build/inspect.html
 	cp demo/figure.png docs/images/evaluate.png
-	$(PY) tests/screenshot.py demo/report.html docs/images/report.png
+	$(PY) tests/helpers/screenshot.py demo/report.html docs/images/report.png
 
 clean:
 	rm -rf .venv demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from bratsprep.anatomy import Head, Scan, noise_block
 from bratsprep.labels import SCHEMES
-from bratsprep.phantom import CONTRAST, SHAPE
-from bratsprep.phantom_paint import paint
-from bratsprep.phantom_write import LAYOUTS, Names, write_case
+from bratsprep.phantom.anatomy import Head, Scan, noise_block
+from bratsprep.phantom.paint import paint
+from bratsprep.phantom.phantoms import CONTRAST, SHAPE
+from bratsprep.phantom.write import LAYOUTS, Names, write_case
 
 ENDING = ".nii.gz"
 EDGE = 0.7

@@ -8,15 +8,15 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
-from bratsprep import kernels
 from bratsprep.case import CaseFiles
+from bratsprep.discovery.discover import scan
 from bratsprep.labels import CLASSES, MODALITIES, Scheme
-from bratsprep.layout import scan
-from bratsprep.nifti import Buffers
-from bratsprep.scan import read_scan, to_file_order
-from bratsprep.schemes import resolve
-from bratsprep.source import Source, open_source
-from bratstrain.labelmap import read_source_header, write_nifti
+from bratsprep.sources.source import Source, open_source
+from bratsprep.volumes import kernels
+from bratsprep.volumes.case_volumes import read_scan, to_file_order
+from bratsprep.volumes.label_schemes import resolve
+from bratsprep.volumes.nifti import Buffers
+from bratstrain.inference.nifti_out import read_source_header, write_nifti
 
 ENDING = ".nii.gz"
 

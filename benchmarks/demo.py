@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
-from bratstrain.tables import EVERYTHING, HEADLINE
+from bratstrain.evaluation.tables import EVERYTHING, HEADLINE
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("bratsprep", "torch", "numpy")

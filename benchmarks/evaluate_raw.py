@@ -20,14 +20,14 @@ import torch
 import bratsprep
 import bratstrain
 from benchmarks import machine
-from bratsprep.layout import scan
-from bratsprep.nifti import Buffers
-from bratsprep.phantom import phantoms
-from bratsprep.schemes import resolve
-from bratsprep.source import open_source
-from bratstrain import metrics
-from bratstrain.fitted import load_fitted
-from bratstrain.inference import ApplyConfig, prepare_case, segment
+from bratsprep.discovery.discover import scan
+from bratsprep.phantom.phantoms import phantoms
+from bratsprep.sources.source import open_source
+from bratsprep.volumes.label_schemes import resolve
+from bratsprep.volumes.nifti import Buffers
+from bratstrain.inference.segment import ApplyConfig, prepare_case, segment
+from bratstrain.runs.fitted import load_fitted
+from bratstrain.scoring import metrics
 
 RESULTS = Path(__file__).parent / "results"
 SETTINGS = {

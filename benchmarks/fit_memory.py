@@ -31,7 +31,7 @@ import json, sys
 from dataclasses import replace
 import torch
 from bratstrain.recipes import configure
-from bratstrain.trainer import Trainer
+from bratstrain.training.step import Trainer
 config = replace(configure(**json.loads(sys.argv[1])), precision="fp32")
 trainer = Trainer(config, torch.device("cpu"))
 image = torch.randn(config.batch_size, 4, 192, 160)

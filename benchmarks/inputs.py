@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.peers.nnunet_raw import split
-from bratsprep.phantom import phantoms
+from bratsprep.phantom.phantoms import phantoms
 
 DATASET = "Dataset001_Brain"
 """Name under `nnUNet_raw`."""

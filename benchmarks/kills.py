@@ -31,8 +31,8 @@ SETTINGS = {
     "steps": 240, "validate_steps": 60, "checkpoint_steps": 11, "ema": 0.9,
 }  # fmt: skip
 BUILD = """
-import sys, bratsprep, bratsprep.kernels
-bratsprep.kernels.warm()
+import sys, bratsprep, bratsprep.volumes.kernels
+bratsprep.volumes.kernels.warm()
 print("go", flush=True)
 bratsprep.build(sys.argv[1], sys.argv[2], workers=2, crop="64x64", slices="brain")
 """

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from bratsprep.case import BRAIN_CELLS, MASK_CELLS, CaseRow, CaseTables
-from bratsprep.chunks import Pages, pack_chunks
 from bratsprep.config import PrepConfig
-from bratsprep.writer import SliceWriter
+from bratsprep.slicefile.chunks import Pages, pack_chunks
+from bratsprep.slicefile.writer import SliceWriter
 
 SHAPE = (192, 160)
 PLANES = 60

@@ -76,7 +76,7 @@ def cold(path: Path, seconds: float) -> float:
 
 def places(path: Path) -> np.ndarray:
     """(s, 4) int64: offset and size of the chunks of each image and label."""
-    return import_module("bratsprep.storage").read_contents(path).storage.chunks
+    return import_module("bratsprep.slicefile.chunk_index").read_contents(path).storage.chunks
 
 
 def disk(path: Path, seconds: float) -> float:
@@ -105,7 +105,7 @@ def disk(path: Path, seconds: float) -> float:
 
 def bare(path: Path, seconds: float) -> float:
     """Slices a second that bare threads read and decode, each into a batch of its own."""
-    file = import_module("bratsprep.reader").open_file(path)
+    file = import_module("bratsprep.slicefile.reader").open_file(path)
     counts = [0] * WORKERS
 
     def work(k: int, until: float) -> None:

@@ -66,7 +66,11 @@ def ours(path: Path, threads: int, block: int = 1) -> Batches:
     """Our loader."""
     reader, sampler, loader = (
         import_module(name)
-        for name in ("bratsprep.reader", "bratstrain.sampler", "bratstrain.loader")
+        for name in (
+            "bratsprep.slicefile.reader",
+            "bratstrain.data.sampler",
+            "bratstrain.data.loader",
+        )
     )
     with reader.open_file(path) as file:
         rows = np.arange(len(file))
@@ -78,8 +82,8 @@ def ours(path: Path, threads: int, block: int = 1) -> Batches:
 
 def our_dataset(path: Path) -> Batches:
     """Our Dataset by worker processes."""
-    file = import_module("bratsprep.reader").open_file(path)
-    return by_workers(import_module("bratstrain.dataset").SliceDataset(file))
+    file = import_module("bratsprep.slicefile.reader").open_file(path)
+    return by_workers(import_module("bratstrain.data.dataset").SliceDataset(file))
 
 
 def prepare_memmap(path: Path, folder: Path) -> None:

@@ -3,7 +3,7 @@
 import sys
 
 from bratstrain.config import MODELS, ModelConfig
-from bratstrain.models import build_model, count_macs, count_parameters
+from bratstrain.networks.unet import build_model, count_macs, count_parameters
 
 SIDES = (192, 160)
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from bratsprep.phantom import SHAPE, phantoms
+from bratsprep.phantom.phantoms import SHAPE, phantoms
 
 ENDING = ".nii.gz"
 DISTINCT = 16

@@ -19,7 +19,8 @@ BATCH = 32
 
 def build(raw: Path, out: Path, workers: int) -> dict[str, float]:
     """Build a slice file with the defaults."""
-    summary = import_module("bratsprep.builder").build(raw, out, workers=workers, force=True)
+    builder = import_module("bratsprep.building.builder")
+    summary = builder.build(raw, out, workers=workers, force=True)
     return {"cases": summary.cases, "slices": summary.slices, "bytes": out.stat().st_size}
 
 
@@ -27,7 +28,11 @@ def epoch(file: Path, _: Path, workers: int) -> dict[str, float]:
     """Take every slice once, shuffled, as float32 tensors."""
     reader, sampler, loader = (
         import_module(name)
-        for name in ("bratsprep.reader", "bratstrain.sampler", "bratstrain.loader")
+        for name in (
+            "bratsprep.slicefile.reader",
+            "bratstrain.data.sampler",
+            "bratstrain.data.loader",
+        )
     )
     numpy = import_module("numpy")
     with reader.open_file(file) as opened:
@@ -53,15 +58,15 @@ def hold(raw: Path, _: Path, workers: int) -> dict[str, float]:
 
 PARTS = {"build": build, "epoch": epoch, "hold": hold}
 IMPORTS = {
-    "build": ("bratsprep.builder",),
-    "epoch": ("bratsprep.reader", "bratstrain.sampler", "bratstrain.loader"),
+    "build": ("bratsprep.building.builder",),
+    "epoch": ("bratsprep.slicefile.reader", "bratstrain.data.sampler", "bratstrain.data.loader"),
     "hold": ("nibabel",),
 }
 
 
 def warm() -> None:
     """Load compiled kernels, and OpenBLAS, which Numba loads where SciPy is installed."""
-    import_module("bratsprep.kernels").warm()
+    import_module("bratsprep.volumes.kernels").warm()
 
 
 WARM = {"build": warm, "epoch": warm, "hold": lambda: None}

@@ -18,16 +18,16 @@ import torch
 from torch import Tensor
 
 import bratstrain
-from bratsprep.peak import peak_bytes
-from bratsprep.reader import SliceFile
-from bratstrain.checkpoint import Checkpoint, load
+from bratsprep.slicefile.reader import SliceFile
+from bratsprep.system.memory import peak_bytes
 from bratstrain.config import TrainConfig
 from bratstrain.device import DTYPES, choose_device, peak_device_bytes, set_up
-from bratstrain.models import build_model, count_macs, count_parameters
+from bratstrain.networks.unet import build_model, count_macs, count_parameters
 from bratstrain.recipes import configure
-from bratstrain.runlog import FACTS, LAST, LOG, read_json, read_log
-from bratstrain.trainer import Trainer
-from bratstrain.validate import Intake
+from bratstrain.runs.checkpoint import Checkpoint, load
+from bratstrain.training.log import FACTS, LAST, LOG, read_json, read_log
+from bratstrain.training.step import Trainer
+from bratstrain.training.validate import Intake
 
 SIDES = {"cpu": 2048, "cuda": 8192}
 """Rows of the square matrices whose product gives the matrix rate."""

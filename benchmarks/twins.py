@@ -18,8 +18,8 @@ from matplotlib import pyplot as plt
 
 import bratsprep
 from benchmarks.machine import describe
-from bratsprep.twin_search import CERTAIN, LIKELY, known_twins
-from bratstrain.splits import FOLDS, NNUNET_SEED, kfold
+from bratsprep.repeats.search import CERTAIN, LIKELY, known_twins
+from bratstrain.data.splits import FOLDS, NNUNET_SEED, kfold
 
 RESULTS = Path(__file__).parent / "results"
 ALONE = range(295, 383)

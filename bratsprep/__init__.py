@@ -8,29 +8,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from bratsprep.builder import build as build
-    from bratsprep.inspector import inspect as inspect
-    from bratsprep.pager import inspect_page as inspect_page
-    from bratsprep.phantom import phantoms as phantoms
-    from bratsprep.previewer import plot_balance as plot_balance
-    from bratsprep.previewer import preview as preview
-    from bratsprep.reader import SliceFile as SliceFile
-    from bratsprep.reader import open_file as open  # noqa: A004, F401  the verb
-    from bratsprep.twinner import twins as twins
-    from bratsprep.verifier import verify as verify
+    from bratsprep.building.builder import build as build
+    from bratsprep.inspection.inspector import inspect as inspect
+    from bratsprep.inspection.previewer import plot_balance as plot_balance
+    from bratsprep.inspection.previewer import preview as preview
+    from bratsprep.inspection.write_page import inspect_page as inspect_page
+    from bratsprep.phantom.phantoms import phantoms as phantoms
+    from bratsprep.repeats.twinner import twins as twins
+    from bratsprep.slicefile.reader import SliceFile as SliceFile
+    from bratsprep.slicefile.reader import open_file as open  # noqa: A004, F401  the verb
+    from bratsprep.verification.verifier import verify as verify
 
 __version__: Final = "0.1.0"
 _VERBS: Final = {
-    "build": ("bratsprep.builder", "build"),
-    "inspect": ("bratsprep.inspector", "inspect"),
-    "inspect_page": ("bratsprep.pager", "inspect_page"),
-    "phantoms": ("bratsprep.phantom", "phantoms"),
-    "plot_balance": ("bratsprep.previewer", "plot_balance"),
-    "preview": ("bratsprep.previewer", "preview"),
-    "SliceFile": ("bratsprep.reader", "SliceFile"),
-    "open": ("bratsprep.reader", "open_file"),
-    "twins": ("bratsprep.twinner", "twins"),
-    "verify": ("bratsprep.verifier", "verify"),
+    "build": ("bratsprep.building.builder", "build"),
+    "inspect": ("bratsprep.inspection.inspector", "inspect"),
+    "inspect_page": ("bratsprep.inspection.write_page", "inspect_page"),
+    "phantoms": ("bratsprep.phantom.phantoms", "phantoms"),
+    "plot_balance": ("bratsprep.inspection.previewer", "plot_balance"),
+    "preview": ("bratsprep.inspection.previewer", "preview"),
+    "SliceFile": ("bratsprep.slicefile.reader", "SliceFile"),
+    "open": ("bratsprep.slicefile.reader", "open_file"),
+    "twins": ("bratsprep.repeats.twinner", "twins"),
+    "verify": ("bratsprep.verification.verifier", "verify"),
 }
 
 

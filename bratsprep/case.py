@@ -116,7 +116,7 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True)
 class CaseRow:
-    """One row of /case; field names are the dataset names, see `bratsprep.schema`."""
+    """One row of /case; field names are the dataset names, see `bratsprep.slicefile.schema`."""
 
     id: str
     subject: str

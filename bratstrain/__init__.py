@@ -7,19 +7,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from bratstrain.engine import fit as fit
+    from bratstrain.training.fit import fit as fit
 
 __version__: Final = "0.1.0"
 _VERBS: Final = {
-    "compare": ("bratstrain.comparer", "compare"),
-    "draw_report": ("bratstrain.figure", "draw_report"),
-    "evaluate": ("bratstrain.evaluator", "evaluate"),
-    "export": ("bratstrain.exporter", "export"),
-    "fit": ("bratstrain.engine", "fit"),
-    "predict": ("bratstrain.predictor", "predict"),
-    "report": ("bratstrain.reporter", "report"),
-    "score_folders": ("bratstrain.evaluator", "score_folders"),
-    "study": ("bratstrain.study_runner", "study"),
+    "compare": ("bratstrain.pages.compare", "compare"),
+    "draw_report": ("bratstrain.pages.figure", "draw_report"),
+    "evaluate": ("bratstrain.evaluation.evaluator", "evaluate"),
+    "export": ("bratstrain.inference.onnx_export", "export"),
+    "fit": ("bratstrain.training.fit", "fit"),
+    "predict": ("bratstrain.inference.predictor", "predict"),
+    "report": ("bratstrain.pages.report", "report"),
+    "score_folders": ("bratstrain.evaluation.evaluator", "score_folders"),
+    "study": ("bratstrain.studies.runner", "study"),
 }
 
 

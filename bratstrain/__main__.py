@@ -1,5 +1,5 @@
 """`python -m bratstrain` is the command."""
 
-from bratstrain.cli import main
+from bratstrain.commands.cli import main
 
 main()

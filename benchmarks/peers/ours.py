@@ -1,7 +1,7 @@
 """Ours: `bratsprep.build` with its defaults, by its Python API."""
 
 from benchmarks.peers.runner import Watch, read_task
-from bratsprep.builder import build
+from bratsprep.building.builder import build
 
 
 def main() -> None:

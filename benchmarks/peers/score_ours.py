@@ -1,11 +1,11 @@
-"""Ours: `bratstrain.metrics` and what it stands on, one thread."""
+"""Ours: `bratstrain.scoring.metrics` and what it stands on, one thread."""
 
 import numpy as np
 
 from benchmarks.peers.score_runner import REGIONS, SPACING, Case, each_region, run
-from bratstrain.lesions import RULES, lesion_scores
-from bratstrain.metrics import score_case
-from bratstrain.surface import surface_distances
+from bratstrain.scoring.lesions import RULES, lesion_scores
+from bratstrain.scoring.metrics import score_case
+from bratstrain.scoring.surface import surface_distances
 
 PENALTY_MM = 374.0
 

@@ -1,4 +1,4 @@
-"""Ours: `bratstrain.models` with batch norm, as the peers' networks have it."""
+"""Ours: `bratstrain.networks.unet` with batch norm, as the peers' networks have it."""
 
 from functools import partial
 
@@ -6,7 +6,7 @@ from torch import nn
 
 from benchmarks.peers.train_runner import CLASSES, LEVELS, MODALITIES, run
 from bratstrain.config import MODELS, ModelConfig
-from bratstrain.models import build_model
+from bratstrain.networks.unet import build_model
 
 
 def network(kind: str, width: int) -> nn.Module:

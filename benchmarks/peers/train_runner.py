@@ -21,9 +21,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from bratstrain.adamw import AdamW
-from bratstrain.losses import build_loss
-from bratstrain.models import count_macs, count_parameters
+from bratstrain.networks.losses import build_loss
+from bratstrain.networks.unet import count_macs, count_parameters
+from bratstrain.training.adamw import AdamW
 
 Builder = Callable[[int], nn.Module]
 """Channels of the first level to a network of four modalities and four classes."""

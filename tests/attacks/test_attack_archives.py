@@ -7,12 +7,12 @@ import tarfile
 import zipfile
 import zlib
 
-import niftis
 import pytest
-from attacked import refused
 
-from bratsprep import members
-from bratsprep.source import open_source
+from bratsprep.sources import members
+from bratsprep.sources.source import open_source
+from tests.helpers import niftis
+from tests.helpers.attacked import refused
 
 SCAN = niftis.content(niftis.numbers())
 

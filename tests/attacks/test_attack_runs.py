@@ -10,15 +10,15 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import runs
 import torch
-from attacked import refused
 
-from bratstrain import checkpoint
-from bratstrain.checkpoint import Checkpoint, Weights, load, load_network, save
 from bratstrain.config import TrainConfig
-from bratstrain.fitted import load_fitted
-from bratstrain.models import build_model
+from bratstrain.networks.unet import build_model
+from bratstrain.runs import checkpoint
+from bratstrain.runs.checkpoint import Checkpoint, Weights, load, load_network, save
+from bratstrain.runs.fitted import load_fitted
+from tests.helpers import runs
+from tests.helpers.attacked import refused
 
 CONFIG = runs.CONFIG
 

@@ -4,18 +4,18 @@ import gzip
 import json
 import struct
 
-import niftis
 import numpy as np
 import pytest
-from attacked import MB, refused
 
-from bratsprep import layout
+from bratsprep.discovery import discover
+from bratsprep.discovery.subject_tables import read_table
 from bratsprep.errors import BratsError
-from bratsprep.nifti import Buffers, load, read_header
-from bratsprep.source import open_source
-from bratsprep.subjects import read_table
-from bratstrain.fitted import read_split
-from bratstrain.splits import make_split
+from bratsprep.sources.source import open_source
+from bratsprep.volumes.nifti import Buffers, load, read_header
+from bratstrain.data.splits import make_split
+from bratstrain.runs.fitted import read_split
+from tests.helpers import niftis
+from tests.helpers.attacked import MB, refused
 
 DEEP = "[" * 100_000
 VOXELS = niftis.numbers()
@@ -143,7 +143,7 @@ def test_header_alone_of_a_bomb_is_read_in_little_memory(tmp_path):
 def test_dataset_json_that_cannot_be(tmp_path, text):
     (tmp_path / "dataset.json").write_text(text)
     with refused("dataset.json"), open_source(tmp_path) as source:
-        layout.scan(source)
+        discover.scan(source)
 
 
 @pytest.mark.parametrize(

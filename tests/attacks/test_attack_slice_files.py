@@ -7,15 +7,15 @@ import zlib
 import h5py
 import numpy as np
 import pytest
-import slicefiles
-from attacked import refused
 
 import bratsprep
-from bratsprep import schema
+from bratsprep.building.journal import Journal
 from bratsprep.errors import SchemaError
-from bratsprep.heaps import check_heaps, is_sound
-from bratsprep.journal import Journal
-from bratsprep.reader import SliceFile
+from bratsprep.slicefile import schema
+from bratsprep.slicefile.heap_check import check_heaps, is_sound
+from bratsprep.slicefile.reader import SliceFile
+from tests.helpers import slicefiles
+from tests.helpers.attacked import refused
 
 HUGE = 10**12
 

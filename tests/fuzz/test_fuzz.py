@@ -5,11 +5,12 @@
 
 import warnings
 
-import fuzz_targets
 import pytest
-from fuzz_targets import TARGETS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tests.helpers import fuzz_targets
+from tests.helpers.fuzz_targets import TARGETS
 
 SLOW = {"slice file": 15, "chunk": 30, "pickle": 15, "checkpoint": 25, "tar.gz": 30}
 """Examples of the targets that take over a millisecond."""

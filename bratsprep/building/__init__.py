@@ -1,0 +1,1 @@
+"""From raw cases to a slice file, resumable."""

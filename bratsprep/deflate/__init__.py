@@ -1,0 +1,1 @@
+"""Shuffle and deflate: knows nothing of MRI or HDF5."""

@@ -1,0 +1,102 @@
+"""`Draft`: a case while its files are gathered, and the check that makes `CaseFiles` of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from bratsprep.case import CaseFiles, Channel
+from bratsprep.discovery.filenames import LABEL, is_paediatric, subject
+from bratsprep.errors import SourceError
+from bratsprep.labels import MODALITIES
+from bratsprep.sources.source import POINTER_BYTES, Source
+
+
+@dataclass(slots=True)
+class Draft:
+    """Files that seem to make one case."""
+
+    id: str
+    release: str
+    folder: str
+    """Where it lies in the source; empty for the root."""
+    scheme: str | None = None
+    roles: dict[str, list[Channel]] = field(default_factory=dict)
+    """Everything found for each modality and LABEL, once or more."""
+    is_test: bool = False
+    """Whether the release publishes it without a label."""
+
+    def add(self, role: str, member: str, index: int | None = None) -> None:
+        """Put a file to a role."""
+        self.roles.setdefault(role, []).append(Channel(member, index))
+
+    def members(self) -> list[str]:
+        """Names of its files, each once."""
+        return sorted({channel.member for found in self.roles.values() for channel in found})
+
+    def has_image(self) -> bool:
+        """Whether any modality was found."""
+        return any(name in self.roles for name in MODALITIES)
+
+
+@dataclass(slots=True)
+class Batch:
+    """Cases of one layout, and what is to be said about them."""
+
+    layout: str
+    drafts: list[Draft] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    """Case id, and what keeps it from being a case."""
+
+
+def where(source: Source, draft: Draft) -> str:
+    """What to call a case in an error: its folder, or its id in the folder of many."""
+    if draft.folder.rpartition("/")[2] == draft.id:
+        return source.where(draft.folder)
+    return source.where(f"{draft.folder}/{draft.id}" if draft.folder else draft.id)
+
+
+def problems(source: Source, draft: Draft, unlabelled: bool) -> Iterator[str]:
+    """Say everything that keeps a draft from being a case."""
+    place = where(source, draft)
+    found = [name for name in MODALITIES if name in draft.roles]
+    missing = [name for name in MODALITIES if name not in draft.roles]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        listed = ", ".join(found) or "no modality"
+        yield f"{place}: {', '.join(missing)} {verb} missing; found {listed}"
+    if LABEL not in draft.roles and not unlabelled:
+        yield f"{place}: mask is missing; add it, or take such cases with --unlabelled"
+    if LABEL in draft.roles and is_paediatric(draft.id) and not unlabelled:
+        yield (
+            f"{place}: BraTS-PEDs labels (1 ET, 2 NET, 3 CC, 4 ED) fit no scheme; "
+            "take the images with --unlabelled"
+        )
+    for role, channels in draft.roles.items():
+        if len(channels) > 1:
+            names = ", ".join(channel.member for channel in channels)
+            what = "mask" if role == LABEL else role
+            yield f"{place}: {what} is there {len(channels)} times; one of {names} should go"
+    for member in draft.members():
+        yield from small_file(source, member)
+
+
+def small_file(source: Source, member: str) -> Iterator[str]:
+    """Say what a file is that is too small for a scan: empty, or a pointer."""
+    if source.members[member] < POINTER_BYTES:
+        try:
+            source.read(member)
+        except SourceError as error:
+            yield str(error)
+
+
+def finished(draft: Draft) -> CaseFiles:
+    """Make the case of a draft that has no problems."""
+    label = draft.roles[LABEL][0].member if LABEL in draft.roles else None
+    return CaseFiles(
+        id=draft.id,
+        subject=subject(draft.id),
+        release=draft.release,
+        images=tuple(draft.roles[name][0] for name in MODALITIES),
+        label=None if is_paediatric(draft.id) else label,
+        scheme=draft.scheme,
+    )

@@ -1,0 +1,234 @@
+"""Sets that a `dataset.json` describes: the Decathlon's Task01 and nnU-Net's raw folders."""
+
+import json
+import posixpath
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bratsprep.discovery.candidates import Batch, Draft
+from bratsprep.discovery.filenames import DECATHLON, LABEL, is_nifti, modality, region, stem, tissue
+from bratsprep.errors import LayoutError
+from bratsprep.labels import CLASSES, MODALITIES, SCHEMES, UNFIT
+from bratsprep.sources.source import Source
+
+FOLDERS: Final = ("imagesTr", "imagesTs", "labelsTr", "labelsTs")
+DECATHLON_ORDER: Final = MODALITIES
+"""Channels of Task01 where no dataset.json names them; the order of MODALITIES is theirs."""
+_CHANNEL: Final = re.compile(r"(.+)_(\d{4})")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a dataset.json says, and where it lies."""
+
+    name: str
+    """Its path, for errors."""
+    root: str
+    """Folder of the set in the source; empty, or with a slash at its end."""
+    channels: tuple[tuple[int, str], ...]
+    """(index, modality) of each known channel."""
+    scheme: str | None
+    """As in `CaseFiles`; begins with UNFIT where the names of the labels fit none."""
+    training: tuple[tuple[str, str], ...]
+    """(image, label) members as listed; empty where nothing is listed."""
+    test: tuple[str, ...]
+    is_nnunet: bool
+
+
+def read_manifests(source: Source) -> list[Manifest]:
+    """Read each dataset.json that describes images.
+
+    Raises:
+        LayoutError: one cannot be understood.
+    """
+    names = [name for name in source.members if name.rpartition("/")[2] == "dataset.json"]
+    found = []
+    for name in names:
+        try:
+            content = json.loads(source.read(name))
+        except (ValueError, RecursionError) as error:
+            raise LayoutError(f"{source.where(name)}: is no JSON: {error}") from error
+        if isinstance(content, dict) and ("modality" in content or "channel_names" in content):
+            found.append(read_manifest(source, name, content))
+    return found
+
+
+def read_manifest(source: Source, name: str, content: dict[str, Any]) -> Manifest:
+    """Understand one dataset.json.
+
+    Raises:
+        LayoutError: its channels or labels are unknown, or it has another form.
+    """
+    place = source.where(name)
+    root = name[: -len("dataset.json")]
+    images = [stem(member) for member in source.members if member.startswith(f"{root}imagesTr/")]
+    try:
+        return Manifest(
+            name=place,
+            root=root,
+            channels=channels(content.get("channel_names") or content["modality"], place),
+            scheme=scheme(content.get("labels") or {}, place),
+            training=tuple(
+                (listed(root, entry["image"]), listed(root, entry["label"]))
+                for entry in content.get("training") or ()
+            ),
+            test=tuple(
+                listed(root, entry["image"] if isinstance(entry, dict) else entry)
+                for entry in content.get("test") or ()
+            ),
+            is_nnunet="channel_names" in content
+            or (bool(images) and all(_CHANNEL.fullmatch(image) for image in images)),
+        )
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+        raise LayoutError(
+            f"{place}: cannot be understood: {error!r}; "
+            "expected the form of the Decathlon or of nnU-Net"
+        ) from error
+
+
+def listed(root: str, name: str) -> str:
+    """Member that an entry such as `./imagesTr/BRATS_001.nii.gz` means."""
+    return posixpath.normpath(root + name)
+
+
+def channels(names: dict[str, str], place: str) -> tuple[tuple[int, str], ...]:
+    """Index and modality of each channel whose name is one.
+
+    Raises:
+        LayoutError: a modality is missing among the names, or named twice.
+    """
+    known = tuple((int(index), found) for index, name in names.items() if (found := modality(name)))
+    if sorted(found for _, found in known) != sorted(MODALITIES):
+        raise LayoutError(
+            f"{place}: channels are {', '.join(names.values())}; "
+            f"expected each of {', '.join(MODALITIES)} once"
+        )
+    return known
+
+
+def scheme(labels: dict[str, Any], place: str) -> str | None:
+    """Label scheme that the names of the labels mean; None where there are no names.
+
+    Where they mean an order that no scheme has, it is UNFIT and the reason: who asks for the
+    scheme is told, who says it with `--labels` need not know.
+    """
+    if not labels:
+        return None
+    if any(isinstance(value, list) for value in labels.values()):
+        meant = by_region(labels)
+    else:
+        meant = by_name(labels)
+    for known in SCHEMES.values():
+        if dict(known.codes) == meant:
+            return known.name
+    said = ", ".join(
+        f"{value} {'unknown' if label is None else CLASSES[label]}"
+        for value, label in sorted(meant.items())
+    )
+    return (
+        f"{UNFIT}{place}: labels {labels} mean {said}; expected the order of one of "
+        f"{', '.join(SCHEMES)}; say which with --labels NAME"
+    )
+
+
+def by_name(labels: dict[str, Any]) -> dict[int, int | None]:
+    """Stored label of each raw value but 0, from `{"1": "edema"}` or `{"edema": 1}`."""
+    meant = {}
+    for left, right in labels.items():
+        name, value = (right, left) if isinstance(right, str) else (left, right)
+        meant[int(value)] = tissue(name)
+    meant.pop(0, None)
+    return meant
+
+
+def by_region(labels: dict[str, Any]) -> dict[int, int | None]:
+    """Stored label of each raw value, from nested regions as nnU-Net writes them."""
+    values: dict[str, set[int]] = {"WT": set(), "TC": set(), "ET": set()}
+    meant: dict[int, int | None] = {}
+    for name, value in labels.items():
+        raw = {int(item) for item in (value if isinstance(value, list) else [value])}
+        found = region(name)
+        if found:
+            values[found] |= raw
+        meant.update(dict.fromkeys(raw, tissue(name)))
+    meant.update(dict.fromkeys(values["WT"], 2))
+    meant.update(dict.fromkeys(values["TC"], 1))
+    meant.update(dict.fromkeys(values["ET"], 3))
+    meant.pop(0, None)
+    return meant
+
+
+def decathlon(source: Source, manifest: Manifest) -> Batch:
+    """Gather the 4D cases that a dataset.json lists, or that lie in its folders."""
+    batch = Batch("Decathlon Task01")
+    inside = folder_files(source, manifest.root)
+    training = manifest.training or tuple(
+        (image, image.replace("imagesTr/", "labelsTr/")) for image in inside["imagesTr"]
+    )
+    test = manifest.test or tuple(inside["imagesTs"])
+    lost = [image for image in test if image not in source.members]
+    if lost:
+        batch.notes.append(f"{manifest.name}: {len(lost)} test images are listed but missing")
+    for image, label in (*training, *((image, "") for image in test if image not in lost)):
+        if image not in source.members:
+            lack = f"{source.where(image)}: is listed in {manifest.name} but missing; get it again"
+            batch.problems.append((stem(image), lack))
+            continue
+        scheme_name = manifest.scheme or ("msd" if DECATHLON.fullmatch(stem(image)) else None)
+        draft = Draft(stem(image), "msd", image.rpartition("/")[0], scheme_name, is_test=not label)
+        for index, name in manifest.channels:
+            draft.add(name, image, index)
+        if label in source.members:
+            draft.add(LABEL, label)
+        batch.drafts.append(draft)
+    unlisted = set(inside["imagesTr"]) - {image for image, _ in training}
+    if unlisted:
+        batch.notes.append(f"{manifest.name}: {len(unlisted)} images are not listed; not taken")
+    return batch
+
+
+def nnunet(source: Source, manifest: Manifest) -> Batch:
+    """Gather the cases of `imagesTr/ID_0000.nii.gz` and its like."""
+    inside = folder_files(source, manifest.root)
+    labels = {stem(member): member for member in inside["labelsTr"]}
+    wanted = dict(manifest.channels)
+    drafts: dict[tuple[str, str], Draft] = {}
+    for member in (*inside["imagesTr"], *inside["imagesTs"]):
+        match = _CHANNEL.fullmatch(stem(member))
+        if match is None:
+            continue
+        folder = member.rpartition("/")[0]
+        draft = drafts.setdefault(
+            (folder, match[1]), Draft(match[1], "nnunet", folder, manifest.scheme)
+        )
+        draft.is_test = folder.endswith("imagesTs")
+        if int(match[2]) in wanted:
+            draft.add(wanted[int(match[2])], member)
+    for (_, case), draft in drafts.items():
+        if case in labels and not draft.is_test:
+            draft.add(LABEL, labels[case])
+    return Batch("nnU-Net raw", list(drafts.values()))
+
+
+def folder_files(source: Source, root: str) -> dict[str, list[str]]:
+    """NIfTI files of each of FOLDERS under a root."""
+    return {
+        folder: [
+            member
+            for member in source.members
+            if member.startswith(f"{root}{folder}/") and is_nifti(member)
+        ]
+        for folder in FOLDERS
+    }
+
+
+def bare_decathlon(members: Iterable[str]) -> list[str]:
+    """Roots of Decathlon folders that have lost their dataset.json, told by `BRATS_001`."""
+    roots = set()
+    for member in members:
+        folder = member.rpartition("/")[0]
+        if folder.rpartition("/")[2] == "imagesTr" and DECATHLON.fullmatch(stem(member)):
+            roots.add(folder.removesuffix("imagesTr"))
+    return sorted(roots)

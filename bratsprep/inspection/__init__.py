@@ -1,0 +1,1 @@
+"""Class balance, histograms, pages and previews."""

@@ -1,0 +1,218 @@
+"""What a slice file, a raw data set or a folder of masks holds: class balance and odd cases."""
+
+import json
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from bratsprep.case import CaseFiles
+from bratsprep.discovery import discover
+from bratsprep.discovery.discover import Found
+from bratsprep.discovery.filenames import is_nifti
+from bratsprep.errors import LayoutError, NiftiError
+from bratsprep.inspection.class_balance import CaseCount, Stored, count_case, whole
+from bratsprep.inspection.results import Inspection as Inspection
+from bratsprep.labels import CLASSES, Scheme
+from bratsprep.slicefile.chunk_index import Contents, read_contents
+from bratsprep.sources.source import ARCHIVES, Source, open_source
+from bratsprep.system.threads import cores
+from bratsprep.volumes import kernels, nifti
+from bratsprep.volumes.case_volumes import Scan, as_axial, flips_of, read_scan, recode
+from bratsprep.volumes.label_schemes import resolve
+from bratsprep.volumes.nifti import Buffers
+
+Watch: TypeAlias = Callable[[CaseCount, NDArray[np.uint8] | None, Scan | None], None]
+"""Sees each raw case while its voxels are in memory, on the thread that read it: what was counted,
+its (z, y, x) uint8 label in RAS+ order or None, and its images where they were read."""
+
+
+def inspect(
+    path: Path | str,
+    *,
+    labels: str = "auto",
+    images: bool = False,
+    workers: int = 0,
+    progress: bool = False,
+    watch: Watch | None = None,
+) -> Inspection:
+    """Count what a slice file, a raw data set or a folder of masks holds.
+
+    Of a slice file only the tables are read, of raw data only the labels.
+
+    Args:
+        path: slice file, or folder or archive of cases or of masks alone.
+        labels: scheme of raw labels, or `auto` to tell it from the evidence.
+        images: read the raw images too, for the moments of each modality.
+        workers: threads; 0 uses every core.
+        progress: show a bar on standard error where that is a terminal.
+        watch: sees each raw case while it is in memory; several threads call it at once.
+
+    Raises:
+        BratsError: there is nothing to inspect, or it is broken.
+        ValueError: there is no such scheme, or fewer than 0 workers.
+    """
+    if workers < 0:
+        raise ValueError(f"workers must be at least 0, got {workers}")
+    path = Path(path)
+    if path.is_file() and not path.name.lower().endswith(ARCHIVES):
+        return inspect_file(path)
+    with open_source(path) as source:
+        found = find(source)
+        schemes = resolve(source, found.cases, labels)
+        one = count_images if images and found.cases[0].images else count_label
+        shown = progress and sys.stderr.isatty()
+        work = partial(one, source, schemes, watch)
+        rows = counted(found, work, workers or cores(), shown)
+        members = {channel.member for files in found.cases for channel in files.images}
+        members |= {files.label for files in found.cases if files.label is not None}
+        size_bytes = sum(source.members[member] for member in members)
+    names = {scheme.name for scheme in schemes.values()}
+    return Inspection(path, found.layout, tuple(sorted(names)), rows, size_bytes)
+
+
+def find(source: Source) -> Found:
+    """Find the cases of a source, or its masks where it holds nothing else.
+
+    Raises:
+        LayoutError: it holds neither.
+    """
+    try:
+        return discover.scan(source, unlabelled=True)
+    except LayoutError:
+        scans = sum(map(is_nifti, source.members))
+        masks = discover.mask_files(source) if scans else None
+        if masks is None or len(masks.cases) != scans:
+            raise
+        return masks
+
+
+def counted(
+    found: Found, work: Callable[[CaseFiles, Buffers], CaseCount], workers: int, shown: bool
+) -> tuple[CaseCount, ...]:
+    """Count every case on threads.
+
+    Raises:
+        BratsError: the first case that cannot be counted.
+    """
+    kernels.warm()
+    free: SimpleQueue[Buffers] = SimpleQueue()
+    for _ in range(workers):
+        free.put(Buffers())
+
+    def count(files: CaseFiles) -> CaseCount:
+        buffers = free.get()
+        try:
+            return work(files, buffers)
+        finally:
+            free.put(buffers)
+
+    with ThreadPoolExecutor(workers, "case") as threads:
+        rows = threads.map(count, found.cases)
+        return tuple(tqdm(rows, total=len(found.cases), unit="case", disable=not shown))
+
+
+def count_label(
+    source: Source,
+    schemes: dict[str, Scheme],
+    watch: Watch | None,
+    files: CaseFiles,
+    buffers: Buffers,
+) -> CaseCount:
+    """Count a raw case from its label alone.
+
+    Raises:
+        BratsError: a file is broken, or a label value is outside its scheme.
+    """
+    label = None
+    if files.label is None:
+        geometry = nifti.read_header(source, files.images[0].member).geometry
+        sides = zip(geometry.orientation, geometry.shape, strict=True)
+        depth = next(side for code, side in sides if code in "IS")
+        voxels = np.zeros((depth, len(CLASSES)), np.int32)
+    else:
+        where = source.where(files.label)
+        header, raw, _ = nifti.load(source, files.label, buffers, "label")
+        if raw.ndim != 3:
+            raise NiftiError(f"{where}: holds {len(raw)} volumes; a label is one")
+        geometry = header.geometry
+        codes = as_axial(nifti.codes(raw, header, where), geometry)
+        voxels = recode(codes, schemes[files.id], where)
+        label = codes[tuple(slice(None, None, -1 if flip else 1) for flip in flips_of(geometry))]
+    volume = float(geometry.spacing.prod())
+    row = count_case((files.id, files.subject), voxels, label is not None, volume)
+    if watch is not None:
+        watch(row, label, None)
+    return row
+
+
+def count_images(
+    source: Source,
+    schemes: dict[str, Scheme],
+    watch: Watch | None,
+    files: CaseFiles,
+    buffers: Buffers,
+) -> CaseCount:
+    """Count a raw case and measure its brain; raises as `count_label` does."""
+    case = read_scan(files, source, buffers, schemes.get(files.id))
+    name, volume = (files.id, files.subject), float(case.geometry.spacing.prod())
+    row = replace(
+        count_case(name, case.plane_voxels, case.label is not None, volume),
+        mean=tuple(case.measured.mean.tolist()),
+        std=tuple(case.measured.std.tolist()),
+    )
+    if watch is not None:
+        watch(row, case.label, case)
+    return row
+
+
+def inspect_file(path: Path) -> Inspection:
+    """Count a slice file from its tables.
+
+    Raises:
+        SchemaError: it is none.
+    """
+    contents = read_contents(path)
+    bounds = np.searchsorted(contents.planes["case"], np.arange(1, len(contents.cases)))
+    planes = np.split(contents.planes["voxels"], bounds)
+    rows = tuple(
+        replace(
+            count_case(
+                (str(case["id"]), str(case["subject"])),
+                voxels,
+                bool(case["labelled"]),
+                float(case["spacing"].prod()),
+            ),
+            mean=tuple(case["mean"].tolist()),
+            std=tuple(case["std"].tolist()),
+            lost=whole(case["lost_voxels"]),
+        )
+        for case, voxels in zip(contents.cases, planes, strict=True)
+    )
+    schemes = tuple(sorted({str(name) for name in contents.cases["scheme"]} - {""}))
+    size_bytes = path.stat().st_size
+    return Inspection(path, "slice file", schemes, rows, size_bytes, stored(contents))
+
+
+def stored(contents: Contents) -> Stored:
+    """Count what a slice file keeps."""
+    storage, slices = contents.storage, contents.slices
+    has_label = contents.cases["labelled"][slices["case"]] > 0
+    sources = [part for text in contents.cases["source"] for part in json.loads(text)]
+    return Stored(
+        slices=len(slices),
+        height=storage.shape[0],
+        width=storage.shape[1],
+        voxels=whole(slices["voxels"][has_label].sum(axis=0, dtype=np.int64)),
+        lost=whole(contents.cases["lost_voxels"].sum(axis=0)),
+        plain_bytes=len(slices) * (storage.image_bytes + storage.pixels),
+        source_bytes=sum(part["size"] for part in sources),
+    )

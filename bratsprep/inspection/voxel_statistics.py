@@ -1,0 +1,263 @@
+"""What a page shows of the voxels: histograms and small pictures, gathered case by case.
+
+Bounded whatever the number of cases: histograms are added up, of each case only two medians a
+modality stay, and of the odd cases a limited number of pictures.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from threading import Lock
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from bratsprep.case import Box
+from bratsprep.drawing.colours import COLOURS, GREYS, grey, grey_limits, radiological, tinted, tints
+from bratsprep.drawing.png import png
+from bratsprep.inspection import histograms
+from bratsprep.inspection.class_balance import CaseCount, odd_cases
+from bratsprep.inspection.histograms import Histogram, count_, empty, into, width_for
+from bratsprep.labels import CLASSES, MODALITIES
+from bratsprep.slicefile.reader import SliceFile
+from bratsprep.volumes.case_volumes import Scan
+from bratsprep.volumes.normalise import Measured, scales
+
+PICTURES: Final = 60
+"""Odd cases with a picture, the first by id."""
+SHOWN: Final = "t1gd"
+"""Modality under the label."""
+_BATCH: Final = 16
+"""Slices read at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One plane of a case, seen from the feet: front up, the patient's left on the right."""
+
+    file: bytes
+    """PNG."""
+    z: int
+    """Plane in the uncropped volume."""
+    has_image: bool
+    """The label lies over T1gd; False where it stands alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One modality before and after normalisation."""
+
+    before: Histogram
+    """Source units."""
+    after: Histogram
+    """Standard deviations."""
+
+    def plus(self, other: "Pair") -> "Pair":
+        """Both together."""
+        return Pair(self.before.plus(other.before), self.after.plus(other.after))
+
+    def medians(self) -> tuple[float, float]:
+        """Of the brain, before and after."""
+        return self.before.quantile(0.5), self.after.quantile(0.5)
+
+    def count_(
+        self,
+        plane: NDArray[np.float32],
+        brain: NDArray[np.uint8],
+        label: NDArray[np.uint8],
+        scales: tuple[tuple[float, float], tuple[float, float]],
+    ) -> None:
+        """Count a plane into both.
+
+        Args:
+            plane: (h, w) float32, C order, any unit.
+            brain: (h, w) uint8, C order.
+            label: (h, w) uint8, C order, stored classes.
+            scales: slope and shift from the plane's unit to source units, then to deviations.
+        """
+        for histogram, scale in zip((self.before, self.after), scales, strict=True):
+            count_(plane, brain, label, into(histogram.width, *scale), histogram.counts)
+
+
+class Sketch:
+    """Histograms of all cases and pictures of the odd ones, from any number of threads."""
+
+    def __init__(self) -> None:
+        self.pairs: tuple[Pair, ...] = ()
+        """One a modality; empty where no image was read."""
+        self.medians: dict[str, tuple[tuple[float, float], ...]] = {}
+        """Of each modality before and after, by case id."""
+        self.pictures: dict[str, Picture] = {}
+        """By case id, at most `PICTURES`."""
+        self._lock = Lock()
+        histograms.warm()
+
+    def add(self, case: str, pairs: tuple[Pair, ...], picture: Picture | None) -> None:
+        """Take in a case; the order of cases makes no difference.
+
+        Args:
+            case: id.
+            pairs: one a modality, or none.
+            picture: None for a case that is not odd or has no plane to show.
+        """
+        medians = tuple(pair.medians() for pair in pairs)
+        with self._lock:
+            if pairs:
+                self.medians[case] = medians
+                both = zip(self.pairs, pairs, strict=True)
+                self.pairs = tuple(a.plus(b) for a, b in both) if self.pairs else pairs
+            if picture is not None:
+                self.pictures[case] = picture
+                if len(self.pictures) > PICTURES:
+                    del self.pictures[max(self.pictures)]
+
+    def watch(self, row: CaseCount, label: NDArray[np.uint8] | None, scan: Scan | None) -> None:
+        """Take in a raw case while it is in memory; what `bratsprep.inspect` calls."""
+        pairs = () if scan is None else scan_pairs(scan)
+        self.add(row.id, pairs, scan_picture(label, scan) if is_odd(row) else None)
+
+
+def is_odd(row: CaseCount) -> bool:
+    """Whether a case is to be looked at; that it has no label is no reason."""
+    return row.labelled and bool(odd_cases([row]))
+
+
+def scan_pairs(scan: Scan) -> tuple[Pair, ...]:
+    """Count the brain of a raw case, plane by plane."""
+    nothing = np.zeros(scan.shape[1:], np.uint8)
+    moments = list(zip(scan.measured.mean, scan.measured.std, strict=True))
+    pairs = tuple(Pair(empty(width_for(*each)), empty(histograms.Z_WIDTH)) for each in moments)
+    for z in np.flatnonzero(scan.plane_brain):
+        brain = np.ascontiguousarray(scan.brain[z])
+        label = nothing if scan.label is None else np.ascontiguousarray(scan.label[z])
+        for pair, (mean, std), image in zip(pairs, moments, scan.images, strict=True):
+            plane = np.ascontiguousarray(image[z], np.float32)
+            pair.count_(plane, brain, label, ((1.0, 0.0), (1 / std, -mean / std)))
+    return pairs
+
+
+def scan_picture(label: NDArray[np.uint8] | None, scan: Scan | None) -> Picture | None:
+    """Draw the fullest plane of a raw case: most tumour, else most brain, else none."""
+    if scan is None:
+        if label is None or not label.any():
+            return None
+        z = int(np.argmax((label > 0).sum(axis=(1, 2))))
+        return picture(None, label[z], z)
+    tumour = scan.plane_voxels[:, 1:].sum(axis=1)
+    z = int(np.argmax(tumour if tumour.any() else scan.plane_brain))
+    (_, y0, x0), (_, y1, x1) = scan.brain_box.start, scan.brain_box.stop
+    image = scan.images[MODALITIES.index(SHOWN)][z, y0:y1, x0:x1].astype(np.float32)
+    shown = np.zeros(image.shape, np.uint8) if label is None else label[z, y0:y1, x0:x1]
+    return picture(image, shown, z)
+
+
+def picture(image: NDArray[np.float32] | None, label: NDArray[np.uint8], z: int) -> Picture:
+    """Draw a plane as a PNG of a few kilobytes.
+
+    Args:
+        image: (h, w) float32, any unit, 0 outside the brain, RAS+; None for a label alone.
+        label: (h, w) uint8, stored classes, RAS+.
+        z: plane in the uncropped volume.
+    """
+    colours = [COLOURS[name] for name in CLASSES[1:]]
+    if image is None:
+        shades, opacity = np.full(label.shape, GREYS // 8, np.uint8), 1.0
+    else:
+        shades, opacity = grey(image, grey_limits(image), GREYS), 0.5
+        shades[image == 0] = 0
+    classes = np.minimum(label, np.uint8(len(colours)))
+    file = png(radiological(tinted(shades, classes)), tints(colours, opacity))
+    return Picture(file, z, image is not None)
+
+
+def sketch_file(
+    file: SliceFile, rows: tuple[CaseCount, ...], workers: int, shown: bool = False
+) -> Sketch:
+    """Gather the stored slices of a slice file, a few at a time on each thread.
+
+    Args:
+        file: open.
+        rows: what its cases hold, in its order.
+        workers: threads, at least 1.
+        shown: show a bar on standard error.
+
+    Raises:
+        SchemaError: a slice is damaged.
+    """
+    sketch = Sketch()
+    bounds = np.searchsorted(file.slices["case"], np.arange(len(rows) + 1))
+
+    def take(c: int) -> None:
+        places = np.arange(bounds[c], bounds[c + 1])
+        drawn = file_picture(file, places) if is_odd(rows[c]) and places.size else None
+        sketch.add(rows[c].id, file_pairs(file, c, places) if places.size else (), drawn)
+
+    with ThreadPoolExecutor(workers, "case") as threads:
+        done = threads.map(take, range(len(rows)))
+        for _ in tqdm(done, total=len(rows), unit="case", disable=not shown):
+            pass
+    return sketch
+
+
+def file_pairs(file: SliceFile, c: int, places: NDArray[np.int64]) -> tuple[Pair, ...]:
+    """Count the stored slices of a case of a slice file.
+
+    Args:
+        file: open.
+        c: row under /case.
+        places: (s,) int64, rows under /slice.
+    """
+    moments = list(zip(file.cases["mean"][c], file.cases["std"][c], strict=True))
+    scales = list(map(partial(from_stored, file, c), range(len(MODALITIES))))
+    pairs = tuple(Pair(empty(width_for(*each)), empty(histograms.Z_WIDTH)) for each in moments)
+    for start in range(0, len(places), _BATCH):
+        batch = places[start : start + _BATCH]
+        image = np.empty((len(batch), len(MODALITIES), *file.shape), np.float32)
+        label = np.empty((len(batch), *file.shape), np.uint8)
+        file.read_into(batch, image, label)
+        brain = np.asarray(image.any(axis=1), np.uint8)
+        for s in range(len(batch)):
+            for m, pair in enumerate(pairs):
+                pair.count_(image[s, m], brain[s], label[s], scales[m])
+    return pairs
+
+
+def from_stored(file: SliceFile, c: int, m: int) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Slope and shift from stored numbers to source units, and to standard deviations.
+
+    A file of raw numbers holds no deviations: the modality's own are shown.
+    """
+    normalise, measured = file.config.normalise, stored_moments(file, c)
+    is_raw = normalise == "none"
+    means, spreads = scales(measured, "modality" if is_raw else normalise)
+    mean, std = float(means[m]), float(spreads[m])
+    return ((1.0, 0.0), (1 / std, -mean / std)) if is_raw else ((std, mean), (1.0, 0.0))
+
+
+def stored_moments(file: SliceFile, c: int) -> Measured:
+    """What was measured of a case, as far as its slice file holds it: the brain's mask is empty."""
+    row = file.cases[c]
+    (z0, y0, x0), (z1, y1, x1) = row["brain_box"].tolist()
+    return Measured(
+        brain=np.zeros((0, 0, 0), np.uint8),
+        plane_brain=file.planes["brain"][file.planes["case"] == c],
+        columns=np.zeros((0, 0), np.int32),
+        box=Box((z0, y0, x0), (z1, y1, x1)),
+        count=int(row["brain_voxels"]),
+        mean=row["mean"],
+        std=row["std"],
+    )
+
+
+def file_picture(file: SliceFile, places: NDArray[np.int64]) -> Picture:
+    """Draw the fullest stored slice of a case: most tumour, else most brain."""
+    table = file.slices[places]
+    voxels: NDArray[np.int64] = table["voxels"][:, 1:].sum(axis=1)
+    if not voxels.any():
+        voxels = file.planes["brain"][file.planes["case"] == table["case"][0]][table["z"]]
+    fullest = int(np.argmax(voxels))
+    image, label = file.read(places[fullest : fullest + 1])
+    shown = image[0, MODALITIES.index(SHOWN)].astype(np.float32)
+    return picture(shown, label[0], int(table["z"][fullest]))

@@ -1,0 +1,52 @@
+"""Inspect something and write what was found as a page."""
+
+import sys
+from pathlib import Path
+
+from bratsprep.inspection.inspector import inspect
+from bratsprep.inspection.page import page
+from bratsprep.inspection.results import Inspection
+from bratsprep.inspection.voxel_statistics import Sketch, sketch_file
+from bratsprep.slicefile.reader import SliceFile
+from bratsprep.system.atomic import replacing
+from bratsprep.system.threads import cores
+
+
+def inspect_page(
+    path: Path | str,
+    out_html: Path | str,
+    *,
+    labels: str = "auto",
+    workers: int = 0,
+    progress: bool = False,
+) -> Inspection:
+    """Write a page of what a slice file, a raw data set or a folder of masks holds.
+
+    One file that needs no other and no network: class balance, histograms of each modality before
+    and after normalisation, how cases differ, and the odd ones with a picture. All images are read.
+
+    Args:
+        path: slice file, or folder or archive of cases or of masks alone.
+        out_html: page to write.
+        labels: scheme of raw labels, or `auto` to tell it from the evidence.
+        workers: threads; 0 uses every core.
+        progress: show a bar on standard error where that is a terminal.
+
+    Returns:
+        What `bratsprep.inspect` gives, the moments of each modality included.
+
+    Raises:
+        BratsError: there is nothing to inspect, or it is broken, or the page cannot be written.
+        ValueError: there is no such scheme, or fewer than 0 workers.
+    """
+    sketch = Sketch()
+    inspection = inspect(
+        path, labels=labels, images=True, workers=workers, progress=progress, watch=sketch.watch
+    )
+    if inspection.stored is not None:
+        with SliceFile(path) as file:
+            shown = progress and sys.stderr.isatty()
+            sketch = sketch_file(file, inspection.rows, workers or cores(), shown)
+    with replacing(Path(out_html)) as file:
+        file.write(page(inspection, sketch).encode(errors="backslashreplace"))  # names are bytes
+    return inspection

@@ -1,0 +1,296 @@
+"""Phantoms: made-up cases that look like brain tumour scans, for tests, demos and benchmarks.
+
+A case is a pure function of seed, index and shape: the same anatomy in every layout, any number
+of workers. Nothing of a real scan is in it; sizes and frequencies follow the published ones.
+"""
+
+import fcntl
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from bratsprep.config import MOST_PLANES, check_types
+from bratsprep.errors import BuildError
+from bratsprep.labels import scheme as scheme_of
+from bratsprep.phantom.anatomy import Head, Scan, noise_block
+from bratsprep.phantom.paint import paint
+from bratsprep.phantom.write import LAYOUTS, Names, names_of, pack, write_case, write_index
+
+SHAPE: Final = (240, 240, 155)
+# Rows as TISSUES, columns as MODALITIES; white matter in T1w is 1.
+CONTRAST: Final = np.array(
+    [
+        [0.22, 0.28, 0.30, 2.10],  # csf
+        [0.98, 0.71, 0.75, 1.15],  # grey
+        [0.85, 1.00, 0.98, 0.80],  # white
+        [0.94, 0.82, 0.84, 0.92],  # nuclei
+        [1.10, 0.42, 0.46, 2.00],  # NCR
+        [1.60, 0.74, 0.76, 1.70],  # ED
+        [1.45, 0.66, 1.85, 1.45],  # ET
+        [0.40, 0.75, 2.20, 0.50],  # vessel
+    ]
+)
+CAVITY: Final = 4
+"""Raw value of a resection cavity in BraTS 2024."""
+_TUMOUR: Final = 12
+"""Numbers of a tumour, see `bratsprep.phantom.paint.tumour_at`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhantomConfig:
+    """Settings of a set of phantoms; the same settings give the same bytes."""
+
+    cases: int
+    """Labelled cases, repeats included."""
+    layout: str = "msd"
+    """Naming and geometry: one of `phantom_write.LAYOUTS`."""
+    scheme: str | None = None
+    """Label scheme to write; None for the layout's own."""
+    shape: tuple[int, int, int] = SHAPE
+    """Voxels (x, y, z); the anatomy is scaled to it."""
+    seed: int = 0
+    unlabelled: int = 0
+    """Further cases without a label."""
+    repeats: int = 0
+    """How many of the last labelled cases are earlier subjects again under a new id."""
+    dtype: str = "int16"
+    """Voxel type of the images on disk, `int16` or `float32`."""
+    suffix: str = ".nii.gz"
+    """`.nii.gz` or `.nii`."""
+    archive: str = ""
+    """Pack the folder as `tar`, `tar.gz` or `zip` instead of leaving it; empty does not."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        allowed: tuple[tuple[str, tuple[str, ...]], ...] = (
+            ("layout", tuple(LAYOUTS)),
+            ("dtype", ("int16", "float32")),
+            ("suffix", (".nii.gz", ".nii")),
+            ("archive", ("", "tar", "tar.gz", "zip")),
+        )
+        for name, words in allowed:
+            if getattr(self, name) not in words:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(words)}, got {getattr(self, name)!r}"
+                )
+        if self.scheme is not None:
+            scheme_of(self.scheme)
+        if self.cases < 0 or self.unlabelled < 0 or self.cases + self.unlabelled < 1:
+            raise ValueError(
+                f"cases and unlabelled must be at least 0 and make at least 1 together, "
+                f"got {self.cases} and {self.unlabelled}"
+            )
+        if not 0 <= 2 * self.repeats <= self.cases:
+            raise ValueError(f"repeats must be 0 to half of {self.cases}, got {self.repeats}")
+        if [type(side) for side in self.shape] != [int] * 3 or not (
+            4 <= min(self.shape) <= max(self.shape) <= MOST_PLANES
+        ):
+            raise ValueError(f"shape must be three of 4 to {MOST_PLANES}, got {self.shape}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0, got {self.seed}")
+
+    @property
+    def label_scheme(self) -> str:
+        """Name of the label scheme written."""
+        return self.scheme or LAYOUTS[self.layout].scheme
+
+
+@dataclass(frozen=True, slots=True)
+class Phantom:
+    """One made-up case in RAS+ order."""
+
+    images: NDArray[np.int16]
+    """(4, z, y, x) int16 in MODALITIES order, scanner units; 0 outside the brain."""
+    label: NDArray[np.uint8]
+    """(z, y, x) uint8, stored classes 0 to 3."""
+
+
+def phantom_case(
+    shape: tuple[int, int, int] = SHAPE, seed: int = 0, index: int = 0, visit: int = 0
+) -> Phantom:
+    """Make one case.
+
+    Args:
+        shape: voxels (x, y, z).
+        seed: of the whole set.
+        index: of the subject in the set; its head and tumour.
+        visit: 0 for the first scan; another draws scanner and noise again, and grows the tumour
+            or shrinks it a little.
+
+    Returns:
+        The case; the same arguments give the same voxels.
+    """
+    subject = np.random.default_rng((seed, index))
+    block = noise_block(subject)
+    head = _head(subject, shape)
+    tumours = _tumours(subject, head)
+    scan = _scan(np.random.default_rng((seed, index, visit)))
+    if visit:
+        growth = np.random.default_rng((seed, index, visit, 1)).uniform(0.93, 1.05, 3)
+        tumours[:, 3:6] *= growth
+        tumours[:, 6:9] *= growth
+    x, y, z = shape
+    images, label = paint((z, y, x), block, head, tumours, scan)
+    return Phantom(images, label)
+
+
+def _head(generator: np.random.Generator, shape: tuple[int, int, int]) -> Head:
+    """Draw place, size and folds of a head."""
+    size = generator.uniform((0.94, 0.945, 0.95), (1.03, 1.045, 1.03))
+    fold_mm, sulcus_mm = generator.uniform(16.5, 20.5), generator.uniform(0.5, 1.0)
+    ventricle = math.exp(generator.normal(0.0, 0.22))
+    shift = generator.uniform(-3, 3, 3)
+    at = (np.array([119.5, 111.0, 78.0]) + shift) / (np.array(SHAPE) - 1) * (np.array(shape) - 1)
+    step = np.array(SHAPE) / shape / size
+    return Head(
+        (float(at[0]), float(at[1]), float(at[2])),
+        (float(step[0]), float(step[1]), float(step[2])),
+        fold_mm,
+        sulcus_mm,
+        ventricle,
+    )
+
+
+def _tumours(generator: np.random.Generator, head: Head) -> NDArray[np.float64]:
+    """Draw (n, 12) float64 tumours, mostly one: large with a rim, without one, or tiny."""
+    kind = generator.choice(["rim", "plain", "tiny"], p=[0.85, 0.09, 0.06])
+    count = 2 if generator.random() < 0.15 else 1
+    tumours = np.empty((count, _TUMOUR))
+    for row in tumours:
+        way = generator.normal(size=3) * (1.0, 1.0, 0.7)
+        way /= np.sqrt((way**2).sum())
+        row[0:3] = way * (62, 76, 56) * generator.uniform(0.32, 0.6) + (0, 0, 12)
+        radius = math.exp(generator.normal(2.88, 0.28)) * (1.0 if count == 1 else 0.75)
+        if kind == "tiny":
+            radius = max(2.6, 1.2 * max(head.step))
+        row[3:6] = radius * generator.uniform(0.75, 1.3, 3)
+        spread = generator.uniform(0.8, 1.5) if kind == "tiny" else generator.uniform(3, 12)
+        row[6:9] = row[3:6] + spread * generator.uniform((0.8, 1.0, 0.8), (1.2, 1.9, 1.2))
+        row[9] = 0.0 if kind == "plain" else radius * generator.uniform(0.15, 0.45)
+        row[10] = 0.1 if kind == "tiny" else generator.uniform(0.25, 0.45)
+        row[11] = generator.uniform(20, 200)
+    return tumours
+
+
+def _scan(generator: np.random.Generator) -> Scan:
+    """Draw a scanner and its noise."""
+    scale = np.exp(generator.uniform(np.log(220), np.log(2000), 4))
+    tissue = CONTRAST * np.exp(generator.normal(0, 0.04, CONTRAST.shape)) * scale
+    margin = generator.uniform(0, 2.0, 4) * (generator.random() < 0.25)
+    return Scan(
+        tissue,
+        generator.normal(0, 0.07, (4, 3)),
+        scale * generator.uniform(0.03, 0.065, 4),
+        margin * (np.arange(4) != generator.integers(4)),
+        int(generator.integers(1 << 32)),
+    )
+
+
+def phantoms(
+    raw: Path | str,
+    *,
+    workers: int = 1,
+    progress: bool = False,
+    **settings: Any,  # noqa: ANN401  the fields of PhantomConfig, which checks them
+) -> Path:
+    """Write a set of phantoms as a user would have downloaded it.
+
+    Args:
+        raw: folder to make; with `archive` the archive stands beside it under its name.
+        workers: threads; the bytes do not depend on them.
+        progress: show a bar on standard error, where that is a terminal.
+        **settings: fields of `PhantomConfig`.
+
+    Returns:
+        The folder, or the archive.
+
+    Raises:
+        BuildError: the folder holds something already, the archive is there, another process is
+            writing them, or the disk is full or cannot be written.
+        ValueError: a setting is not allowed.
+    """
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, got {workers}")
+    config = PhantomConfig(**settings)
+    folder = Path(raw)
+    target = folder.with_name(f"{folder.name}.{config.archive}") if config.archive else folder
+    try:
+        _refuse_existing(folder, target)
+        with _claimed(folder.with_name(f"{folder.name}.partial")) as half:
+            _write_all(half, config, workers, progress)
+            return pack(half, folder.name, target, config.archive)
+    except OSError as error:
+        raise BuildError(
+            f"{target}: cannot be written: {error.strerror}; free some space or choose another "
+            "place"
+        ) from error
+
+
+def _refuse_existing(folder: Path, target: Path) -> None:
+    """Refuse to write over anything."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BuildError(f"{folder}: is not empty; name a folder that is new or empty")
+    if target != folder and target.exists():
+        raise BuildError(f"{target}: is there already; remove it or name another")
+
+
+@contextmanager
+def _claimed(half: Path) -> Iterator[Path]:
+    """Hold an empty folder for this call alone; what a cut-off call left in it goes.
+
+    The lock is on the folder itself and ends with the process, so a killed call blocks nobody.
+    """
+    half.mkdir(parents=True, exist_ok=True)
+    handle = os.open(half, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not half.exists() or not os.path.samestat(os.fstat(handle), half.stat()):
+            raise BlockingIOError  # its holder has just finished and renamed it
+        for left in half.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        yield half
+    except BlockingIOError as error:
+        raise BuildError(
+            f"{half}: is being written by another process; wait for it or name another folder"
+        ) from error
+    finally:
+        os.close(handle)
+
+
+def _write_all(folder: Path, config: PhantomConfig, workers: int, progress: bool) -> None:
+    """Write every case of a set into a new folder."""
+    names = names_of(config.layout, config.cases, config.unlabelled, config.repeats)
+    _warm()
+    write_index(folder, config.layout, names, config.label_scheme, config.suffix)
+    one = partial(_write_one, folder, config)
+    with ThreadPoolExecutor(workers) as pool:
+        written = pool.map(one, names)
+        off = None if progress else True
+        for _ in tqdm(written, "phantoms", len(names), unit="case", disable=off):
+            pass
+
+
+def _warm() -> None:
+    """Compile every kernel in one thread: a cache filled by many can break."""
+    phantom_case((4, 4, 4))
+
+
+def _write_one(folder: Path, config: PhantomConfig, names: Names) -> None:
+    """Make and write one case of the list."""
+    case = phantom_case(config.shape, config.seed, names.index, names.visit)
+    raw = scheme_of(config.label_scheme).raw()[case.label]
+    if config.label_scheme == "brats2024" and names.visit and names.index % 2 == 0:
+        raw[case.label == 1] = CAVITY  # the dead core has been taken out since the first scan
+    images = case.images.astype(config.dtype, copy=False)
+    write_case(folder, LAYOUTS[config.layout], names, images, raw, config.suffix)

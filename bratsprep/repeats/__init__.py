@@ -1,0 +1,1 @@
+"""Repeated patients: the same person under two ids."""

@@ -1,0 +1,185 @@
+"""What speaks for the person of each case, from raw data, a folder of masks or a slice file."""
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from bratsprep.building.convert import fingerprints
+from bratsprep.case import CaseFiles
+from bratsprep.errors import BratsError, NiftiError
+from bratsprep.inspection.inspector import find
+from bratsprep.labels import Scheme
+from bratsprep.repeats import mask_details
+from bratsprep.repeats.mask_details import Details, details_of
+from bratsprep.slicefile.reader import SliceFile
+from bratsprep.sources.source import ARCHIVES, Source, open_source
+from bratsprep.system.threads import Pool, in_order
+from bratsprep.volumes import fingerprint, kernels, nifti
+from bratsprep.volumes.case_volumes import as_axial, flips_of, read_scan, recode
+from bratsprep.volumes.fingerprint import mask_fingerprint
+from bratsprep.volumes.label_schemes import resolve
+from bratsprep.volumes.nifti import Buffers
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of one case."""
+
+    id: str
+    subject: str
+    """The person, as the case's name says."""
+    image: NDArray[np.int8] | None
+    """Fingerprint of the images; None where there are none."""
+    mask: NDArray[np.uint8] | None
+    """Fingerprint of the label; None for an unlabelled case."""
+    voxels: tuple[int, ...] = ()
+    """Of NCR, ED and ET; empty for an unlabelled case."""
+    details: Details | None = None
+    """Fine structure of the label; None for an unlabelled case, and in a slice file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """The cases of one set."""
+
+    path: Path
+    kind: str
+    """`slice file`, the layout of raw data, or `masks only`."""
+    cases: tuple[Known, ...]
+    """By id."""
+    details: Callable[[int], Details]
+    """Fine structure of the label of a labelled case, by its place in `cases`."""
+
+    @property
+    def has_images(self) -> bool:
+        """Whether there are fingerprints of the images."""
+        return all(case.image is not None for case in self.cases)
+
+
+@contextmanager
+def open_collection(
+    path: Path, labels: str, workers: int, shown: bool
+) -> Generator[Collection, None, None]:
+    """Read a set for the length of a `with` block.
+
+    Of a slice file only the tables are read now, labels of single cases when they are asked for.
+
+    Args:
+        path: slice file, or folder or archive of cases or of masks alone.
+        labels: scheme of raw labels, or `auto`.
+        workers: threads.
+        shown: show a bar on standard error.
+
+    Raises:
+        BratsError: there is nothing to read, or it is broken.
+    """
+    warm()
+    if path.is_file() and not path.name.lower().endswith(ARCHIVES):
+        with SliceFile(path) as file:
+            cases = tuple(known_of(row) for row in file.cases)
+            yield Collection(path, "slice file", cases, cache(stored_details(file)))
+        return
+    with open_source(path) as source:
+        found = find(source)
+        schemes = resolve(source, found.cases, labels)
+        read = raw_known if found.cases[0].images else mask_known
+        memory = Pool(workers, 2**62)
+
+        def known(files: CaseFiles) -> Known:
+            with memory.borrow() as buffers:
+                return read(source, schemes, files, buffers)
+
+        made = in_order(found.cases, known, workers)
+        bar = tqdm(made, total=len(found.cases), unit="case", disable=not shown)
+        cases = tuple(fine(result) for _, result in bar)
+        yield Collection(path, found.layout, cases, lambda i: some(cases[i].details))
+
+
+def warm() -> None:
+    """Compile every kernel, or load it from the cache, before any thread starts."""
+    kernels.warm()
+    fingerprint.warm()
+    mask_details.warm()
+
+
+def fine(result: Known | BratsError) -> Known:
+    """Give a result, or raise it where it is an error."""
+    if isinstance(result, BratsError):
+        raise result
+    return result
+
+
+def some(details: Details | None) -> Details:
+    """Fine structure, without any for an unlabelled case."""
+    return details or Details((0, 0, 0), np.zeros((3, 0, 0, 0), np.int8))
+
+
+def known_of(row: np.void) -> Known:
+    """Take a case from its row in a slice file."""
+    mask, voxels = None, ()
+    if row["labelled"]:
+        mask, voxels = row["mask_fingerprint"], tuple(row["voxels"][1:].tolist())
+    return Known(str(row["id"]), str(row["subject"]), row["fingerprint"], mask, voxels)
+
+
+def stored_details(file: SliceFile) -> Callable[[int], Details]:
+    """Give a function that reads the fine structure of a case from its stored slices."""
+
+    def details(i: int) -> Details:
+        label = file.label_volume(i)
+        has_tumour = label.max(axis=(1, 2)) > 0
+        return details_of(label, file.cases["spacing"][i], has_tumour)
+
+    return details
+
+
+def raw_known(
+    source: Source, schemes: Mapping[str, Scheme], files: CaseFiles, buffers: Buffers
+) -> Known:
+    """Read a raw case with its images.
+
+    Raises:
+        BratsError: whatever is wrong with the case.
+    """
+    case = read_scan(files, source, buffers, schemes.get(files.id))
+    image, mask = fingerprints(case)
+    if case.label is None:
+        return Known(files.id, files.subject, image, None)
+    has_tumour = case.plane_voxels[:, 1:].sum(axis=1) > 0
+    details = details_of(case.label, case.geometry.spacing, has_tumour)
+    voxels = tuple(case.plane_voxels[:, 1:].sum(axis=0).tolist())
+    return Known(files.id, files.subject, image, mask, voxels, details)
+
+
+def mask_known(
+    source: Source, schemes: Mapping[str, Scheme], files: CaseFiles, buffers: Buffers
+) -> Known:
+    """Read a raw case of which there is only the mask.
+
+    Raises:
+        BratsError: the file is broken, or a value is outside the scheme.
+    """
+    where = source.where(str(files.label))
+    header, raw, _ = nifti.load(source, str(files.label), buffers, "label")
+    if raw.ndim != 3:
+        raise NiftiError(f"{where}: holds {len(raw)} volumes; a label is one")
+    geometry = header.geometry
+    label = as_axial(nifti.codes(raw, header, where), geometry)
+    voxels = recode(label, schemes[files.id], where)
+    flips = flips_of(geometry)
+    turned = label[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
+    has_tumour = voxels[:: -1 if flips[0] else 1, 1:].sum(axis=1) > 0
+    return Known(
+        files.id,
+        files.subject,
+        None,
+        mask_fingerprint(turned, geometry.spacing, has_tumour),
+        tuple(voxels[:, 1:].sum(axis=0).tolist()),
+        details_of(turned, geometry.spacing, has_tumour),
+    )

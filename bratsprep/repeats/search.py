@@ -1,0 +1,206 @@
+"""Fingerprints -> pairs that are one person -> groups. NumPy alone, no file is read.
+
+Where both sides have images these decide: after a high-pass and within the brain, the cells of two
+scans of one person correlate at .8 and more, those of two people at .4 and less. Masks only name
+candidates here; `bratsprep.repeats.mask_details` confirms them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bratsprep.repeats.high_pass import high_pass
+
+CERTAIN: Final = {"images": 0.75, "masks": 0.40}
+"""Score from which a pair is one person beyond doubt, by what was compared."""
+LIKELY: Final = {"images": 0.60, "masks": 0.30}
+"""Score from which a pair is taken for one person: no two people of Task01 reach it."""
+NEIGHBOURS: Final = 8
+"""Most candidates of one case; the right one was never beyond the sixth place."""
+FLIPS: Final = ((False, False), (False, True), (True, False), (True, True))
+"""Turns of (y, x) that are tried, should an affine be wrong."""
+_HALF: Final = 64
+"""Of 127: a cell with at least half of its voxels in the brain counts."""
+_RADIUS: Final = 1
+_AT_ONCE: Final = 256
+"""Fingerprints that are widened together: 130 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Two cases that may be one person, by their rows."""
+
+    first: int
+    second: int
+    score: float
+    flip: tuple[bool, bool]
+    """Turn of (y, x) of the second that agrees best."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two cases, and how sure it is that they are one person."""
+
+    first: str
+    second: str
+    score: float
+    """Correlation, at most 1; compare with LIKELY and CERTAIN of the same evidence."""
+    evidence: str
+    """`images` or `masks`."""
+    reasons: Mapping[str, float] = field(default_factory=dict)
+    """Correlation of each modality or region."""
+    flip: str = ""
+    """Axes along which the second is mirrored, such as `x`; a wrong affine."""
+
+    @property
+    def certainty(self) -> str:
+        """`certain`, `likely`, or empty where it is no pair."""
+        if self.score >= CERTAIN[self.evidence]:
+            return "certain"
+        return "likely" if self.score >= LIKELY[self.evidence] else ""
+
+
+def image_features(prints: NDArray[np.int8]) -> NDArray[np.float32]:
+    """Bring fingerprints of images into the form in which their product is their correlation.
+
+    Args:
+        prints: (n, 5, z, y, x) int8 as `bratsprep.volumes.fingerprint` makes them.
+
+    Returns:
+        (n, 4, z, y, x) float32; each modality has length 1, or 0 where it says nothing.
+    """
+    made = np.empty((len(prints), prints.shape[1] - 1, *prints.shape[2:]), np.float32)
+    for start in range(0, len(prints), _AT_ONCE):
+        part = prints[start : start + _AT_ONCE].astype(np.float32)
+        made[start : start + _AT_ONCE] = high_pass(part[:, 1:], _RADIUS, part[:, :1] >= _HALF)
+    return _of_length_one(made)
+
+
+def mask_features(prints: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Bring fingerprints of labels into the form in which their product is their correlation.
+
+    Args:
+        prints: (n, 2, z, y, x) uint8 as `bratsprep.volumes.fingerprint` makes them.
+
+    Returns:
+        (n, 2, z, y, x) float32; each region has length 1, or 0 where it is empty.
+    """
+    return _of_length_one(high_pass(prints.astype(np.float32), _RADIUS))
+
+
+def _of_length_one(cells: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Divide each map by its length; empty ones stay 0."""
+    length = np.sqrt(np.square(cells).sum(axis=(-3, -2, -1), keepdims=True))
+    return np.asarray(cells / np.maximum(length, 1e-6), np.float32)
+
+
+def candidates(
+    first: NDArray[np.float32], second: NDArray[np.float32] | None, least: float
+) -> list[Candidate]:
+    """Find the nearest neighbours of each case by products of all with all.
+
+    Args:
+        first: (n, maps, z, y, x) float32 features.
+        second: those of another set; None looks inside the first.
+        least: mean correlation of the maps from which a pair is a candidate.
+
+    Returns:
+        Each pair once, best first. Of one set `first` < `second`.
+    """
+    other = first if second is None else second
+    if not len(first) or not len(other):
+        return []
+    best, turn = _products(first, other)
+    if second is None:
+        np.fill_diagonal(best, -1.0)
+    ranked = [*_top(best), *((i, j) for j, i in _top(best.T))]
+    if second is None:
+        ranked = [(min(i, j), max(i, j)) for i, j in ranked if i != j]
+    found = [Candidate(i, j, float(best[i, j]), FLIPS[turn[i, j]]) for i, j in set(ranked)]
+    kept = [each for each in found if each.score >= least]
+    return sorted(kept, key=lambda each: (-each.score, each.first, each.second))
+
+
+def _products(
+    first: NDArray[np.float32], second: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Mean correlation of each pair at its best flip, and which of FLIPS that is."""
+    rows = first.reshape(len(first), -1) / first.shape[1]
+    scores = np.stack([rows @ flipped(second, *flip).reshape(len(second), -1).T for flip in FLIPS])
+    scores[1:] -= np.float32(1e-6)  # as it is, where a flip makes no difference
+    turn = scores.argmax(axis=0)
+    return np.take_along_axis(scores, turn[None], axis=0)[0], turn
+
+
+def flipped(cells: NDArray[Any], y: bool, x: bool) -> NDArray[Any]:
+    """A (..., y, x) array with one or both of its last axes turned around."""
+    return cells[..., :: -1 if y else 1, :: -1 if x else 1]
+
+
+def _top(scores: NDArray[np.float32]) -> Iterable[tuple[int, int]]:
+    """Row and column of the greatest scores of each row."""
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :NEIGHBOURS]
+    return ((i, int(j)) for i, row in enumerate(order) for j in row)
+
+
+def map_scores(
+    first: NDArray[np.float32], second: NDArray[np.float32], flip: tuple[bool, bool]
+) -> NDArray[np.float64]:
+    """Correlation of each map of two cases.
+
+    Args:
+        first: (maps, z, y, x) features of the one.
+        second: of the other.
+        flip: turn of (y, x) of the second.
+    """
+    product = first * flipped(second, *flip)
+    return np.asarray(product.sum(axis=(1, 2, 3)), np.float64)
+
+
+def grouped(subjects: Mapping[str, str], pairs: Iterable[Pair]) -> dict[str, str]:
+    """Join the cases of one person.
+
+    Args:
+        subjects: subject of each case, as its name says; cases that share one stay together.
+        pairs: of these cases, those of no certainty passed over.
+
+    Returns:
+        Subject of each case: where cases were joined, the first of their subjects in the order
+        of names.
+    """
+    parent = {subject: subject for subject in subjects.values()}
+
+    def root(subject: str) -> str:
+        while parent[subject] != subject:
+            subject = parent[subject]
+        return subject
+
+    for pair in pairs:
+        if pair.certainty:
+            low, high = sorted((root(subjects[pair.first]), root(subjects[pair.second])))
+            parent[high] = low
+    return {case: root(subject) for case, subject in subjects.items()}
+
+
+def known_twins(
+    subject_of: Mapping[str, str], train: Sequence[str], validation: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """Find the validation cases whose person is trained on.
+
+    Args:
+        subject_of: subject of each case.
+        train: case ids.
+        validation: case ids.
+
+    Returns:
+        Training cases of the same person, by validation case; cases without any are left out.
+    """
+    trained: dict[str, list[str]] = {}
+    for case in train:
+        trained.setdefault(subject_of[case], []).append(case)
+    return {
+        case: tuple(trained[subject_of[case]]) for case in validation if subject_of[case] in trained
+    }

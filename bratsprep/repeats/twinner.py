@@ -1,0 +1,268 @@
+"""Repeated patients inside a set, or across two: raw data, folders of masks, slice files."""
+
+import csv
+import io
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from bratsprep.case import MASK_CELLS
+from bratsprep.errors import LayoutError
+from bratsprep.labels import MODALITIES
+from bratsprep.repeats.case_sets import Collection, open_collection
+from bratsprep.repeats.mask_details import agreement
+from bratsprep.repeats.search import (
+    Candidate,
+    Pair,
+    candidates,
+    grouped,
+    image_features,
+    map_scores,
+    mask_features,
+)
+from bratsprep.system.atomic import replacing
+from bratsprep.system.threads import cores
+
+FLOOR: Final = 0.3
+"""Agreement of two fingerprints of masks from which the masks themselves are compared: no pair of
+Task01 that was confirmed has less than .31."""
+COLUMNS: Final = ("case", "subject", "score", "certainty", "NCR", "ED", "ET")
+"""Of the CSV; `bratsprep build --subjects` takes the first two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A case and its person."""
+
+    case: str
+    subject: str
+    score: float
+    """Of its best pair; 0 where there was no candidate."""
+    certainty: str
+    """`certain` or `likely`; `named` where only the names say so; empty where it stands alone."""
+    voxels: tuple[int, ...]
+    """Of NCR, ED and ET; empty for an unlabelled case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Twins:
+    """What was found."""
+
+    path: Path
+    against: Path | None
+    evidence: str
+    """`images` or `masks`."""
+    members: tuple[Member, ...]
+    """The cases of `path`, by id."""
+    compared: tuple[Pair, ...]
+    """Every candidate with its score, best first."""
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """Those that are one person."""
+        return tuple(pair for pair in self.compared if pair.certainty)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give everything but the rejected candidates as what `json.dumps` takes."""
+        return {
+            "path": str(self.path),
+            "against": None if self.against is None else str(self.against),
+            "evidence": self.evidence,
+            "pairs": [{**asdict(pair), "certainty": pair.certainty} for pair in self.pairs],
+            "cases": [asdict(member) for member in self.members],
+        }
+
+    def lines(self) -> list[str]:
+        """Say it for a terminal."""
+        where = f"{self.path}" + (f" against {self.against}" if self.against else "")
+        count = Counter(pair.certainty for pair in self.pairs)
+        people = len({member.subject for member in self.members})
+        twins = sum(member.certainty in ("certain", "likely") for member in self.members)
+        lines = [
+            f"{where}: {len(self.members)} cases by their {self.evidence}",
+            f"pairs   {count['certain']} certain, {count['likely']} likely",
+            f"people  {people}; {twins} cases are of a person who is there again",
+        ]
+        if not self.pairs:
+            return lines
+        wide = [max(len(getattr(p, side)) for p in self.pairs) for side in ("first", "second")]
+        return [*lines, "", *(_line(pair, wide) for pair in self.pairs)]
+
+    def write(self, path: Path) -> None:
+        """Write the table of cases and subjects that `build --subjects` takes.
+
+        Raises:
+            BuildError: it cannot be written.
+        """
+        table = io.StringIO(newline="")
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for member in self.members:
+            voxels = member.voxels or ("", "", "")
+            score = f"{member.score:.3f}"
+            writer.writerow([member.case, member.subject, score, member.certainty, *voxels])
+        with replacing(path) as file:
+            file.write(table.getvalue().encode())
+
+
+def _line(pair: Pair, wide: list[int]) -> str:
+    """One pair with its reasons."""
+    reasons = "  ".join(f"{name} {value:.2f}" for name, value in pair.reasons.items())
+    mirrored = f"  mirrored in {pair.flip}" if pair.flip else ""
+    names = f"{pair.first:<{wide[0]}} = {pair.second:<{wide[1]}}"
+    return f"{names}  {pair.score:.3f} {pair.certainty:<7}  {reasons}{mirrored}"
+
+
+def twins(
+    path: Path | str,
+    against: Path | str | None = None,
+    *,
+    labels: str = "auto",
+    workers: int = 0,
+    progress: bool = False,
+) -> Twins:
+    """Find the cases that show one person, whatever their names say.
+
+    Images decide where both sides have them, else masks do.
+
+    Args:
+        path: slice file, or folder or archive of cases or of masks alone.
+        against: another one to look for the same people in; None looks inside the first.
+        labels: scheme of raw labels, or `auto` to tell it from the evidence.
+        workers: threads; 0 uses every core.
+        progress: show a bar on standard error where that is a terminal.
+
+    Raises:
+        BratsError: there is nothing to compare, or it is broken.
+        ValueError: there is no such scheme, or fewer than 0 workers.
+    """
+    if workers < 0:
+        raise ValueError(f"workers must be at least 0, got {workers}")
+    shown = progress and sys.stderr.isatty()
+    with ExitStack() as stack:
+        sides = [
+            stack.enter_context(open_collection(Path(side), labels, workers or cores(), shown))
+            for side in (path, against)
+            if side is not None
+        ]
+        first, second = sides[0], sides[1] if against is not None else None
+        if all(side.has_images for side in sides):
+            evidence, compared = "images", by_images(first, second)
+        else:
+            evidence, compared = "masks", by_masks(first, second, workers or cores())
+    compared = sorted(compared, key=lambda pair: (-pair.score, pair.first, pair.second))
+    people = inside(first, compared) if second is None else across(first, second, compared)
+    members = _members(first, people, compared, second is None)
+    other = None if against is None else Path(against)
+    return Twins(Path(path), other, evidence, members, tuple(compared))
+
+
+def by_images(first: Collection, second: Collection | None) -> list[Pair]:
+    """Compare cases by the fingerprints of their images."""
+    sides = [side for side in (first, second) if side is not None]
+    features = [
+        image_features(np.stack([case.image for case in side.cases if case.image is not None]))
+        for side in sides
+    ]
+    found = candidates(features[0], None if second is None else features[1], FLOOR)
+    pairs = []
+    for each in found:
+        maps = map_scores(features[0][each.first], features[-1][each.second], each.flip)
+        reasons = dict(zip(MODALITIES, map(float, maps), strict=True))
+        pairs.append(_pair(each, sides, float(maps.mean()), "images", reasons))
+    return pairs
+
+
+def by_masks(first: Collection, second: Collection | None, workers: int) -> list[Pair]:
+    """Compare cases by their labels: fingerprints name candidates, fine structure confirms them.
+
+    Raises:
+        LayoutError: a side has neither images nor labels that both could be compared by.
+    """
+    sides = [side for side in (first, second) if side is not None]
+    for side in sides:
+        if all(case.mask is None for case in side.cases):
+            raise LayoutError(
+                f"{side.path}: has no label, and not both sides have images; nothing to compare"
+            )
+    blank = np.zeros((2, *MASK_CELLS), np.uint8)
+    features = [
+        mask_features(np.stack([blank if c.mask is None else c.mask for c in side.cases]))
+        for side in sides
+    ]
+    found = candidates(features[0], None if second is None else features[1], FLOOR)
+
+    def confirmed(each: Candidate) -> Pair:
+        details = sides[-1].details(each.second)
+        if any(each.flip):
+            details = details.mirrored((False, *each.flip))
+        agreed = agreement(first.details(each.first), details)
+        return _pair(each, sides, agreed.score, "masks", agreed.regions)
+
+    with ThreadPoolExecutor(workers, "pair") as threads:
+        return list(threads.map(confirmed, found))
+
+
+def _pair(
+    found: Candidate,
+    sides: list[Collection],
+    score: float,
+    evidence: str,
+    reasons: dict[str, float],
+) -> Pair:
+    """A candidate with its names and reasons."""
+    names = sides[0].cases[found.first].id, sides[-1].cases[found.second].id
+    flip = "".join(axis for axis, is_turned in zip("yx", found.flip, strict=True) if is_turned)
+    return Pair(*names, score, evidence, reasons, flip)
+
+
+def inside(first: Collection, pairs: Iterable[Pair]) -> dict[str, str]:
+    """Subject of each case of one set, the found pairs joined with what the names say."""
+    return grouped({case.id: case.subject for case in first.cases}, pairs)
+
+
+def across(first: Collection, second: Collection, pairs: Iterable[Pair]) -> dict[str, str]:
+    """Subject of each case of the first set: that of the second where a pair was found.
+
+    Args:
+        first: whose cases are asked for.
+        second: whose subjects are taken over.
+        pairs: between the two, best first.
+    """
+    named = {case.id: case.subject for case in first.cases}
+    theirs = {case.id: case.subject for case in second.cases}
+    taken: dict[str, str] = {}
+    for pair in pairs:
+        if pair.certainty:
+            taken.setdefault(named[pair.first], theirs[pair.second])
+    return {case: taken.get(subject, subject) for case, subject in named.items()}
+
+
+def _members(
+    first: Collection, people: Mapping[str, str], pairs: list[Pair], is_one_set: bool
+) -> tuple[Member, ...]:
+    """Every case of the first set with its person."""
+    score: dict[str, float] = {}
+    certainty: dict[str, str] = {}
+    for pair in pairs:  # best first
+        for case in (pair.first, pair.second) if is_one_set else (pair.first,):
+            score.setdefault(case, pair.score)
+            certainty.setdefault(case, pair.certainty)
+    size = Counter(people.values())
+    return tuple(
+        Member(
+            case.id,
+            people[case.id],
+            score.get(case.id, 0.0),
+            certainty.get(case.id) or ("named" if size[people[case.id]] > 1 else ""),
+            case.voxels,
+        )
+        for case in first.cases
+    )

@@ -1,0 +1,1 @@
+"""The slice file: schema, writer and reader."""

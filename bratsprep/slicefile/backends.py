@@ -1,0 +1,266 @@
+"""The two ways to get slices out of a slice file's chunks.
+
+`Fused` reads a batch in one call without the interpreter's lock; it needs libdeflate's shared
+library, which the imagecodecs wheel carries. `Plain` does the same slice by slice in NumPy and
+isal, and runs wherever they do. Both give the same bytes and the same fault codes.
+"""
+
+import ctypes
+import math
+import os
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import numpy as np
+from isal import isal_zlib
+from numpy.typing import NDArray
+
+from bratsprep.deflate import decode_tables, decoder
+from bratsprep.deflate.libdeflate import address, libdeflate
+from bratsprep.labels import MODALITIES
+from bratsprep.slicefile import inflate_pair, read_batch, to_float32
+from bratsprep.slicefile.chunk_index import Storage
+from bratsprep.slicefile.inflate_pair import BAD_STREAM, READ_SHORT, WRONG_LENGTH
+from bratsprep.slicefile.read_batch import IN_LABEL
+
+BACKENDS: Final = ("libdeflate", "isal")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where slices go to."""
+
+    image: NDArray[Any]
+    """(..., b, 4, h, w) of the stored dtype or float32, C order."""
+    label: NDArray[np.uint8]
+    """(..., b, h, w) uint8, C order."""
+
+    def as_bytes(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Views of image and label as uint8, one axis for all that belongs to a slice."""
+        image = self.image.view(np.uint8)
+        return (
+            image.reshape(*image.shape[:-3], math.prod(image.shape[-3:])),
+            self.label.reshape(*self.label.shape[:-2], math.prod(self.label.shape[-2:])),
+        )
+
+    def check(self, rows: tuple[int, ...], storage: Storage) -> None:
+        """Refuse arrays that do not fit rows of that shape: the kernels would write beyond.
+
+        Raises:
+            ValueError: shape, dtype or order of an array is another.
+        """
+        image = (*rows, len(MODALITIES), *storage.shape)
+        _check_array("image", self.image, image, (storage.dtype, np.dtype(np.float32)))
+        _check_array("label", self.label, (*rows, *storage.shape), (np.dtype(np.uint8),))
+
+
+def _check_array(
+    name: str, array: NDArray[Any], shape: tuple[int, ...], dtypes: tuple[np.dtype[Any], ...]
+) -> None:
+    """Refuse an array of another shape, dtype or order."""
+    if array.shape != shape or array.dtype not in dtypes or not array.flags.c_contiguous:
+        raise ValueError(
+            f"{name} must be {shape} {' or '.join(map(str, dtypes))} in C order, "
+            f"got {array.shape} {array.dtype}"
+        )
+
+
+class Backend(Protocol):
+    """What a way to read slices offers."""
+
+    def fetch(self, rows: NDArray[np.int64], target: Target) -> tuple[int, int]:
+        """Read slices; gives a code, 0 when all is well, and the place where it stopped."""
+
+    def serve(
+        self,
+        pipes: tuple[int, int],
+        rows: NDArray[np.int64],
+        later: NDArray[np.int64],
+        target: Target,
+    ) -> None:
+        """Fill slots of a ring of batches until a task below 0 comes or the pipe is closed."""
+
+    def close(self) -> None:
+        """Give back what is held."""
+
+
+def advisers(libc: ctypes.CDLL) -> tuple[int, int]:
+    """Addresses of preadv2 and posix_fadvise; 0 and 0 where the system lacks one of them."""
+    names = ("preadv2", "posix_fadvise")
+    if not all(hasattr(libc, name) for name in names):
+        return 0, 0
+    return address(libc, names[0]), address(libc, names[1])
+
+
+class Desk:
+    """Scratch and a decompressor for one thread at a time."""
+
+    def __init__(self, fd: int, storage: Storage, library: ctypes.CDLL) -> None:
+        self._free = library.libdeflate_free_decompressor
+        self.inflater: int = library.libdeflate_alloc_decompressor()
+        libc = ctypes.CDLL(None)
+        largest = int(storage.chunks[:, 1::2].max(initial=0)) + decoder.SLACK
+        longest = inflate_pair.FRONT + storage.image_bytes + decoder.SLACK
+        self.lanes = inflate_pair.Lanes(
+            packed=np.zeros((2, largest), np.uint8),
+            plain=np.zeros((2, longest), np.uint8),
+            tables=np.zeros((2, decode_tables.TABLE), np.uint32),
+            lengths=np.zeros(300, np.int64),
+            state=np.zeros((2, 5), np.uint64),
+            limits=np.zeros((2, 2), np.uint64),
+            items=np.zeros((2, 4), np.int64),
+        )
+        self.setup = np.zeros(inflate_pair.SETUP, np.int64)
+        self.setup[inflate_pair.FD] = fd
+        self.setup[inflate_pair.PREAD] = address(libc, "pread")
+        self.setup[inflate_pair.READ] = address(libc, "read")
+        self.setup[inflate_pair.WRITE] = address(libc, "write")
+        self.setup[[inflate_pair.PREADV2, inflate_pair.ADVISE]] = advisers(libc)
+        if storage.deflated:
+            self.setup[inflate_pair.INFLATE] = address(library, "libdeflate_zlib_decompress")
+        self.setup[inflate_pair.INFLATER] = self.inflater
+        self.setup[inflate_pair.CHECK] = address(library, "libdeflate_adler32")
+        self.setup[inflate_pair.SHUFFLED] = storage.deflated
+        self.setup[inflate_pair.BYTES] = storage.dtype.itemsize
+
+    def __del__(self) -> None:
+        self._free(self.inflater)
+
+
+class Fused:
+    """Batches by the kernels of `bratsprep.slicefile.read_batch`."""
+
+    def __init__(self, fd: int, storage: Storage, library: ctypes.CDLL) -> None:
+        self._fd = fd
+        self._storage = storage
+        self._library = library
+        self._idle: list[Desk] = []
+        if all(advisers(ctypes.CDLL(None))):
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+
+    def fetch(self, rows: NDArray[np.int64], target: Target) -> tuple[int, int]:
+        """Read slices in one call without the interpreter's lock."""
+        desk = self._desk(target)
+        code, place = read_batch.fetch_rows(
+            desk.setup, self._storage.chunks, rows, rows[:0], desk.lanes, *target.as_bytes()
+        )
+        self._idle.append(desk)
+        return int(code), int(place)
+
+    def serve(
+        self,
+        pipes: tuple[int, int],
+        rows: NDArray[np.int64],
+        later: NDArray[np.int64],
+        target: Target,
+    ) -> None:
+        """Fill slots in one call that lasts until a task below 0 comes or the pipe is closed."""
+        desk = self._desk(target)
+        desk.setup[[inflate_pair.TASKS, inflate_pair.DONE]] = pipes
+        read_batch.serve_slots(
+            desk.setup, self._storage.chunks, rows, later, desk.lanes, *target.as_bytes()
+        )
+        self._idle.append(desk)
+
+    def close(self) -> None:
+        """Free the scratch of every thread."""
+        self._idle.clear()
+
+    def _desk(self, target: Target) -> Desk:
+        """Take an idle desk, or make one; list.pop needs no lock of ours."""
+        try:
+            desk = self._idle.pop()
+        except IndexError:
+            desk = Desk(self._fd, self._storage, self._library)
+        kind = to_float32.AS_STORED
+        if target.image.dtype != self._storage.dtype:
+            is_half = self._storage.dtype.kind == "f"
+            kind = to_float32.HALF_TO_FLOAT if is_half else to_float32.SHORT_TO_FLOAT
+        desk.setup[inflate_pair.WIDEN] = kind
+        return desk
+
+
+class Plain:
+    """Slices one by one, by os.pread, isal and NumPy."""
+
+    def __init__(self, fd: int, storage: Storage) -> None:
+        self._fd = fd
+        self._storage = storage
+
+    def fetch(self, rows: NDArray[np.int64], target: Target) -> tuple[int, int]:
+        """Read slices in the order that they are asked for."""
+        for place, row in enumerate(rows):
+            chunk = self._storage.chunks[row]
+            image, code = self._unpack(chunk[:2], self._storage.image_bytes)
+            if code:
+                return code, place
+            values = image.view(self._storage.dtype)
+            if self._storage.deflated:
+                size = self._storage.dtype.itemsize
+                values = image.reshape(size, -1).T.copy().view(self._storage.dtype)
+            target.image[place] = values.reshape(target.image.shape[1:])
+            label, code = self._unpack(chunk[2:], self._storage.pixels)
+            if code:
+                return code + IN_LABEL, place
+            target.label[place] = label.reshape(target.label.shape[1:])
+        return 0, len(rows)
+
+    def serve(
+        self,
+        pipes: tuple[int, int],
+        rows: NDArray[np.int64],
+        _: NDArray[np.int64],
+        target: Target,
+    ) -> None:
+        """Fill slots, holding the interpreter's lock between slices; reads nothing ahead."""
+        tasks, done = pipes
+        while task := os.read(tasks, 8):
+            slot = int.from_bytes(task, "little", signed=True)
+            if slot < 0:
+                return
+            code, place = self.fetch(rows[slot], Target(target.image[slot], target.label[slot]))
+            os.write(done, np.array([slot, code, place], "<i8").tobytes())
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _unpack(self, chunk: NDArray[np.int64], size: int) -> tuple[NDArray[np.uint8], int]:
+        """Read one chunk and inflate it to `size` bytes; gives them and a code."""
+        offset, length = chunk.tolist()
+        found = os.pread(self._fd, length, offset)
+        if len(found) != length:
+            return np.empty(0, np.uint8), READ_SHORT
+        if self._storage.deflated:
+            try:
+                found = isal_zlib.decompress(found, bufsize=size)
+            except isal_zlib.error:
+                return np.empty(0, np.uint8), BAD_STREAM
+        code = 0 if len(found) == size else WRONG_LENGTH
+        return np.frombuffer(found, np.uint8), code
+
+
+def chosen_backend(name: str | None) -> str:
+    """Name of the backend to take: the one that is asked for, or libdeflate where it can be had.
+
+    Raises:
+        ValueError: the name is unknown, or libdeflate is asked for and not there.
+    """
+    if name not in (None, *BACKENDS):
+        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {name!r}")
+    if name == "libdeflate" and libdeflate() is None:
+        raise ValueError("backend libdeflate needs the library of the imagecodecs wheel; use isal")
+    return name or ("isal" if libdeflate() is None else "libdeflate")
+
+
+def make_backend(fd: int, storage: Storage, name: str) -> Backend:
+    """Make a backend.
+
+    Args:
+        fd: descriptor of the open file.
+        storage: where its slices lie.
+        name: as `chosen_backend` gives it.
+    """
+    library = libdeflate()
+    if name == "isal" or library is None:
+        return Plain(fd, storage)
+    return Fused(fd, storage, library)

@@ -1,0 +1,260 @@
+"""The slice file: the one contract between bratsprep, which writes it, and bratstrain.
+
+A slice file is HDF5 that any HDF5 1.10 reader opens without a plugin. Row `s` under /slice is one
+axial plane; row `c` under /case is one examination; row `p` under /plane is one plane of one case,
+stored or not. Slices of a case lie together in rising z, cases in sorted id order. Arrays are C
+order and little-endian. Volumes are in RAS+ order and indexed (z, y, x): x rises to the right,
+y to the front, z to the top, whatever the orientation of the source was.
+
+    /slice/image         (S, 4, H, W)  <f2   z-score, channels in MODALITIES order, 0 outside the
+                                             brain; <f4 on request, <i2 where not normalised
+    /slice/label         (S, H, W)     |u1   0 background, 1 NCR, 2 ED, 3 ET
+    /slice/case          (S,)          <i4   row under /case
+    /slice/z             (S,)          <i2   plane in the uncropped volume
+    /slice/voxels        (S, 4)        <i4   pixels of each class inside the crop
+    /slice/crc           (S, 2)        <u4   CRC-32 of the image's and the label's bytes as read
+    /plane/case          (P,)          <i4   row under /case
+    /plane/z             (P,)          <i2   plane in the volume, every one of every case
+    /plane/brain         (P,)          <i4   brain voxels, uncropped
+    /plane/voxels        (P, 4)        <i4   voxels of each class, uncropped
+    /case/id             (C,)          str   examination
+    /case/subject        (C,)          str   person: folds split subjects
+    /case/release        (C,)          str   layout it was found in
+    /case/scheme         (C,)          str   label scheme of the source; empty without a label
+    /case/labelled       (C,)          |u1   0: the label is unknown and stored as 0
+    /case/affine         (C, 4, 4)     <f8   mm, voxel (x, y, z) of the source file to world RAS+
+    /case/spacing        (C, 3)        <f4   mm, along RAS+ (x, y, z)
+    /case/shape          (C, 3)        <i4   RAS+ volume, (z, y, x)
+    /case/orientation    (C,)          str   axes of the source file, such as LPS
+    /case/box            (C, 2, 3)     <i4   crop window, start and stop (z, y, x); may reach
+                                             beyond the volume, where it is padded with 0
+    /case/brain_box      (C, 2, 3)     <i4   smallest box of the brain, start and stop (z, y, x)
+    /case/mean           (C, 4)        <f8   source units; over the union of the non-zero voxels
+    /case/std            (C, 4)        <f8   source units; population standard deviation, same set
+    /case/brain_voxels   (C,)          <i8   voxels that are not 0 in every modality
+    /case/voxels         (C, 4)        <i8   voxels of each class, whole volume
+    /case/lost_voxels    (C, 4)        <i8   outside the crop: brain, NCR, ED, ET
+    /case/fingerprint    (C, 5, 16, 16, 16)  |i1   to know a person again: share of each cell in the
+                                             brain (127 is all), then mean z-score x 32 of each
+                                             modality; cells (z, y, x) in the brain's own frame
+    /case/mask_fingerprint  (C, 2, 16, 20, 18)  |u1   share of each 10 mm cell (z, y, x) from the
+                                             middle of the volume in WT and TC; 255 is all
+    /case/source         (C,)          str   JSON: name, size in bytes and CRC-32 of each file
+    /case/digest         (C,)          str   SHA-256 of the case's rows
+
+Root attributes: `format`, `version`, `config` (the PrepConfig as JSON), `modalities`, `classes`,
+`regions` (JSON), `software` (JSON), `skipped` (JSON: cases set aside, with the reason) and
+`digest`, the SHA-256 of the settings and the case digests: it does not depend on machine, day,
+worker count or compression. One slice is one chunk; a compressed one is byte-shuffled deflate.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import h5py
+import numpy as np
+
+from bratsprep.case import BRAIN_CELLS, MASK_CELLS
+from bratsprep.config import PrepConfig
+from bratsprep.errors import SchemaError
+from bratsprep.labels import CLASSES, MODALITIES
+from bratsprep.slicefile.heap_check import check_heaps
+
+MAX_VOXELS: Final = 2**30
+"""Of a case, as in `bratsprep.volumes.nifti`: a file that claims more is broken."""
+FORMAT: Final = "bratsprep slice file"
+VERSION: Final = 2
+"""Raised by one whenever a file of the old form can no longer be read as the new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One dataset of a slice file."""
+
+    path: str
+    dtype: str
+    """NumPy dtype, or `str` for UTF-8 of any length."""
+    row: tuple[int | None, ...] = ()
+    """Shape of one row; None where the file is free to choose."""
+
+    @property
+    def table(self) -> str:
+        """`slice`, `plane` or `case`."""
+        return self.path.split("/")[0]
+
+    @property
+    def name(self) -> str:
+        """Last part of the path."""
+        return self.path.split("/")[1]
+
+
+IMAGE: Final = Column("slice/image", "<f2", (len(MODALITIES), None, None))
+"""The dtype is the file's choice among IMAGE_DTYPES."""
+IMAGE_DTYPES: Final = ("<f2", "<f4", "<i2")
+LABEL: Final = Column("slice/label", "|u1", (None, None))
+SLICE_CASE: Final = Column("slice/case", "<i4")
+SLICE_Z: Final = Column("slice/z", "<i2")
+SLICE_VOXELS: Final = Column("slice/voxels", "<i4", (len(CLASSES),))
+SLICE_CRC: Final = Column("slice/crc", "<u4", (2,))
+PLANE_CASE: Final = Column("plane/case", "<i4")
+PLANE_Z: Final = Column("plane/z", "<i2")
+PLANE_BRAIN: Final = Column("plane/brain", "<i4")
+PLANE_VOXELS: Final = Column("plane/voxels", "<i4", (len(CLASSES),))
+CASE_COLUMNS: Final = (
+    Column("case/id", "str"),
+    Column("case/subject", "str"),
+    Column("case/release", "str"),
+    Column("case/scheme", "str"),
+    Column("case/labelled", "|u1"),
+    Column("case/affine", "<f8", (4, 4)),
+    Column("case/spacing", "<f4", (3,)),
+    Column("case/shape", "<i4", (3,)),
+    Column("case/orientation", "str"),
+    Column("case/box", "<i4", (2, 3)),
+    Column("case/brain_box", "<i4", (2, 3)),
+    Column("case/mean", "<f8", (len(MODALITIES),)),
+    Column("case/std", "<f8", (len(MODALITIES),)),
+    Column("case/brain_voxels", "<i8"),
+    Column("case/voxels", "<i8", (len(CLASSES),)),
+    Column("case/lost_voxels", "<i8", (len(CLASSES),)),
+    Column("case/fingerprint", "|i1", (1 + len(MODALITIES), *BRAIN_CELLS)),
+    Column("case/mask_fingerprint", "|u1", (2, *MASK_CELLS)),
+    Column("case/source", "str"),
+    Column("case/digest", "str"),
+)
+"""In the order of `bratsprep.case.CaseRow`."""
+SLICE_COLUMNS: Final = (SLICE_CASE, SLICE_Z, SLICE_VOXELS, SLICE_CRC)
+PLANE_COLUMNS: Final = (PLANE_CASE, PLANE_Z, PLANE_BRAIN, PLANE_VOXELS)
+COLUMNS: Final = (IMAGE, LABEL, *SLICE_COLUMNS, *PLANE_COLUMNS, *CASE_COLUMNS)
+ATTRIBUTES: Final = (
+    "format",
+    "version",
+    "config",
+    "modalities",
+    "classes",
+    "regions",
+    "software",
+    "skipped",
+    "digest",
+)
+
+
+def row_dtype(table: str) -> np.dtype[Any]:
+    """NumPy structured dtype of the rows of `slice`, `plane` or `case`, images and labels aside."""
+    columns = {"slice": SLICE_COLUMNS, "plane": PLANE_COLUMNS, "case": CASE_COLUMNS}[table]
+    return np.dtype(
+        [
+            (column.name, object if column.dtype == "str" else column.dtype, column.row)
+            for column in columns
+        ]
+    )
+
+
+def check(file: h5py.File) -> PrepConfig:
+    """Hold an open file against the contract: attributes, datasets, dtypes, shapes, indices.
+
+    Reads the small tables, no image. Checksums are `bratsprep.verify`'s business.
+
+    Returns:
+        The settings that the file was built with.
+
+    Raises:
+        SchemaError: the first thing that is not as the contract says.
+    """
+    where = file.filename
+    check_heaps(file, (IMAGE.path, LABEL.path))
+    config = _check_attributes(file, where)
+    size_bytes = file.id.get_filesize()
+    for column in COLUMNS:
+        _check_column(file, column, where)
+        _check_place(file, column, where, size_bytes)
+    if file[IMAGE.path].dtype.str != config.stored:
+        found = file[IMAGE.path].dtype.str
+        raise SchemaError(f"{where}: /{IMAGE.path} is {found}, its settings say {config.stored}")
+    if file[IMAGE.path].shape[2:] != file[LABEL.path].shape[1:]:
+        raise SchemaError(
+            f"{where}: slices are {file[IMAGE.path].shape[2:]} but labels "
+            f"{file[LABEL.path].shape[1:]}; they must agree"
+        )
+    for table in ("slice", "plane", "case"):
+        lengths = {c.path: len(file[c.path]) for c in COLUMNS if c.table == table}
+        if len(set(lengths.values())) != 1:
+            raise SchemaError(f"{where}: rows under /{table} differ: {lengths}; they must agree")
+    _check_indices(file, where)
+    return config
+
+
+def _check_attributes(file: h5py.File, where: str) -> PrepConfig:
+    """Format, version and settings."""
+    if file.attrs.get("format") != FORMAT:
+        raise SchemaError(f"{where}: is no slice file; make one with 'bratsprep build'")
+    version = file.attrs.get("version", 0)
+    if str(version) != str(VERSION):
+        raise SchemaError(
+            f"{where}: is version {version} of the slice file, this program reads {VERSION}; "
+            "build it again"
+        )
+    for name in ATTRIBUTES:
+        if name not in file.attrs:
+            raise SchemaError(f"{where}: root attribute {name!r} is missing")
+    try:
+        return PrepConfig.from_json(file.attrs["config"])
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise SchemaError(f"{where}: attribute 'config' cannot be read: {error}") from error
+
+
+def _check_column(file: h5py.File, column: Column, where: str) -> None:
+    """Presence, dtype and row shape of one dataset."""
+    if not isinstance(file.get(column.path), h5py.Dataset):
+        raise SchemaError(f"{where}: dataset /{column.path} is missing")
+    dataset = file[column.path]
+    found = "str" if h5py.check_string_dtype(dataset.dtype) else dataset.dtype.str
+    allowed = IMAGE_DTYPES if column is IMAGE else (column.dtype,)
+    if found not in allowed:
+        raise SchemaError(f"{where}: /{column.path} is {found}, expected {' or '.join(allowed)}")
+    row = (dataset.shape or ())[1:]
+    if (
+        dataset.ndim == 0
+        or len(row) != len(column.row)
+        or any(
+            wanted is not None and wanted != size
+            for wanted, size in zip(column.row, row, strict=True)
+        )
+    ):
+        raise SchemaError(f"{where}: rows of /{column.path} are {row}, expected {column.row}")
+
+
+def _check_place(file: h5py.File, column: Column, where: str, size_bytes: int) -> None:
+    """Refuse a dataset that lies in another file, or claims more than this one can hold."""
+    dataset = file[column.path]
+    created = dataset.id.get_create_plist()
+    if dataset.file != file or dataset.is_virtual or created.get_external_count():
+        raise SchemaError(f"{where}: /{column.path} lies in another file; refused")
+    claimed = dataset.size * dataset.dtype.itemsize
+    if column not in (IMAGE, LABEL) and claimed > size_bytes:
+        raise SchemaError(
+            f"{where}: /{column.path} claims {claimed:,} bytes of a file of {size_bytes:,}; "
+            "it is damaged, build it again"
+        )
+
+
+def _check_indices(file: h5py.File, where: str) -> None:
+    """Cases and planes that the slices name exist, in order."""
+    n_cases = len(file["case/id"])
+    ids = [str(name) for name in file["case/id"].asstr()[:]]
+    if ids != sorted(set(ids)):
+        raise SchemaError(f"{where}: /case/id is not sorted without repeats")
+    shape = file["case/shape"][:].astype(np.float64)
+    if np.any(shape < 1) or np.any(shape.prod(axis=1) > MAX_VOXELS):
+        raise SchemaError(f"{where}: /case/shape holds a size that no volume has")
+    for table in ("slice", "plane"):
+        case = file[f"{table}/case"][:].astype(np.int64)
+        z = file[f"{table}/z"][:].astype(np.int64)
+        if case.size and (case.min() < 0 or case.max() >= n_cases):
+            raise SchemaError(f"{where}: /{table}/case names a row beyond the {n_cases} cases")
+        depth = file["case/shape"][:, 0]
+        if np.any(z < 0) or (case.size and np.any(z >= depth[case])):
+            raise SchemaError(f"{where}: /{table}/z names a plane beyond its volume")
+        order = case * 65_536 + z
+        if np.any(np.diff(order) <= 0):
+            raise SchemaError(f"{where}: rows under /{table} are not in rising case and z")

@@ -1,0 +1,195 @@
+"""HDF5 out: finished chunks and rows into a slice file that any HDF5 reader opens.
+
+Chunks go straight to disk (`write_direct_chunk`), the small tables at the end. Nothing in the
+file depends on the clock or on the order in which cases were finished.
+"""
+
+import json
+import os
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import Any, Final, Self
+
+import h5py
+import numpy as np
+
+from bratsprep.case import CaseTables
+from bratsprep.config import PrepConfig
+from bratsprep.errors import BuildError
+from bratsprep.labels import CLASSES, MODALITIES, REGIONS
+from bratsprep.slicefile import schema
+from bratsprep.slicefile.chunks import Packed
+from bratsprep.slicefile.digest import file_digest
+
+Extent = tuple[int, int]
+"""A place in the file: byte offset and size."""
+LEAST_EXTENT: Final = 2048
+"""HDF5 puts smaller chunks into gaps, larger ones at the end of the file, where they are known."""
+
+
+class SliceWriter:
+    """A slice file that is being written.
+
+    Args:
+        path: file to create; overwritten.
+        config: settings, stored in the file.
+        size: (h, w) of every slice.
+
+    Raises:
+        BuildError: the file cannot be created.
+    """
+
+    def __init__(self, path: Path, config: PrepConfig, size: tuple[int, int]) -> None:
+        self.path = path
+        self.config = config
+        self.size = size
+        self._tables: list[CaseTables] = []
+        self._n_slices = 0
+        with _disk(path):
+            self._file = h5py.File(path, "w", libver=("v110", "v110"))
+            self._handle = int(self._file.id.get_vfd_handle())
+            self._image = self._create(schema.IMAGE, config.stored, (len(MODALITIES), *size))
+            self._label = self._create(schema.LABEL, schema.LABEL.dtype, size)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        # On a full disk closing fails as well; the first error is the one to tell.
+        with suppress(BuildError) if error else nullcontext():
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the file; without `finish` it is left as it is."""
+        with _disk(self.path):
+            self._file.close()
+
+    def _create(self, column: schema.Column, dtype: str, row: tuple[int, ...]) -> h5py.Dataset:
+        """A growing dataset with one slice a chunk."""
+        # Shuffling one-byte labels changes nothing, but every dataset then has the same filters.
+        packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+        return self._file.create_dataset(
+            column.path,
+            shape=(0, *row),
+            maxshape=(None, *row),
+            chunks=(1, *row),
+            dtype=dtype,
+            **({} if self.config.compression == "none" else packed),
+        )
+
+    def add(self, tables: CaseTables, chunks: Packed) -> list[Extent]:
+        """Append the slices and rows of one case.
+
+        Args:
+            tables: its rows.
+            chunks: its slices.
+
+        Returns:
+            Where the chunks of LEAST_EXTENT bytes and more lie, in their order; those that touch
+            are one extent.
+
+        Raises:
+            BuildError: the disk is full or cannot be written.
+        """
+        extents: list[Extent] = []
+        with _disk(self.path):
+            n = self._n_slices + len(tables.z)
+            self._image.resize(n, axis=0)
+            self._label.resize(n, axis=0)
+            for dataset, each in ((self._image, chunks.images()), (self._label, chunks.labels())):
+                rest, write = (0,) * (dataset.ndim - 1), dataset.id.write_direct_chunk
+                for s, chunk in enumerate(each, self._n_slices):
+                    write((s, *rest), chunk)
+                    if len(chunk) >= LEAST_EXTENT:
+                        _extend(extents, os.fstat(self._handle).st_size - len(chunk), len(chunk))
+        self._n_slices = n
+        self._tables.append(tables)
+        return extents
+
+    def finish(self, skipped: list[dict[str, str]], software: dict[str, str]) -> str:
+        """Write the tables and attributes and close the file.
+
+        Args:
+            skipped: cases set aside, `id` and `reason`.
+            software: versions of the programs that made the file.
+
+        Returns:
+            The content digest.
+
+        Raises:
+            BuildError: the disk is full or cannot be written.
+        """
+        digest = file_digest(self.config, [tables.case.digest for tables in self._tables])
+        with _disk(self.path):
+            for column in (*schema.SLICE_COLUMNS, *schema.PLANE_COLUMNS, *schema.CASE_COLUMNS):
+                self._write(column)
+            for name, value in (
+                ("format", schema.FORMAT),
+                ("version", schema.VERSION),
+                ("config", self.config.to_json()),
+                ("modalities", list(MODALITIES)),
+                ("classes", list(CLASSES)),
+                ("regions", json.dumps(dict(REGIONS))),
+                ("software", json.dumps(software, sort_keys=True)),
+                ("skipped", json.dumps(skipped)),
+                ("digest", digest),
+            ):
+                self._file.attrs[name] = value
+            self._file.close()
+        return digest
+
+    def _write(self, column: schema.Column) -> None:
+        """One small table from the rows of all cases."""
+        rows = [row for tables in enumerate(self._tables) for row in _rows(column, *tables)]
+        if column.dtype == "str":
+            text = np.array(rows, dtype=object)
+            self._file.create_dataset(column.path, data=text, dtype=h5py.string_dtype())
+            return
+        shape = (len(rows), *(side or 0 for side in column.row))
+        self._file.create_dataset(column.path, data=np.array(rows, column.dtype).reshape(shape))
+
+
+def _extend(extents: list[Extent], offset: int, size: int) -> None:
+    """Note where HDF5 has just put a chunk: at the end of the file.
+
+    A place that is not so does no harm: the journal's checksum would show it, and the case
+    would be made again.
+    """
+    if extents and sum(extents[-1]) == offset:
+        offset, size = extents[-1][0], extents.pop()[1] + size
+    extents.append((offset, size))
+
+
+def _rows(column: schema.Column, index: int, tables: CaseTables) -> list[Any]:
+    """Rows that one case adds to one dataset."""
+    if column.table == "case":
+        return [getattr(tables.case, column.name)]
+    z = np.arange(len(tables.plane_brain)) if column.table == "plane" else tables.z
+    columns: dict[str, Any] = {
+        schema.SLICE_CASE.path: np.full(len(z), index),
+        schema.SLICE_Z.path: z,
+        schema.SLICE_VOXELS.path: tables.slice_voxels,
+        schema.SLICE_CRC.path: tables.crc,
+        schema.PLANE_CASE.path: np.full(len(z), index),
+        schema.PLANE_Z.path: z,
+        schema.PLANE_BRAIN.path: tables.plane_brain,
+        schema.PLANE_VOXELS.path: tables.plane_voxels,
+    }
+    return list(columns[column.path])
+
+
+class _disk:  # noqa: N801  reads as a phrase after `with`
+    """Turn what HDF5 and the system say about the disk into one clear error."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError | RuntimeError):
+            raise BuildError(
+                f"{self.path}: cannot be written: {error}; free some space or choose another "
+                "place, then run the same command again to go on"
+            ) from error

@@ -1,0 +1,1 @@
+"""Folders, tar and zip archives: bytes by name."""

@@ -1,0 +1,234 @@
+"""`Source`: a folder or archive of files, read member by member, from any number of threads.
+
+Nothing is unpacked to disk. What is held in memory is the list of members and, for a `.tar.gz`,
+32 KB for each 8 MB of its content and each thread that reads at once.
+"""
+
+import struct
+import tarfile
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Self
+
+import imagecodecs
+from indexed_gzip import ZranError
+from isal import igzip, isal_zlib
+from isal.igzip_lib import IsalError
+
+from bratsprep.errors import SourceError
+from bratsprep.sources.byte_ranges import GzipBytes, PlainBytes
+from bratsprep.sources.members import Content, Headers, sift, tar_members, walk, zip_members
+
+ARCHIVES: Final = (".tar", ".tar.gz", ".tgz", ".zip")
+POINTER_BYTES: Final = 200
+"""A Git LFS pointer is smaller than this, a scan never is."""
+_LFS: Final = b"version https://git-lfs"
+_BROKEN: Final[tuple[type[Exception], ...]] = (
+    EOFError, OSError, OverflowError, ValueError, struct.error, zlib.error,
+    tarfile.TarError, zipfile.BadZipFile, NotImplementedError, ZranError, IsalError,
+    MemoryError, RecursionError, LookupError,
+)  # fmt: skip
+"""What the archive libraries raise on a broken archive."""
+
+
+class Source(ABC):
+    """Files by name; a folder and an archive of it have the same members."""
+
+    path: Path
+    members: Mapping[str, int]
+    """POSIX name relative to the root -> bytes of the file, in sorted order."""
+    passed_over: int
+    """AppleDouble and other dot files, and all in `__MACOSX`."""
+    reads_parts = True
+    """Whether the start of a member can be had without the rest."""
+
+    def __init__(
+        self, path: Path, sizes: Mapping[str, int], passed_over: int, content: Content | None
+    ) -> None:
+        self.path = path
+        self.members = MappingProxyType(dict(sizes))
+        self.passed_over = passed_over
+        self._content = content
+
+    def where(self, name: str) -> str:
+        """What to call a member in an error."""
+        return f"{self.path}/{name}"
+
+    def read_into(self, name: str, view: memoryview) -> None:
+        """Read a whole member; any number of threads may, each into its own memory.
+
+        Args:
+            name: one of `members`.
+            view: as long as the member, written.
+
+        Raises:
+            SourceError: the member is empty, a pointer, corrupt, or shorter than promised.
+            ValueError: there is no such member, or the view is of another length.
+        """
+        if name not in self.members:
+            raise ValueError(f"{self.path} has no member {name!r}")
+        size = self.members[name]
+        if len(view) != size:
+            raise ValueError(f"{self.where(name)} has {size} bytes, the view {len(view)}")
+        self._get(name, view)
+        if size == 0:
+            raise SourceError(f"{self.where(name)}: is empty; get the file again")
+        if bytes(view[: len(_LFS)]) == _LFS:
+            raise SourceError(
+                f"{self.where(name)}: is a Git LFS pointer, not the file; run 'git lfs pull'"
+            )
+
+    def read(self, name: str) -> bytes:
+        """Read a member into new memory; raises as `read_into` does."""
+        whole = bytearray(self.members.get(name, 0))
+        self.read_into(name, memoryview(whole))
+        return bytes(whole)
+
+    def head(self, name: str, size: int) -> bytes:
+        """Read the first bytes of a member, all of a shorter one; raises as `read_into` does."""
+        if not self.reads_parts or self.members.get(name, 0) <= size:
+            return self.read(name)[:size]
+        block = bytearray(size)
+        self._get(name, memoryview(block))
+        return bytes(block)
+
+    def _get(self, name: str, view: memoryview) -> None:
+        """Fill a view from a member's start, or say why it cannot be filled."""
+        try:
+            count = self._fill(name, view)
+        except _BROKEN as error:
+            raise SourceError(f"{self.where(name)}: cannot be read: {error}") from error
+        if count != len(view):
+            raise SourceError(
+                f"{self.where(name)}: holds {count} bytes, {self.members[name]} were promised; "
+                "it is truncated or has changed"
+            )
+
+    @abstractmethod
+    def _fill(self, name: str, view: memoryview) -> int:
+        """Fill a view from a member's start, and count the bytes that there were.
+
+        The view is as long as the member was promised to be, or shorter where parts can be read.
+        """
+
+    def close(self) -> None:
+        """Let go of the archive; reading is over."""
+        if self._content is not None:
+            self._content.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_source(path: Path) -> Source:
+    """Open a folder or archive and list its members.
+
+    A plain tar is listed by seeking from header to header; a `.tar.gz` is inflated once.
+
+    Raises:
+        SourceError: nothing is there, it is of another kind, it is broken, or a member is
+            unsafe to read.
+    """
+    accepted = f"a folder, {', '.join(ARCHIVES)} can be read"
+    if not path.exists():
+        raise SourceError(f"{path}: does not exist; {accepted}")
+    name = path.name.lower()
+    if not path.is_dir() and not name.endswith(ARCHIVES):
+        raise SourceError(f"{path}: is neither folder nor known archive; {accepted}")
+    try:
+        if path.is_dir():
+            return FolderSource(path)
+        return ZipSource(path) if name.endswith(".zip") else TarSource(path)
+    except _BROKEN as error:
+        what = "cannot be read" if path.is_dir() else "is truncated, corrupt or unreadable"
+        raise SourceError(f"{path}: {what}: {error}") from error
+
+
+class FolderSource(Source):
+    """A folder, with every folder in it; links are followed."""
+
+    def __init__(self, path: Path) -> None:
+        places, passed_over = sift(path, walk(path))
+        super().__init__(path, sizes(places), passed_over, None)
+        self._files = {name: file for name, (_, file) in places.items()}
+
+    def _fill(self, name: str, view: memoryview) -> int:
+        content = PlainBytes(self._files[name])
+        try:
+            return content.fill(view, 0) if content.size == self.members[name] else content.size
+        finally:
+            content.close()
+
+
+class TarSource(Source):
+    """A tar archive, plain or in gzip, read at the places that its headers name."""
+
+    def __init__(self, path: Path) -> None:
+        is_plain = path.name.lower().endswith(".tar")
+        content: Content = PlainBytes(path) if is_plain else GzipBytes(path)
+        try:
+            with path.open("rb") if is_plain else igzip.IGzipFile(path) as stream:
+                places, passed_over = sift(path, tar_members(path, Headers(stream), content))
+        except BaseException:
+            content.close()
+            raise
+        super().__init__(path, sizes(places), passed_over, content)
+        self._bytes = content
+        self._starts = {name: start for name, (_, start) in places.items()}
+
+    def _fill(self, name: str, view: memoryview) -> int:
+        return self._bytes.fill(view, self._starts[name])
+
+
+class ZipSource(Source):
+    """A zip archive of stored and deflated members."""
+
+    reads_parts = False
+    """Its checksums are of whole members."""
+
+    def __init__(self, path: Path) -> None:
+        with zipfile.ZipFile(path) as archive:
+            places, passed_over = sift(path, zip_members(path, archive))
+        self._bytes = PlainBytes(path)
+        super().__init__(path, sizes(places), passed_over, self._bytes)
+        self._entries = {name: entry for name, (_, entry) in places.items()}
+
+    def _fill(self, name: str, view: memoryview) -> int:
+        entry = self._entries[name]
+        header = bytearray(30)
+        self._bytes.fill(memoryview(header), entry.header_offset)
+        if header[:4] != b"PK\3\4":
+            raise ValueError("its header is not where the archive says")
+        start = entry.header_offset + 30 + sum(struct.unpack_from("<HH", header, 26))
+        if entry.compress_type == zipfile.ZIP_STORED:
+            count = self._bytes.fill(view, start)
+        else:
+            count = self._inflate(view, start, entry.compress_size)
+        if count == len(view) and isal_zlib.crc32(view) != entry.CRC:
+            raise ValueError("its checksum (CRC-32) is wrong")
+        return count
+
+    def _inflate(self, view: memoryview, start: int, packed_bytes: int) -> int:
+        """Inflate a member; more content than promised is an error."""
+        if start + packed_bytes > self._bytes.size:
+            raise ValueError("the archive ends within it")
+        packed = bytearray(packed_bytes)
+        self._bytes.fill(memoryview(packed), start)
+        if not view:
+            return 0
+        try:
+            return len(imagecodecs.deflate_decode(packed, raw=True, out=view))
+        except imagecodecs.DeflateError as error:
+            raise ValueError(f"it does not inflate to {len(view)} bytes") from error
+
+
+def sizes(places: Mapping[str, tuple[int, object]]) -> dict[str, int]:
+    """Bytes of each member."""
+    return {name: size for name, (size, _) in places.items()}

@@ -1,0 +1,1 @@
+"""Atomic writes, threads and memory: knows nothing of MRI."""

@@ -1,0 +1,76 @@
+"""Fingerprints of one case the slow and plain way, for `recompute`: NumPy, no kernel."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bratsprep.case import BRAIN_CELLS, MASK_CELLS
+from bratsprep.volumes.fingerprint import MASK_CELL_MM, SAMPLES, SPAN, STEPS
+
+CLOSE: Final = 1
+"""Steps that a stored cell may be off: it is a mean of rounded numbers."""
+
+
+def brain_print(
+    brain: NDArray[np.bool_],
+    volume: Callable[[int], NDArray[np.float64]],
+    mean: NDArray[np.float64],
+    std: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Fingerprint of the images before its rounding, (5, *BRAIN_CELLS) float64.
+
+    Args:
+        brain: (z, y, x) RAS+.
+        volume: gives modality `m`, (z, y, x) RAS+, source units.
+        mean: (4,) source units, over the brain.
+        std: (4,) source units, over the brain.
+    """
+    cells = []
+    thin = tuple(slice(None, None, max(1, side // SAMPLES)) for side in brain.shape)
+    for places, size, count, step in zip(
+        np.nonzero(brain), brain.shape, BRAIN_CELLS, thin, strict=True
+    ):
+        reach = SPAN * np.sqrt(places.var() + 1 / 12)
+        along = (np.arange(size)[step] - places.mean()) / reach
+        cells.append(np.floor((along + 1) / 2 * count).astype(int))
+    z, y, x = np.meshgrid(*cells, indexing="ij")
+    place = (z * BRAIN_CELLS[1] + y) * BRAIN_CELLS[2] + x
+    is_framed = np.logical_and.reduce(
+        [(c >= 0) & (c < count) for c, count in zip((z, y, x), BRAIN_CELLS, strict=True)]
+    )
+    inside = brain[thin] & is_framed
+    total = np.prod(BRAIN_CELLS)
+    voxels = np.bincount(place[is_framed], minlength=total)
+    within = np.bincount(place[inside], minlength=total)
+    maps = [127 * within / np.maximum(voxels, 1)]
+    for m in range(len(mean)):
+        score = (volume(m)[thin][inside] - mean[m]) / std[m]
+        steps = np.clip(STEPS * score, -127, 127)
+        maps.append(np.bincount(place[inside], steps, total) / np.maximum(within, 1))
+    return np.stack(maps).reshape(-1, *BRAIN_CELLS)
+
+
+def mask_print(
+    label: NDArray[np.uint8], spacing_mm: NDArray[np.floating[Any]]
+) -> NDArray[np.float64]:
+    """Fingerprint of the label before its rounding, (2, *MASK_CELLS) float64.
+
+    Args:
+        label: (z, y, x) RAS+, stored classes.
+        spacing_mm: (3,) along x, y and z.
+    """
+    share = np.zeros((2, *MASK_CELLS))
+    middle = (np.array(label.shape) - 1) / 2
+    for region, mask in enumerate([label > 0, (label == 1) | (label == 3)]):
+        places_mm = (np.argwhere(mask) - middle) * spacing_mm[::-1].astype(float)
+        cells = np.floor(places_mm / MASK_CELL_MM).astype(int) + np.array(MASK_CELLS) // 2
+        is_framed = np.all((cells >= 0) & (cells < MASK_CELLS), axis=1)
+        np.add.at(share[region], tuple(cells[is_framed].T), 1)
+    return 255 * np.minimum(share * float(np.prod(spacing_mm)) / MASK_CELL_MM**3, 1)
+
+
+def close(stored: NDArray[Any], expected: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What is expected, but what is stored wherever the two are close."""
+    return np.where(np.abs(stored - expected) <= CLOSE, stored, np.rint(expected))

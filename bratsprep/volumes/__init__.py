@@ -1,0 +1,1 @@
+"""From NIfTI files to RAS+ volumes and normalised planes."""

@@ -1,0 +1,88 @@
+"""Bytes in: the gzip of the sources, and checksums."""
+
+import zlib
+from typing import Any
+
+import numpy as np
+from isal import isal_zlib
+from numpy.typing import NDArray
+
+from bratsprep.deflate.libdeflate import gunzip
+from bratsprep.errors import SourceError
+
+GZIP_MAGIC = b"\x1f\x8b"
+MAX_RATIO = 1032
+"""No deflate stream unpacks to more than this many times its size (zlib's technical notes)."""
+
+HEAD_BYTES = 66_560
+"""Of a gzip file: its own header, whose names are 64 KB at most, and a NIfTI header."""
+
+
+def crc32(block: bytes | memoryview | NDArray[Any]) -> int:
+    """CRC-32 of a block of bytes."""
+    return int(isal_zlib.crc32(block))
+
+
+def gzip_size(packed: memoryview) -> int:
+    """Unpacked size that a gzip stream's last four bytes claim, modulo 2**32."""
+    return int.from_bytes(packed[-4:], "little")
+
+
+def gunzip_head(packed: memoryview, size: int, where: str) -> bytes:
+    """Unpack the first bytes of a gzip stream, HEAD_BYTES of which are enough.
+
+    Raises:
+        SourceError: the stream is broken that early.
+    """
+    try:
+        return zlib.decompressobj(31).decompress(packed[:HEAD_BYTES], size)
+    except zlib.error as error:
+        raise SourceError(f"{where}: gzip stream is corrupt ({error}); get it again") from error
+
+
+def gunzip_into(packed: memoryview, unpacked: NDArray[np.uint8], where: str) -> None:
+    """Unpack a gzip file that must fill a buffer to its last byte.
+
+    One member, the usual case, goes through libdeflate. Whatever that finds odd, several
+    members among it, goes through zlib, which can say what is wrong.
+
+    Args:
+        packed: the whole file.
+        unpacked: (n,) uint8, written.
+        where: file, for errors.
+
+    Raises:
+        SourceError: truncated, corrupt, wrong CRC, trailing bytes, or another size than n.
+    """
+    if not gunzip(packed, unpacked.data):
+        _gunzip_members(packed, unpacked, where)
+
+
+def _gunzip_members(packed: memoryview, unpacked: NDArray[np.uint8], where: str) -> None:
+    """Unpack member after member, with a message for each way to fail."""
+    target = unpacked.data
+    filled = 0
+    while packed:
+        if bytes(packed[:2]) != GZIP_MAGIC:
+            if any(packed):
+                raise SourceError(
+                    f"{where}: {len(packed)} bytes of something else follow the gzip stream; "
+                    "get it again"
+                )
+            break
+        stream = isal_zlib.decompressobj(31)
+        try:
+            part = stream.decompress(packed, unpacked.size - filled + 1)
+        except isal_zlib.error as error:
+            raise SourceError(f"{where}: gzip stream is corrupt ({error}); get it again") from error
+        if filled + len(part) > unpacked.size:
+            raise SourceError(f"{where}: unpacks to more than its header's {unpacked.size} bytes")
+        if not stream.eof:
+            raise SourceError(f"{where}: gzip stream is cut short; get it again")
+        target[filled : filled + len(part)] = part
+        filled += len(part)
+        packed = memoryview(stream.unused_data)
+    if filled != unpacked.size:
+        raise SourceError(
+            f"{where}: unpacks to {filled} bytes, its header promises {unpacked.size}; get it again"
+        )

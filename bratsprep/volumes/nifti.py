@@ -1,0 +1,298 @@
+"""NIfTI file in memory -> header and voxels, in the order of the file.
+
+nibabel reads the header: codes, slopes and transforms have been its business for long. The voxels
+are unpacked by `bratsprep.volumes.gunzip` into a buffer that the next case uses again, and are
+never widened to float64 unless the file's own type asks for it.
+"""
+
+import math
+import mmap
+from dataclasses import dataclass
+from typing import Any, Final
+
+import nibabel as nib
+import numpy as np
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from bratsprep.case import Geometry
+from bratsprep.errors import NiftiError
+from bratsprep.sources.source import Source
+from bratsprep.system.pages_ import fresh_pages
+from bratsprep.volumes import gunzip
+
+MAX_VOXELS: Final = 2**30
+"""More than any scan has (512 x 512 x 512 x 4 is 2**29): a header that claims more is broken."""
+AFFINE_TOLERANCE: Final = 1e-3
+"""mm; the same transform written as sform and as qform differs by this much."""
+PACKED: Final = "packed"
+"""Buffer that a file is read into before it is unpacked; free again when `load` returns."""
+_FARTHEST: Final = 1e6
+"""mm; a number in an affine that is larger is no place in a scanner."""
+_HEAD_BYTES: Final = 544
+_KINDS: Final = {"i1": "i2", "u1": "i2", "i2": "i2", "u2": "f4", "f4": "f4"}
+"""Type that holds each source type without loss and that the kernels are made for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a NIfTI header says, checked to be possible."""
+
+    geometry: Geometry
+    shape: tuple[int, ...]
+    """(x, y, z) or (x, y, z, m)."""
+    dtype: np.dtype[Any]
+    """On disk, byte order included."""
+    offset: int
+    """Bytes before the first voxel."""
+    slope: float
+    inter: float
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether voxels are more than the numbers on disk."""
+        return self.slope != 1.0 or self.inter != 0.0
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the unpacked file up to the last voxel."""
+        return self.offset + math.prod(self.shape) * self.dtype.itemsize
+
+
+class Buffers:
+    """The memory of one worker, used again for case after case.
+
+    A fresh buffer costs as much as unpacking into it: the system has to clear every page.
+
+    Args:
+        limit_bytes: most that all buffers together may take.
+    """
+
+    def __init__(self, limit_bytes: int = 2**62) -> None:
+        self.limit_bytes = limit_bytes
+        self._named: dict[str, NDArray[np.uint8]] = {}
+
+    def reserve(self, name: str, size: int, where: str) -> NDArray[np.uint8]:
+        """Give (size,) uint8 under a name, with whatever it held before.
+
+        Raises:
+            NiftiError: it would go beyond the limit, or the system has no more.
+        """
+        held = self._named.get(name)
+        if held is None or held.size < size:
+            others = sum(part.size for key, part in self._named.items() if key != name)
+            if others + size > self.limit_bytes:
+                raise NiftiError(
+                    f"{where}: needs {(others + size) >> 20} MB, a worker has "
+                    f"{self.limit_bytes >> 20} MB; raise --max-ram or lower --workers"
+                )
+            self._named.pop(name, None)
+            del held
+            # Pages of its own: the allocator would keep the smaller one that was there.
+            held = self._named[name] = np.frombuffer(_pages(size, where), np.uint8)
+        return held[:size]
+
+
+def _pages(size: int, where: str) -> mmap.mmap:
+    """Take memory straight from the system."""
+    try:
+        return fresh_pages(size)
+    except OSError as error:
+        raise NiftiError(
+            f"{where}: {size >> 20} MB of memory are not to be had; lower --workers"
+        ) from error
+
+
+def parse_header(head: bytes, where: str) -> Header:
+    """Read a header and refuse an impossible one.
+
+    Args:
+        head: at least the first 540 bytes of the unpacked file, or all of a shorter one.
+        where: file, for errors.
+
+    Raises:
+        NiftiError: no NIfTI, a header/image pair, or sizes, types or transforms that cannot be.
+    """
+    size = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
+    lead = head[:4]
+    kind = size.get(int.from_bytes(lead, "little")) or size.get(int.from_bytes(lead, "big"))
+    if kind is None or len(head) < kind.sizeof_hdr:
+        raise NiftiError(f"{where}: is no NIfTI file; its first bytes are {head[:8].hex(' ')}")
+    try:
+        header = kind(head[: kind.sizeof_hdr], check=False)
+        if not bytes(header["magic"]).startswith(b"n+"):
+            raise NiftiError(f"{where}: is half of a header/image pair; one .nii file is needed")
+        shape = tuple(int(side) for side in header.get_data_shape())
+        dtype = header.get_data_dtype()
+        offset = int(header["vox_offset"])
+        slope, inter = (float(header["scl_slope"]), float(header["scl_inter"]))
+        with np.errstate(all="ignore"):  # what does not come out finite is refused below
+            affine = np.asarray(header.get_best_affine(), np.float64)
+    except (HeaderDataError, ValueError, KeyError, OverflowError) as error:
+        raise NiftiError(f"{where}: header is broken: {error}") from error
+    shape = _squeezed(shape, where)
+    _check_sizes(shape, dtype, offset, kind.sizeof_hdr, where)
+    if slope == 0 or not math.isfinite(slope):
+        slope, inter = 1.0, 0.0
+    if not math.isfinite(inter):
+        raise NiftiError(f"{where}: scl_inter is {inter}; it must be a number")
+    return Header(_geometry(affine, shape, where), shape, dtype, offset, slope, inter)
+
+
+def _squeezed(shape: tuple[int, ...], where: str) -> tuple[int, ...]:
+    """Drop trailing sides of 1, and refuse what is not 3D or 4D."""
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) not in (3, 4) or min(shape) < 1:
+        raise NiftiError(f"{where}: shape is {shape}; expected (x, y, z) or (x, y, z, modality)")
+    return shape
+
+
+def _check_sizes(
+    shape: tuple[int, ...], dtype: np.dtype[Any], offset: int, least: int, where: str
+) -> None:
+    """Refuse voxel counts, types and offsets that no scan has."""
+    if math.prod(shape) > MAX_VOXELS:
+        raise NiftiError(f"{where}: header claims {math.prod(shape):,} voxels; it is broken")
+    if dtype.kind not in "iuf" or dtype.itemsize > 8:
+        raise NiftiError(f"{where}: voxel type is {dtype}; expected int8 to int64, float32 or 64")
+    if not least <= offset < 2**24:
+        raise NiftiError(f"{where}: vox_offset is {offset}; expected {least} to {2**24}")
+
+
+def _geometry(affine: NDArray[np.float64], shape: tuple[int, ...], where: str) -> Geometry:
+    """Orientation from the affine; refused where it maps the volume onto a plane."""
+    is_sane = bool(np.all(np.abs(affine) <= _FARTHEST))  # nan is not
+    codes = list(nib.aff2axcodes(affine)) if is_sane else [None]
+    with np.errstate(all="ignore"):  # LAPACK divides by 0 on its way to 0
+        volume_mm3 = abs(float(np.linalg.det(affine[:3, :3]))) if is_sane else 0.0
+    if None in codes or not volume_mm3 >= 1e-9:
+        raise NiftiError(f"{where}: affine {affine.tolist()} is no transform of a volume")
+    x, y, z = shape[:3]
+    return Geometry(affine, (x, y, z), "".join(map(str, codes)))
+
+
+def read_header(source: Source, name: str) -> Header:
+    """Read the header of one file.
+
+    Raises:
+        SourceError: the file cannot be read or unpacked.
+        NiftiError: it is no NIfTI.
+    """
+    where = source.where(name)
+    return parse_header(_head(memoryview(source.head(name, gunzip.HEAD_BYTES)), where), where)
+
+
+def _head(packed: memoryview, where: str) -> bytes:
+    """First unpacked bytes of a file."""
+    if bytes(packed[:2]) == gunzip.GZIP_MAGIC:
+        return gunzip.gunzip_head(packed, _HEAD_BYTES, where)
+    return bytes(packed[:_HEAD_BYTES])
+
+
+def load(
+    source: Source, name: str, buffers: Buffers, slot: str
+) -> tuple[Header, NDArray[Any], int]:
+    """Read and unpack one NIfTI file.
+
+    Args:
+        source: where it lies.
+        name: its member name.
+        buffers: the worker's memory.
+        slot: name of the buffer for the unpacked bytes; a second load into it overwrites them.
+
+    Returns:
+        Header; voxels as on disk, (z, y, x) or (m, z, y, x), a view into the buffer; CRC-32 of
+        the packed file.
+
+    Raises:
+        SourceError: the file cannot be read or unpacked.
+        NiftiError: it is no NIfTI, or shorter than its header says.
+    """
+    where = source.where(name)
+    count = source.members.get(name, 0)
+    packed = buffers.reserve(PACKED, count, where).data
+    source.read_into(name, packed)
+    is_packed = bytes(packed[:2]) == gunzip.GZIP_MAGIC
+    header = parse_header(_head(packed, where), where)
+    size = header.size_bytes
+    limit = count * gunzip.MAX_RATIO if is_packed else count
+    if size > limit:
+        raise NiftiError(
+            f"{where}: header promises {header.size_bytes:,} bytes but the file holds at most "
+            f"{limit:,}; get it again"
+        )
+    if is_packed:
+        size = max(size, min(gunzip.gzip_size(packed), size + 2**20, limit))
+    raw = buffers.reserve(slot, size, where)
+    if is_packed:
+        gunzip.gunzip_into(packed, raw, where)
+    else:
+        raw[:] = np.frombuffer(packed[:size], np.uint8)
+    voxels = raw[header.offset : header.size_bytes].view(header.dtype)
+    return header, voxels.reshape(header.shape[::-1]), gunzip.crc32(packed)
+
+
+def held_type(header: Header) -> np.dtype[Any]:
+    """Type of the voxels as the kernels take them: `<i2`, `<f4` or `<f8`, native byte order."""
+    return np.dtype("f8" if header.is_scaled else _KINDS.get(header.dtype.str[1:], "f8"))
+
+
+def intensities(voxels: NDArray[Any], header: Header) -> NDArray[Any]:
+    """Voxels as the kernels take them: int16, float32 or float64, scaled as the header says.
+
+    Args:
+        voxels: as `load` gives them.
+        header: their header.
+
+    Returns:
+        The same shape; the same memory where nothing has to change. Native byte order, C order,
+        aligned.
+    """
+    if header.is_scaled:
+        with np.errstate(over="ignore", invalid="ignore"):  # infinity is refused when measured
+            return voxels.astype(np.float64) * header.slope + header.inter
+    return np.require(voxels, held_type(header), ["C", "A"])
+
+
+def codes(voxels: NDArray[Any], header: Header, where: str) -> NDArray[np.uint8]:
+    """Voxels of a label as whole numbers 0 to 255.
+
+    Some releases write masks as float or as scaled integers (slope 1.5e-5, intercept 0.5), so
+    values within 1e-3 of a whole number are that number.
+
+    Raises:
+        NiftiError: a value is no whole number from 0 to 255.
+    """
+    if header.dtype == np.uint8 and not header.is_scaled:
+        return voxels
+    values = intensities(voxels, header)
+    whole = np.rint(values)
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        odd = ~(np.abs(values - whole) <= 1e-3) | (whole < 0) | (whole > 255)
+    if odd.any():
+        found = sorted({float(value) for value in np.unique(values[odd])[:5]})
+        raise NiftiError(f"{where}: label holds {found}; labels are whole numbers from 0 to 255")
+    return np.asarray(whole, np.uint8)
+
+
+def check_same(first: Geometry, second: Geometry, where: str, than: str) -> None:
+    """Refuse two files of one case that do not lie on one grid.
+
+    Args:
+        first: of the file that the others are held against.
+        second: of the file in question.
+        where: the file in question, for errors.
+        than: the first file.
+
+    Raises:
+        NiftiError: shapes differ, or affines by more than `AFFINE_TOLERANCE`.
+    """
+    if first.shape != second.shape:
+        raise NiftiError(f"{where}: shape is {second.shape} but {than} has {first.shape}")
+    apart = float(np.abs(first.affine - second.affine).max())
+    if apart > AFFINE_TOLERANCE:
+        raise NiftiError(
+            f"{where}: affine {second.affine.tolist()} is not that of {than}, "
+            f"{first.affine.tolist()}; they differ by {apart:g} mm"
+        )

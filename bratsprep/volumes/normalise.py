@@ -1,0 +1,178 @@
+"""Moments of the brain, and the z-score: checked wrappers of the kernels.
+
+The brain is the union of the non-zero voxels of the four modalities over the whole volume; the
+standard deviation is the population's (divisor n). Another mask or divisor gives other numbers.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bratsprep.case import Box
+from bratsprep.errors import VolumeError
+from bratsprep.labels import MODALITIES
+from bratsprep.volumes import kernels, moments
+from bratsprep.volumes.crop import brain_box
+
+_ROUNDING: Final = 2.0**-42
+"""Most that the mean of equal float64 voxels may be off, as a share of it: a thousand additions.
+One voxel of ten million that differs by float32's least step has a hundred times this spread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one sweep over a case finds, in the order of the file's axes."""
+
+    brain: NDArray[np.uint8]
+    """(z, y, x), 1 where any modality is not 0."""
+    plane_brain: NDArray[np.int32]
+    """(z,) brain voxels of each plane."""
+    columns: NDArray[np.int32]
+    """(y, x) brain voxels above each pixel."""
+    box: Box
+    """Smallest box of the brain."""
+    count: int
+    """Brain voxels."""
+    mean: NDArray[np.float64]
+    """(4,) source units."""
+    std: NDArray[np.float64]
+    """(4,) source units."""
+
+
+def measure(images: tuple[NDArray[Any], ...], brain: NDArray[np.uint8], name: str) -> Measured:
+    """Find the brain of a case and its moments.
+
+    Args:
+        images: four (z, y, x) volumes of one dtype and shape, source units.
+        brain: (z, y, x) uint8, overwritten with the brain.
+        name: case, for errors.
+
+    Raises:
+        VolumeError: the brain is empty, a value is not finite, or a modality is constant.
+    """
+    plane_brain = np.zeros(brain.shape[0], np.int32)
+    columns = np.zeros(brain.shape[1:], np.int32)
+    first, second, third, fourth = images
+    mean, squares = _moments((first, second, third, fourth), brain, plane_brain, columns)
+    count = int(plane_brain.sum())
+    if count == 0:
+        raise VolumeError(f"{name}: every voxel is 0 in all modalities; there is no brain")
+    for m, modality in enumerate(MODALITIES):
+        if not np.isfinite(mean[m]) or not np.isfinite(squares[m]):
+            raise VolumeError(f"{name} {modality}: holds NaN or infinity; mend the scan")
+        if squares[m] <= count * (mean[m] * _ROUNDING) ** 2:
+            raise VolumeError(
+                f"{name} {modality}: all {count} brain voxels equal {mean[m]:g}; nothing to scale"
+            )
+    box = brain_box(plane_brain, columns)
+    return Measured(brain, plane_brain, columns, box, count, mean, np.sqrt(squares / count))
+
+
+def _moments(
+    images: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
+    brain: NDArray[np.uint8],
+    plane_brain: NDArray[np.int32],
+    columns: NDArray[np.int32],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(4,) means and (4,) sums of squared deviations: exact for whole numbers, else in float64."""
+    totals, squares, are_whole = moments.measure_whole_(images, brain, plane_brain, columns)
+    if not are_whole:
+        columns[...] = 0
+        return moments.measure_(images, brain, plane_brain, columns)
+    n = max(int(plane_brain.sum()), 1)
+    pairs = [(int(total), int(square)) for total, square in zip(totals, squares, strict=True)]
+    apart = [(n * square - total * total) / n for total, square in pairs]
+    return np.array([total / n for total, _ in pairs]), np.array(apart)
+
+
+def scales(measured: Measured, normalise: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and spread to scale each modality with.
+
+    Args:
+        measured: moments for each modality.
+        normalise: `modality`, or `case` for one mean and spread over all brain voxels of all
+            modalities (law of total variance).
+
+    Returns:
+        (4,) float64 means and (4,) float64 standard deviations, source units.
+    """
+    if normalise == "modality":
+        return measured.mean, measured.std
+    mean = measured.mean.mean()
+    variance = (measured.std**2 + (measured.mean - mean) ** 2).mean()
+    return np.full(4, mean), np.full(4, np.sqrt(variance))
+
+
+def half_tables(mean: NDArray[np.float64], std: NDArray[np.float64]) -> NDArray[np.uint16]:
+    """(m, 65536) uint16: float16 bits of the z-score of each int16, in the order of its own bits.
+
+    Args:
+        mean: (m,) source units.
+        std: (m,) source units, above 0.
+    """
+    every = np.arange(65536, dtype=np.uint16).view(np.int16).reshape(1, 256, 256)
+    inside, first = np.ones((1, 256, 256), np.uint8), np.zeros(1, np.int64)
+    tables = np.empty((len(mean), 1, 256, 256), np.uint16)
+    for table, centre, spread in zip(tables, mean, std, strict=True):
+        kernels.zscore_half_(every, inside, first, (float(centre), float(spread)), table)
+    return tables.reshape(-1, 65536)
+
+
+def fill_zscores_(
+    images: tuple[NDArray[Any], ...],
+    brain: NDArray[np.uint8],
+    planes: NDArray[np.int64],
+    moments: tuple[NDArray[np.float64], NDArray[np.float64]],
+    out: NDArray[Any],
+) -> None:
+    """Write some planes of a window as z-scores, exactly 0 outside the brain.
+
+    Args:
+        images: four (z, h, w) volumes of one dtype, source units.
+        brain: (z, h, w) uint8.
+        planes: (s,) indices along z.
+        moments: (4,) means and (4,) standard deviations, source units; the latter above 0.
+        out: (s, 4, h, w) float16 or float32; written.
+    """
+    mean, std = moments
+    if out.dtype != np.float16:
+        for m, image in enumerate(images):
+            for s, z in enumerate(planes):
+                out[s, m] = np.where(brain[z], (image[z].astype(np.float64) - mean[m]) / std[m], 0)
+        return
+    bits = out.view(np.uint16)
+    first, second, third, fourth = images
+    if first.dtype in (np.int16, np.float32) and kernels.lookup_half_(
+        (first, second, third, fourth), brain, planes, half_tables(mean, std), bits
+    ):
+        return
+    for m, image in enumerate(images):
+        kernels.zscore_half_(image, brain, planes, (float(mean[m]), float(std[m])), bits[:, m])
+
+
+def fill_raw_(
+    volume: NDArray[Any], planes: NDArray[np.int64], out: NDArray[Any], name: str
+) -> None:
+    """Write some planes with their own numbers; float32 rounds those of scaled files.
+
+    Args:
+        volume: (z, h, w), source units.
+        planes: (s,) int64 indices along z.
+        out: (s, h, w) int16 or float32; written.
+        name: case and modality, for errors.
+
+    Raises:
+        VolumeError: a number is no int16, or beyond float32.
+    """
+    for s, z in enumerate(planes):
+        plane = volume[z]
+        with np.errstate(invalid="ignore", over="ignore"):
+            out[s] = plane
+        lost = out[s] != plane if out.dtype.kind == "i" else ~np.isfinite(out[s])
+        if lost.any():
+            raise VolumeError(
+                f"{name}: {plane[lost][0]:g} does not fit {out.dtype}; "
+                "use --dtype float32 or normalise"
+            )

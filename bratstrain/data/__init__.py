@@ -1,0 +1,1 @@
+"""From slice file to batches: splits, sampling, loading, augmentation."""

@@ -1,0 +1,274 @@
+"""Batches from a slice file by threads, ready before they are asked for.
+
+The threads wait for tasks in a pipe, outside the interpreter, fill a slot of a ring of buffers,
+and answer in another pipe: however busy the main thread is, they go on. The main thread sends a
+slot's task when it takes the batch after, so memory is bounded by the ring, and puts the answers
+into the order of the steps.
+"""
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from types import TracebackType
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bratsprep.errors import SchemaError
+from bratsprep.slicefile.reader import SliceFile
+from bratstrain.data.sampler import Plan
+
+ENDED: Final = -1
+"""Slot of the answer that a thread gives when an error ends it, and of the task that ends it."""
+CLOSED: Final = "the loader is closed; make another"
+
+
+@dataclass(slots=True)
+class Batch:
+    """The slices of one step; its tensors are valid until the next batch is taken."""
+
+    step: int
+    rows: NDArray[np.int64]
+    """(b,) int64, rows under /slice."""
+    image: Tensor
+    """(b, 4, h, w) float32; float16 on a GPU where the file holds that."""
+    label: Tensor
+    """(b, h, w) uint8."""
+
+
+class Ring:
+    """Slots of batches, and the threads that fill them.
+
+    Args:
+        file: open slice file.
+        size: slots.
+        batch_size: slices of a slot.
+        dtype: of the images: the stored one or float32.
+        pinned: page-locked memory, from which a GPU copies by itself.
+    """
+
+    def __init__(
+        self, file: SliceFile, size: int, batch_size: int, dtype: torch.dtype, *, pinned: bool
+    ) -> None:
+        self.rows = np.zeros((size, batch_size), np.int64)
+        self.later = np.zeros((size, batch_size), np.int64)
+        shape = (size, batch_size, len(file.modalities), *file.shape)
+        self.image = torch.empty(shape, dtype=dtype, pin_memory=pinned)
+        self.label = torch.empty(
+            (size, batch_size, *file.shape), dtype=torch.uint8, pin_memory=pinned
+        )
+        self.errors: list[BaseException] = []
+        """What ended a thread before its time."""
+        self._file = file
+        self._owner = os.getpid()
+        self._threads: list[threading.Thread] = []
+        self._serve_from, self._tasks = os.pipe()
+        self._answers, self._serve_to = os.pipe()
+
+    def start(self, threads: int) -> None:
+        """Start the threads; daemons, so that a forgotten loader cannot hold up the exit."""
+        for _ in range(threads):
+            thread = threading.Thread(target=self._serve, name="bratstrain-loader", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def send(self, slot: int, rows: NDArray[np.int64], later: NDArray[np.int64]) -> None:
+        """Have a slot filled with slices, and the disk asked for those of a later batch."""
+        for target, given in ((self.rows, rows), (self.later, later)):
+            self._file.check_rows(given)
+            target[slot] = given
+        os.write(self._tasks, slot.to_bytes(8, "little"))
+
+    def receive(self) -> tuple[int, SchemaError | None]:
+        """Wait for a slot that is done with; gives it, and what is wrong with its slices.
+
+        Raises:
+            BaseException: what ended a thread.
+        """
+        slot, code, place = np.frombuffer(os.read(self._answers, 24), np.int64).tolist()
+        if slot == ENDED:
+            raise self.errors[0]
+        error = self._file.fault(code, int(self.rows[slot, place])) if code else None
+        return slot, error
+
+    def stop(self) -> None:
+        """End the threads, each after the batch it is at, and close the pipes."""
+        # A forked process has the pipes, but the threads are its parent's.
+        if os.getpid() != self._owner:
+            return
+        # Not by closing the pipe: a process forked meanwhile would hold it open.
+        for _ in self._threads:
+            os.write(self._tasks, ENDED.to_bytes(8, "little", signed=True))
+        for thread in self._threads:
+            thread.join()
+        for end in (self._tasks, self._serve_from, self._answers, self._serve_to):
+            os.close(end)
+
+    def _serve(self) -> None:
+        """Body of a thread; whatever ends it is told to the one who waits."""
+        try:
+            self._file.serve(
+                (self._serve_from, self._serve_to),
+                self.rows,
+                self.later,
+                self.image.numpy(),
+                self.label.numpy(),
+            )
+        except BaseException as error:
+            self.errors.append(error)
+            os.write(self._serve_to, np.array([ENDED, 0, 0], np.int64).tobytes())
+
+
+class Loader:
+    """Batches of a plan in order, read ahead by threads.
+
+    Use it as a context manager and iterate once. On a GPU the copy runs beside the computation.
+
+    Args:
+        file: open slice file; it stays the caller's to close, after the loader.
+        plan: the slices of every step.
+        first: step of the first batch.
+        last: step after the last batch.
+        threads: that read and inflate, at least 1.
+        prefetch: batches ahead of the one that is being used, at least 1.
+        device: where the batches are wanted; None is the CPU.
+
+    Raises:
+        ValueError: a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        file: SliceFile,
+        plan: Plan,
+        *,
+        first: int,
+        last: int,
+        threads: int = 4,
+        prefetch: int = 4,
+        device: torch.device | None = None,
+    ) -> None:
+        if threads < 1 or prefetch < 1:
+            raise ValueError(
+                f"threads and prefetch must be at least 1, got {threads} and {prefetch}"
+            )
+        if not 0 <= first <= last:
+            raise ValueError(f"first must be 0 to last, got {first} and {last}")
+        self.waited_s = 0.0
+        """Seconds that the consumer has waited for data."""
+        self._steps = range(first, last)
+        self._device = device or torch.device("cpu")
+        is_gpu = self._device.type == "cuda"
+        dtype = torch.float16 if is_gpu and file.dtype == np.float16 else torch.float32
+        self._size = min(prefetch + 1, max(last - first, 1))
+        self._ring = Ring(file, self._size, plan.batch_size, dtype, pinned=is_gpu)
+        self._stop = weakref.finalize(self, self._ring.stop)
+        self._ahead = min(threads, self._size)
+        self._rows = lru_cache(2 * self._ahead + 2)(plan.rows)  # each step is asked for twice
+        self._ring.start(self._ahead)
+        self._ready: dict[int, SchemaError | None] = {}
+        self._copies = (StreamCopy if is_gpu else DirectCopy)(self._device)
+
+    def __len__(self) -> int:
+        """Batches from first to last."""
+        return len(self._steps)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Give the batches in the order of the steps.
+
+        Raises:
+            SchemaError: a chunk is damaged.
+            ValueError: the loader is closed.
+        """
+        if not self._stop.alive:
+            raise ValueError(CLOSED)
+        for step in self._steps[: self._size]:
+            self._send(step)
+        for step in self._steps:
+            slot = step % self._size
+            self._wait(slot)
+            yield self._batch(step, slot)
+            if not self._stop.alive:
+                raise ValueError(CLOSED)
+            self._copies.wait()
+            if step + self._size in self._steps:
+                self._send(step + self._size)
+
+    def close(self) -> None:
+        """End the threads; a batch taken before stays readable."""
+        self._stop()
+
+    def __enter__(self) -> "Loader":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _send(self, step: int) -> None:
+        """Have the slot of a step filled; the disk is asked as many steps ahead as are filled."""
+        later = min(step + self._ahead, self._steps[-1])
+        self._ring.send(step % self._size, self._rows(step), self._rows(later))
+
+    def _wait(self, slot: int) -> None:
+        """Take answers until the one of a slot is among them; raise what is wrong with it."""
+        begin = time.perf_counter()
+        while slot not in self._ready:
+            answered, error = self._ring.receive()
+            self._ready[answered] = error
+        self.waited_s += time.perf_counter() - begin
+        error = self._ready.pop(slot)
+        if error is not None:
+            raise error
+
+    def _batch(self, step: int, slot: int) -> Batch:
+        """View of a slot, or its copy on the device."""
+        image = self._copies.copy(self._ring.image[slot])
+        label = self._copies.copy(self._ring.label[slot])
+        return Batch(step, self._ring.rows[slot].copy(), image, label)
+
+
+class DirectCopy:
+    """Tensors as they are on the CPU, copied at once to what is neither CPU nor CUDA."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def copy(self, tensor: Tensor) -> Tensor:
+        """Give the tensor itself, or its copy on the device."""
+        return tensor.to(self._device)
+
+    def wait(self) -> None:
+        """Nothing is under way."""
+
+
+class StreamCopy:  # pragma: no cover  # needs a GPU: test_gpu_batches_equal_the_file
+    """Copies to a GPU beside what it computes."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's stub
+
+    def copy(self, tensor: Tensor) -> Tensor:
+        """Begin to copy a page-locked tensor; the current stream waits for it, nobody else."""
+        current = torch.cuda.current_stream(self._device)
+        with torch.cuda.stream(self._stream):
+            there = tensor.to(self._device, non_blocking=True)
+        current.wait_stream(self._stream)
+        there.record_stream(current)
+        return there
+
+    def wait(self) -> None:
+        """Wait for the copies, after which their sources may be written again."""
+        self._stream.synchronize()

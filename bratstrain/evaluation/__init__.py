@@ -1,0 +1,1 @@
+"""Which cases are scored, how they are paired, and tables of scores."""

@@ -1,0 +1,253 @@
+"""Runs held against each other, case by case: who is better, by how much, and is it chance?"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from bratsprep.errors import BratsError
+from bratstrain.evaluation.formatting import aligned, none_for_nan
+from bratstrain.evaluation.ranks import challenge_ranks
+from bratstrain.evaluation.stored import Evaluation
+from bratstrain.evaluation.tables import HEADLINE, ORDER
+from bratstrain.scoring.paired_tests import RESAMPLES, bootstrap_interval, holm, signed_rank
+
+METRICS: Final = (HEADLINE, "HD95 (mm)", "lesion-wise Dice")
+"""What runs are compared in."""
+LEAD: Final = "mean of classes"
+"""Part that the terminal's table is of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One run among the others."""
+
+    run: str
+    rank: float
+    """Mean rank over cases, regions and metrics, 1 is best; nan for a run alone."""
+    means: Mapping[str, Mapping[str, float | None]]
+    """Mean over the cases by metric and part; None where there is none."""
+    low: float | None
+    """Lower end of the 95 % interval of the mean of classes' volume Dice."""
+    high: float | None
+    """Upper end of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One run against another in one metric of one class or region, over the same cases."""
+
+    metric: str
+    part: str
+    run: str
+    other: str
+    n_cases: int
+    """Cases that both are scored on."""
+    n_better: int
+    """Of those, cases where `run` is better than `other`."""
+    n_worse: int
+    mean: float
+    """Of `run` minus `other`."""
+    median: float
+    low: float
+    """Lower end of the bootstrap's 95 % interval of the mean difference."""
+    high: float
+    """Upper end of that interval."""
+    p: float
+    """Of the signed-rank test, two-sided."""
+    p_holm: float
+    """The same, corrected for the pairs of runs that are compared in this metric and part."""
+    test: str
+    """`exact` or `normal`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """Runs on the same cases."""
+
+    evaluations: tuple[Evaluation, ...]
+    names: tuple[str, ...]
+    """What to call each run."""
+    standings: tuple[Standing, ...]
+    """In the order in which the runs were given."""
+    table: tuple[Difference, ...]
+    """Every metric and part, every pair of runs."""
+    pages: tuple[Path, ...] = ()
+    """What was written."""
+
+    @property
+    def title(self) -> str:
+        """Which cases and planes, and in which space."""
+        return self.evaluations[0].title
+
+    def chosen(self, metric: str = HEADLINE, part: str = LEAD) -> list[Difference]:
+        """Differences of one metric and part."""
+        return [each for each in self.table if (each.metric, each.part) == (metric, part)]
+
+    def lines(self) -> list[str]:
+        """Say it in a few lines for a terminal."""
+        return list(terminal_lines(self))
+
+    def to_json(self) -> dict[str, Any]:
+        """Give everything as plain dicts and lists; nan as None."""
+        return {
+            "cases": self.evaluations[0].record["cases"],
+            "planes": self.evaluations[0].record["planes"],
+            "ids": list(self.evaluations[0].cases),
+            "convention": self.evaluations[0].convention,
+            "notes": {
+                name: list(each.record["notes"])
+                for name, each in zip(self.names, self.evaluations, strict=True)
+            },
+            "bootstrap": {"resamples": RESAMPLES, "seed": 0},
+            "runs": [known(asdict(each)) for each in self.standings],
+            "differences": [known(asdict(each)) for each in self.table],
+        }
+
+
+def known(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Put None where there is no number, which JSON has no word for."""
+    return {
+        key: none_for_nan(value) if isinstance(value, float) else value
+        for key, value in row.items()
+    }
+
+
+def compared(evaluations: Sequence[Evaluation]) -> Comparison:
+    """Hold evaluations of the same cases against each other.
+
+    Args:
+        evaluations: of one run each, at least two.
+
+    Raises:
+        BratsError: cases, planes, convention or truth differ.
+    """
+    check_same(evaluations)
+    names = distinct([each.run for each in evaluations])
+    ranks = challenge_ranks(evaluations)
+    standings = tuple(
+        standing(name, each, float(rank))
+        for name, each, rank in zip(names, evaluations, ranks, strict=True)
+    )
+    table = [
+        row
+        for metric in METRICS
+        for part in ORDER
+        for row in differences(evaluations, names, metric, part)
+    ]
+    return Comparison(tuple(evaluations), names, standings, tuple(table))
+
+
+def check_same(evaluations: Sequence[Evaluation]) -> None:
+    """Refuse evaluations that are not of the same thing.
+
+    Raises:
+        BratsError: they are not.
+    """
+    first = evaluations[0]
+    for other in evaluations[1:]:
+        apart = sorted(set(first.cases) ^ set(other.cases))
+        if apart:
+            raise BratsError(
+                f"{other.run}: is scored on other cases than {first.run}, {apart[0]} and "
+                f"{len(apart) - 1} more are only on one side; compare runs of one split, or "
+                "take --split all"
+            )
+        for what in ("planes", "convention"):
+            ours, theirs = ({"planes": each.record["planes"], "convention": each.convention}[what]
+                            for each in (first, other))  # fmt: skip
+            if ours != theirs:
+                raise BratsError(
+                    f"{other.run}: {what} is {theirs}, of {first.run} {ours}; "
+                    "such scores cannot be compared"
+                )
+        if not np.array_equal(first.confusion().sum(axis=2), other.confusion().sum(axis=2)):
+            raise BratsError(
+                f"{other.run}: the true labels are not those that {first.run} was scored on"
+            )
+
+
+def distinct(runs: Sequence[Path]) -> tuple[str, ...]:
+    """Name runs by their folders, with as many folders above as it takes to tell them apart."""
+    paths = [run.resolve() for run in runs]
+    named = (
+        tuple("/".join(path.parts[-depth:]) for path in paths)
+        for depth in range(1, max(len(path.parts) for path in paths) + 1)
+    )
+    return next(names for names in named if len(set(names)) == len(set(paths)))
+
+
+def standing(name: str, evaluation: Evaluation, rank: float) -> Standing:
+    """Sum a run up."""
+    means = {
+        metric: {part: row["mean"] for part, row in evaluation.rows(metric).items()}
+        for metric in METRICS
+    }
+    lead = evaluation.rows()[LEAD]
+    return Standing(name, rank, means, lead["low"], lead["high"])
+
+
+def differences(
+    evaluations: Sequence[Evaluation], names: Sequence[str], metric: str, part: str
+) -> list[Difference]:
+    """Compare every pair of runs in one metric and part; p values are corrected over the pairs."""
+    values = [each.values(metric, part) for each in evaluations]
+    sign = -1.0 if "(mm)" in metric else 1.0
+    rows = []
+    for i, j in combinations(range(len(values)), 2):
+        both = values[i] - values[j]
+        both = both[~np.isnan(both)]
+        if not both.size:
+            continue
+        test = signed_rank(both)
+        counts = both.size, int((sign * both > 0).sum()), int((sign * both < 0).sum())
+        centre = float(both.mean()), float(np.median(both))
+        spread = bootstrap_interval(both)
+        rows.append((names[i], names[j], *counts, *centre, *spread, test.p, test.method))
+    corrected = holm([row[-2] for row in rows])
+    return [
+        Difference(metric, part, *row[:-1], p_holm, row[-1])
+        for row, p_holm in zip(rows, corrected, strict=True)
+    ]
+
+
+def terminal_lines(comparison: Comparison) -> Iterator[str]:
+    """Standings, then the differences in the headline."""
+    yield comparison.title
+    convention = comparison.evaluations[0].convention
+    yield f"convention {convention}; rank after BraTS: mean over cases, regions, Dice and HD95"
+    rows = [["run", "volume Dice", "95 %", "HD95 (mm)", "lesion-wise Dice", "rank"]]
+    for each in comparison.standings:
+        cells = [each.means[metric].get(LEAD) for metric in METRICS]
+        span = f"{short(each.low)}-{short(each.high)}"
+        rows.append([each.run, short(cells[0]), span, short(cells[1], 1), short(cells[2]),
+                     short(each.rank, 2)])  # fmt: skip
+    yield from aligned(rows)
+    pairs = [
+        ["difference, mean of classes", "volume Dice", "95 %", "better/worse", "p", "p (Holm)"]
+    ]
+    pairs += [
+        [
+            f"{row.run} - {row.other}", f"{row.mean:+.3f}", f"{row.low:+.3f} to {row.high:+.3f}",
+            f"{row.n_better}/{row.n_worse}", chance(row.p), chance(row.p_holm),
+        ]
+        for row in comparison.chosen()
+    ]  # fmt: skip
+    yield from aligned(pairs)
+    for name, evaluation in zip(comparison.names, comparison.evaluations, strict=True):
+        for note in evaluation.record["notes"]:
+            yield f"note on {name}: {note}"
+
+
+def short(value: float | None, digits: int = 3) -> str:
+    """A number with so many digits; a dash where there is none."""
+    return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def chance(p: float) -> str:
+    """Write a p value."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,0 +1,47 @@
+"""Numbers, facts and rows as text: Markdown tables, and columns for a terminal."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from bratstrain.scoring.aggregate import Row
+
+
+def in_words(value: object) -> str:
+    """Write a fact on one line."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {each}" for name, each in value.items())
+    return str(value)
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Rows of a Markdown table."""
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns as wide as their widest cell, the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def number(value: float, metric: str = "") -> str:
+    """Three digits behind the point, one for millimetres; a dash where there is none."""
+    if math.isnan(value):
+        return "-"
+    return f"{value:.1f}" if "(mm)" in metric else f"{value:.3f}"
+
+
+def interval(row: Row) -> str:
+    """The bootstrap's interval."""
+    return f"{number(row.low)}-{number(row.high)}" if math.isfinite(row.low) else "-"
+
+
+def none_for_nan(value: float) -> float | None:
+    """None where there is no number, which JSON has no word for."""
+    return None if math.isnan(value) else value

@@ -1,0 +1,125 @@
+"""Evaluations as pages take them: the JSON of one, made where it is not there already.
+
+An evaluation is taken as it lies in the run folder where weights, split, settings, software and
+scans are those that it was made from: its JSON has their digest. Otherwise it is made anew.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bratsprep.slicefile.reader import SliceFile
+from bratsprep.sources.source import Source
+from bratstrain.evaluation.cache_key import inputs_digest
+from bratstrain.evaluation.evaluator import INPUTS, SHOWN, evaluate
+from bratstrain.evaluation.tables import EVERYTHING, HEADLINE, to_json
+from bratstrain.inference.segment import ApplyConfig
+from bratstrain.scoring.metrics import MEANS
+from bratstrain.training.log import read_json
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """Scores of one run over some cases."""
+
+    run: Path
+    record: Mapping[str, Any]
+    """As `bratstrain.evaluation.tables.to_json` gives it."""
+
+    @property
+    def convention(self) -> str:
+        """Convention of the headline."""
+        return str(self.record["headline"]["convention"])
+
+    @property
+    def title(self) -> str:
+        """Which cases and planes, and in which space."""
+        n = len(self.cases)
+        cases = f"{n} case{'' if n == 1 else 's'}"
+        return f"{self.record['cases']}: {cases}, {self.record['planes']}"
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        """Ids, in order."""
+        return tuple(dict.fromkeys(row["case"] for row in self.record["per_case"]))
+
+    def rows(self, metric: str = HEADLINE, table: str = "rows") -> dict[str, Mapping[str, Any]]:
+        """Rows of the table of one metric under the headline's convention, by part."""
+        return {
+            row["part"]: row
+            for row in self.record.get(table) or ()
+            if row["convention"] == self.convention and row["metric"] == metric
+        }
+
+    def values(self, metric: str, part: str) -> NDArray[np.float64]:
+        """Value of each case, in order; nan where the convention leaves it out.
+
+        Args:
+            metric: one of `bratstrain.scoring.aggregate.METRICS`.
+            part: a class or region; or `mean of classes` or `mean of regions`, a case's mean over
+                those that are scored.
+        """
+        found = {
+            (row["case"], row["part"]): math.nan if row[metric] is None else float(row[metric])
+            for row in self.record["per_case"]
+            if row["convention"] == self.convention
+        }
+        parts = MEANS.get(part, (part,))
+        table = np.array([[found[case, each] for each in parts] for case in self.cases])
+        scored = ~np.isnan(table)
+        counts = scored.sum(axis=1)
+        sums = np.where(scored, table, 0.0).sum(axis=1)
+        return np.where(counts > 0, sums / np.maximum(counts, 1), math.nan)
+
+    def confusion(self) -> NDArray[np.int64]:
+        """(cases, 4, 4) int64 voxels: truth downwards, predicted to the right."""
+        return np.array([self.record["confusion"][case] for case in self.cases], np.int64)
+
+
+def evaluation_of(
+    run: Path,
+    where: SliceFile | Source,
+    part: str,
+    apply: ApplyConfig,
+    *,
+    progress: bool = False,
+) -> Evaluation:
+    """Give the evaluation of a run: the one that lies there if it is of the same, or a new one.
+
+    Args:
+        run: run folder.
+        where: slice file or raw cases, open.
+        part: `validation`, `test`, `train` or `all`.
+        apply: how the networks are applied.
+        progress: show a bar while a new one is made.
+
+    Raises:
+        BratsError: run, cases or slice file are at fault, or do not go together.
+    """
+    is_file = isinstance(where, SliceFile)
+    name = "-".join(
+        [part, "slices" if is_file else "raw"]
+        + [apply.tta] * (apply.tta != "none")
+        + ["cleanup"] * apply.cleanup
+    )
+    folder = run / f"evaluation-{name}"
+    wanted = inputs_digest(run, where, part, apply, (), SHOWN)
+    if lies_there(folder, wanted):
+        return Evaluation(run, read_json(folder / EVERYTHING))
+    given = {"data": where.path} if is_file else {"raw": where.path}
+    report = evaluate(run, split=part, out=folder, progress=progress, **given, **asdict(apply))
+    return Evaluation(run, json.loads(json.dumps(to_json(report))))
+
+
+def lies_there(folder: Path, wanted: str) -> bool:
+    """Whether a folder holds the evaluation that follows from the inputs of a digest."""
+    if not (folder / EVERYTHING).is_file():
+        return False
+    about = read_json(folder / EVERYTHING).get("about", {})
+    return bool(about.get(INPUTS) == wanted)

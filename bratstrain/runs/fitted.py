@@ -1,0 +1,209 @@
+"""`Fitted`: one or several finished runs, as they are applied to cases."""
+
+import json
+import math
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+from bratsprep.config import PrepConfig
+from bratsprep.errors import BratsError
+from bratsprep.labels import MODALITIES, SCHEMES
+from bratstrain.data.splits import PARTS, Split
+from bratstrain.device import DTYPES, choose_device, choose_precision
+from bratstrain.runs.checkpoint import Weights, load_network, read_config
+from bratstrain.training.log import BEST, CONFIG, FACTS, SPLIT, read_json
+
+LARGEST: Final = 4096
+"""Pixels along a side of a slice."""
+UNKNOWN_SPACING: Final = (math.nan,) * 3
+"""Of a run that did not write it down; it compares with nothing."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """Networks that were fitted on slices of one preparation."""
+
+    folders: tuple[Path, ...]
+    networks: tuple[nn.Module, ...]
+    """In evaluation mode, on the device."""
+    device: torch.device
+    precision: str
+    """`fp32`, `bf16` or `fp16`."""
+    preparation: PrepConfig
+    size: tuple[int, int]
+    """(h, w) of the slices."""
+    spacing: tuple[float, ...]
+    """(3,) mm, along RAS+ (x, y, z); nan where the runs do not say it."""
+    scheme: str
+    """Label scheme of the cases that they were fitted on; empty where there were several."""
+    data_digest: str
+    """Of the first run's slice file."""
+
+    @property
+    def name(self) -> str:
+        """The run folders, for messages."""
+        return " + ".join(folder.name for folder in self.folders)
+
+    @property
+    def window(self) -> tuple[int, int] | None:
+        """Crop (y, x), or None for whole planes."""
+        return None if self.preparation.crop == "none" else self.size
+
+    def autocast(self) -> torch.autocast:
+        """Run convolutions in the precision."""
+        is_on = self.precision != "fp32"
+        return torch.autocast(self.device.type, DTYPES[self.precision], enabled=is_on)
+
+
+def load_fitted(runs: Sequence[Path], device: str = "auto") -> Fitted:
+    """Load the best weights of some runs; several make an ensemble.
+
+    Args:
+        runs: run folders, at least one.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        BratsError: a folder is no finished run, or the runs were fitted on slices of different
+            preparation, size or spacing.
+        ValueError: there is no run, or the device's name is wrong.
+    """
+    if not runs:
+        raise ValueError("runs holds 0 folders; name at least one")
+    where = choose_device(device)
+    loaded = [(run, *load_network(best_of(run))) for run in runs]
+    facts = [read_json(run / FACTS) for run in runs]
+    first, weights = loaded[0][0], loaded[0][2]
+    preparation, size = preparation_of(first, weights)
+    spacing = spacing_of(facts[0], first)
+    for (run, _, other), fact in zip(loaded[1:], facts[1:], strict=True):
+        check_alike(first, weights, run, other)
+        if not _same(spacing, spacing_of(fact, run)):
+            raise BratsError(
+                f"{run}: was fitted on voxels of {spacing_of(fact, run)} mm, {first} on "
+                f"{spacing} mm; an ensemble needs one preparation"
+            )
+    return Fitted(
+        folders=tuple(runs),
+        networks=tuple(network.to(where) for _, network, _ in loaded),
+        device=where,
+        precision=precision_of(first, weights, where),
+        preparation=preparation,
+        size=size,
+        spacing=spacing,
+        scheme=scheme_of(facts),
+        data_digest=weights.data_digest,
+    )
+
+
+def preparation_of(run: Path, weights: Weights) -> tuple[PrepConfig, tuple[int, int]]:
+    """How the slices of a run were prepared, and their (h, w).
+
+    Raises:
+        BratsError: the weights say something that cannot be.
+    """
+    try:
+        preparation = PrepConfig.from_json(weights.preparation)
+        h, w = (operator.index(side) for side in weights.shape)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise BratsError(f"{run / BEST}: its preparation cannot be read: {error}") from error
+    if not (1 <= h <= LARGEST and 1 <= w <= LARGEST) or preparation.window not in (None, (h, w)):
+        raise BratsError(
+            f"{run / BEST}: slices of {h} x {w} do not go with crop {preparation.crop}"
+        )
+    return preparation, (h, w)
+
+
+def best_of(run: Path) -> Path:
+    """Find the weights of a run.
+
+    Raises:
+        BratsError: the folder is no run, or none of its weights have been validated yet.
+    """
+    if not (run / CONFIG).is_file():
+        raise BratsError(f"{run}: is no run folder; 'bratstrain fit' makes one")
+    if not (run / BEST).is_file():
+        raise BratsError(f"{run}: has no {BEST} yet; let 'bratstrain fit' go on")
+    return run / BEST
+
+
+def check_alike(first: Path, weights: Weights, run: Path, other: Weights) -> None:
+    """Refuse an ensemble of runs whose slices were prepared in different ways.
+
+    Raises:
+        BratsError: settings or sizes of the slices differ.
+    """
+    one, two = (
+        {**json.loads(each.preparation), "size": each.shape, "modalities": list(MODALITIES)}
+        for each in (weights, other)
+    )
+    names = ("normalise", "crop", "dtype", "size")
+    differing = [f"{name} {two.get(name)}, not {one[name]}" for name in names
+                 if one[name] != two.get(name)]  # fmt: skip
+    if differing:
+        raise BratsError(
+            f"{run}: was fitted on other slices than {first}: {'; '.join(differing)}; "
+            "an ensemble needs one preparation"
+        )
+
+
+def spacing_of(facts: dict[str, Any], run: Path) -> tuple[float, ...]:
+    """Voxel size that a run was fitted on, mm along RAS+ (x, y, z); nan where it is not said.
+
+    Raises:
+        BratsError: it is not three sizes above 0.
+    """
+    found = facts.get("spacing", UNKNOWN_SPACING)
+    if "spacing" in facts:
+        is_sizes = isinstance(found, list) and len(found) == 3
+        if not is_sizes or not all(isinstance(side, int | float) and side > 0 for side in found):
+            raise BratsError(f"{run / FACTS}: 'spacing' is {found!r}, expected three sizes in mm")
+    return tuple(float(side) for side in found)
+
+
+def _same(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Whether voxel sizes agree to a thousandth, or neither is known."""
+    return all(
+        math.isclose(a, b, rel_tol=1e-3) or (math.isnan(a) and math.isnan(b))
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def scheme_of(facts: Sequence[dict[str, Any]]) -> str:
+    """Label scheme that all runs were fitted on; empty where they are several or none is said."""
+    found = {str(fact.get("scheme", "")) for fact in facts}
+    name = found.pop()
+    return name if not found and name in SCHEMES else ""
+
+
+def precision_of(run: Path, weights: Weights, device: torch.device) -> str:
+    """Precision to apply a run in: on a GPU its own, on a CPU always fp32."""
+    if device.type == "cpu":
+        return "fp32"
+    return choose_precision(read_config(run / BEST, weights.config).precision, device)
+
+
+def read_split(run: Path) -> Split:
+    """Read the split of a run.
+
+    Raises:
+        BratsError: it is missing or not as `bratstrain fit` wrote it.
+    """
+    found = read_json(run / SPLIT)
+    try:
+        sides = {part: tuple(found[part]) for part in PARTS}
+        return Split(
+            str(found["name"]),
+            int(found["fold"]),
+            **sides,
+            leaks=bool(found["leaks"]),
+            subjects=dict(found.get("subjects", {})),
+            sliced=tuple(found.get("sliced", ())),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BratsError(f"{run / SPLIT}: is no split of a run: {error}") from error

@@ -1,0 +1,1 @@
+"""Metrics of label maps, and statistics over cases: NumPy and Numba only."""

@@ -1,0 +1,276 @@
+"""A study: every build, then every run and its scores, then one table; it goes on after any cut."""
+
+import warnings
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+import bratsprep
+from bratsprep.errors import BratsError, BuildError
+from bratsprep.slicefile.reader import SliceFile
+from bratsprep.sources.source import open_source
+from bratstrain.config import Sitting
+from bratstrain.data.splits import Split
+from bratstrain.evaluation.stored import evaluation_of
+from bratstrain.inference.nifti_out import make_folder
+from bratstrain.inference.segment import ApplyConfig
+from bratstrain.scoring.aggregate import METRICS
+from bratstrain.studies.outcomes import Facts, Outcome, Study
+from bratstrain.studies.page import write_page
+from bratstrain.studies.study_file import Experiment, Plan, find_study, read_study
+from bratstrain.studies.tables import terminal_lines, write_study
+from bratstrain.training.fit import fit
+from bratstrain.training.log import CONFIG, FACTS, read_json
+from bratstrain.training.prepare_run import RUNS, split_of
+
+SLICES: Final = "slices"
+"""Folder of the slice files, in the study's."""
+EXPERIMENTS: Final = "runs"
+"""Folder of the run folders, in the study's."""
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyConfig:
+    """How a study is done here: what depends on the raw cases and on the machine."""
+
+    profile: str = ""
+    """Which profile of the file; empty where it has none."""
+    labels: str = "auto"
+    """Label scheme of the raw cases."""
+    subjects: str = "auto"
+    """Who is who: `auto`, `names`, or a CSV file such as `bratsprep twins -o` writes."""
+    workers: int = 0
+    """Threads that build; 0 uses every core."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda` or `cuda:N`."""
+    threads: int = 0
+    """Threads that read slices; 0 chooses."""
+    progress: bool = False
+    """Show bars on standard error, where that is a terminal."""
+
+    def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise ValueError(f"workers must be at least 0, got {self.workers}")
+        Sitting(device=self.device, threads=self.threads)
+        _ = self.apply
+
+    @property
+    def apply(self) -> ApplyConfig:
+        """How the networks are applied."""
+        return ApplyConfig(device=self.device, labels=self.labels)
+
+
+STUDY_SETTINGS: Final = tuple(known.name for known in fields(StudyConfig))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bench:
+    """Where a study is done."""
+
+    plan: Plan
+    raw: Path
+    folder: Path
+    config: StudyConfig
+    tell: Tell
+
+    def file_of(self, experiment: Experiment) -> Path:
+        """Slice file of an experiment."""
+        return self.folder / SLICES / experiment.file_name
+
+    def run_of(self, experiment: Experiment) -> Path:
+        """Run folder of an experiment."""
+        return self.folder / EXPERIMENTS / experiment.run_name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Done:
+    """A finished study, and where its tables are."""
+
+    study: Study
+    files: tuple[Path, ...]
+
+    def lines(self) -> list[str]:
+        """Say it in a table for a terminal."""
+        return [*terminal_lines(self.study), *(str(path) for path in self.files)]
+
+
+def study(
+    file: Path | str,
+    raw: Path | str,
+    out: Path | str | None = None,
+    *,
+    tell: Tell = lambda line: None,
+    **settings: Any,  # noqa: ANN401  fields of StudyConfig, checked there
+) -> Done:
+    """Do the experiments of a study and compare them; `bratstrain.study`.
+
+    What is finished is recognised by its content and not done again: the same call goes on where
+    the last one was cut off. The table is written anew after each experiment.
+
+    Example:
+        bratstrain.study("deck", "Task01_BrainTumour.tar", "deck", profile="full").lines()
+
+    Args:
+        file: TOML file, or the name of a study that comes along.
+        raw: data set or archive of labelled cases.
+        out: folder for slice files, runs and tables; None for one under `runs`.
+        tell: gets a line for each thing that is done or found done.
+        **settings: fields of `StudyConfig`.
+
+    Raises:
+        BratsError: cases, slice files or runs are at fault, or the experiments do not hold out
+            the same cases.
+        ValueError: a setting is not allowed, here or in the file; nothing has been built.
+        Stopped: SIGINT or SIGTERM while fitting.
+    """
+    config = StudyConfig(**settings)
+    plan = read_study(find_study(file), config.profile, METRICS)
+    name = "-".join(filter(None, (plan.path.stem, plan.profile)))
+    folder = RUNS / name if out is None else Path(out)
+    bench = Bench(plan, Path(raw), folder, config, tell)
+    make_folder(folder / SLICES)
+    make_folder(folder / EXPERIMENTS)
+    build_all(bench)
+    splits = check_held_out(bench)
+    outcomes: list[Outcome] = []
+    for experiment in plan.experiments:
+        fit_one(bench, experiment, splits[experiment.name])
+        outcomes.append(outcome_of(bench, experiment, splits[experiment.name]))
+        done = Study(plan, bench.raw.name, tuple(outcomes))
+        files = write_study(done, folder)
+    pages = write_page(done, folder, bench.raw, progress=config.progress, **asdict(config.apply))
+    return Done(done, (*files, *pages))
+
+
+def build_all(bench: Bench) -> None:
+    """Build the slice files; experiments of equal settings share one.
+
+    Raises:
+        BratsError: a case is at fault, or a slice file is of other cases.
+    """
+    files = {each.file_name: each for each in bench.plan.experiments}
+    for number, experiment in enumerate(files.values(), 1):
+        path = bench.file_of(experiment)
+        config = bench.config
+        settings = asdict(experiment.build)
+        settings |= {"labels": config.labels, "subjects": config.subjects}
+        try:
+            summary = bratsprep.build(
+                bench.raw, path, workers=config.workers, progress=config.progress, **settings
+            )
+        except BuildError as error:
+            raise BratsError(
+                f"{error}; in a study other raw cases go with another folder, -o"
+            ) from error
+        done = "is there" if summary.was_complete else f"built in {summary.seconds:.1f} s"
+        bench.tell(f"slices {number} of {len(files)}: {path.name} {done}, {summary.slices} slices")
+
+
+def check_held_out(bench: Bench) -> dict[str, Split]:
+    """Make the split of each experiment and see that all hold out the same people.
+
+    Raises:
+        BratsError: they do not, they hold out none, or one of them learns from a person held out.
+    """
+    plan = bench.plan
+    splits: dict[str, Split] = {}
+    for experiment in plan.experiments:
+        where = f"{plan.path}: experiment {experiment.name}"
+        with SliceFile(bench.file_of(experiment), prints=False) as file:
+            split = splits[experiment.name] = split_of(experiment.fit, file)
+            check_people(where, split, file)
+        first = splits[plan.experiments[0].name]
+        if split.test != first.test:
+            apart = sorted(set(split.test) ^ set(first.test))
+            raise BratsError(
+                f"{where} holds out other cases than {plan.experiments[0].name}, such as "
+                f"{apart[0]}; give all one test_share, or split files with the same test part"
+            )
+    return splits
+
+
+def check_people(where: str, split: Split, file: SliceFile) -> None:
+    """Refuse a split whose test part is empty, or of people who are in its other parts.
+
+    Raises:
+        BratsError: it is.
+    """
+    if not split.test:
+        raise BratsError(f"{where} holds out no case; its split needs a test part")
+    ids, people = (file.cases[name].astype(str) for name in ("id", "subject"))
+    test = {who for case, who in zip(ids, people, strict=True) if case in split.test}
+    for part in ("train", "validation"):
+        rows = split.rows(part, file.slices, file.cases)
+        seen = test.intersection(people[file.slices["case"][rows]])
+        if seen:
+            raise BratsError(
+                f"{where}: subject {min(seen)} is held out and in {part} too; the honest score "
+                "needs people that no experiment has seen"
+            )
+
+
+def fit_one(bench: Bench, experiment: Experiment, split: Split) -> None:
+    """Fit a run, or go on with it; one that is finished is left alone.
+
+    Raises:
+        BratsError: the run is of another slice file or split, or its loss is not finite.
+    """
+    run, path = bench.run_of(experiment), bench.file_of(experiment)
+    names = [each.name for each in bench.plan.experiments]
+    where = f"run {names.index(experiment.name) + 1} of {len(names)}: {experiment.name}"
+    if is_finished(run, path, split):
+        bench.tell(f"{where} is finished")
+        return
+    bench.tell(f"{where}, {experiment.about}" if experiment.about else where)
+    config = bench.config
+    sitting = {"device": config.device, "threads": config.threads}
+    with warnings.catch_warnings():
+        if split.leaks:  # on purpose, and said in the table
+            warnings.filterwarnings("ignore", message=f"split {split.name} has a subject on two")
+        fit(path, run, config=experiment.fit, progress=config.progress, tell=bench.tell, **sitting)
+
+
+def is_finished(run: Path, path: Path, split: Split) -> bool:
+    """Whether a run is finished, of this slice file and this split."""
+    if not (run / CONFIG).is_file():
+        return False
+    facts = read_json(run / FACTS)
+    with SliceFile(path, prints=False) as file:
+        origin = (file.digest, split.digest)
+    return bool(facts["finished"]) and (facts["data_digest"], facts["split_digest"]) == origin
+
+
+def outcome_of(bench: Bench, experiment: Experiment, split: Split) -> Outcome:
+    """Score a finished run by its own protocol and on the held-out cases.
+
+    Raises:
+        BratsError: the cases are at fault.
+    """
+    run, config = bench.run_of(experiment), bench.config
+    with ExitStack() as stack:
+        file = stack.enter_context(SliceFile(bench.file_of(experiment), prints=False))
+        source = stack.enter_context(open_source(bench.raw))
+        own = evaluation_of(run, file, "validation", config.apply, progress=config.progress)
+        held_out = evaluation_of(run, source, "test", config.apply, progress=config.progress)
+        n_slices = len(split.rows("train", file.slices, file.cases))
+    known = read_json(run / FACTS)
+    facts = Facts(
+        split=split.name,
+        leaks=split.leaks,
+        planes=known["planes"],
+        train_slices=n_slices,
+        steps=known["step"],
+        best_step=known["best_step"],
+        seconds=known["used_s"],
+        run=f"{EXPERIMENTS}/{run.name}",
+        slice_file=f"{SLICES}/{experiment.file_name}",
+        data_digest=known["data_digest"],
+        split_digest=known["split_digest"],
+    )
+    outcome = Outcome(experiment, facts, own, held_out)
+    claims, honest = outcome.claims.mean, outcome.honest.mean
+    bench.tell(f"  claims {claims:.3f}, honest {honest:.3f}")
+    return outcome

@@ -1,0 +1,278 @@
+"""A study's TOML file: its experiments, checked as a whole before anything is built.
+
+Settings of an experiment come from, later ones winning: `[build]` and `[fit]`; those tables of
+the profile; the experiment that it is `like`, which has to stand above it; its own `build` and
+`fit`; and `[profile.<name>.experiment.<its name>]`.
+"""
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+from bratsprep.config import PrepConfig
+from bratsprep.errors import BratsError
+from bratstrain.config import SETTINGS, ModelConfig, TrainConfig
+from bratstrain.recipes import configure
+
+SHIPPED: Final = Path(__file__).parent / "definitions"
+"""Studies that come along, known by name too."""
+TOP_KEYS: Final = ("title", "about", "baseline", "also", "build", "fit", "experiment", "profile")
+PROFILE_KEYS: Final = ("build", "fit", "experiment")
+EXPERIMENT_KEYS: Final = ("name", "about", "like", "build", "fit")
+OF_THE_SOURCE: Final = ("labels", "subjects", "unlabelled")
+"""Settings of a build that depend on the raw cases and not on the study."""
+LENGTHS: Final = ("epochs", "steps", "minutes")
+TYPES: Final[Mapping[str, Mapping[str, type]]] = {
+    "build": {
+        field.name: type(field.default)
+        for field in fields(PrepConfig)
+        if field.name not in OF_THE_SOURCE
+    },
+    "fit": {
+        name: type(getattr(kind(), name))
+        for kind in (ModelConfig, TrainConfig)
+        for name in SETTINGS[kind]
+        if name not in ("kind", "modalities", "classes")
+    }
+    | {"model": str},
+}
+"""Settings that a `build` or `fit` table may hold."""
+_NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+Tables = Mapping[str, Mapping[str, Any]]
+"""`build` and `fit`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """One build and one run."""
+
+    name: str
+    about: str
+    """What is tried, in a few words."""
+    like: str
+    """Experiment that it departs from, and is compared to; empty for none."""
+    build: PrepConfig
+    fit: TrainConfig
+
+    @property
+    def file_name(self) -> str:
+        """Name of its slice file, which follows from the settings: equal builds are one."""
+        return f"{_short(self.build.to_json())}.h5"
+
+    @property
+    def run_name(self) -> str:
+        """Name of its run folder; other settings have another one."""
+        return f"{self.name}-{_short(self.build.to_json() + self.fit.to_json())}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A study that has been read and checked."""
+
+    path: Path
+    title: str
+    about: str
+    profile: str
+    """Empty where the file has none."""
+    baseline: str
+    """Experiment that all others are compared to."""
+    also: tuple[str, ...]
+    """Metrics shown beside the honest score."""
+    experiments: tuple[Experiment, ...]
+    """Each stands after the one that it is like."""
+
+
+def _short(text: str) -> str:
+    """First digits of the SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def find_study(file: Path | str) -> Path:
+    """Find the file of a study: a path, or the name of one that comes along.
+
+    Raises:
+        BratsError: it is neither.
+    """
+    path = Path(file)
+    if path.is_file():
+        return path
+    known = {each.stem: each for each in sorted(SHIPPED.glob("*.toml"))}
+    if str(file) in known:
+        return known[str(file)]
+    raise BratsError(
+        f"{path}: is no file and no study that comes along; name a TOML file, or "
+        f"{' or '.join(known)}"
+    )
+
+
+def read_study(path: Path, profile: str, metrics: Collection[str]) -> Plan:
+    """Read a study and check every setting of every experiment.
+
+    Args:
+        path: TOML file.
+        profile: name of the profile; empty where the file has none.
+        metrics: names that `also` may hold.
+
+    Raises:
+        BratsError: the file cannot be read.
+        ValueError: a key, a name or a value is wrong; the message names file and key.
+    """
+    tables = _load(path)
+    _only(tables, TOP_KEYS, str(path))
+    chosen = _profile(tables, profile, path)
+    listed = _listed(tables, path)
+    names = [each["name"] for each in listed]
+    own = chosen.get("experiment", {})
+    _refuse_strange(own, names, f"{path}: [profile.{profile}.experiment]", "experiment")
+    for name, each in own.items():
+        _only(each, tuple(TYPES), f"{path}: [profile.{profile}.experiment.{name}]")
+    base = _merged(_merged({}, tables), chosen)
+    settled: dict[str, Tables] = {}
+    for each in listed:
+        start = settled[each["like"]] if each.get("like") else base
+        settled[each["name"]] = _merged(_merged(start, each), own.get(each["name"], {}))
+    baseline = tables.get("baseline", names[0])
+    _refuse_strange([baseline], names, f"{path}: baseline", "experiment")
+    also = tuple(tables.get("also", ()))
+    _refuse_strange(also, metrics, f"{path}: also", "metric")
+    return Plan(
+        path=path,
+        title=tables.get("title", path.stem),
+        about=tables.get("about", ""),
+        profile=profile,
+        baseline=baseline,
+        also=also,
+        experiments=tuple(_experiment(each, settled[each["name"]], path) for each in listed),
+    )
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """Parse the TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BratsError(f"{path}: cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path}: is no TOML: {error}") from error
+
+
+def _only(table: object, known: Collection[str], where: str) -> None:
+    """Refuse what is no table, keys that are not known, and values of another kind."""
+    if not isinstance(table, dict):
+        raise ValueError(f"{where} must be a table, got {table!r}")
+    _refuse_strange(table, known, where, "key")
+    for key in ("title", "about", "baseline", "name", "like"):
+        if not isinstance(table.get(key, ""), str):
+            raise ValueError(f"{where}: {key} must be text, got {table[key]!r}")
+    if not isinstance(table.get("also", []), list):
+        raise ValueError(f"{where}: also must be a list of metrics, got {table['also']!r}")
+    for key in TYPES:
+        _check_settings(table.get(key, {}), key, where)
+
+
+def _refuse_strange(found: Collection[Any], known: Collection[str], where: str, noun: str) -> None:
+    """Refuse names that are not on a list."""
+    strange = [str(name) for name in found if name not in known]
+    if strange:
+        raise ValueError(f"{where}: unknown {noun} {', '.join(strange)}; known: {', '.join(known)}")
+
+
+def _check_settings(table: object, kind: str, where: str) -> None:
+    """Refuse settings that are not known or of another type than their default."""
+    where = f"{where}: {kind}"
+    if not isinstance(table, dict):
+        raise ValueError(f"{where} must be a table, got {table!r}")
+    there = sorted(set(table) & set(OF_THE_SOURCE))
+    if there:
+        raise ValueError(f"{where}: {', '.join(there)} goes with the raw cases; take the option")
+    _refuse_strange(table, TYPES[kind], where, "setting")
+    for name, value in table.items():
+        wanted = TYPES[kind][name]
+        if type(value) is not wanted and not (wanted is float and type(value) is int):
+            raise ValueError(f"{where}: {name} must be {wanted.__name__}, got {value!r}")
+
+
+def _profile(tables: Mapping[str, Any], profile: str, path: Path) -> dict[str, Any]:
+    """The table of the profile; empty where the file has none."""
+    known = tables.get("profile", {})
+    if not isinstance(known, dict):
+        raise ValueError(f"{path}: profile must be a table, got {known!r}")
+    for name, each in known.items():
+        _only(each, PROFILE_KEYS, f"{path}: [profile.{name}]")
+        if not isinstance(each.get("experiment", {}), dict):
+            raise ValueError(f"{path}: [profile.{name}]: experiment must be a table")
+    if not known and not profile:
+        return {}
+    if profile not in known:
+        there = f"known: {', '.join(known)}" if known else "it has none"
+        raise ValueError(
+            f"{path}: [profile.{profile}] is not there; {there}" if profile
+            else f"{path}: has profiles; choose one with --profile; {there}"
+        )  # fmt: skip
+    return dict(known[profile])
+
+
+def _listed(tables: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
+    """The experiments as they stand, each name once and each `like` above."""
+    listed = tables.get("experiment", [])
+    if not isinstance(listed, list) or not listed:
+        raise ValueError(f"{path}: has no [[experiment]]; a study needs at least one")
+    above: list[str] = []
+    for number, each in enumerate(listed, 1):
+        where = f"{path}: [[experiment]] {number}"
+        _only(each, EXPERIMENT_KEYS, where)
+        name = each.get("name", "")
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                f"{where}: name must be of a-z, 0-9 and single hyphens, such as all-planes; "
+                f"got {name!r}"
+            )
+        if name in above:
+            raise ValueError(f"{where}: name {name} is there already; a name is given once")
+        if each.get("like"):
+            _refuse_strange([each["like"]], above, f"{where}: like", "experiment above it")
+        above.append(name)
+    return listed
+
+
+def _merged(base: Tables, over: Mapping[str, Any]) -> Tables:
+    """Put the `build` and `fit` of one table over another; a length replaces any length."""
+    return {key: dict(_over(base.get(key, {}), over.get(key, {}))) for key in TYPES}
+
+
+def _over(base: Mapping[str, Any], over: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Settings of `base` that stay, then those of `over`."""
+    gone = LENGTHS if set(over) & set(LENGTHS) else ()
+    yield from ((name, value) for name, value in base.items() if name not in gone)
+    yield from over.items()
+
+
+def _experiment(each: Mapping[str, Any], settings: Tables, path: Path) -> Experiment:
+    """Make an experiment of its settings; a split file lies beside the study's."""
+    where = f"{path}: experiment {each['name']}"
+    fit = dict(settings["fit"])
+    if str(fit.get("split", "")).endswith(".json"):
+        fit["split"] = str(path.parent / fit["split"])
+    try:
+        config = configure(**fit)
+        build = PrepConfig(**settings["build"])
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    if not config.split.endswith(".json") and not config.test_share:
+        raise ValueError(
+            f"{where}: holds out no case; give fit a test_share such as 0.2, and split subject, "
+            "slice or a file with a test part"
+        )
+    if config.split == "nnunet":
+        raise ValueError(f"{where}: split nnunet has no test part; take subject, slice or a file")
+    return Experiment(
+        name=each["name"],
+        about=each.get("about", ""),
+        like=each.get("like", ""),
+        build=build,
+        fit=config,
+    )

@@ -1,0 +1,212 @@
+"""A study as files and as lines: terminal, Markdown, CSV and JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from bratstrain.evaluation.formatting import aligned, markdown_table, number
+from bratstrain.evaluation.tables import HEADLINE, csv_text
+from bratstrain.studies.outcomes import CLAIMED, PART, Outcome, Score, Study, score_of
+from bratstrain.training.log import replacing
+
+FEW: Final = 10
+"""Held-out cases below which an interval says little."""
+MINUS: Final = "−"  # noqa: RUF001  a real minus, so that a range's dash cannot be taken for one
+NAME: Final = "study"
+"""Of the files, before their suffixes."""
+HEADS: Final = {
+    "experiment": "experiment", "split": "split", "slices": "training slices", "claims": "claims",
+    "unseen": "unseen", "honest": "honest", "honest_span": "95 %", "baseline_span": "95 %",
+    "like": "departs from", "gain": "gain", "gain_span": "95 %", "minutes": "minutes",
+}  # fmt: skip
+"""Heads of the columns by name; that of `baseline` has its name in it."""
+SCORES: Final = ("claims", "unseen", "honest", "honest_span")
+BASELINE: Final = ("baseline", "baseline_span")
+DEPARTURE: Final = ("like", "gain", "gain_span")
+
+
+def write_study(study: Study, folder: Path) -> list[Path]:
+    """Write `study.md`, `study.csv` and `study.json`.
+
+    Raises:
+        BratsError: a file cannot be written.
+    """
+    records = study.records()
+    texts = {
+        ".md": "\n".join(markdown(study)) + "\n",
+        ".csv": csv_text(records),
+        ".json": f"{json.dumps(to_json(study, records), indent=1, allow_nan=False)}\n",
+    }
+    for suffix, text in texts.items():
+        with replacing(folder / f"{NAME}{suffix}") as file:
+            file.write(text.encode())
+    return [folder / f"{NAME}{suffix}" for suffix in texts]
+
+
+def to_json(study: Study, records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Give everything as plain dicts and lists, with the settings of each experiment."""
+    plan = study.plan
+    return {
+        "study": plan.path.name,
+        "title": plan.title,
+        "about": plan.about,
+        "profile": plan.profile,
+        "baseline": plan.baseline,
+        "raw": study.source,
+        "held_out": list(study.cases),
+        "unfinished": unfinished(study),
+        "what": dict(meanings(study)),
+        "notes": notes(study),
+        "rows": records,
+        "settings": {
+            each.name: {"build": asdict(each.build), "fit": asdict(each.fit)}
+            for each in plan.experiments
+        },
+    }
+
+
+def terminal_lines(study: Study) -> list[str]:
+    """Say the study in a table for a terminal, and how to read it."""
+    head, rows = table(study, brief(study))
+    width = max(len(word) for word, _ in meanings(study))
+    said = [f"{word:<{width}}  {text}" for word, text in meanings(study)]
+    return [
+        title(study), "", *aligned([head, *rows]), "", *said,
+        *(f"note: {note}" for note in notes(study)),
+    ]  # fmt: skip
+
+
+def markdown(study: Study) -> list[str]:
+    """Write a page: the table, how to read it, and what each experiment is."""
+    about = ["experiment", "departs from", "what is tried"]
+    tried = [(each.name, each.like or "-", each.about) for each in study.plan.experiments]
+    return [
+        f"# {study.plan.title}", "", title(study), "", study.plan.about, "",
+        *markdown_table(*table(study, whole(study))), "",
+        *(f"- **{word}**: {text}" for word, text in meanings(study)), "",
+        *(f"- Note: {note}" for note in notes(study)), "",
+        "## Experiments", "", *markdown_table(about, tried),
+    ]  # fmt: skip
+
+
+def title(study: Study) -> str:
+    """Which study, on what."""
+    plan, n = study.plan, len(study.cases)
+    profile = f", profile {plan.profile}" if plan.profile else ""
+    done = f"{len(study.outcomes)} of {len(plan.experiments)} experiments"
+    held = f"{n} held-out case{'s' * (n != 1)}, which none of them learns from or validates with"
+    return f"{plan.path.stem}{profile}: {done} on {study.source}; {held}"
+
+
+def departs(study: Study) -> bool:
+    """Whether an experiment departs from another one than the baseline."""
+    return not {each.like for each in study.plan.experiments} <= {"", study.plan.baseline}
+
+
+def brief(study: Study) -> list[str]:
+    """Columns of the terminal's table: what each step gains, or how far the baseline is."""
+    compared = ("baseline", *DEPARTURE) if departs(study) else BASELINE
+    return ["experiment", *SCORES, *compared, *study.plan.also]
+
+
+def whole(study: Study) -> list[str]:
+    """Columns of the page's table."""
+    compared = (*BASELINE, *DEPARTURE) if departs(study) else BASELINE
+    return ["experiment", "split", "slices", *SCORES, *compared, *study.plan.also, "minutes"]
+
+
+def table(study: Study, names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of some columns."""
+    heads = HEADS | {"baseline": f"{MINUS} {study.plan.baseline}"}
+    rows = [row_cells(study, outcome) for outcome in study.outcomes]
+    return [heads.get(name, name) for name in names], [
+        [row[name] for name in names] for row in rows
+    ]
+
+
+def row_cells(study: Study, outcome: Outcome) -> dict[str, str]:
+    """Every cell of a row, by the name of its column."""
+    plan, experiment, facts = study.plan, outcome.experiment, outcome.facts
+    over, gain = (study.gain(outcome, name) for name in (plan.baseline, experiment.like))
+    cells = {
+        "experiment": experiment.name + (" (LEAKS)" if facts.leaks else ""),
+        "split": facts.split,
+        "slices": f"{facts.train_slices:,}",
+        "minutes": f"{facts.seconds / 60:.1f}",
+        "claims": number(outcome.claims.mean),
+        "unseen": number(outcome.unseen.mean),
+        "honest": number(outcome.honest.mean),
+        "honest_span": span(outcome.honest),
+        "baseline": signed(over.mean),
+        "baseline_span": signed_span(over),
+        "like": experiment.like or "-",
+        "gain": signed(gain.mean),
+        "gain_span": signed_span(gain),
+    }
+    return cells | {name: number(score_of(outcome.held_out, name, PART).mean) for name in plan.also}
+
+
+def span(score: Score) -> str:
+    """The interval of a score."""
+    return f"{number(score.low)}-{number(score.high)}" if score.is_known else "-"
+
+
+def signed_span(score: Score) -> str:
+    """The interval of a difference."""
+    return f"{signed(score.low)} to {signed(score.high)}" if score.is_known else "-"
+
+
+def signed(value: float) -> str:
+    """Three digits behind the point, with a sign; 0 has none, and a dash stands for no number."""
+    text = number(abs(value))
+    if text == "-" or float(text) == 0:
+        return text
+    return f"{MINUS if value < 0 else '+'}{text}"
+
+
+def meanings(study: Study) -> list[tuple[str, str]]:
+    """What the columns are, by their heads."""
+    plan, convention = study.plan, study.outcomes[0].held_out.convention
+    said = [
+        ("claims", f"{CLAIMED}, of the run's own validation part, which chose its best weights"),
+        ("unseen", "that very metric on the held-out cases: other people, and so other luck"),
+        ("honest", f"case-average {HEADLINE} of the held-out cases, every brain plane, raw files"),
+        (f"{MINUS} {plan.baseline}", "honest score less that of this baseline, case by case"),
+    ]
+    if departs(study):
+        said.append(("gain", "the same, less that of the experiment that it departs from"))
+    said += [(name, "of the held-out cases, mean of a case") for name in plan.also]
+    said.append(("95 %", "bootstrap over cases; a difference whose interval holds 0 may be chance"))
+    said.append(("scores", f"are the {PART} (NCR, ED, ET), convention {convention}"))
+    return said
+
+
+def notes(study: Study) -> list[str]:
+    """What has to be said beside the numbers, leaks first."""
+    said = []
+    for each in study.outcomes:
+        claims, unseen, honest = (score.mean for score in (each.claims, each.unseen, each.honest))
+        if each.facts.leaks:
+            said.append(
+                f"{each.experiment.name} claims {number(claims)} on people whose other slices it "
+                f"was fitted on; on people it has not seen the same metric is {number(unseen)}, "
+                f"and the honest score is {number(honest)}"
+            )
+    best = max(study.outcomes, key=lambda each: each.honest.mean)
+    said.append(
+        f"{best.experiment.name} has the best honest score, {number(best.honest.mean)}; being "
+        "chosen on these cases, it will be a little worse on others"
+    )
+    if len(study.cases) < FEW:
+        said.append(f"intervals over only {len(study.cases)} held-out cases say little")
+    said.append("one run each: no interval knows what another seed would give")
+    if unfinished(study):
+        said.append(f"not finished yet: {', '.join(unfinished(study))}")
+    return said
+
+
+def unfinished(study: Study) -> list[str]:
+    """Names of the experiments without an outcome."""
+    return [each.name for each in study.plan.experiments if study.named(each.name) is None]

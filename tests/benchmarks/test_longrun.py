@@ -1,0 +1,147 @@
+"""Many rounds in one process, no warning with -X dev, one core, and memory that keeps its word."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+import bratsprep
+from bratsprep.system.threads import BASE_BYTES
+from tests.helpers import fitfiles
+from tests.helpers.oracles import resampled
+
+LONG = """
+import json, sys
+from dataclasses import asdict
+import torch
+from benchmarks import longrun
+torch.set_num_threads(1)
+print(json.dumps([asdict(level) for level in longrun.go_round(20, every=1)]))
+"""
+LIMITED = """
+import pathlib, sys, bratsprep
+bratsprep.build(sys.argv[1], sys.argv[2], workers=int(sys.argv[4]), max_ram=int(sys.argv[3]))
+said = pathlib.Path("/proc/self/status").read_text().split("VmHWM:")[1].split()
+print(int(said[0]) * 1024)
+"""
+"""The peak is that of /proc: getrusage gives a new process the peak of the one that started it."""
+ONE_CORE = """
+import os, sys
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+import bratsprep, bratstrain, torch
+torch.set_num_threads(1)
+bratsprep.build(sys.argv[1], sys.argv[2] + "/x.h5", crop="32x32")
+bratstrain.fit(sys.argv[2] + "/x.h5", sys.argv[2] + "/run", **SETTINGS)
+"""
+MAIN = "from {}.cli import main; main()"
+SETTINGS = fitfiles.SMALL | {"steps": 4, "validate_steps": 2}
+
+
+def child(code, *arguments):
+    """Run code in a process of its own; gives what it said."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "2"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory):
+    return bratsprep.phantoms(
+        tmp_path_factory.mktemp("raw") / "raw", cases=4, shape=(32, 32, 16), workers=1
+    )
+
+
+@pytest.mark.slow
+def test_twenty_rounds_leave_memory_threads_and_files_level():
+    levels = json.loads(child(LONG))
+    first, last = levels[10], levels[-1]  # the first two that did everything are over
+    for name in ("threads", "system_threads", "files"):
+        assert last[name] == first[name], name
+    assert last["resident_mb"] < first["resident_mb"] + 8
+    assert last["objects"] < first["objects"] + 500
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("program", "arguments"),
+    [
+        ("bratsprep", "--help"),
+        ("bratsprep", "build raw x.h5 --crop 32x32 --workers 2"),
+        ("bratsprep", "verify x.h5 raw"),
+        ("bratsprep", "inspect x.h5"),
+        ("bratstrain", "--help"),
+        ("bratstrain", "fit x.h5 --run run --width 2 --depth 2 --steps 2 --batch 2 --device cpu"),
+    ],
+)
+def test_commands_are_clean_in_development_mode(raw, tmp_path, program, arguments):
+    (tmp_path / "raw").symlink_to(raw)
+    if "x.h5" in arguments and "build" not in arguments:
+        bratsprep.build(raw, tmp_path / "x.h5", crop="32x32")
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", MAIN.format(program),
+         *arguments.split()],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen here")
+def test_one_core_gives_the_same_bytes(raw, tmp_path):
+    code = ONE_CORE.replace("SETTINGS", repr(SETTINGS))
+    folders = [tmp_path / "one", tmp_path / "all"]
+    for folder, text in zip(
+        folders, (code, code.replace("os.sched_setaffinity", "id; print")), strict=True
+    ):
+        folder.mkdir()
+        child(text, raw, folder)
+    files = [hashlib.sha256((folder / "x.h5").read_bytes()).hexdigest() for folder in folders]
+    assert files[0] == files[1]
+    last = [fitfiles.content(folder / "run" / "last.pt") for folder in folders]
+    assert last[0] == last[1]
+
+
+def large_case(folder, name, dtypes, codes):
+    """Write one case of 96 x 112 x 80 noise voxels, each modality of its own type."""
+    generator = np.random.default_rng(len(name))
+    shape = (96, 112, 80)
+    label = np.zeros(shape, np.uint8)
+    label[30:60, 40:70, :] = 2
+    kinds = [("flair", dtypes[0]), ("t1", dtypes[1]), ("t1ce", dtypes[2]), ("t2", dtypes[3])]
+    place = folder / name
+    place.mkdir(parents=True)
+    for suffix, dtype in [*kinds, ("seg", "u1")]:
+        voxels = label if suffix == "seg" else generator.integers(1, 900, shape).astype(dtype)
+        turned, affine = resampled(voxels, np.eye(4), codes)
+        image = nib.Nifti1Image(turned, affine, dtype=turned.dtype)
+        nib.save(image, place / f"{name}_{suffix}.nii.gz")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("dtypes", "codes"),
+    [
+        (("i2",) * 4, "LPS"),
+        (("f8",) * 4, "LPS"),
+        (("i2", "f4", "i2", "f8"), "SPL"),
+    ],
+    ids=["plain", "float64", "mixed and turned"],
+)
+def test_memory_stays_below_max_ram(tmp_path, dtypes, codes):
+    for number in range(4):
+        large_case(tmp_path / "raw", f"BraTS20_Training_{number:03}", dtypes, codes)
+    child(LIMITED, tmp_path / "raw", tmp_path / "first.h5", 0, 1)  # Numba may compile, once
+    for workers, spare_mb in ((1, 110), (3, 330)):
+        limit = BASE_BYTES + (spare_mb << 20)
+        peak = int(child(LIMITED, tmp_path / "raw", tmp_path / f"{workers}.h5", limit, workers))
+        assert peak < limit

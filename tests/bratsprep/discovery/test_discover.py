@@ -1,0 +1,545 @@
+"""Every release is recognised by its names, and every case that cannot be one is named."""
+
+import json
+import tarfile
+
+import pytest
+
+from bratsprep.case import Channel
+from bratsprep.discovery.discover import Found, mask_files, scan
+from bratsprep.discovery.filenames import file_name, modality, region, subject, tissue
+from bratsprep.errors import LabelError, LayoutError
+from bratsprep.labels import SCHEMES
+from bratsprep.sources.source import open_source
+from bratsprep.volumes.label_schemes import resolve
+
+CLASSIC = ("flair", "t1", "t1ce", "t2", "seg")
+MODERN = ("t2f", "t1n", "t1c", "t2w", "seg")
+TASK01 = {
+    "modality": {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"},
+    "labels": {
+        "0": "background",
+        "1": "edema",
+        "2": "non-enhancing tumor",
+        "3": "enhancing tumour",
+    },
+    "training": [{"image": "./imagesTr/BRATS_001.nii.gz", "label": "./labelsTr/BRATS_001.nii.gz"}],
+    "test": ["./imagesTs/BRATS_485.nii.gz"],
+}
+TASK01_FILES = [
+    "imagesTr/BRATS_001.nii.gz",
+    "labelsTr/BRATS_001.nii.gz",
+    "imagesTs/BRATS_485.nii.gz",
+]
+NNUNET = {
+    "channel_names": {"0": "T1", "1": "T1ce", "2": "T2", "3": "Flair"},
+    "labels": {
+        "background": 0,
+        "whole tumor": [1, 2, 3],
+        "tumor core": [2, 3],
+        "enhancing tumor": [3],
+    },
+}
+NNUNET_FILES = [f"imagesTr/x_{i:04d}.nii.gz" for i in range(4)] + ["labelsTr/x.nii.gz"]
+UNLABELLED = "take such cases with --unlabelled"
+
+
+def case(folder, key, roles=CLASSIC, joint="_", end=".nii.gz"):
+    return [f"{folder}/{key}{joint}{role}{end}".lstrip("/") for role in roles]
+
+
+def write(root, names, manifest=None, content=b"\1" * 300):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    if manifest is not None:
+        text = manifest if isinstance(manifest, str) else json.dumps(manifest)
+        root.mkdir(exist_ok=True)
+        (root / "dataset.json").write_text(text)
+
+
+def found(root, **settings) -> Found:
+    with open_source(root) as source:
+        return scan(source, **settings)
+
+
+def only(root, **settings):
+    (case,) = found(root, **settings).cases
+    return case
+
+
+def refusal(root, act=scan, **settings):
+    with open_source(root) as source, pytest.raises(LayoutError) as caught:
+        act(source, **settings)
+    return str(caught.value)
+
+
+def test_decathlon_is_recognised(tmp_path):
+    write(tmp_path, TASK01_FILES, TASK01)
+    result = found(tmp_path)
+    (one,) = result.cases
+    assert result.layout == "Decathlon Task01"
+    assert (one.id, one.subject, one.release, one.scheme) == (
+        "BRATS_001",
+        "BRATS_001",
+        "msd",
+        "msd",
+    )
+    assert one.images == tuple(Channel("imagesTr/BRATS_001.nii.gz", i) for i in range(4))
+    assert one.label == "labelsTr/BRATS_001.nii.gz"
+
+
+def test_decathlon_takes_the_channel_order_of_its_json(tmp_path):
+    swapped = {"0": "T2w", "1": "t1gd", "2": "T1w", "3": "FLAIR"}
+    write(tmp_path, TASK01_FILES, TASK01 | {"modality": swapped})
+    assert [channel.index for channel in only(tmp_path).images] == [3, 2, 1, 0]
+
+
+def test_decathlon_test_cases_are_left_out_and_counted(tmp_path):
+    write(tmp_path, TASK01_FILES, TASK01)
+    assert found(tmp_path).notes == (
+        "1 cases of a test set have no label and are left out; --unlabelled",
+    )
+
+
+def test_decathlon_test_cases_are_taken_when_asked(tmp_path):
+    write(tmp_path, TASK01_FILES, TASK01)
+    result = found(tmp_path, unlabelled=True)
+    assert [(one.id, one.label is None) for one in result.cases] == [
+        ("BRATS_001", False),
+        ("BRATS_485", True),
+    ]
+
+
+def test_decathlon_without_lists_is_read_from_its_folders(tmp_path):
+    bare = {key: TASK01[key] for key in ("modality", "labels")}
+    write(tmp_path, TASK01_FILES, bare)
+    assert len(found(tmp_path, unlabelled=True).cases) == 2
+
+
+def test_decathlon_without_json_is_told_by_its_ids(tmp_path):
+    write(tmp_path / "raw", TASK01_FILES)
+    one = only(tmp_path)
+    assert (one.release, one.scheme, one.images[2].index) == ("msd", "msd", 2)
+
+
+def test_decathlon_without_label_names_is_told_by_its_ids(tmp_path):
+    write(tmp_path, TASK01_FILES, TASK01 | {"labels": {}})
+    assert only(tmp_path).scheme == "msd"
+
+
+def test_decathlon_form_of_other_ids_has_no_scheme_without_names(tmp_path):
+    bare = {"modality": TASK01["modality"]}
+    write(tmp_path, ["imagesTr/x.nii", "labelsTr/x.nii"], bare)
+    assert only(tmp_path).scheme is None
+
+
+def test_decathlon_image_that_is_listed_but_missing_is_said(tmp_path):
+    write(tmp_path, TASK01_FILES[1:], TASK01)
+    assert refusal(tmp_path) == (
+        f"{tmp_path}/imagesTr/BRATS_001.nii.gz: is listed in {tmp_path}/dataset.json "
+        "but missing; get it again"
+    )
+
+
+def test_decathlon_mask_that_is_missing_is_said(tmp_path):
+    write(tmp_path, TASK01_FILES[:1], TASK01)
+    assert refusal(tmp_path) == (
+        f"{tmp_path}/imagesTr/BRATS_001: mask is missing; add it, or {UNLABELLED}"
+    )
+
+
+def test_decathlon_notes_what_its_lists_leave_out_or_miss(tmp_path):
+    write(tmp_path, [*TASK01_FILES[:2], "imagesTr/BRATS_002.nii.gz"], TASK01)
+    assert found(tmp_path).notes == (
+        f"{tmp_path}/dataset.json: 1 test images are listed but missing",
+        f"{tmp_path}/dataset.json: 1 images are not listed; not taken",
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "scheme"),
+    [
+        *((dict(known.names), known.name) for known in SCHEMES.values()),
+        ({1: "edema", 2: "necrotic and non-enhancing tumor", 3: "ET"}, "msd"),
+        ({1: "NCR/NET", 2: "ED", 4: "ET"}, "brats2017"),
+        ({1: "NETC", 2: "SNFH", 3: "ET", 4: "RC"}, "brats2024"),
+    ],
+    ids=[*SCHEMES, "long", "short", "2024"],
+)
+@pytest.mark.parametrize("is_name_first", [False, True], ids=["value:name", "name:value"])
+def test_scheme_comes_from_the_names_of_labels(tmp_path, names, scheme, is_name_first):
+    names = {0: "background", **names}
+    labels = {n: v for v, n in names.items()} if is_name_first else names
+    write(tmp_path, TASK01_FILES, TASK01 | {"labels": labels})
+    assert only(tmp_path).scheme == scheme
+
+
+@pytest.mark.parametrize(
+    ("labels", "scheme"),
+    [
+        ({"WT": [1, 2, 3], "TC": [2, 3], "ET": [3]}, "msd"),
+        ({"background": 0, "whole tumour": [1, 2, 3], "core": [1, 3], "enhancing": 3}, "brats2023"),
+        ({"WT": [1, 2, 4], "TC": [1, 4], "ET": 4}, "brats2017"),
+        ({"WT": [1, 2, 3], "TC": [1, 3], "ET": 3, "resection cavity": [4]}, "brats2024"),
+    ],
+)
+def test_scheme_comes_from_regions(tmp_path, labels, scheme):
+    write(tmp_path, NNUNET_FILES, NNUNET | {"labels": labels})
+    assert only(tmp_path).scheme == scheme
+
+
+def test_labels_of_no_scheme_are_shown(tmp_path):
+    labels = {"background": 0, "ET": 1, "edema": 2, "fat": 3}
+    write(tmp_path, TASK01_FILES, TASK01 | {"labels": labels})
+    cases = found(tmp_path).cases
+    with open_source(tmp_path) as source:
+        with pytest.raises(LabelError) as caught:
+            resolve(source, cases, "auto")
+        assert resolve(source, cases, "brats2023")["BRATS_001"] is SCHEMES["brats2023"]
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path}/dataset.json: labels ")
+    assert "mean 1 ET, 2 ED, 3 unknown; expected the order of one of msd, " in message
+    assert message.endswith("say which with --labels NAME")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_nnunet_is_recognised(tmp_path, version):
+    manifest = dict(NNUNET)
+    if version == 1:
+        manifest["modality"] = manifest.pop("channel_names")
+    write(tmp_path, NNUNET_FILES, manifest)
+    result = found(tmp_path)
+    (one,) = result.cases
+    assert (result.layout, one.id, one.release, one.scheme) == ("nnU-Net raw", "x", "nnunet", "msd")
+    assert [channel.member[-8] for channel in one.images] == ["3", "0", "1", "2"]
+    assert one.label == "labelsTr/x.nii.gz"
+
+
+def test_nnunet_test_cases_are_taken_when_asked(tmp_path):
+    test = [f"imagesTs/y_{i:04d}.nii.gz" for i in range(4)]
+    write(tmp_path, NNUNET_FILES + test, NNUNET)
+    assert [one.id for one in found(tmp_path, unlabelled=True).cases] == ["x", "y"]
+
+
+def test_nnunet_passes_over_channels_and_files_that_it_does_not_know(tmp_path):
+    channels = NNUNET["channel_names"] | {"4": "ADC"}
+    more = ["imagesTr/x_0004.nii.gz", "imagesTr/odd.nii.gz"]
+    write(tmp_path, NNUNET_FILES + more, NNUNET | {"channel_names": channels})
+    assert only(tmp_path).id == "x"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "message"),
+    [
+        ("{", "dataset.json: is no JSON: "),
+        (TASK01 | {"modality": {"0": "MRI"}}, "channels are MRI; expected each of flair, t1w"),
+        (TASK01 | {"training": [1]}, "cannot be understood: TypeError"),
+        (TASK01 | {"modality": []}, "cannot be understood: AttributeError"),
+    ],
+    ids=["json", "channels", "training", "modality"],
+)
+def test_json_that_cannot_be_used_is_said(tmp_path, manifest, message):
+    write(tmp_path, TASK01_FILES, manifest)
+    assert message in refusal(tmp_path)
+
+
+def test_json_of_something_else_is_passed_over(tmp_path):
+    write(tmp_path, case("a", "a"), {"colour": "blue"})
+    assert only(tmp_path).id == "a"
+
+
+@pytest.mark.parametrize(
+    ("key", "subject"),
+    [
+        ("Brats18_2013_24_1", "Brats18_2013_24"),
+        ("Brats17_TCIA_105_1", "Brats17_TCIA_105"),
+        ("BraTS20_Training_001", "BraTS20_Training_001"),
+        ("BraTS2021_00000", "BraTS2021_00000"),
+    ],
+)
+@pytest.mark.parametrize("end", [".nii", ".nii.gz"])
+def test_brats_2017_is_recognised_at_any_depth(tmp_path, key, subject, end):
+    write(tmp_path, case(f"raw/HGG/{key}", key, end=end))
+    result = found(tmp_path)
+    (one,) = result.cases
+    assert result.layout == "BraTS 2017-2021"
+    assert (one.id, one.subject, one.release, one.scheme) == (
+        key,
+        subject,
+        "brats2017",
+        "brats2017",
+    )
+    assert [c.member for c in one.images] + [one.label] == case(f"raw/HGG/{key}", key, end=end)
+    assert {channel.index for channel in one.images} == {None}
+
+
+@pytest.mark.parametrize(
+    ("key", "scheme", "layout"),
+    [
+        ("BraTS-GLI-00002-000", "brats2023", "BraTS 2023"),
+        ("BraTS-GLI-00002-001", "brats2023", "BraTS 2023"),
+        ("BraTS-GLI-00002-100", "brats2024", "BraTS 2024"),
+        ("BraTS-SSA-00002-000", "brats2023", "BraTS 2023"),
+    ],
+)
+def test_brats_2023_and_later_are_recognised(tmp_path, key, scheme, layout):
+    write(tmp_path, case(key, key, MODERN, "-"))
+    result = found(tmp_path)
+    (one,) = result.cases
+    assert (result.layout, one.release, one.scheme) == (layout, scheme, scheme)
+    assert one.subject == key[:-4]
+    assert [c.member for c in one.images] + [one.label] == case(key, key, MODERN, "-")
+
+
+def test_misnamed_mask_of_a_case_is_found_and_noted(tmp_path):
+    key = "BraTS20_Training_355"
+    stray = f"raw/{key}/W39_1998.09.19_Segm.nii"
+    write(tmp_path, [*case(f"raw/{key}", key, CLASSIC[:4], end=".nii"), stray])
+    assert only(tmp_path).label == stray
+    assert found(tmp_path).notes == (f"{key}: mask is named W39_1998.09.19_Segm.nii",)
+
+
+def test_validation_cases_are_test_cases(tmp_path):
+    keys = ("BraTS20_Training_001", "BraTS20_Validation_001")
+    write(tmp_path, case(keys[0], keys[0]) + case(keys[1], keys[1], CLASSIC[:4]))
+    assert only(tmp_path).id == keys[0]
+    assert len(found(tmp_path, unlabelled=True).cases) == 2
+
+
+def test_paediatric_labels_are_refused(tmp_path):
+    key = "BraTS-PED-00002-000"
+    write(tmp_path, case(key, key, MODERN, "-"))
+    assert "labels (1 ET, 2 NET, 3 CC, 4 ED) fit no scheme" in refusal(tmp_path)
+    assert only(tmp_path, unlabelled=True).label is None
+
+
+@pytest.mark.parametrize(
+    ("names", "key"),
+    [
+        (case("p1", "p1", ("FLAIR", "t1", "T1Gd", "T2w", "mask")), "p1"),
+        (case("p1", "s", ("t2-flair", "T1w", "t1_post", "t2", "segmentation"), "."), "s"),
+        ([f"p1/{role}.nii" for role in CLASSIC], "p1"),
+        ([f"p1/{role}_brain.nii" for role in CLASSIC], "brain"),
+        (case("", "p 7", CLASSIC), "p 7"),
+    ],
+    ids=["folder", "file", "bare", "suffix", "flat"],
+)
+def test_plain_case_is_recognised(tmp_path, names, key):
+    write(tmp_path, names)
+    result = found(tmp_path)
+    (one,) = result.cases
+    assert result.layout == "plain folders"
+    assert (one.id, one.release, one.scheme) == (key, "plain", None)
+    assert [c.member for c in one.images] + [one.label] == names
+
+
+def test_plain_cases_lie_flat_in_one_folder(tmp_path):
+    write(tmp_path, case("all", "p1") + case("all", "p2"))
+    assert [one.id for one in found(tmp_path).cases] == ["p1", "p2"]
+
+
+def test_plain_cases_of_the_same_file_names_are_called_as_their_folders(tmp_path):
+    write(tmp_path, case("p1", "scan") + case("p2", "scan") + case("p2", "late"))
+    assert [one.id for one in found(tmp_path).cases] == ["p1", "p2_late", "p2_scan"]
+
+
+def test_plain_case_at_the_root_of_an_archive_is_called_as_the_archive(tmp_path):
+    write(tmp_path / "in", [f"{role}.nii" for role in CLASSIC])
+    with tarfile.open(tmp_path / "me.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "in", ".")
+    assert only(tmp_path / "me.tar.gz").id == "me"
+
+
+def test_plain_mask_of_another_name_goes_to_the_one_case_beside_it(tmp_path):
+    write(tmp_path, [*case("p1", "p1", CLASSIC[:4]), "p1/tumour_mask.nii", "p1/brain_mask.nii"])
+    assert only(tmp_path).label == "p1/tumour_mask.nii"
+
+
+def test_mask_among_several_cases_goes_to_none(tmp_path):
+    names = case("all", "p1") + case("all", "p2") + ["all/odd_mask.nii"]
+    write(tmp_path, names)
+    assert refusal(tmp_path) == (
+        f"{tmp_path}/all/odd: flair, t1w, t1gd, t2w are missing; found no modality"
+    )
+
+
+def test_sets_that_lie_side_by_side_are_taken_together(tmp_path):
+    write(tmp_path / "Task01", TASK01_FILES, TASK01)
+    for key in ("BraTS20_Training_001", "Brats18_2013_24_1", "p1"):
+        write(tmp_path, case(key, key))
+    write(tmp_path, ["notes/atlas.nii"])
+    result = found(tmp_path)
+    assert result.layout == "BraTS 2017-2021 + Decathlon Task01 + plain folders"
+    assert [one.id for one in result.cases] == [
+        "BRATS_001",
+        "BraTS20_Training_001",
+        "Brats18_2013_24_1",
+        "p1",
+    ]
+    assert "1 NIfTI files of no known modality, such as notes/atlas.nii" in result.notes
+
+
+def test_missing_modality_is_said(tmp_path):
+    key = "BraTS-GLI-00005-000"
+    write(tmp_path, case(key, key, ("t2f", "t1n", "t2w", "seg"), "-"))
+    assert refusal(tmp_path) == f"{tmp_path}/{key}: t1gd is missing; found flair, t1w, t2w"
+
+
+def test_missing_mask_is_said(tmp_path):
+    write(tmp_path, case("p1", "p1", CLASSIC[:4]))
+    assert refusal(tmp_path) == f"{tmp_path}/p1: mask is missing; add it, or {UNLABELLED}"
+
+
+def test_missing_mask_is_no_fault_when_asked(tmp_path):
+    write(tmp_path, case("p1", "p1", CLASSIC[:4]))
+    assert only(tmp_path, unlabelled=True).label is None
+
+
+@pytest.mark.parametrize(
+    ("extra", "what"),
+    [("p1/p1_seg.nii", "mask"), ("p1/p1_t1w.nii.gz", "t1w"), ("p1/other_seg.nii", "mask")],
+)
+def test_doubled_file_is_said(tmp_path, extra, what):
+    write(tmp_path, [*case("p1", "p1"), extra])
+    message = refusal(tmp_path)
+    assert message.startswith(f"{tmp_path}/p1: {what} is there 2 times; one of ")
+    assert extra in message
+
+
+def test_case_that_is_there_twice_is_said(tmp_path):
+    write(tmp_path / "one", TASK01_FILES, TASK01)
+    write(tmp_path / "two", TASK01_FILES, TASK01)
+    assert refusal(tmp_path) == (
+        f"{tmp_path}/one/imagesTr/BRATS_001: case BRATS_001 is there again as "
+        f"{tmp_path}/two/imagesTr/BRATS_001; keep one"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "is empty"), (b"version https://git-lfs.github.com/spec/v1", "is a Git LFS pointer")],
+    ids=["empty", "pointer"],
+)
+def test_file_that_is_none_is_said(tmp_path, content, message):
+    write(tmp_path, case("p1", "p1"))
+    (tmp_path / "p1/p1_t2.nii.gz").write_bytes(content)
+    assert refusal(tmp_path).startswith(f"{tmp_path}/p1/p1_t2.nii.gz: {message}")
+
+
+def test_small_file_that_is_one_is_taken(tmp_path):
+    write(tmp_path, case("p1", "p1"), content=b"\1" * 50)
+    assert only(tmp_path).id == "p1"
+
+
+def test_all_problems_are_listed_at_once(tmp_path):
+    for i in range(23):
+        write(tmp_path, case(f"p{i}", f"p{i}", CLASSIC[1:]))
+    lines = refusal(tmp_path).split("\n")
+    assert lines[0] == f"{tmp_path}: 23 problems; settle them or leave the cases out"
+    assert lines[1] == f"  {tmp_path}/p0: flair is missing; found t1w, t1gd, t2w"
+    assert len(lines) == 22
+    assert lines[-1] == "  and 3 more"
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([], "found no such file"),
+        (["a/x.nii", "b/y.nii"], "found 2 files, such as a/x.nii, b/y.nii"),
+        (
+            case("", "BraTS20_Validation_001", CLASSIC[:4]),
+            "found 1 unlabelled cases, to be taken with --unlabelled",
+        ),
+    ],
+    ids=["empty", "unknown", "unlabelled"],
+)
+def test_no_case_is_said_with_what_was_looked_for(tmp_path, names, said):
+    write(tmp_path, names)
+    message = refusal(tmp_path)
+    assert message.startswith(f"{tmp_path}: holds no case; looked for dataset.json with imagesTr")
+    assert message.endswith(said)
+
+
+def test_masks_alone_are_found(tmp_path):
+    write(tmp_path, ["BRATS_002.nii.gz", "BRATS_001.nii.gz", "x_seg.nii", "x_t1.nii"])
+    with open_source(tmp_path) as source:
+        result = mask_files(source)
+    assert result.layout == "masks only"
+    assert [(one.id, one.label, one.scheme, one.images) for one in result.cases] == [
+        ("BRATS_001", "BRATS_001.nii.gz", "msd", ()),
+        ("BRATS_002", "BRATS_002.nii.gz", "msd", ()),
+        ("x", "x_seg.nii", None, ()),
+    ]
+
+
+def test_masks_of_a_described_set_have_its_scheme(tmp_path):
+    write(tmp_path, NNUNET_FILES, NNUNET)
+    with open_source(tmp_path) as source:
+        assert [(one.id, one.scheme) for one in mask_files(source).cases] == [("x", "msd")]
+
+
+def test_masks_of_the_same_name_are_refused(tmp_path):
+    write(tmp_path, ["a/x.nii", "b/x.nii"])
+    message = f"{tmp_path}/b/x.nii: is a second mask of x; the first is a/x.nii"
+    assert refusal(tmp_path, mask_files) == message
+
+
+def test_masks_that_are_not_there_are_said(tmp_path):
+    assert "holds no case" in refusal(tmp_path, mask_files)
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("x_T2_FLAIR", "flair"),
+        ("x-t1.ce", "t1gd"),
+        ("x_T1w_seg", "label"),
+        ("seg_t1", "t1w"),
+        ("x_t1_brain", "t1w"),
+    ],
+)
+def test_last_word_that_is_a_modality_counts(name, role):
+    assert file_name(f"a/{name}.nii").role == role
+
+
+@pytest.mark.parametrize("name", ["x", "adc", "brain_mask", "skull.seg"])
+def test_name_without_modality_has_none(name):
+    assert file_name(f"a/{name}.nii") is None
+
+
+def test_channel_that_is_a_mask_is_no_modality():
+    assert (modality("T1/T2 mask"), modality("CT"), modality("T1 post")) == (None, None, "t1gd")
+
+
+def test_tissue_without_meaning_has_none():
+    assert (tissue("tumour"), region("tumour")) == (None, None)
+
+
+def test_subject_of_another_id_is_the_id():
+    assert subject("UPENN-GBM-00001_11") == "UPENN-GBM-00001_11"
+
+
+def test_real_cases_are_recognised(real):
+    ids = {
+        "Task01_BrainTumour": ("msd", ["BRATS_026", "BRATS_295"]),
+        "BraTS2018": ("brats2017", ["Brats18_2013_24_1"]),
+        "BraTS2020": ("brats2017", ["BraTS20_Training_001"]),
+    }
+    for folder, (scheme, expected) in ids.items():
+        cases = found(real / folder).cases
+        assert [one.id for one in cases] == expected
+        assert {one.scheme for one in cases} == {scheme}
+
+
+def test_real_cases_are_recognised_through_links(real, tmp_path):
+    for folder in ("Task01_BrainTumour", "BraTS2018", "BraTS2020"):
+        (tmp_path / folder).symlink_to(real / folder)
+    assert len(found(tmp_path).cases) == 4
+
+
+def test_real_masks_alone_are_found(real):
+    with open_source(real / "msd_task01_all_labels") as source:
+        cases = mask_files(source).cases
+    assert len(cases) == 484
+    assert {one.scheme for one in cases} == {"msd"}

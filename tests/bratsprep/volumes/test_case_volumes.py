@@ -1,0 +1,297 @@
+"""One case, however it was written, is one scan; a case that does not hold together is refused."""
+
+import zlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bratsprep.case import Channel
+from bratsprep.errors import LabelError, NiftiError, VolumeError
+from bratsprep.labels import SCHEMES, meanings
+from bratsprep.sources.source import open_source
+from bratsprep.volumes.case_volumes import read_scan, recode, to_file_order
+from bratsprep.volumes.nifti import Buffers
+from tests.helpers import niftis, oracles
+
+SCHEME = SCHEMES["brats2017"]
+IMAGES, LABEL = niftis.phantom()
+ORIENTATIONS = ["RAS", "LPS", "LAI", "PIR", "ASL", "SPR"]
+every_orientation = pytest.mark.parametrize("codes", ORIENTATIONS)
+
+
+def scanned(root, files, scheme=SCHEME):
+    with open_source(root) as source:
+        return read_scan(files, source, Buffers(), scheme)
+
+
+def written(root, codes="LPS", **named):
+    """Scan of a case just written."""
+    return scanned(root, niftis.write_case(root, codes=codes, **named))
+
+
+def refusal(root, files, error, scheme=SCHEME):
+    with pytest.raises(error) as caught:
+        scanned(root, files, scheme)
+    return str(caught.value)
+
+
+def axial(volume):
+    """RAS+ (x, y, z) as (z, y, x)."""
+    return np.swapaxes(volume, -1, -3)
+
+
+# Orientation
+
+
+@every_orientation
+def test_images_are_in_ras_order(tmp_path, codes):
+    scan = written(tmp_path, codes)
+    np.testing.assert_array_equal(np.stack(scan.images), axial(IMAGES))
+    assert scan.shape == LABEL.shape[::-1]
+
+
+@every_orientation
+def test_label_is_in_ras_order(tmp_path, codes):
+    stored, _ = oracles.recode(axial(LABEL).reshape(LABEL.shape[2], -1), "brats2017")
+    label = written(tmp_path, codes).label
+    np.testing.assert_array_equal(label, stored.reshape(label.shape))
+
+
+@every_orientation
+def test_brain_and_its_counts_are_in_ras_order(tmp_path, codes):
+    scan = written(tmp_path, codes)
+    brain = oracles.brain(axial(IMAGES))
+    np.testing.assert_array_equal(scan.brain, brain)
+    np.testing.assert_array_equal(scan.plane_brain, brain.sum(axis=(1, 2)))
+    np.testing.assert_array_equal(scan.columns, brain.sum(axis=0))
+    assert (scan.brain_box.start, scan.brain_box.stop) == oracles.box(brain)
+
+
+@every_orientation
+def test_classes_are_counted_by_plane_in_ras_order(tmp_path, codes):
+    _, voxels = oracles.recode(axial(LABEL).reshape(LABEL.shape[2], -1), "brats2017")
+    np.testing.assert_array_equal(written(tmp_path, codes).plane_voxels, voxels)
+
+
+@every_orientation
+def test_moments_do_not_depend_on_orientation(tmp_path, codes):
+    measured = written(tmp_path, codes).measured
+    mean, squares = oracles.moments(IMAGES)
+    np.testing.assert_allclose(measured.mean, mean, rtol=1e-12)
+    np.testing.assert_allclose(measured.std**2 * measured.count, squares, rtol=1e-12)
+
+
+@every_orientation
+def test_geometry_is_that_of_the_file(tmp_path, codes):
+    geometry = written(tmp_path, codes).geometry
+    turned, affine = oracles.resampled(LABEL, niftis.RAS, codes)
+    assert geometry.orientation == codes
+    assert geometry.shape == turned.shape
+    np.testing.assert_allclose(geometry.affine, affine, atol=1e-6)
+
+
+@every_orientation
+def test_file_order_undoes_ras_order(tmp_path, codes):
+    scan = written(tmp_path, codes)
+    turned, _ = oracles.resampled(IMAGES[0], niftis.RAS, codes)
+    np.testing.assert_array_equal(to_file_order(scan.images[0], scan.geometry), turned)
+
+
+def test_file_order_refuses_a_volume_of_another_size(tmp_path):
+    geometry = written(tmp_path, "PIR").geometry
+    message = r"^volume is \(8, 6, 6\) in the file's order, not \(8, 6, 7\)$"
+    with pytest.raises(ValueError, match=message):
+        to_file_order(np.zeros((6, 8, 6)), geometry)
+
+
+# What a case may be
+
+
+def test_plain_and_gzipped_files_give_the_same_images(tmp_path):
+    scan = written(tmp_path, suffix=".nii")
+    np.testing.assert_array_equal(np.stack(scan.images), axial(IMAGES))
+
+
+def test_one_wide_modality_widens_the_others(tmp_path):
+    files = niftis.write_case(tmp_path, codes="RAS")
+    niftis.write(tmp_path / files.images[2].member, IMAGES[2].astype("f4") + 0.5)
+    scan = scanned(tmp_path, files)
+    assert {image.dtype for image in scan.images} == {np.dtype("f4")}
+    np.testing.assert_array_equal(scan.images[1], axial(IMAGES[1]))
+    np.testing.assert_array_equal(scan.images[2], axial(IMAGES[2]) + np.float32(0.5))
+
+
+def test_big_endian_scaled_files_are_a_case(tmp_path):
+    scan = written(tmp_path, make=niftis.Make(order=">", slope=2), label=False)
+    np.testing.assert_array_equal(np.stack(scan.images), axial(IMAGES) * 2)
+
+
+def test_voxels_at_odd_bytes_are_a_case(tmp_path):
+    scan = written(tmp_path, make=niftis.Make(padding=3))
+    np.testing.assert_array_equal(np.stack(scan.images), axial(IMAGES))
+    assert scan.plane_voxels[:, 3].sum() == (LABEL == 4).sum()
+
+
+def test_an_affine_may_differ_within_the_tolerance(tmp_path):
+    files = niftis.write_case(tmp_path, codes="RAS")
+    affine = niftis.RAS + np.pad([[0.9e-3]], ((0, 3), (3, 0)))
+    niftis.write(tmp_path / files.label, LABEL, affine=affine)
+    assert scanned(tmp_path, files).label is not None
+
+
+def test_a_qform_stands_in_for_a_missing_sform(tmp_path):
+    files = niftis.write_case(tmp_path, codes="RAS")
+    niftis.write(tmp_path / files.images[1].member, IMAGES[1], sform=0)
+    np.testing.assert_array_equal(scanned(tmp_path, files).images[1], axial(IMAGES[1]))
+
+
+def four_dimensional(root, n_volumes=4):
+    """A Decathlon case: one file of all modalities."""
+    files = niftis.case_files("BRATS_001")
+    stack = np.moveaxis(IMAGES[:n_volumes], 0, -1)
+    niftis.write(root / "imagesTr/BRATS_001.nii.gz", stack)
+    niftis.write(root / files.label, LABEL)
+    channels = tuple(Channel("imagesTr/BRATS_001.nii.gz", m) for m in range(4))
+    return replace(files, images=channels)
+
+
+def test_modalities_may_lie_in_one_file(tmp_path):
+    scan = scanned(tmp_path, four_dimensional(tmp_path))
+    np.testing.assert_array_equal(np.stack(scan.images), axial(IMAGES))
+
+
+def test_a_file_of_all_modalities_is_recorded_once(tmp_path):
+    scan = scanned(tmp_path, four_dimensional(tmp_path))
+    names = sorted(record.name for record in scan.records)
+    assert names == ["BRATS_001.nii.gz", "BRATS_001_seg.nii.gz"]
+
+
+def test_records_hold_name_size_and_checksum_of_every_file(tmp_path):
+    records = written(tmp_path).records
+    files = {path.name: path.read_bytes() for path in (tmp_path / "BraTS2021_00001").iterdir()}
+    assert sorted(record.name for record in records) == sorted(files)
+    for record in records:
+        assert record.size == len(files[record.name])
+        assert record.crc32 == zlib.crc32(files[record.name])
+
+
+def test_an_unlabelled_case_is_all_background(tmp_path):
+    scan = written(tmp_path, label=False)
+    assert (scan.label, scan.scheme) == (None, "")
+    assert scan.plane_voxels.tolist() == [[56, 0, 0, 0]] * 6
+
+
+def test_a_label_without_a_scheme_is_left_unread(tmp_path):
+    files = niftis.write_case(tmp_path)
+    (tmp_path / files.label).write_bytes(b"broken")
+    scan = scanned(tmp_path, files, None)
+    assert (scan.label, scan.scheme, len(scan.records)) == (None, "", 4)
+
+
+def test_buffers_of_one_case_serve_the_next(tmp_path):
+    first = niftis.write_case(tmp_path, "a", volumes=niftis.phantom(1))
+    second = niftis.write_case(tmp_path, "b", volumes=niftis.phantom(2, (6, 7, 6)))
+    buffers = Buffers()
+    with open_source(tmp_path) as source:
+        read_scan(first, source, buffers, SCHEME)
+        scan = read_scan(second, source, buffers, SCHEME)
+    np.testing.assert_array_equal(np.stack(scan.images), axial(niftis.phantom(2, (6, 7, 6))[0]))
+
+
+# What a case may not be
+
+
+def test_files_of_other_shapes_are_refused(tmp_path):
+    files = niftis.write_case(tmp_path, codes="RAS")
+    member = files.images[3].member
+    niftis.write(tmp_path / member, IMAGES[3][:, :, :5])
+    assert refusal(tmp_path, files, NiftiError) == (
+        f"{tmp_path}/{member}: shape is (7, 8, 5) but {files.images[0].member} has (7, 8, 6)"
+    )
+
+
+@pytest.mark.parametrize("place", [2, 4], ids=["image", "label"])
+def test_files_with_other_affines_are_refused(tmp_path, place):
+    files = niftis.write_case(tmp_path, codes="RAS")
+    member = [*(channel.member for channel in files.images), files.label][place]
+    affine = niftis.RAS + np.pad([[2**-6]], ((0, 3), (3, 0)))
+    niftis.write(tmp_path / member, [*IMAGES, LABEL][place], affine=affine)
+    message = refusal(tmp_path, files, NiftiError)
+    assert message.startswith(f"{tmp_path}/{member}: affine [[1.0, ")
+    assert f"is not that of {files.images[0].member}, [[1.0, " in message
+    assert message.endswith("they differ by 0.015625 mm")
+
+
+def test_a_label_of_another_shape_is_refused(tmp_path):
+    files = niftis.write_case(tmp_path, codes="RAS")
+    niftis.write(tmp_path / files.label, LABEL[:6])
+    assert "seg.nii.gz: shape is (6, 8, 6) but " in refusal(tmp_path, files, NiftiError)
+
+
+def test_a_modality_of_several_volumes_is_refused(tmp_path):
+    files = niftis.write_case(tmp_path, codes="RAS")
+    member = files.images[0].member
+    niftis.write(tmp_path / member, np.stack([IMAGES[0]] * 3, axis=-1))
+    assert refusal(tmp_path, files, NiftiError) == (
+        f"{tmp_path}/{member}: holds 3 volumes; expected one modality"
+    )
+
+
+@pytest.mark.parametrize("n_volumes", [1, 2, 3])
+def test_a_file_of_fewer_modalities_is_refused(tmp_path, n_volumes):
+    files = four_dimensional(tmp_path, n_volumes)
+    assert refusal(tmp_path, files, NiftiError) == (
+        f"{tmp_path}/imagesTr/BRATS_001.nii.gz: holds {n_volumes} volumes; expected 4 modalities"
+    )
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_modality_that_is_not_finite_is_refused(tmp_path, bad):
+    files = niftis.write_case(tmp_path, codes="RAS")
+    broken = IMAGES[2].astype("f4")
+    broken[3, 3, 3] = bad
+    niftis.write(tmp_path / files.images[2].member, broken)
+    message = "BraTS2021_00001 t1gd: holds NaN or infinity; mend the scan"
+    assert refusal(tmp_path, files, VolumeError) == message
+
+
+def test_a_constant_modality_is_refused(tmp_path):
+    images = IMAGES.copy()
+    brain = oracles.brain(images)
+    images[1][brain] = 5
+    files = niftis.write_case(tmp_path, volumes=(images, LABEL))
+    assert refusal(tmp_path, files, VolumeError) == (
+        f"BraTS2021_00001 t1w: all {brain.sum()} brain voxels equal 5; nothing to scale"
+    )
+
+
+def test_a_constant_scaled_modality_is_refused(tmp_path):
+    images = IMAGES.copy()
+    brain = oracles.brain(images)
+    images[1][brain] = 1
+    volumes = (images, LABEL)
+    files = niftis.write_case(tmp_path, volumes=volumes, label=False, make=niftis.Make(slope=0.1))
+    message = refusal(tmp_path, files, VolumeError)
+    assert f"t1w: all {brain.sum()} brain voxels equal 0.1; nothing to scale" in message
+
+
+def test_an_empty_brain_is_refused(tmp_path):
+    files = niftis.write_case(tmp_path, volumes=(IMAGES * 0, LABEL))
+    message = "BraTS2021_00001: every voxel is 0 in all modalities; there is no brain"
+    assert refusal(tmp_path, files, VolumeError) == message
+
+
+@pytest.mark.parametrize("name", ["msd", "brats2023"])
+def test_a_label_outside_its_scheme_is_refused_with_all_meanings(tmp_path, name):
+    files = niftis.write_case(tmp_path)
+    assert refusal(tmp_path, files, LabelError, SCHEMES[name]) == (
+        f"{tmp_path}/{files.label}: label values [4] are outside scheme {name}; "
+        f"all values found: [1, 2, 4]; {meanings([1, 2, 4])}; say which with --labels NAME"
+    )
+
+
+def test_recode_gives_the_counts_of_each_plane():
+    label = np.uint8([[[0, 4, 2]], [[1, 0, 0]]])
+    assert recode(label, SCHEME, "a").tolist() == [[1, 0, 1, 1], [2, 1, 0, 0]]
+    assert label.tolist() == [[[0, 3, 2]], [[1, 0, 0]]]

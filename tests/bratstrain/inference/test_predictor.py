@@ -1,0 +1,376 @@
+"""Predictions: the labels that NumPy and nibabel give, where the scan's own voxels are."""
+
+import itertools
+import tarfile
+from dataclasses import replace
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from bratsprep.case import Geometry
+from bratsprep.config import PrepConfig
+from bratsprep.errors import BratsError, LabelError, LayoutError
+from bratsprep.labels import SCHEMES
+from bratsprep.volumes.case_volumes import as_axial, flips_of, to_file_order
+from bratstrain.inference.predictor import predict
+from bratstrain.runs.checkpoint import Weights, load
+from bratstrain.runs.fitted import load_fitted, precision_of, read_split
+from tests.helpers import niftis, runs
+
+CASE = "BraTS2021_00001"
+PLACING = ("pixdim", "qform_code", "sform_code", "xyzt_units", "quatern_b", "quatern_c",
+           "quatern_d", "qoffset_x", "srow_x", "srow_y", "srow_z")  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path):
+    runs.write(tmp_path / "run")
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def raw(tmp_path):
+    niftis.write_case(tmp_path / "raw")
+    return tmp_path / "raw"
+
+
+def images_of(folder, case=CASE):
+    return np.stack([runs.axial(folder / f"{case}_{kind}.nii.gz") for kind in niftis.SUFFIXES])
+
+
+def raw_labels(chances, scheme="brats2017"):
+    return SCHEMES[scheme].raw()[chances.argmax(axis=0)]
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "PIR", "SLA", "IRP"])
+def test_labels_equal_the_oracle_in_any_orientation(tmp_path, codes):
+    network = runs.write(tmp_path / "run")
+    niftis.write_case(tmp_path / "raw", codes=codes)
+    predict(tmp_path / "run", tmp_path / "raw", tmp_path / "out", batch_size=2)
+    wanted = raw_labels(runs.chances([network], images_of(tmp_path / "raw" / CASE)))
+    found = runs.axial(tmp_path / "out" / f"{CASE}.nii.gz")
+    np.testing.assert_array_equal(found, wanted)
+    assert len(np.unique(wanted)) >= 3
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        {},
+        {"version": 2},
+        {"order": ">"},
+        {"qform": 2, "sform": 0},
+        {"qform": 0, "sform": 4},
+        {"comment": b"of the scanner", "fields": (("xyzt_units", 10),)},
+    ],
+    ids=["plain", "nifti2", "big-endian", "qform", "sform", "comment"],
+)
+def test_prediction_stands_where_the_scan_does(tmp_path, run, make):
+    niftis.write_case(tmp_path / "raw", codes="LPS", make=niftis.Make(**make))
+    predict(run, tmp_path / "raw", tmp_path / "out")
+    scan = nib.load(tmp_path / "raw" / CASE / f"{CASE}_flair.nii.gz")
+    found = nib.load(tmp_path / "out" / f"{CASE}.nii.gz")
+    assert type(found.header) is type(scan.header)
+    assert found.shape == scan.shape
+    assert found.get_data_dtype() == np.uint8
+    np.testing.assert_array_equal(found.affine, scan.affine)
+    for name in PLACING:
+        np.testing.assert_array_equal(found.header[name], scan.header[name], err_msg=name)
+
+
+def test_file_order_undoes_the_way_in_for_every_orientation():
+    for axes in itertools.permutations(["LR", "PA", "IS"]):
+        for ends in itertools.product((0, 1), repeat=3):
+            codes = "".join(pair[end] for pair, end in zip(axes, ends, strict=True))
+            geometry = Geometry(np.eye(4), (3, 4, 5), codes)
+            volume = np.arange(60).reshape(3, 4, 5)
+            turn = tuple(slice(None, None, -1 if flip else 1) for flip in flips_of(geometry))
+            ras = as_axial(volume.transpose(2, 1, 0), geometry)[turn]
+            np.testing.assert_array_equal(to_file_order(ras, geometry), volume)
+
+
+def test_file_order_refuses_a_volume_of_another_size():
+    geometry = Geometry(np.eye(4), (3, 4, 5), "RAS")
+    with pytest.raises(ValueError, match=r"volume is \(5, 4, 4\) .*not \(3, 4, 5\)"):
+        to_file_order(np.zeros((4, 4, 5)), geometry)
+
+
+def test_4d_and_3d_editions_of_a_patient_are_predicted_alike(tmp_path, run):
+    images, label = niftis.phantom()
+    niftis.write_case(tmp_path / "raw", codes="LPS")
+    root = tmp_path / "Task01_BrainTumour"
+    niftis.write(root / "imagesTr" / "BRATS_001.nii.gz", np.moveaxis(images, 0, -1))
+    msd = np.array([0, 2, 1, 0, 3], np.uint8)
+    niftis.write(root / "labelsTr" / "BRATS_001.nii.gz", msd[label])
+    for name in ("raw", "Task01_BrainTumour"):
+        predict(run, tmp_path / name, tmp_path / f"out_{name}")
+    brats = runs.axial(tmp_path / "out_raw" / f"{CASE}.nii.gz")
+    decathlon = nib.load(tmp_path / "out_Task01_BrainTumour" / "BRATS_001.nii.gz")
+    assert decathlon.shape == images.shape[1:]
+    np.testing.assert_array_equal(runs.axial(decathlon.get_filename()), msd[brats])
+
+
+def test_planes_without_brain_and_all_beyond_the_window_are_background(run, raw, tmp_path):
+    predict(run, raw, tmp_path / "out")
+    found = runs.axial(tmp_path / "out" / f"{CASE}.nii.gz")
+    images = images_of(raw / CASE)
+    empty = ~(images != 0).any(axis=(0, 2, 3))
+    assert empty.any()
+    assert not found[empty].any()
+    _, _, (y, x) = runs.prepared(images)
+    found[:, y : y + runs.WINDOW[0], x : x + runs.WINDOW[1]] = 0
+    assert not found.any()
+
+
+def test_probabilities_equal_the_oracle(tmp_path, raw):
+    network = runs.write(tmp_path / "run")
+    predict(tmp_path / "run", raw, tmp_path / "out", probabilities=True)
+    file = nib.load(tmp_path / "out" / f"{CASE}_probabilities.nii.gz")
+    wanted = runs.chances([network], images_of(raw / CASE))
+    assert file.get_data_dtype() == np.float32
+    assert file.shape == (7, 8, 6, 4)
+    for label in range(4):
+        found = runs.axial(file.get_filename(), label)
+        np.testing.assert_allclose(found, wanted[label], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("tta", "flips"),
+    [("lr", ((), (-1,))), ("lr+ap", ((), (-1,), (-2,), (-2, -1)))],
+)
+def test_flips_are_averaged(tmp_path, raw, tta, flips):
+    network = runs.write(tmp_path / "run")
+    predict(tmp_path / "run", raw, tmp_path / "out", probabilities=True, tta=tta)
+    wanted = runs.chances([network], images_of(raw / CASE), flips)
+    path = tmp_path / "out" / f"{CASE}_probabilities.nii.gz"
+    np.testing.assert_allclose(runs.axial(path, 2), wanted[2], atol=1e-5)
+
+
+def test_several_runs_are_averaged(tmp_path, raw):
+    networks = [runs.write(tmp_path / name, seed=i) for i, name in enumerate("ab")]
+    done = predict([tmp_path / "a", tmp_path / "b"], raw, tmp_path / "out")
+    wanted = raw_labels(runs.chances(networks, images_of(raw / CASE)))
+    np.testing.assert_array_equal(runs.axial(done[0].path), wanted)
+
+
+def test_whole_planes_are_predicted_where_the_run_had_no_crop(tmp_path):
+    network = runs.write(tmp_path / "run", preparation=PrepConfig(crop="none"), size=(8, 7))
+    niftis.write_case(tmp_path / "big", volumes=niftis.phantom(shape=(9, 10, 6)))
+    done = predict(tmp_path / "run", tmp_path / "big", tmp_path / "out")
+    images = images_of(tmp_path / "big" / CASE)
+    wanted = raw_labels(runs.chances([network], images, window=(10, 9)))
+    np.testing.assert_array_equal(runs.axial(done[0].path), wanted)
+
+
+def test_raw_slices_are_scaled_as_they_are_for_the_network(tmp_path, raw):
+    network = runs.write(tmp_path / "run", preparation=runs.prep(normalise="none"))
+    done = predict(tmp_path / "run", raw, tmp_path / "out")
+    wanted = raw_labels(runs.chances([network], images_of(raw / CASE)))
+    assert (runs.axial(done[0].path) == wanted).mean() > 0.99  # float16 rounding is the oracle's
+
+
+def test_labels_are_written_in_the_scheme_asked_for(run, raw, tmp_path):
+    own = predict(run, raw, tmp_path / "own")[0]
+    other = predict(run, raw, tmp_path / "other", labels="msd")[0]
+    assert (own.scheme, other.scheme) == ("brats2017", "msd")
+    table = np.array([0, 2, 1, 0, 3], np.uint8)
+    np.testing.assert_array_equal(table[runs.axial(own.path)], runs.axial(other.path))
+
+
+def unlabelled_plain(tmp_path):
+    images, _ = niftis.phantom()
+    for kind, volume in zip(("flair", "t1", "t1gd", "t2"), images, strict=True):
+        niftis.write(tmp_path / "plain" / f"smith_{kind}.nii.gz", volume)
+    return tmp_path / "plain"
+
+
+def test_unlabelled_case_is_written_in_the_scheme_of_the_run(run, tmp_path):
+    assert predict(run, unlabelled_plain(tmp_path), tmp_path / "out")[0].scheme == "brats2017"
+
+
+def test_unlabelled_case_needs_a_scheme_where_the_run_had_several(tmp_path):
+    runs.write(tmp_path / "run", facts={"scheme": ""})
+    with pytest.raises(LabelError, match=r"smith has no label .* with --labels NAME"):
+        predict(tmp_path / "run", unlabelled_plain(tmp_path), tmp_path / "out")
+    done = predict(tmp_path / "run", tmp_path / "plain", tmp_path / "out", labels="brats2023")
+    assert done[0].scheme == "brats2023"
+
+
+def test_archive_gives_the_same_bytes(run, raw, tmp_path):
+    with tarfile.open(tmp_path / "raw.tar.gz", "w:gz") as archive:
+        archive.add(raw, "raw")
+    one = predict(run, raw, tmp_path / "one")[0].path
+    two = predict(run, tmp_path / "raw.tar.gz", tmp_path / "two")[0].path
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_only_the_cases_named_are_predicted(run, raw, tmp_path):
+    niftis.write_case(raw, "BraTS2021_00002", volumes=niftis.phantom(seed=1))
+    done = predict(run, raw, tmp_path / "out", cases=["BraTS2021_00002"])
+    assert [each.case for each in done] == ["BraTS2021_00002"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["BraTS2021_00002.nii.gz"]
+
+
+def test_unknown_case_is_refused(run, raw, tmp_path):
+    with pytest.raises(BratsError, match=r"holds no case nobody; the first of its 1 cases"):
+        predict(run, raw, tmp_path / "out", cases=["nobody"])
+
+
+def test_missing_modality_is_refused(run, raw, tmp_path):
+    (raw / CASE / f"{CASE}_t1ce.nii.gz").unlink()
+    with pytest.raises(LayoutError, match="t1gd is missing; found flair, t1w, t2w"):
+        predict(run, raw, tmp_path / "out")
+
+
+def test_other_spacing_is_refused_and_named(tmp_path, raw):
+    runs.write(tmp_path / "run", facts={"spacing": [1, 1, 1.5]})
+    with pytest.raises(
+        BratsError, match=r"voxels are 1 x 1 x 2 mm .*run was fitted on 1 x 1 x 1.5 mm"
+    ):
+        predict(tmp_path / "run", raw, tmp_path / "out")
+    assert predict(tmp_path / "run", raw, tmp_path / "out", any_spacing=True)
+
+
+def test_spacing_within_a_tenth_is_taken(tmp_path, raw):
+    runs.write(tmp_path / "run", facts={"spacing": [1.05, 0.95, 2.1]})
+    assert predict(tmp_path / "run", raw, tmp_path / "out")
+
+
+def test_run_that_does_not_say_its_spacing_is_refused(tmp_path, raw):
+    runs.write(tmp_path / "run", facts={"spacing": None})
+    with pytest.raises(BratsError, match="run: does not say on which voxel size"):
+        predict(tmp_path / "run", raw, tmp_path / "out")
+
+
+def test_prediction_that_is_there_is_kept(run, raw, tmp_path):
+    path = predict(run, raw, tmp_path / "out")[0].path
+    before = path.read_bytes()
+    path.write_bytes(b"mine")
+    with pytest.raises(BratsError, match=r"is there already, 1 files in all; .*--force"):
+        predict(run, raw, tmp_path / "out", probabilities=True)
+    assert predict(run, raw, tmp_path / "out", force=True)[0].path.read_bytes() == before
+
+
+def test_scan_is_never_written_over(run, tmp_path):
+    images, _ = niftis.phantom()
+    scans = tmp_path / "Task01_BrainTumour" / "imagesTr"
+    scan = niftis.write(scans / "BRATS_001.nii.gz", np.moveaxis(images, 0, -1))
+    before = scan.read_bytes()
+    with pytest.raises(BratsError, match=r"is there already, 1 files in all; name another folder$"):
+        predict(run, tmp_path / "Task01_BrainTumour", scans, force=True)
+    assert scan.read_bytes() == before
+
+
+def test_damaged_case_leaves_those_before_it(run, raw, tmp_path):
+    niftis.write_case(raw, "BraTS2021_00002")
+    flair = raw / "BraTS2021_00002" / "BraTS2021_00002_flair.nii.gz"
+    flair.write_bytes(flair.read_bytes()[:300])
+    with pytest.raises(BratsError, match="BraTS2021_00002"):
+        predict(run, raw, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"{CASE}.nii.gz"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"tta": "up"}, "tta must be one of none, lr, lr"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"labels": "mine"}, "labels must be one of auto, msd"),
+    ],
+)
+def test_settings_are_checked(run, raw, tmp_path, settings, message):
+    with pytest.raises(ValueError, match=message):
+        predict(run, raw, tmp_path / "out", **settings)
+
+
+def test_line_says_millilitres(run, raw, tmp_path):
+    done = predict(run, raw, tmp_path / "out")[0]
+    label = runs.axial(done.path)
+    wanted = f"ED {np.count_nonzero(label == 2) * 2 / 1000:.1f} ml"
+    assert wanted in done.line()
+    assert done.line().startswith(f"{done.path}: NCR ")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"preparation": runs.prep(normalise="case")}, "normalise case, not modality"),
+        ({"preparation": runs.prep(dtype="float32")}, "dtype float32, not auto"),
+        ({"size": (6, 6)}, r"size \[6, 6\], not \[6, 5\]"),
+        ({"facts": {"spacing": [1, 1, 1]}}, r"voxels of \(1.0, 1.0, 1.0\) mm, .*a on \(1.0"),
+    ],
+)
+def test_ensemble_of_different_preparations_is_refused(tmp_path, change, message):
+    runs.write(tmp_path / "a")
+    runs.write(tmp_path / "b", **change)
+    with pytest.raises(BratsError, match=f"b: was fitted on .*{message}"):
+        load_fitted([tmp_path / "a", tmp_path / "b"])
+
+
+def test_no_run_is_refused():
+    with pytest.raises(ValueError, match="runs holds 0 folders"):
+        load_fitted([])
+
+
+def test_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(BratsError, match=r"is no run folder; 'bratstrain fit' makes one"):
+        load_fitted([tmp_path])
+
+
+def test_run_without_a_validation_is_refused(run):
+    (run / "best.pt").unlink()
+    with pytest.raises(BratsError, match=r"has no best.pt yet; let 'bratstrain fit' go on"):
+        load_fitted([run])
+
+
+@pytest.mark.parametrize("spacing", ["1", [1, 1], [1, 1, 0], [1, 1, "2"]])
+def test_spacing_that_cannot_be_is_refused(tmp_path, spacing):
+    runs.write(tmp_path / "run", facts={"spacing": spacing})
+    with pytest.raises(BratsError, match=r"'spacing' is .* expected three sizes in mm"):
+        load_fitted([tmp_path / "run"])
+
+
+def test_schemes_that_differ_make_an_ensemble_without_one(tmp_path):
+    runs.write(tmp_path / "a")
+    runs.write(tmp_path / "b", facts={"scheme": "msd"})
+    assert load_fitted([tmp_path / "a", tmp_path / "b"]).scheme == ""
+    assert load_fitted([tmp_path / "a"]).scheme == "brats2017"
+
+
+def test_damaged_split_is_refused(run):
+    (run / "split.json").write_text('{"name": "subject"}')
+    with pytest.raises(BratsError, match=r"split.json: is no split of a run: 'train'"):
+        read_split(run)
+
+
+@pytest.mark.parametrize(("device", "precision"), [("cpu", "fp32"), ("cuda", "bf16")])
+def test_precision_is_that_of_the_run_but_on_a_cpu(run, device, precision):
+    weights = load(run / "best.pt", Weights)
+    config = replace(runs.CONFIG, precision="bf16")
+    weights = replace(weights, config=config.to_json())
+    assert precision_of(run, weights, torch.device(device)) == precision
+
+
+def test_split_is_read_as_it_was_written(run):
+    assert read_split(run) == runs.SPLIT
+
+
+@pytest.mark.slow
+def test_real_editions_of_a_patient_are_predicted_alike(tmp_path, real):
+    facts = {"spacing": [1, 1, 1]}
+    runs.write(tmp_path / "run", preparation=PrepConfig(), size=(192, 160), facts=facts)
+    for source in ("Task01_BrainTumour", "BraTS2020"):
+        cases = ["BRATS_295"] if source.startswith("Task") else []
+        predict(tmp_path / "run", real / source, tmp_path / source, cases=cases, labels="msd")
+    decathlon = nib.load(tmp_path / "Task01_BrainTumour" / "BRATS_295.nii.gz")
+    brats = nib.load(tmp_path / "BraTS2020" / "BraTS20_Training_001.nii.gz")
+    folder = real / "BraTS2020" / "BraTS20_Training_001"
+    scan = nib.load(folder / "BraTS20_Training_001_flair.nii.gz")
+    np.testing.assert_array_equal(brats.affine, scan.affine)
+    assert [int(brats.header[code]) for code in ("qform_code", "sform_code")] == [
+        int(scan.header[code]) for code in ("qform_code", "sform_code")
+    ]
+    flipped = np.asanyarray(brats.dataobj)[::-1, ::-1]
+    np.testing.assert_array_equal(flipped, np.asanyarray(decathlon.dataobj))

@@ -1,0 +1,220 @@
+"""Small components: which go, what they become, and how their sizes are tuned."""
+
+import json
+from dataclasses import asdict
+
+import cc3d
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from bratsprep.errors import BratsError
+from bratstrain.inference import small_components
+from bratstrain.inference.predictor import predict
+from bratstrain.inference.small_components import (
+    CANDIDATES,
+    Cleanup,
+    Tuning,
+    count_faces,
+    drop_small,
+    find_components,
+    mean_dice,
+    read_cleanup,
+    shared_sizes,
+    write_cleanup,
+)
+from bratstrain.scoring.metrics import confusion
+from tests.helpers import niftis, runs
+
+volumes = hnp.arrays(np.uint8, (3, 4, 5), elements=st.sampled_from([0, 0, 0, 1, 2, 3]))
+ALL = {"NCR": 5, "ED": 5, "ET": 5}
+
+
+def faces_by_hand(volume, inside):
+    """Faces between a component and each label around it."""
+    counts = np.zeros(4, int)
+    for z, y, x in np.argwhere(inside):
+        for axis, step in [(0, -1), (0, 1), (1, -1), (1, 1), (2, -1), (2, 1)]:
+            place = [z, y, x]
+            place[axis] += step
+            there = all(0 <= at < side for at, side in zip(place, volume.shape, strict=True))
+            if there and volume[tuple(place)] != volume[z, y, x]:
+                counts[volume[tuple(place)]] += 1
+    return counts
+
+
+def cleaned_by_hand(volume, least):
+    """Drop components one by one, found by another library."""
+    out = volume.copy()
+    for label, smallest in enumerate(least, 1):
+        number, count = cc3d.connected_components(
+            volume == label, connectivity=26, return_N=True, binary_image=True
+        )
+        for i in range(1, count + 1):
+            inside = number == i
+            if inside.sum() < smallest:
+                out[inside] = faces_by_hand(volume, inside).argmax()
+    return out
+
+
+@given(volume=volumes, least=st.tuples(*[st.integers(0, 6)] * 3))
+def test_dropping_equals_the_oracle(volume, least):
+    found = drop_small(volume, dict(zip(("NCR", "ED", "ET"), least, strict=True)))
+    np.testing.assert_array_equal(found, cleaned_by_hand(volume, least))
+    assert found.dtype == np.uint8
+
+
+def test_island_becomes_background():
+    volume = np.zeros((3, 5, 5), np.uint8)
+    volume[1, 1, 1] = 2
+    assert not drop_small(volume, ALL).any()
+
+
+def test_speck_becomes_what_surrounds_it():
+    volume = np.full((5, 5, 5), 2, np.uint8)
+    volume[2, 2, 2] = 3
+    assert (drop_small(volume, ALL) == 2).all()
+
+
+def test_component_of_the_least_size_stays():
+    volume = np.zeros((3, 3, 9), np.uint8)
+    volume[1, 1, :5] = 1
+    volume[0, 0, 5:9] = 1  # a corner joins it to the others
+    np.testing.assert_array_equal(drop_small(volume, {"NCR": 9}), volume)
+    assert not drop_small(volume, {"NCR": 10}).any()
+
+
+def test_class_without_a_size_keeps_everything():
+    volume = np.eye(3, dtype=np.uint8)[None]
+    np.testing.assert_array_equal(drop_small(volume, {"ED": 100}), volume)
+
+
+def test_dropping_leaves_its_argument_alone():
+    volume = np.eye(3, dtype=np.uint8)[None]
+    before = volume.copy()
+    drop_small(volume, ALL)
+    np.testing.assert_array_equal(volume, before)
+
+
+def test_empty_prediction_stays_empty():
+    assert not drop_small(np.zeros((2, 3, 4), np.uint8), ALL).any()
+
+
+def test_tumour_that_fills_the_volume_becomes_background():
+    assert not drop_small(np.ones((2, 2, 2), np.uint8), {"NCR": 9}).any()
+
+
+@given(volume=volumes)
+def test_compiled_and_plain_faces_agree(volume):
+    found = find_components(volume)
+    inside = np.ascontiguousarray(volume[found.part])
+    faces = [
+        count(found.number, inside, len(found.label))
+        for count in (count_faces, count_faces.py_func)
+    ]
+    np.testing.assert_array_equal(*faces)
+
+
+@given(
+    pairs=st.lists(st.tuples(volumes, volumes), min_size=1, max_size=3),
+    choice=st.tuples(*[st.integers(0, 3)] * 3),
+)
+def test_tuning_knows_what_dropping_would_give(pairs, choice):
+    tuning = Tuning()
+    for i, (truth, predicted) in enumerate(pairs):
+        tuning.add(str(i), truth, predicted)
+    least = {name: CANDIDATES[c] for name, c in zip(ALL, choice, strict=True)}
+    known = np.stack(tuning.base) + sum(
+        np.stack(tuning.change)[:, k, c] for k, c in enumerate(choice)
+    )
+    for matrix, (truth, predicted) in zip(known, pairs, strict=True):
+        np.testing.assert_array_equal(matrix, confusion(truth, drop_small(predicted, least)))
+
+
+@given(pairs=st.lists(st.tuples(volumes, volumes), min_size=1, max_size=3))
+def test_tuning_never_makes_its_cases_worse(pairs):
+    tuning = Tuning()
+    for i, (truth, predicted) in enumerate(pairs):
+        tuning.add(str(i), truth, predicted)
+    cleanup = tuning.best("here")
+    assert cleanup.after >= cleanup.before
+    cleaned = [
+        confusion(truth, drop_small(predicted, cleanup.least_voxels)) for truth, predicted in pairs
+    ]
+    assert mean_dice(np.stack(cleaned)) == pytest.approx(cleanup.after, abs=1e-12)
+
+
+def test_tuning_finds_the_size_that_drops_a_false_island():
+    truth = np.zeros((4, 8, 8), np.uint8)
+    truth[:, :4, :4] = 2
+    predicted = truth.copy()
+    predicted[0, 6:8, 6:8] = 3  # 4 voxels where there is no enhancing tumour
+    tuning = Tuning()
+    tuning.add("A", truth, predicted)
+    cleanup = tuning.best("fold 0")
+    assert cleanup == Cleanup({"NCR": 0, "ED": 0, "ET": 10}, "fold 0", ["A"], 2 / 3, 1.0)
+
+
+def test_tuning_drops_nothing_where_all_is_right():
+    truth = np.zeros((2, 4, 4), np.uint8)
+    truth[0, 0, :3] = (1, 2, 3)
+    tuning = Tuning()
+    tuning.add("A", truth, truth)
+    assert set(tuning.best("").least_voxels.values()) == {0}
+
+
+def test_tuning_without_a_case_is_refused():
+    with pytest.raises(ValueError, match="at least one case"):
+        Tuning().best("")
+
+
+def test_mean_dice_counts_absent_classes_as_one():
+    matrix = np.zeros((1, 4, 4), np.int64)
+    matrix[0, 1, 1], matrix[0, 1, 0] = 1, 2  # NCR: 2 * 1 / (3 + 1)
+    assert mean_dice(matrix) == pytest.approx((0.5 + 1 + 1) / 3)
+
+
+def test_sizes_are_read_as_they_were_written(tmp_path):
+    cleanup = Cleanup({"NCR": 0, "ED": 30, "ET": 100}, "fold 0", ["A", "B"], 0.5, 0.6)
+    write_cleanup(tmp_path, cleanup)
+    assert read_cleanup(tmp_path) == cleanup
+
+
+def test_sizes_that_are_not_tuned_are_refused(tmp_path):
+    with pytest.raises(BratsError, match=r"not tuned yet; run 'bratstrain evaluate .*--tune-clean"):
+        read_cleanup(tmp_path)
+
+
+@pytest.mark.parametrize("missing", ["least_voxels", "cases", "before"])
+def test_damaged_sizes_are_refused(tmp_path, missing):
+    cleanup = asdict(Cleanup(dict(ALL), "", ["A"], 0.5, 0.6))
+    del cleanup[missing]
+    (tmp_path / small_components.CLEANUP).write_text(json.dumps(cleanup))
+    with pytest.raises(BratsError, match=f"cannot be read: '{missing}'; tune it again"):
+        read_cleanup(tmp_path)
+
+
+def test_ensemble_takes_the_smallest_sizes(tmp_path):
+    for name, sizes in (("a", (10, 30, 0)), ("b", (30, 10, 100))):
+        (tmp_path / name).mkdir()
+        least = dict(zip(ALL, sizes, strict=True))
+        write_cleanup(tmp_path / name, Cleanup(least, "", [], 0.0, 0.0))
+    assert shared_sizes([tmp_path / "a", tmp_path / "b"]) == {"NCR": 10, "ED": 10, "ET": 0}
+
+
+def test_prediction_is_cleaned_by_the_sizes_of_the_run(tmp_path):
+    runs.write(tmp_path / "run")
+    niftis.write_case(tmp_path / "raw")
+    with pytest.raises(BratsError, match="not tuned yet"):
+        predict(tmp_path / "run", tmp_path / "raw", tmp_path / "out", cleanup=True)
+    write_cleanup(tmp_path / "run", Cleanup(dict(ALL), "", [], 0.0, 0.0))
+    paths = [
+        predict(tmp_path / "run", tmp_path / "raw", tmp_path / f"{on}", cleanup=on, labels="msd")
+        for on in (False, True)
+    ]
+    plain, cleaned = (runs.axial(done[0].path) for done in paths)
+    table = np.array([0, 2, 1, 3], np.uint8)  # msd has oedema first
+    np.testing.assert_array_equal(table[cleaned], drop_small(table[plain], ALL))
+    assert (plain != cleaned).any()

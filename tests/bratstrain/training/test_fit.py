@@ -1,0 +1,514 @@
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+import bratstrain
+from bratsprep.errors import BratsError
+from bratsprep.slicefile.reader import SliceFile
+from bratstrain.config import Sitting, TrainConfig
+from bratstrain.data.splits import Split, make_split
+from bratstrain.runs.checkpoint import load_network
+from bratstrain.training import fit as fit_module
+from bratstrain.training import prepare_run
+from bratstrain.training import step as step_module
+from bratstrain.training.fit import Stopped, fit
+from bratstrain.training.prepare_run import Job, class_weights, scheme_of
+from tests.helpers import fitfiles
+from tests.helpers.fitfiles import (
+    SMALL,
+    CutError,
+    content,
+    cut,
+    one_thread,  # noqa: F401  for every test here
+    records,
+)
+
+ROOT = Path(__file__).parent.parent.parent.parent
+# Everything that a cut might disturb: dropout, augmentation, averaging, warm-up, clipping.
+WHOLE = SMALL | {"dropout": 0.2, "steps": 8, "validate_steps": 4, "checkpoint_steps": 3, "ema": 0.9}
+
+
+LEARNING = SMALL | {
+    "augment": "none", "steps": 40, "validate_steps": 40, "learning_rate": 1e-2, "ema": 0.0,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return fitfiles.phantom_file(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    """A run that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    fit(data, folder, **WHOLE)
+    return folder
+
+
+def assert_same(run, whole):
+    assert content(run / "last.pt") == content(whole / "last.pt")
+    assert content(run / "best.pt") == content(whole / "best.pt")
+    assert records(run) == records(whole)
+
+
+def test_fit_is_a_verb_of_the_package():
+    assert bratstrain.fit is fit
+
+
+def test_loss_falls(data, tmp_path):
+    fit(data, tmp_path / "run", **LEARNING)
+    losses = [record["loss"] for record in records(tmp_path / "run", "train")]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_run_leaves_its_files(whole):
+    names = {entry.name for entry in whole.iterdir()}
+    assert names == {
+        *("config.json", "run.json", "split.json", "log.jsonl", "last.pt", "best.pt", "events"),
+        ".lock",  # held while a process fits
+    }
+
+
+def test_run_records_where_it_came_from(whole, data):
+    facts = json.loads((whole / "run.json").read_text())
+    with SliceFile(data) as file:
+        split = make_split("subject", 0, file.slices, file.cases)
+        assert facts["data_digest"] == file.digest
+    assert facts["split_digest"] == split.digest
+    assert json.loads((whole / "split.json").read_text())["train"] == list(split.train)
+    assert facts["finished"] is True
+    assert facts["peak_memory_mb"] > 100
+    assert facts["waited_s"] >= 0
+    assert facts["spacing"] == [1.0, 1.0, 1.0]
+    assert facts["scheme"] == "msd"
+
+
+def test_validation_is_logged_under_its_own_name(whole):
+    found = records(whole, "validation")
+    assert [record["step"] for record in found] == [4, 8]
+    assert found[0]["planes"] == "tumour slices only"
+    assert set(found[0]["volume_dice"]) == {"NCR", "ED", "ET", "TC", "WT"}
+    assert "dice" not in str(records(whole, "train")).lower()
+
+
+def test_best_weights_score_what_they_say(whole, data):
+    network, weights = load_network(whole / "best.pt")
+    assert weights.score == max(r["mean_regions"] for r in records(whole, "validation"))
+    with SliceFile(data) as file:
+        split = make_split("subject", 0, file.slices, file.cases)
+        (case,) = split.validation
+        image, label, _ = file.volume(case)
+    with torch.inference_mode():
+        predicted = network(torch.from_numpy(image).float()).argmax(dim=1).numpy()
+    dice = []
+    for labels in ((3,), (1, 3), (1, 2, 3)):
+        truth, found = np.isin(label, labels), np.isin(predicted, labels)
+        both = truth.sum() + found.sum()
+        dice.append(2 * (truth & found).sum() / both if both else 1.0)
+    assert weights.score == pytest.approx(np.mean(dice), abs=1e-12)
+
+
+def test_same_seed_gives_the_same_weights(data, whole, tmp_path):
+    torch.manual_seed(99)
+    fit(data, tmp_path / "run", **WHOLE)
+    assert_same(tmp_path / "run", whole)
+
+
+def test_another_seed_gives_other_weights(data, whole, tmp_path):
+    fit(data, tmp_path / "run", **WHOLE, seed=1)
+    assert content(tmp_path / "run/last.pt")["network"] != content(whole / "last.pt")["network"]
+
+
+def test_fit_leaves_the_global_generator_alone(data, tmp_path):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    fit(data, tmp_path / "run", **SMALL, steps=1)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("step", [1, 3, 5, 7, 8])
+def test_cut_run_ends_as_the_whole_one(data, whole, tmp_path, monkeypatch, step):
+    with monkeypatch.context() as patch, pytest.raises(CutError):  # noqa: PT012
+        cut(patch, step)
+        fit(data, tmp_path / "run", **WHOLE)
+    fit(data, tmp_path / "run")
+    assert_same(tmp_path / "run", whole)
+
+
+@pytest.mark.parametrize(
+    ("signum", "name"), [(signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "SIGINT")]
+)
+def test_signal_leaves_a_checkpoint_of_its_step(data, whole, tmp_path, monkeypatch, signum, name):
+    before = signal.getsignal(signum)
+    with monkeypatch.context() as patch, pytest.raises(Stopped) as stop:  # noqa: PT012
+        cut(patch, 5, lambda: signal.raise_signal(signum))
+        fit(data, tmp_path / "run", **WHOLE)
+    assert str(stop.value) == (
+        f"{tmp_path / 'run'}: stopped by {name} after step 5; the same command goes on from there"
+    )
+    assert stop.value.number == signum
+    assert signal.getsignal(signum) is before
+    assert content(tmp_path / "run" / "last.pt")["progress"]["step"] == 5
+    fit(data, tmp_path / "run", **WHOLE)
+    assert_same(tmp_path / "run", whole)
+
+
+def test_signal_in_a_validation_puts_it_off(data, whole, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(Stopped):  # noqa: PT012
+        cut(patch, 4, lambda: signal.raise_signal(signal.SIGTERM))
+        fit(data, tmp_path / "run", **WHOLE)
+    assert records(tmp_path / "run", "validation") == []
+    fit(data, tmp_path / "run")
+    assert_same(tmp_path / "run", whole)
+
+
+def test_killed_process_goes_on_to_the_same_end(data, whole, tmp_path):
+    folder = tmp_path / "run"
+    code = (
+        "import sys, time, torch, bratstrain\n"
+        "from bratstrain import engine\n"
+        "torch.set_num_threads(1)\n"
+        "train = engine.Fitting.train\n"
+        "def slowly(self, batch):\n"
+        "    train(self, batch)\n"
+        "    time.sleep(60 if self.state.step == 5 else 0)\n"
+        "engine.Fitting.train = slowly\n"
+        f"bratstrain.fit({str(data)!r}, {str(folder)!r}, **{WHOLE!r})\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    deadline = time.monotonic() + 60
+    while not (folder / "last.pt").exists() or content(folder / "last.pt")["progress"]["step"] < 4:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    fit(data, folder)
+    assert_same(folder, whole)
+
+
+LONG = WHOLE | {"steps": 300, "validate_steps": 60, "checkpoint_steps": 11}
+KILLED = """
+import sys, torch, bratstrain
+torch.set_num_threads(1)
+bratstrain.fit(sys.argv[1], sys.argv[2], tell=lambda line: print(line, flush=True), **{settings})
+"""
+
+
+@pytest.mark.slow
+def test_run_killed_ten_times_ends_with_the_same_weights(data, tmp_path):
+    started = time.monotonic()
+    fit(data, tmp_path / "whole", **LONG)
+    length_s = time.monotonic() - started
+    folder = tmp_path / "run"
+    code = KILLED.replace("{settings}", repr(LONG))
+    generator = np.random.default_rng(0)
+    for _ in range(10):
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, data, folder], stdout=subprocess.PIPE, cwd=ROOT
+        )
+        process.stdout.readline()
+        time.sleep(generator.uniform(0, length_s / 8))
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    fit(data, folder, **LONG)
+    assert_same(folder, tmp_path / "whole")
+
+
+def test_finished_run_is_left_alone(data, whole):
+    before = (whole / "last.pt").stat().st_mtime_ns
+    again = fit(data, whole, **WHOLE)
+    assert again.was_complete
+    assert "is complete already, 8 steps" in again.lines()[0]
+    assert (whole / "last.pt").stat().st_mtime_ns == before
+
+
+def test_other_settings_are_refused(data, whole):
+    message = r"begun with other settings: steps 9, not 8; width 5, not 4; leave them"
+    with pytest.raises(ValueError, match=message):
+        fit(data, whole, **WHOLE | {"steps": 9, "width": 5})
+
+
+def test_another_slice_file_is_refused(whole, tmp_path):
+    other = fitfiles.phantom_file(tmp_path, margin=1)
+    with pytest.raises(
+        BratsError, match=r"run: the run was begun with data [0-9a-f]{16}, .* gives"
+    ):
+        fit(other, whole)
+
+
+def test_checkpoint_of_another_run_is_refused(data, whole, tmp_path):
+    fit(data, tmp_path / "run", **WHOLE, seed=3)
+    (tmp_path / "run" / "last.pt").write_bytes((whole / "last.pt").read_bytes())
+    with pytest.raises(BratsError, match=r"last.pt: is of another run"):
+        fit(data, tmp_path / "run")
+
+
+def test_truncated_checkpoint_stops_a_run(data, tmp_path):
+    fit(data, tmp_path / "run", **SMALL, steps=2)
+    path = tmp_path / "run" / "last.pt"
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(BratsError, match=r"last.pt: is truncated or no checkpoint"):
+        fit(data, tmp_path / "run")
+
+
+@pytest.mark.parametrize("field", ["optimizer", "network", "progress", "average"])
+def test_checkpoint_that_does_not_fit_is_refused(data, tmp_path, field):
+    folder = tmp_path / "run"
+    fit(data, folder, **SMALL, steps=2)
+    state = torch.load(folder / "last.pt", weights_only=True)
+    name = next(iter(state[field]))
+    odd = {"step": 3} if field == "optimizer" else torch.ones(7)
+    state[field][name] = {"step": torch.ones(2)} if field == "optimizer" else odd
+    torch.save(state, folder / "last.pt")
+    with pytest.raises(BratsError, match=r"last.pt: does not fit the run's network: "):
+        fit(data, folder)
+
+
+def spoil(monkeypatch, steps):
+    """Feed nan to the network in some steps."""
+    backward = step_module.Trainer._backward
+
+    def spoilt(self, image, label, step):
+        if step not in steps:
+            return backward(self, image, label, step)
+        bad = torch.full_like(image, math.nan)
+        return backward(self, bad, label, step)
+
+    monkeypatch.setattr(step_module.Trainer, "_backward", spoilt)
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_step_without_a_finite_loss_is_skipped(data, tmp_path, monkeypatch, norm):
+    spoil(monkeypatch, {2, 3, 6})
+    done = fit(data, tmp_path / "run", **SMALL, steps=10, norm=norm)
+    assert done.progress.skipped == 3
+    assert "skipped  3 steps, their loss was not finite" in done.lines()
+    assert records(tmp_path / "run", "train")[-1]["skipped"] == 3
+    network, _ = load_network(tmp_path / "run" / "best.pt")
+    assert all(tensor.isfinite().all() for tensor in network.state_dict().values())
+
+
+def test_run_ends_after_five_bad_steps_in_a_row(data, tmp_path, monkeypatch):
+    spoil(monkeypatch, set(range(2, 99)))
+    with pytest.raises(BratsError, match=r"run: the loss was not finite in the 5 steps up to 7;"):
+        fit(data, tmp_path / "run", **SMALL, steps=99)
+
+
+def test_leaking_split_warns_each_time(data, tmp_path):
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="split slice has a subject on two sides"):
+            done = fit(data, tmp_path / "run", **SMALL, steps=2, split="slice")
+    assert done.was_complete
+
+
+def test_minutes_end_a_run_with_its_schedule_done(data, tmp_path):
+    done = fit(data, tmp_path / "run", **SMALL, minutes=0.02)
+    assert 0.8 * 1.2 <= done.progress.used_s < 5
+    last = records(tmp_path / "run", "train")[-1]
+    assert last["learning_rate"] < 0.2 * done.config.learning_rate
+    assert done.progress.validated == done.progress.step
+
+
+@pytest.fixture
+def slow_clock(monkeypatch):
+    """A clock on which a step takes 1 second and a validation 10."""
+    now = [0.0]
+
+    def taking(seconds, work):
+        def slowly(*arguments, **settings):
+            now[0] += seconds
+            return work(*arguments, **settings)
+
+        return slowly
+
+    monkeypatch.setattr(fit_module, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(fit_module, "validate", taking(10, fit_module.validate))
+    monkeypatch.setattr(step_module.Trainer, "step", taking(1, step_module.Trainer.step))
+
+
+def test_minutes_leave_time_for_the_last_validation(data, tmp_path, slow_clock):
+    done = fit(data, tmp_path / "run", **SMALL, minutes=1, validate_steps=12)
+    assert [r["step"] for r in records(tmp_path / "run", "validation")] == [12, 24, 30]
+    assert done.progress.used_s == 60
+
+
+def test_first_validation_is_reckoned_as_a_third_of_as_many_steps(data, tmp_path, slow_clock):
+    fit(data, tmp_path / "run", **SMALL | {"batch_size": 1}, minutes=1, validate_steps=999)
+    with SliceFile(data) as file:
+        split = make_split("subject", 0, file.slices, file.cases)
+        n_slices = len(split.rows("validation", file.slices, file.cases))
+    steps = [r["step"] for r in records(tmp_path / "run", "validation")]
+    assert steps == [math.ceil(60 - n_slices / 3)]
+
+
+def test_finished_run_of_minutes_is_left_alone(data, tmp_path):
+    first = fit(data, tmp_path / "run", **SMALL, minutes=0.02)
+    again = fit(data, tmp_path / "run")
+    assert again.was_complete
+    assert again.progress == first.progress
+
+
+def test_minutes_are_over_all_sittings(data, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(Stopped):  # noqa: PT012
+        cut(patch, 8, lambda: signal.raise_signal(signal.SIGTERM))
+        fit(data, tmp_path / "run", **SMALL, minutes=0.02)
+    used_s = json.loads((tmp_path / "run" / "run.json").read_text())["used_s"]
+    assert used_s > 0
+    start = time.perf_counter()
+    done = fit(data, tmp_path / "run")
+    assert done.progress.used_s >= 0.8 * 1.2
+    assert done.progress.used_s <= used_s + time.perf_counter() - start
+
+
+def test_split_does_not_depend_on_the_seed(data, whole, tmp_path):
+    fit(data, tmp_path / "run", **SMALL, steps=1, seed=7)
+    assert (tmp_path / "run" / "split.json").read_text() == (whole / "split.json").read_text()
+
+
+def test_patience_ends_a_run_early(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(fit_module.Validation, "mean_regions", 0.5)
+    done = fit(data, tmp_path / "run", **SMALL, steps=50, validate_steps=1, patience=3)
+    assert (done.progress.step, done.progress.best_step) == (4, 1)
+
+
+def test_epoch_is_as_long_as_the_training_slices(data, tmp_path):
+    done = fit(data, tmp_path / "run", **SMALL, epochs=2)
+    with SliceFile(data) as file:
+        split = make_split("subject", 0, file.slices, file.cases)
+        n_slices = len(split.rows("train", file.slices, file.cases))
+    assert done.progress.step == 2 * math.ceil(n_slices / 4)
+    assert len(records(tmp_path / "run", "validation")) == 2
+
+
+def test_checkpoints_come_by_the_clock_too(data, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(CutError):  # noqa: PT012
+        cut(patch, 3)
+        fit(data, tmp_path / "run", **SMALL, steps=9, checkpoint_minutes=1e-9)
+    assert content(tmp_path / "run" / "last.pt")["progress"]["step"] == 2
+
+
+def test_folder_is_named_after_content(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = []
+    one = fit(data, **SMALL, steps=1, tell=told.append)
+    assert one.folder.parent == Path("runs")
+    assert one.folder.name.startswith("small-residual-")
+    assert told[0].startswith(f"{one.folder}: begins; residual, ")
+    assert fit(data, **SMALL, steps=1).was_complete
+    assert fit(data, **SMALL, steps=2).folder != one.folder
+
+
+def test_bf16_is_on_request(data, tmp_path):
+    done = fit(data, tmp_path / "run", **SMALL, steps=2, precision="bf16")
+    assert done.config.precision == "bf16"
+
+
+@pytest.mark.parametrize("loss", ["ce", "focal", "tversky", "dice"])
+def test_each_loss_runs(data, tmp_path, loss):
+    done = fit(data, tmp_path / "run", **SMALL, steps=1, loss=loss, recipe="deck")
+    assert done.progress.step == 1
+
+
+def test_raw_slices_give_the_run_of_normalised_ones(data, tmp_path):
+    raw = fitfiles.phantom_file(tmp_path, normalise="none")
+    losses = []
+    for name, path in (("run-a", data), ("run-b", raw)):
+        fit(path, tmp_path / name, **SMALL, steps=3, precision="fp32")
+        losses.append(records(tmp_path / name, "train")[-1]["loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_instance_norm_of_one_pixel_is_refused(data, tmp_path):
+    with pytest.raises(ValueError, match="depth 6 leaves one pixel of 32 x 32"):
+        fit(data, tmp_path / "run", **SMALL | {"depth": 6})
+
+
+def test_unknown_setting_is_refused(data, tmp_path):
+    with pytest.raises(ValueError, match="unknown setting lr; known: "):
+        fit(data, tmp_path / "run", lr=3)
+
+
+def test_validation_without_slices_is_refused(data, tmp_path):
+    with SliceFile(data) as file:
+        split = make_split("subject", 0, file.slices, file.cases)
+        nobody = Split("subject", 0, split.train, ("X",), (), leaks=False)
+        with pytest.raises(BratsError, match="holds no slice of the 1 validation cases"):
+            Job(tmp_path, file, TrainConfig(), Sitting(), nobody, torch.device("cpu"))
+
+
+def test_class_weights_are_inverse_roots_with_mean_1():
+    voxels = np.array([[300, 4, 0, 1], [100, 0, 0, 0]])
+    weights = class_weights(voxels).numpy()
+    assert weights == pytest.approx(np.array([0.05, 0.5, 1.0, 1.0]) / 0.6375)
+
+
+def test_scheme_of_a_mixed_file_is_empty(data):
+    with SliceFile(data) as file:
+        assert scheme_of(file) == "msd"
+        file.cases["scheme"][0] = "brats2023"
+        assert scheme_of(file) == ""
+
+
+def test_config_and_settings_by_name_are_not_mixed(data, tmp_path):
+    with pytest.raises(ValueError, match="give config or settings by name, got both: width"):
+        fit(data, tmp_path / "run", config=TrainConfig(), width=3)
+
+
+def test_config_as_a_whole_is_taken(data, tmp_path, whole):
+    config = TrainConfig.from_json((whole / "config.json").read_text())
+    fit(data, tmp_path / "run", config=config, device="cpu", checkpoint_steps=3)
+    assert_same(tmp_path / "run", whole)
+
+
+def test_fit_works_outside_the_main_thread(data, tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(fit, data, tmp_path / "run", **SMALL, steps=1).result()
+    assert done.progress.step == 1
+
+
+def test_batch_auto_tries_full_steps(data, tmp_path, monkeypatch):
+    def try_two(attempt, device):
+        attempt(2)
+        return 2
+
+    monkeypatch.setattr(prepare_run, "largest_batch", try_two)
+    done = fit(data, tmp_path / "run", **SMALL | {"batch_size": 0}, steps=1)
+    assert done.config.batch_size == 2
+
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+
+
+@pytest.mark.gpu
+@needs_gpu
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_gpu_learns_in_each_precision(data, tmp_path, precision):
+    fit(data, tmp_path / "run", **LEARNING | {"device": "cuda", "precision": precision})
+    losses = [record["loss"] for record in records(tmp_path / "run", "train")]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_gpu_goes_on_after_a_cut(data, tmp_path, monkeypatch):
+    settings = WHOLE | {"device": "cuda", "precision": "fp16", "batch_size": 0}
+    with monkeypatch.context() as patch, pytest.raises(CutError):  # noqa: PT012
+        cut(patch, 5)
+        fit(data, tmp_path / "run", **settings)
+    done = fit(data, tmp_path / "run", device="cuda")
+    assert done.progress.step == 8
+    assert done.config.batch_size == 64

@@ -1,0 +1,77 @@
+"""A slice file of small phantoms to fit on, and ways to look at what a run left."""
+
+import contextlib
+import json
+
+import pytest
+import torch
+
+import bratsprep
+from bratstrain.training import fit
+
+SMALL = {"model": "residual", "width": 4, "depth": 3, "batch_size": 4, "device": "cpu"}
+TIMES = ("seconds", "slices_per_s", "wait_share", "memory_mb", "gpu_memory_mb")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Have torch use one thread in every test of a module that imports this."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def phantom_file(folder, **settings):
+    """Six phantoms of 32 x 32 x 16 voxels as a slice file of their tumour planes."""
+    raw = bratsprep.phantoms(folder / "raw", cases=6, shape=(32, 32, 16))
+    out = folder / "small.h5"
+    bratsprep.build(raw, out, workers=1, **{"crop": "32x32"} | settings)
+    return out
+
+
+class CutError(Exception):
+    """Stands for anything that ends a run without warning."""
+
+
+def cut(monkeypatch, step, what=None):
+    """Have the loop meet something after a step: an exception, or what a function does."""
+    train = fit.Fitting.train
+
+    def train_and_meet(self, batch):
+        train(self, batch)
+        if self.state.step == step:
+            if what is None:
+                raise CutError
+            what()
+
+    monkeypatch.setattr(fit.Fitting, "train", train_and_meet)
+    return contextlib.nullcontext()
+
+
+def content(path):
+    """All of a .pt file, times aside, its tensors as lists of numbers."""
+    whole = torch.load(path, weights_only=True)
+    for name in ("used_s", "waited_s", "validation_s"):
+        whole.get("progress", {}).pop(name, None)
+    return plain(whole)
+
+
+def plain(value):
+    """Turn the tensors in nested dicts to bytes, so that == compares every bit."""
+    if isinstance(value, dict):
+        return {name: plain(each) for name, each in value.items()}
+    if isinstance(value, torch.Tensor):
+        return value.dtype, tuple(value.shape), value.contiguous().numpy().tobytes()
+    return value
+
+
+def records(run, kind=None):
+    """Lines of a run's log, times aside."""
+    lines = (run / "log.jsonl").read_text().splitlines()
+    found = [json.loads(line) for line in lines]
+    return [
+        {name: value for name, value in record.items() if name not in TIMES}
+        for record in found
+        if kind in (None, record["kind"])
+    ]

@@ -1,0 +1,51 @@
+"""Evaluations made by hand, for pages and comparisons: no network, no volume."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from bratstrain.evaluation.stored import Evaluation
+from bratstrain.evaluation.tables import Report, to_json
+from bratstrain.scoring.aggregate import summarise
+from bratstrain.scoring.metrics import PARTS, CaseScores, Counts, PartScores, SliceScores
+
+SIDE = 100
+"""Voxels of each class in the truth of a case."""
+
+
+def case_scores(name, dice, hd95_mm):
+    """A case whose every class has that volume Dice, by voxels missed and invented alike."""
+    shared = round(SIDE * dice)
+    wrong = SIDE - shared
+    confusion = np.diag([10_000 - 3 * wrong, shared, shared, shared])
+    confusion[0, 1:] = confusion[1:, 0] = wrong
+    parts = {}
+    for part, labels in PARTS.items():
+        n = len(labels)
+        counts = Counts(n * shared, n * wrong, n * wrong, 10_000)
+        slices = SliceScores(10, 5, 1, 4.0)
+        parts[part] = PartScores(part, counts, 1.0, slices, hd95_mm, dice, {})
+    return CaseScores(name, confusion, parts)
+
+
+def evaluation(dice=0.8, hd95_mm=3.0, *, run="run", cases=("a", "b"), notes=(), **changes):
+    """An evaluation of some cases.
+
+    Args:
+        dice: of every case, or one for each.
+        hd95_mm: the same.
+        run: its folder.
+        cases: ids.
+        notes: what has to be said.
+        **changes: entries of the record to replace.
+    """
+    values = [np.broadcast_to(np.asarray(each, float), len(cases)) for each in (dice, hd95_mm)]
+    scores = [
+        case_scores(name, float(a), float(b)) for name, a, b in zip(cases, *values, strict=True)
+    ]
+    table = summarise(scores, cases="test of fold 0", planes="every plane", resamples=50)
+    about = {"run": Path(run).name, "split digest": "d" * 64, "versions": {"torch": "2"}}
+    report = Report("test-raw", tuple(notes), about, tuple(scores), table)
+    record = json.loads(json.dumps(to_json(report))) | changes
+    return Evaluation(Path(run), record)
