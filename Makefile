@@ -35,10 +35,11 @@ test: .venv/ready  ## every test, with coverage: what CI runs
 quick: .venv/ready  ## the tests of a minute
 	$(PY) -m pytest -m "not slow and not gpu"
 
-check: .venv/ready  ## lint, format, types
+check: .venv/ready  ## lint, format, types, layers
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(BIN)lint-imports
 
 format: .venv/ready  ## put the code into its one form
 	$(PY) -m ruff check --fix .

@@ -12,10 +12,10 @@ from bratsprep.case import CaseFiles
 from bratsprep.discovery.discover import scan
 from bratsprep.labels import CLASSES, MODALITIES, Scheme
 from bratsprep.sources.source import Source, open_source
-from bratsprep.volumes import kernels
+from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import read_scan, to_file_order
 from bratsprep.volumes.label_schemes import resolve
-from bratsprep.volumes.nifti import Buffers
+from bratsprep.volumes.warm import warm
 from bratstrain.inference.nifti_out import read_source_header, write_nifti
 
 ENDING = ".nii.gz"
@@ -39,7 +39,7 @@ def to_nnunet(raw: Path, target: Path, labels: str) -> int:
     shutil.rmtree(target, ignore_errors=True)
     for folder in ("imagesTr", "labelsTr"):
         (target / folder).mkdir(parents=True)
-    kernels.warm()
+    warm()
     buffers = Buffers()
     with open_source(raw) as source:
         cases = labelled(source, labels)

@@ -23,8 +23,8 @@ from benchmarks import machine
 from bratsprep.discovery.discover import scan
 from bratsprep.phantom.phantoms import phantoms
 from bratsprep.sources.source import open_source
+from bratsprep.system.memory import Buffers
 from bratsprep.volumes.label_schemes import resolve
-from bratsprep.volumes.nifti import Buffers
 from bratstrain.inference.segment import ApplyConfig, prepare_case, segment
 from bratstrain.runs.fitted import load_fitted
 from bratstrain.scoring import metrics

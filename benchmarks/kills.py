@@ -32,7 +32,7 @@ SETTINGS = {
 }  # fmt: skip
 BUILD = """
 import sys, bratsprep, bratsprep.volumes.kernels
-bratsprep.volumes.kernels.warm()
+bratsprep.volumes.warm.warm()
 print("go", flush=True)
 bratsprep.build(sys.argv[1], sys.argv[2], workers=2, crop="64x64", slices="brain")
 """

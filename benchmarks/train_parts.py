@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.train_ways import Task, compare
-from bratstrain.training.log import LAST, LOG, read_log
+from bratstrain.runs.files import LAST, LOG, read_log
 
 ROOT = Path(__file__).parent.parent
 PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("bf16", "fp16", "fp32")}

@@ -21,13 +21,13 @@ import bratstrain
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.system.memory import peak_bytes
 from bratstrain.config import TrainConfig
+from bratstrain.data.intake import Intake
 from bratstrain.device import DTYPES, choose_device, peak_device_bytes, set_up
 from bratstrain.networks.unet import build_model, count_macs, count_parameters
 from bratstrain.recipes import configure
 from bratstrain.runs.checkpoint import Checkpoint, load
-from bratstrain.training.log import FACTS, LAST, LOG, read_json, read_log
+from bratstrain.runs.files import FACTS, LAST, LOG, read_json, read_log
 from bratstrain.training.step import Trainer
-from bratstrain.training.validate import Intake
 
 SIDES = {"cpu": 2048, "cuda": 8192}
 """Rows of the square matrices whose product gives the matrix rate."""

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from bratsprep.building.convert import Converted, cut, pack, renamed
 from bratsprep.building.journal import Entry, Journal
+from bratsprep.building.memory_budget import pools, share
 from bratsprep.building.summary import Summary, is_complete, sources, versions
 from bratsprep.case import Box, CaseFiles
 from bratsprep.config import PrepConfig
@@ -24,12 +25,13 @@ from bratsprep.slicefile.chunks import Pages
 from bratsprep.slicefile.digest import build_key
 from bratsprep.slicefile.writer import SliceWriter
 from bratsprep.sources.source import Source, open_source
-from bratsprep.system.memory import peak_bytes
-from bratsprep.system.threads import Pool, cores, in_order, pools, share
-from bratsprep.volumes import fingerprint, kernels, nifti
+from bratsprep.system.memory import Pool, peak_bytes
+from bratsprep.system.threads import cores, in_order
+from bratsprep.volumes import fingerprint, nifti
 from bratsprep.volumes.case_volumes import read_scan
 from bratsprep.volumes.crop import smallest_window
 from bratsprep.volumes.label_schemes import resolve
+from bratsprep.volumes.warm import warm
 
 _MULTIPLE: Final = 16
 """`--crop brain` rounds its window up to this, so that networks can halve it four times."""
@@ -131,7 +133,7 @@ def build(
 def _warm(source: Source, found: Found) -> None:
     """Load the kernels of a usual case; a worker that needs one sooner waits for it in Numba."""
     dtype = nifti.held_type(first_header(source, found.cases)).type
-    kernels.warm(dtype)
+    warm(dtype)
     fingerprint.warm(dtype)
 
 

@@ -1,26 +1,23 @@
 """One case -> its planes: the order of the steps and nothing else."""
 
 import json
-import math
-import zlib
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bratsprep.case import MASK_CELLS, Box, CaseRow, CaseTables
+from bratsprep.case import Box, CaseRow, CaseTables
 from bratsprep.config import PrepConfig
-from bratsprep.labels import CLASSES, MODALITIES
+from bratsprep.labels import MODALITIES
 from bratsprep.slicefile.chunks import Packed, Pages, pack_chunks
 from bratsprep.slicefile.digest import case_digest
-from bratsprep.volumes import kernels
+from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import Scan
 from bratsprep.volumes.crop import crop_window
-from bratsprep.volumes.fingerprint import brain_fingerprint, mask_fingerprint
+from bratsprep.volumes.fingerprint import fingerprints
 from bratsprep.volumes.gunzip import crc32
-from bratsprep.volumes.nifti import Buffers
-from bratsprep.volumes.normalise import fill_raw_, fill_zscores_, scales
+from bratsprep.volumes.planes import image_planes_, label_planes_, stored_planes
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,59 +38,6 @@ class Converted:
 
     tables: CaseTables
     chunks: Packed
-
-
-def stored_planes(scan: Scan, config: PrepConfig) -> NDArray[np.int16]:
-    """Choose the planes to store.
-
-    An unlabelled case stores its brain planes, since which hold tumour is what is asked. Drawn
-    negatives depend on the seed and the case id alone.
-
-    Returns:
-        (s,) int16, rising.
-    """
-    is_brain = scan.plane_brain > 0
-    has_tumour = scan.plane_voxels[:, 1:].sum(axis=1) > 0
-    if config.slices == "all":
-        chosen = np.ones_like(is_brain)
-    elif config.slices == "brain" or scan.label is None:
-        chosen = is_brain | has_tumour
-    else:
-        chosen = has_tumour.copy()
-        for step in range(1, config.margin + 1):
-            chosen[step:] |= has_tumour[:-step]
-            chosen[:-step] |= has_tumour[step:]
-        others = np.flatnonzero(is_brain & ~chosen)
-        generator = np.random.default_rng((config.seed, zlib.crc32(scan.files.id.encode())))
-        drawn = generator.permutation(others)[: round(config.negatives * others.size)]
-        chosen[drawn] = True
-    return np.flatnonzero(chosen).astype(np.int16)
-
-
-def image_planes_(
-    scan: Scan, planes: NDArray[np.integer[Any]], box: Box, normalise: str, out: NDArray[Any]
-) -> None:
-    """Write prepared planes.
-
-    Args:
-        scan: the case.
-        planes: (s,) indices in RAS+ order.
-        box: crop window.
-        normalise: as in `PrepConfig`.
-        out: (s, 4, h, w) float16, float32 or int16, C order; written.
-    """
-    inside, outside = (index[2:] for index in box.overlap(scan.shape))
-    images = tuple(image[:, *outside] for image in scan.images)
-    part = out[:, :, *inside]
-    if part.shape != out.shape:
-        out[...] = 0
-    wanted = planes.astype(np.int64)
-    if normalise == "none":
-        for m, modality in enumerate(MODALITIES):
-            fill_raw_(images[m], wanted, part[:, m], f"{scan.files.id} {modality}")
-    else:
-        moments = scales(scan.measured, normalise)
-        fill_zscores_(images, scan.brain[:, *outside], wanted, moments, part)
 
 
 def cut(scan: Scan, config: PrepConfig, window: tuple[int, int] | None, buffers: Buffers) -> Cut:
@@ -120,32 +64,6 @@ def cut(scan: Scan, config: PrepConfig, window: tuple[int, int] | None, buffers:
     return Cut(_tables(scan, box, planes, voxels), images, labels)
 
 
-def label_planes_(
-    scan: Scan, planes: NDArray[np.int16], box: Box, out: NDArray[np.uint8]
-) -> NDArray[np.int32]:
-    """Write planes of the label; zeros where it is not known.
-
-    Args:
-        scan: the case.
-        planes: (s,) indices in RAS+ order.
-        box: crop window.
-        out: (s, h, w) uint8, written.
-
-    Returns:
-        (s, 4) int32: pixels of each class.
-    """
-    inside, outside = (index[2:] for index in box.overlap(scan.shape))
-    voxels = np.zeros((planes.size, len(CLASSES)), np.int32)
-    out[...] = 0
-    if scan.label is None:
-        voxels[:, 0] = math.prod(box.shape[1:])
-        return voxels
-    part = out[:, *inside]
-    kernels.take_classes_(scan.label[:, *outside], planes.astype(np.int64), part, voxels)
-    voxels[:, 0] += math.prod(box.shape[1:]) - math.prod(part.shape[1:])
-    return voxels
-
-
 def renamed(part: Cut, subject: str) -> Cut:
     """The same planes, of that subject."""
     row = replace(part.tables.case, subject=subject)
@@ -164,21 +82,6 @@ def pack(part: Cut, compression: str, pages: Pages) -> Converted:
     row = replace(tables.case, digest=case_digest(tables))
     chunks = pack_chunks(part.images, part.labels, compression, pages)
     return Converted(replace(tables, case=row), chunks)
-
-
-def fingerprints(scan: Scan) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
-    """Fingerprints of the images and of the label; zeros for a label that is not known."""
-    images = brain_fingerprint(
-        scan.images,
-        scan.brain,
-        (scan.plane_brain, scan.columns.sum(axis=1), scan.columns.sum(axis=0)),
-        scan.measured.mean,
-        scan.measured.std,
-    )
-    if scan.label is None:
-        return images, np.zeros((2, *MASK_CELLS), np.uint8)
-    has_tumour = scan.plane_voxels[:, 1:].sum(axis=1) > 0
-    return images, mask_fingerprint(scan.label, scan.geometry.spacing, has_tumour)
 
 
 def _tables(

@@ -274,3 +274,19 @@ def nothing(source: Source, left: int) -> str:
     if left:
         found = f"{left} unlabelled cases, to be taken with --unlabelled"
     return f"{source.path}: holds no case; looked for {LOOKED_FOR}; found {found}"
+
+
+def find_cases_or_masks(source: Source) -> Found:
+    """Find the cases of a source, or its masks where it holds nothing else.
+
+    Raises:
+        LayoutError: it holds neither.
+    """
+    try:
+        return scan(source, unlabelled=True)
+    except LayoutError:
+        scans = sum(map(is_nifti, source.members))
+        masks = mask_files(source) if scans else None
+        if masks is None or len(masks.cases) != scans:
+            raise
+        return masks

@@ -15,20 +15,19 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bratsprep.case import CaseFiles
-from bratsprep.discovery import discover
-from bratsprep.discovery.discover import Found
-from bratsprep.discovery.filenames import is_nifti
-from bratsprep.errors import LayoutError, NiftiError
+from bratsprep.discovery.discover import Found, find_cases_or_masks
+from bratsprep.errors import NiftiError
 from bratsprep.inspection.class_balance import CaseCount, Stored, count_case, whole
 from bratsprep.inspection.results import Inspection as Inspection
 from bratsprep.labels import CLASSES, Scheme
 from bratsprep.slicefile.chunk_index import Contents, read_contents
 from bratsprep.sources.source import ARCHIVES, Source, open_source
+from bratsprep.system.memory import Buffers
 from bratsprep.system.threads import cores
-from bratsprep.volumes import kernels, nifti
+from bratsprep.volumes import nifti
 from bratsprep.volumes.case_volumes import Scan, as_axial, flips_of, read_scan, recode
 from bratsprep.volumes.label_schemes import resolve
-from bratsprep.volumes.nifti import Buffers
+from bratsprep.volumes.warm import warm
 
 Watch: TypeAlias = Callable[[CaseCount, NDArray[np.uint8] | None, Scan | None], None]
 """Sees each raw case while its voxels are in memory, on the thread that read it: what was counted,
@@ -66,7 +65,7 @@ def inspect(
     if path.is_file() and not path.name.lower().endswith(ARCHIVES):
         return inspect_file(path)
     with open_source(path) as source:
-        found = find(source)
+        found = find_cases_or_masks(source)
         schemes = resolve(source, found.cases, labels)
         one = count_images if images and found.cases[0].images else count_label
         shown = progress and sys.stderr.isatty()
@@ -79,22 +78,6 @@ def inspect(
     return Inspection(path, found.layout, tuple(sorted(names)), rows, size_bytes)
 
 
-def find(source: Source) -> Found:
-    """Find the cases of a source, or its masks where it holds nothing else.
-
-    Raises:
-        LayoutError: it holds neither.
-    """
-    try:
-        return discover.scan(source, unlabelled=True)
-    except LayoutError:
-        scans = sum(map(is_nifti, source.members))
-        masks = discover.mask_files(source) if scans else None
-        if masks is None or len(masks.cases) != scans:
-            raise
-        return masks
-
-
 def counted(
     found: Found, work: Callable[[CaseFiles, Buffers], CaseCount], workers: int, shown: bool
 ) -> tuple[CaseCount, ...]:
@@ -103,7 +86,7 @@ def counted(
     Raises:
         BratsError: the first case that cannot be counted.
     """
-    kernels.warm()
+    warm()
     free: SimpleQueue[Buffers] = SimpleQueue()
     for _ in range(workers):
         free.put(Buffers())

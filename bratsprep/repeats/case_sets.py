@@ -10,21 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from bratsprep.building.convert import fingerprints
 from bratsprep.case import CaseFiles
+from bratsprep.discovery.discover import find_cases_or_masks
 from bratsprep.errors import BratsError, NiftiError
-from bratsprep.inspection.inspector import find
 from bratsprep.labels import Scheme
 from bratsprep.repeats import mask_details
 from bratsprep.repeats.mask_details import Details, details_of
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import ARCHIVES, Source, open_source
-from bratsprep.system.threads import Pool, in_order
-from bratsprep.volumes import fingerprint, kernels, nifti
+from bratsprep.system.memory import Buffers, Pool
+from bratsprep.system.threads import in_order
+from bratsprep.volumes import fingerprint, nifti
 from bratsprep.volumes.case_volumes import as_axial, flips_of, read_scan, recode
-from bratsprep.volumes.fingerprint import mask_fingerprint
+from bratsprep.volumes.fingerprint import fingerprints, mask_fingerprint
 from bratsprep.volumes.label_schemes import resolve
-from bratsprep.volumes.nifti import Buffers
+from bratsprep.volumes.warm import warm
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +79,14 @@ def open_collection(
     Raises:
         BratsError: there is nothing to read, or it is broken.
     """
-    warm()
+    warm_all()
     if path.is_file() and not path.name.lower().endswith(ARCHIVES):
         with SliceFile(path) as file:
             cases = tuple(known_of(row) for row in file.cases)
             yield Collection(path, "slice file", cases, cache(stored_details(file)))
         return
     with open_source(path) as source:
-        found = find(source)
+        found = find_cases_or_masks(source)
         schemes = resolve(source, found.cases, labels)
         read = raw_known if found.cases[0].images else mask_known
         memory = Pool(workers, 2**62)
@@ -101,9 +101,9 @@ def open_collection(
         yield Collection(path, found.layout, cases, lambda i: some(cases[i].details))
 
 
-def warm() -> None:
+def warm_all() -> None:
     """Compile every kernel, or load it from the cache, before any thread starts."""
-    kernels.warm()
+    warm()
     fingerprint.warm()
     mask_details.warm()
 

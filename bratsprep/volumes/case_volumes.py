@@ -10,8 +10,8 @@ from bratsprep.case import Box, CaseFiles, FileRecord, Geometry
 from bratsprep.errors import LabelError, NiftiError
 from bratsprep.labels import MODALITIES, UNKNOWN, Scheme, meanings
 from bratsprep.sources.source import Source
+from bratsprep.system.memory import Buffers
 from bratsprep.volumes import kernels, nifti
-from bratsprep.volumes.nifti import Buffers
 from bratsprep.volumes.normalise import Measured, measure
 
 _AXES: Final = ("LR", "PA", "IS")

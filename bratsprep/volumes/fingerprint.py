@@ -14,6 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bratsprep.case import BRAIN_CELLS, MASK_CELLS
+from bratsprep.volumes.case_volumes import Scan
 
 SPAN: Final = 2.2
 """The brain's frame reaches so many standard deviations of its voxels' places to each side."""
@@ -260,3 +261,18 @@ def warm(*dtypes: type[np.generic]) -> None:
         images = (volume, volume, volume, volume)
         brain_cells_(images, thin, (cells, cells, cells), np.ones((2, 4)), sums)
     region_cells_(thin.copy(), (cells, cells, cells), np.zeros((3, 1, 1, 1), np.int32))
+
+
+def fingerprints(scan: Scan) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
+    """Fingerprints of the images and of the label; zeros for a label that is not known."""
+    images = brain_fingerprint(
+        scan.images,
+        scan.brain,
+        (scan.plane_brain, scan.columns.sum(axis=1), scan.columns.sum(axis=0)),
+        scan.measured.mean,
+        scan.measured.std,
+    )
+    if scan.label is None:
+        return images, np.zeros((2, *MASK_CELLS), np.uint8)
+    has_tumour = scan.plane_voxels[:, 1:].sum(axis=1) > 0
+    return images, mask_fingerprint(scan.label, scan.geometry.spacing, has_tumour)

@@ -8,8 +8,8 @@ from bratsprep.case import CaseFiles
 from bratsprep.errors import BratsError, LabelError
 from bratsprep.labels import UNFIT, Scheme, from_values, scheme
 from bratsprep.sources.source import Source
+from bratsprep.system.memory import Buffers
 from bratsprep.volumes import kernels, nifti
-from bratsprep.volumes.nifti import Buffers
 
 
 def resolve(source: Source, cases: Iterable[CaseFiles], labels: str) -> dict[str, Scheme]:

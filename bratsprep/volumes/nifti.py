@@ -6,7 +6,6 @@ never widened to float64 unless the file's own type asks for it.
 """
 
 import math
-import mmap
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from bratsprep.case import Geometry
 from bratsprep.errors import NiftiError
 from bratsprep.sources.source import Source
-from bratsprep.system.pages_ import fresh_pages
+from bratsprep.system.memory import Buffers
 from bratsprep.volumes import gunzip
 
 MAX_VOXELS: Final = 2**30
@@ -57,50 +56,6 @@ class Header:
     def size_bytes(self) -> int:
         """Bytes of the unpacked file up to the last voxel."""
         return self.offset + math.prod(self.shape) * self.dtype.itemsize
-
-
-class Buffers:
-    """The memory of one worker, used again for case after case.
-
-    A fresh buffer costs as much as unpacking into it: the system has to clear every page.
-
-    Args:
-        limit_bytes: most that all buffers together may take.
-    """
-
-    def __init__(self, limit_bytes: int = 2**62) -> None:
-        self.limit_bytes = limit_bytes
-        self._named: dict[str, NDArray[np.uint8]] = {}
-
-    def reserve(self, name: str, size: int, where: str) -> NDArray[np.uint8]:
-        """Give (size,) uint8 under a name, with whatever it held before.
-
-        Raises:
-            NiftiError: it would go beyond the limit, or the system has no more.
-        """
-        held = self._named.get(name)
-        if held is None or held.size < size:
-            others = sum(part.size for key, part in self._named.items() if key != name)
-            if others + size > self.limit_bytes:
-                raise NiftiError(
-                    f"{where}: needs {(others + size) >> 20} MB, a worker has "
-                    f"{self.limit_bytes >> 20} MB; raise --max-ram or lower --workers"
-                )
-            self._named.pop(name, None)
-            del held
-            # Pages of its own: the allocator would keep the smaller one that was there.
-            held = self._named[name] = np.frombuffer(_pages(size, where), np.uint8)
-        return held[:size]
-
-
-def _pages(size: int, where: str) -> mmap.mmap:
-    """Take memory straight from the system."""
-    try:
-        return fresh_pages(size)
-    except OSError as error:
-        raise NiftiError(
-            f"{where}: {size >> 20} MB of memory are not to be had; lower --workers"
-        ) from error
 
 
 def parse_header(head: bytes, where: str) -> Header:

@@ -12,8 +12,8 @@ from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
 from bratstrain.inference.segment import ApplyConfig
 from bratstrain.inference.small_components import read_cleanup
+from bratstrain.runs.files import SPLIT, read_text, versions
 from bratstrain.runs.fitted import best_of
-from bratstrain.training.log import SPLIT, read_text, versions
 
 
 def inputs_digest(

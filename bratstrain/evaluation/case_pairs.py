@@ -15,8 +15,9 @@ from bratsprep.errors import BratsError
 from bratsprep.labels import MODALITIES, Scheme
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
+from bratsprep.system.memory import Buffers
 from bratsprep.volumes import nifti
-from bratsprep.volumes.nifti import Buffers
+from bratstrain.data.intake import Intake
 from bratstrain.evaluation.tables import Picture
 from bratstrain.inference.nifti_out import read_labels
 from bratstrain.inference.segment import (
@@ -30,7 +31,6 @@ from bratstrain.inference.segment import (
 from bratstrain.inference.small_components import drop_small, read_cleanup
 from bratstrain.runs.fitted import Fitted, load_fitted
 from bratstrain.scoring.metrics import PARTS, plane_confusion
-from bratstrain.training.validate import Intake
 
 T1GD: Final = MODALITIES.index("t1gd")
 ENDINGS: Final = ("", "_seg", "-seg")

@@ -12,6 +12,7 @@ from bratsprep.errors import BratsError, LayoutError
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
 from bratsprep.volumes.label_schemes import resolve
+from bratstrain.data.intake import planes_name
 from bratstrain.data.splits import Split
 from bratstrain.data.twins import Training
 from bratstrain.evaluation.case_pairs import (
@@ -22,7 +23,6 @@ from bratstrain.evaluation.case_pairs import (
     folder_pairs,
     raw_pairs,
 )
-from bratstrain.training.validate import planes_name
 
 EVERY_PLANE: Final = "every plane, original space"
 UNSEEN: Final = "original space, other planes taken as empty on both sides"

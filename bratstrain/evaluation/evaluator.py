@@ -13,7 +13,7 @@ from tqdm import tqdm
 from bratsprep.labels import CLASSES
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import open_source
-from bratsprep.volumes import kernels
+from bratsprep.volumes.warm import warm
 from bratstrain.data.twins import WITHOUT, Twins
 from bratstrain.device import cores
 from bratstrain.evaluation.cache_key import inputs_digest
@@ -23,11 +23,11 @@ from bratstrain.evaluation.tables import Picture, Report, write_report
 from bratstrain.inference.nifti_out import make_folder
 from bratstrain.inference.segment import APPLY_SETTINGS, ApplyConfig
 from bratstrain.inference.small_components import Tuning, write_cleanup
+from bratstrain.runs.files import versions
 from bratstrain.runs.fitted import read_split
 from bratstrain.scoring import metrics
 from bratstrain.scoring.aggregate import CONVENTIONS, Table, summarise
 from bratstrain.scoring.metrics import CaseScores, score_case
-from bratstrain.training.log import versions
 
 SPLIT_PARTS: Final = ("validation", "test", "train", "all")
 SHOWN: Final = ("brats", "brats2023", "brats2024", "nnunet")
@@ -265,7 +265,7 @@ def summarise_twice(
 
 def score_pairs(aim: Aim, tally: Tally, *, progress: bool) -> None:
     """Score case after case on threads, while the next is being predicted."""
-    kernels.warm()
+    warm()
     metrics.warm()
     workers = cores()
     off = None if progress else True

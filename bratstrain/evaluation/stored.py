@@ -20,8 +20,8 @@ from bratstrain.evaluation.cache_key import inputs_digest
 from bratstrain.evaluation.evaluator import INPUTS, SHOWN, evaluate
 from bratstrain.evaluation.tables import EVERYTHING, HEADLINE, to_json
 from bratstrain.inference.segment import ApplyConfig
+from bratstrain.runs.files import read_json
 from bratstrain.scoring.metrics import MEANS
-from bratstrain.training.log import read_json
 
 
 @dataclass(frozen=True, slots=True, eq=False)

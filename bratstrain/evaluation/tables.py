@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bratsprep.system.atomic import replacing
 from bratstrain.data.twins import WITHOUT, Twins
 from bratstrain.evaluation.formatting import (
     aligned,
@@ -23,7 +24,6 @@ from bratstrain.evaluation.formatting import (
 )
 from bratstrain.scoring.aggregate import POOLED, Row, Table, case_rows
 from bratstrain.scoring.metrics import MEANS, PARTS, CaseScores
-from bratstrain.training.log import replacing
 
 CASES: Final = "cases.csv"
 PLANES: Final = "planes.csv"

@@ -16,10 +16,10 @@ from bratsprep.case import Geometry
 from bratsprep.errors import BratsError, NiftiError
 from bratsprep.labels import Scheme
 from bratsprep.sources.source import Source
+from bratsprep.system.atomic import replacing
+from bratsprep.system.memory import Buffers
 from bratsprep.volumes import nifti
 from bratsprep.volumes.case_volumes import as_axial, flips_of, recode
-from bratsprep.volumes.nifti import Buffers
-from bratstrain.training.log import replacing
 
 NiftiHeader: TypeAlias = nib.Nifti1Header
 """Of NIfTI-1 or NIfTI-2, which nibabel derives from it."""

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from bratsprep.errors import BratsError
 from bratsprep.labels import CLASSES, MODALITIES
+from bratsprep.system.atomic import replacing
 from bratstrain.runs.fitted import Fitted, load_fitted
-from bratstrain.training.log import replacing
 
 OPSET: Final = 18
 TOLERANCE: Final = 1e-3

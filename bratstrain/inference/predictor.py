@@ -15,9 +15,9 @@ from bratsprep.discovery.discover import scan
 from bratsprep.errors import BratsError, LabelError
 from bratsprep.labels import CLASSES, SCHEMES, Scheme
 from bratsprep.sources.source import Source, open_source
-from bratsprep.volumes import kernels
 from bratsprep.volumes.case_volumes import to_file_order
 from bratsprep.volumes.label_schemes import resolve
+from bratsprep.volumes.warm import warm
 from bratstrain.inference.nifti_out import make_folder, read_source_header, write_nifti
 from bratstrain.inference.segment import (
     ApplyConfig,
@@ -148,7 +148,7 @@ def predict(
 
 def work_through(work: Work, cases: Sequence[CaseFiles], *, progress: bool) -> list[Predicted]:
     """Label case after case while the next is read."""
-    kernels.warm()
+    warm()
     done = []
     read = partial(prepare_case, source=work.source, fitted=work.fitted, scheme=None)
     bar = tqdm(total=len(cases), desc="predict", unit="case", disable=None if progress else True)

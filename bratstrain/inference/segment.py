@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bratsprep.building.convert import image_planes_
 from bratsprep.case import Box, CaseFiles, Geometry
 from bratsprep.config import PrepConfig
 from bratsprep.errors import BratsError
 from bratsprep.labels import CLASSES, MODALITIES, SCHEMES, Scheme
 from bratsprep.sources.source import Source
+from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import read_scan
 from bratsprep.volumes.crop import crop_window
-from bratsprep.volumes.nifti import Buffers
+from bratsprep.volumes.planes import image_planes_
 from bratstrain.runs.fitted import Fitted
 
 FLIPS: Final = MappingProxyType(

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from bratsprep.errors import BratsError
 from bratsprep.labels import CLASSES
+from bratstrain.runs.files import read_json, write_json
 from bratstrain.scoring.components import label_components
 from bratstrain.scoring.metrics import confusion
 from bratstrain.scoring.surface import union_box
-from bratstrain.training.log import read_json, write_json
 
 CLEANUP: Final = "cleanup.json"
 """In the run folder."""

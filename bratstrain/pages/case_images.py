@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source, open_source
-from bratsprep.volumes.nifti import Buffers
+from bratsprep.system.memory import Buffers
 from bratstrain.data.splits import Split
 from bratstrain.evaluation.case_pairs import Labeller, Pair
 from bratstrain.evaluation.case_selection import (

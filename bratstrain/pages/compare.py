@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
+from bratsprep.system.atomic import replacing
 from bratstrain.evaluation.case_pairs import load_labeller
 from bratstrain.evaluation.comparison import Comparison, compared
 from bratstrain.evaluation.stored import evaluation_of
@@ -16,7 +17,7 @@ from bratstrain.pages.case_images import opened, views
 from bratstrain.pages.compare_sections import page, telling
 from bratstrain.pages.markup import document, write_page
 from bratstrain.pages.sprites import packed
-from bratstrain.training.log import replacing, write_json
+from bratstrain.runs.files import write_json
 
 MOST_SHOWN: Final = 8
 """Runs that have a panel each; more would not be seen."""

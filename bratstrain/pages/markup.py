@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from bratsprep.drawing import document as document_module
 from bratsprep.errors import BratsError
-from bratstrain.training.log import replacing
+from bratsprep.system.atomic import replacing
 
 STYLE: Final = "page.css"
 SCRIPTS: Final = ("viewer.js", "charts.js")

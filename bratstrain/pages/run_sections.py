@@ -9,8 +9,8 @@ from bratstrain.data.splits import Split
 from bratstrain.evaluation.stored import Evaluation
 from bratstrain.pages.markup import Child, Markup, facts, joined, section, tag
 from bratstrain.pages.svg_charts import Curve, curves
+from bratstrain.runs.files import CONFIG, FACTS, LOG, read_json, read_log
 from bratstrain.runs.fitted import read_split
-from bratstrain.training.log import CONFIG, FACTS, LOG, read_json, read_log
 
 MOST_POINTS: Final = 400
 """Of a curve: more cannot be told apart."""

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from bratsprep.errors import BratsError
+from bratsprep.system.atomic import replacing
 from bratstrain.config import TrainConfig
 from bratstrain.networks.unet import build_model
-from bratstrain.training.log import replacing
 
 FORMAT: Final = "bratstrain"
 VERSION: Final = 1

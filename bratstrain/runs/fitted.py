@@ -17,7 +17,7 @@ from bratsprep.labels import MODALITIES, SCHEMES
 from bratstrain.data.splits import PARTS, Split
 from bratstrain.device import DTYPES, choose_device, choose_precision
 from bratstrain.runs.checkpoint import Weights, load_network, read_config
-from bratstrain.training.log import BEST, CONFIG, FACTS, SPLIT, read_json
+from bratstrain.runs.files import BEST, CONFIG, FACTS, SPLIT, read_json
 
 LARGEST: Final = 4096
 """Pixels along a side of a slice."""

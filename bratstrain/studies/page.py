@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from bratstrain.evaluation.tables import EVERYTHING
 from bratstrain.pages.compare import compare
+from bratstrain.runs.files import read_json
 from bratstrain.studies.outcomes import Study
-from bratstrain.training.log import read_json
 
 PAGE: Final = "compare.html"
 

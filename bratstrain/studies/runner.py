@@ -16,13 +16,13 @@ from bratstrain.data.splits import Split
 from bratstrain.evaluation.stored import evaluation_of
 from bratstrain.inference.nifti_out import make_folder
 from bratstrain.inference.segment import ApplyConfig
+from bratstrain.runs.files import CONFIG, FACTS, read_json
 from bratstrain.scoring.aggregate import METRICS
 from bratstrain.studies.outcomes import Facts, Outcome, Study
 from bratstrain.studies.page import write_page
 from bratstrain.studies.study_file import Experiment, Plan, find_study, read_study
 from bratstrain.studies.tables import terminal_lines, write_study
 from bratstrain.training.fit import fit
-from bratstrain.training.log import CONFIG, FACTS, read_json
 from bratstrain.training.prepare_run import RUNS, split_of
 
 SLICES: Final = "slices"

@@ -6,10 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from bratsprep.system.atomic import replacing
 from bratstrain.evaluation.formatting import aligned, markdown_table, number
 from bratstrain.evaluation.tables import HEADLINE, csv_text
 from bratstrain.studies.outcomes import CLAIMED, PART, Outcome, Score, Study, score_of
-from bratstrain.training.log import replacing
 
 FEW: Final = 10
 """Held-out cases below which an interval says little."""

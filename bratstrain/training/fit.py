@@ -13,16 +13,18 @@ from bratsprep.errors import BratsError
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.system.memory import peak_bytes
 from bratstrain.config import SETTINGS, Sitting, TrainConfig
+from bratstrain.data.intake import Intake
 from bratstrain.data.loader import Batch
 from bratstrain.device import peak_device_bytes, set_up
 from bratstrain.networks.unet import count_parameters
+from bratstrain.runs import files
 from bratstrain.runs.checkpoint import Checkpoint, Weights, save
 from bratstrain.training import log
 from bratstrain.training.prepare_run import Job, make_trainer, prepare, restore, run_folder
 from bratstrain.training.result import Run
 from bratstrain.training.schedule import FORWARD, time_to_learn
 from bratstrain.training.signals import Signals, Stopped
-from bratstrain.training.validate import Intake, Validation, validate
+from bratstrain.training.validate import Validation, validate
 
 LOG_STEPS: Final = 10
 """Steps that a line of the log is over."""
@@ -67,7 +69,7 @@ def fit(
     sitting = Sitting(**own)
     with SliceFile(data, prints=False) as file:
         folder = run_folder(file, run, config, settings)
-        with log.claimed(folder) as is_there:
+        with files.claimed(folder) as is_there:
             job = prepare(file, folder, sitting, config, settings, is_there=is_there)
             with set_up(job.device):
                 fitting = Fitting(job, shown=progress)
@@ -184,7 +186,7 @@ class Fitting:
         self._mark = state.step, state.used_s, state.waited_s
         record = {
             "epoch": self.job.plan.epoch(state.step - 1),
-            "loss": log.finite(state.mean_loss()),
+            "loss": files.finite(state.mean_loss()),
             "learning_rate": self.trainer.rate,
             "slices_per_s": (state.step - step) * self.job.config.batch_size / seconds,
             "wait_share": (state.waited_s - waited_s) / seconds,
@@ -246,7 +248,7 @@ class Fitting:
         job = self.job
         self.count_losses()
         save(
-            job.folder / log.LAST,
+            job.folder / files.LAST,
             Checkpoint(
                 config=job.config.to_json(),
                 data_digest=job.file.digest,
@@ -256,11 +258,11 @@ class Fitting:
             ),
         )
         self._saved = time.perf_counter()
-        facts = log.read_json(job.folder / log.FACTS) | self.state.to_plain()
+        facts = files.read_json(job.folder / files.FACTS) | self.state.to_plain()
         facts["finished"] = self.is_finished()
         facts["peak_memory_mb"] = max(facts["peak_memory_mb"], peak_bytes() / 1e6)
         facts["peak_gpu_memory_mb"] = peak_device_bytes(job.device) / 1e6
-        log.write_json(job.folder / log.FACTS, facts)
+        files.write_json(job.folder / files.FACTS, facts)
 
     def _tell_time(self) -> None:
         """Bring the seconds up to now."""
@@ -277,7 +279,7 @@ class Fitting:
             state.best_score, state.best_step = scores.mean_regions, state.step
             state.since_best = 0
             save(
-                job.folder / log.BEST,
+                job.folder / files.BEST,
                 Weights(
                     config=job.config.to_json(),
                     data_digest=job.file.digest,

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from bratsprep.errors import BratsError
 from bratsprep.slicefile.reader import SliceFile
+from bratsprep.system.atomic import replacing
 from bratstrain.config import Sitting, TrainConfig
+from bratstrain.data.intake import planes_name
 from bratstrain.data.loader import Loader
 from bratstrain.data.sampler import Plan
 from bratstrain.data.splits import Split, make_split
@@ -28,19 +30,18 @@ from bratstrain.device import (
 )
 from bratstrain.recipes import check_same, configure, depart
 from bratstrain.runs.checkpoint import Checkpoint, load, read_config
-from bratstrain.training.log import (
+from bratstrain.runs.files import (
     CONFIG,
     FACTS,
     LAST,
     SPLIT,
     read_json,
     read_text,
-    replacing,
     versions,
     write_json,
 )
-from bratstrain.training.step import WEIGHTED, Progress, Trainer, class_weights
-from bratstrain.training.validate import planes_name
+from bratstrain.training.result import Progress
+from bratstrain.training.step import WEIGHTED, Trainer, class_weights
 
 RUNS: Final = Path("runs")
 """Folder of the run folders that nobody named."""

@@ -1,10 +1,75 @@
-"""`Run`: what a fit gives back."""
+"""How far a run is, and what a fit gives back."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bratstrain.config import TrainConfig
-from bratstrain.training.step import Progress
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run is: plain numbers, written into every checkpoint."""
+
+    step: int = 0
+    """Steps made."""
+    validated: int = 0
+    """Step of the last validation; 0 for none."""
+    used_s: float = 0.0
+    """Seconds of all sittings."""
+    waited_s: float = 0.0
+    """Seconds of those that the network waited for data."""
+    validation_s: float = 0.0
+    """Seconds that the last validation took."""
+    best_score: float = -1.0
+    """Below 0 before the first validation."""
+    best_step: int = 0
+    since_best: int = 0
+    """Validations since the best one."""
+    skipped: int = 0
+    """Steps left out since the loss was not finite."""
+    in_a_row: int = 0
+    """How many of those are the last ones."""
+    loss_sum: float = 0.0
+    """Over the steps since the last line of the log."""
+    n_losses: int = 0
+
+    def count(self, loss: float) -> None:
+        """Count the loss of a step; one that is not finite means that the step was left out."""
+        if math.isfinite(loss):
+            self.loss_sum += loss
+            self.n_losses += 1
+            self.in_a_row = 0
+        else:
+            self.skipped += 1
+            self.in_a_row += 1
+
+    def mean_loss(self) -> float:
+        """Give the mean loss since the last call; nan where all steps were left out."""
+        mean = self.loss_sum / self.n_losses if self.n_losses else math.nan
+        self.loss_sum, self.n_losses = 0.0, 0
+        return mean
+
+    def to_plain(self) -> dict[str, int | float]:
+        """Give all numbers by name."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, numbers: Mapping[str, int | float]) -> "Progress":
+        """Take over what `to_plain` gave.
+
+        Raises:
+            ValueError: a number is missing, unknown, or of another type.
+        """
+        fresh = cls().to_plain()
+        kinds = {name: type(value) for name, value in fresh.items()}
+        if {name: type(value) for name, value in numbers.items()} != kinds:
+            raise ValueError(f"progress is {dict(numbers)}, expected {', '.join(fresh)}")
+        progress = cls()
+        for name, value in numbers.items():
+            setattr(progress, name, value)
+        return progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from bratsprep.discovery import discover
 from bratsprep.discovery.subject_tables import read_table
 from bratsprep.errors import BratsError
 from bratsprep.sources.source import open_source
-from bratsprep.volumes.nifti import Buffers, load, read_header
+from bratsprep.system.memory import Buffers
+from bratsprep.volumes.nifti import load, read_header
 from bratstrain.data.splits import make_split
 from bratstrain.runs.fitted import read_split
 from tests.helpers import niftis

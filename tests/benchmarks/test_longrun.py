@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import bratsprep
-from bratsprep.system.threads import BASE_BYTES
+from bratsprep.building.memory_budget import BASE_BYTES
 from tests.helpers import fitfiles
 from tests.helpers.oracles import resampled
 

@@ -18,7 +18,7 @@ from bratsprep.discovery.filenames import LABEL, file_name
 from bratsprep.errors import BratsError
 from bratsprep.sources import byte_ranges, source
 from bratsprep.volumes.label_schemes import resolve
-from bratstrain.training.log import claimed
+from bratstrain.runs.files import claimed
 from tests.helpers.fitfiles import (
     SMALL,
     content,

@@ -20,9 +20,10 @@ from bratsprep.discovery import discover
 from bratsprep.errors import BratsError
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source, open_source
+from bratsprep.system.memory import Buffers
 from bratsprep.volumes import gunzip
 from bratsprep.volumes.label_schemes import resolve
-from bratsprep.volumes.nifti import Buffers, codes, intensities, load, parse_header
+from bratsprep.volumes.nifti import codes, intensities, load, parse_header
 from bratstrain.runs.checkpoint import Checkpoint, load_network, read_config
 from bratstrain.runs.checkpoint import load as load_checkpoint
 from tests.helpers import fuzz_seeds, niftis

@@ -10,7 +10,8 @@ import numpy as np
 
 from bratsprep.case import CaseFiles, Channel
 from bratsprep.sources.source import open_source
-from bratsprep.volumes.nifti import Buffers, load
+from bratsprep.system.memory import Buffers
+from bratsprep.volumes.nifti import load
 from tests.helpers.oracles import resampled
 
 RAS = np.array([[1.0, 0, 0, -3], [0, 1, 0, -4], [0, 0, 2, 5], [0, 0, 0, 1]])

@@ -15,8 +15,8 @@ from bratsprep.slicefile.chunks import Pages
 from bratsprep.slicefile.digest import case_digest
 from bratsprep.slicefile.writer import LEAST_EXTENT
 from bratsprep.sources.source import open_source
+from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import read_scan
-from bratsprep.volumes.nifti import Buffers
 
 
 @pytest.fixture(scope="module")

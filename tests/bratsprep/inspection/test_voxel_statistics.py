@@ -19,8 +19,8 @@ from bratsprep.inspection.voxel_statistics import (
 from bratsprep.labels import SCHEMES
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import open_source
+from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import read_scan
-from bratsprep.volumes.nifti import Buffers
 from tests.helpers import niftis, slicefiles
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from bratsprep import kernels, start
 
 {before}
-kernels.warm(np.int16)
+warm(np.int16)
 print("scipy.linalg" in sys.modules)
 
 @numba.njit

@@ -9,25 +9,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bratsprep.building.memory_budget import BASE_BYTES, case_bytes, cut_bytes, pools, share
 from bratsprep.case import Channel
 from bratsprep.config import PrepConfig
 from bratsprep.errors import BuildError, NiftiError
 from bratsprep.labels import SCHEMES
 from bratsprep.sources.source import open_source
 from bratsprep.system import threads as workers_
-from bratsprep.system.threads import (
-    BASE_BYTES,
-    LOOK_AHEAD,
-    Pool,
-    case_bytes,
-    cores,
-    cut_bytes,
-    in_order,
-    pools,
-    share,
-)
+from bratsprep.system.memory import Buffers, Pool
+from bratsprep.system.threads import LOOK_AHEAD, cores, in_order
 from bratsprep.volumes.case_volumes import read_scan
-from bratsprep.volumes.nifti import Buffers
 from tests.helpers import niftis
 
 CASES = [niftis.case_files(f"{i:02}") for i in range(12)]

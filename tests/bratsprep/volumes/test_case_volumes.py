@@ -10,8 +10,8 @@ from bratsprep.case import Channel
 from bratsprep.errors import LabelError, NiftiError, VolumeError
 from bratsprep.labels import SCHEMES, meanings
 from bratsprep.sources.source import open_source
+from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import read_scan, recode, to_file_order
-from bratsprep.volumes.nifti import Buffers
 from tests.helpers import niftis, oracles
 
 SCHEME = SCHEMES["brats2017"]

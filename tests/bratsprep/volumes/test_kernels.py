@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as hnp
 from bratsprep.deflate import encoder
 from bratsprep.volumes import kernels, moments
 from bratsprep.volumes.normalise import half_tables
+from bratsprep.volumes.warm import warm
 from tests.helpers import oracles
 from tests.helpers.oracles import both
 
@@ -307,6 +308,6 @@ def test_half_is_plus_zero_outside_the_brain(zscore):
 
 
 def test_warm_compiles_the_kernels_of_the_data_path():
-    kernels.warm()
+    warm()
     for kernel in (kernels.measure_, kernels.zscore_half_, kernels.recode_, encoder.deflate_):
         assert kernel.signatures

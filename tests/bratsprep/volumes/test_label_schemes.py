@@ -5,8 +5,8 @@ import pytest
 
 from bratsprep.errors import LabelError, NiftiError
 from bratsprep.sources.source import open_source
+from bratsprep.system.memory import Buffers
 from bratsprep.volumes.label_schemes import label_values, resolve
-from bratsprep.volumes.nifti import Buffers
 from tests.helpers import niftis
 
 

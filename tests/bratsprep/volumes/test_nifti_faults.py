@@ -8,7 +8,8 @@ import pytest
 
 from bratsprep.errors import NiftiError, SourceError
 from bratsprep.sources.source import open_source
-from bratsprep.volumes.nifti import Buffers, load, parse_header
+from bratsprep.system.memory import Buffers
+from bratsprep.volumes.nifti import load, parse_header
 from tests.helpers import niftis
 from tests.helpers.niftis import SHAPE, loaded, numbers
 

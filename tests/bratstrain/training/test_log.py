@@ -7,18 +7,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from bratsprep.errors import BratsError
-from bratstrain.training.log import (
-    Bar,
-    RunLog,
-    claimed,
-    finite,
-    flat,
-    read_json,
-    read_log,
-    replacing,
-    versions,
-    write_json,
-)
+from bratstrain.runs.files import claimed, finite, read_json, read_log, versions, write_json
+from bratstrain.training.log import Bar, RunLog, flat, replacing
 
 
 def test_file_appears_when_it_is_whole(tmp_path):

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from bratstrain.config import ModelConfig, TrainConfig
-from bratstrain.training.step import Progress, Trainer
+from bratstrain.training.result import Progress
+from bratstrain.training.step import Trainer
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(

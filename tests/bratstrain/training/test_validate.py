@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from bratsprep.slicefile.reader import SliceFile
-from bratstrain.training.validate import Intake, planes_name, scores, validate
+from bratstrain.data.intake import Intake, planes_name
+from bratstrain.training.validate import scores, validate
 from tests.helpers import fitfiles
 
 CPU = torch.device("cpu")

@@ -1,0 +1,174 @@
+"""How much memory a case needs, and how many workers fit into a limit."""
+
+import math
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+
+from bratsprep.case import CaseFiles
+from bratsprep.config import PrepConfig
+from bratsprep.errors import BratsError, BuildError
+from bratsprep.labels import MODALITIES
+from bratsprep.sources.source import Source
+from bratsprep.system.memory import Pool
+from bratsprep.volumes import nifti
+from bratsprep.volumes.nifti import Header
+
+BASE_BYTES: Final = 240 << 20
+"""Program and libraries (measured: 180 MB) and the finished cases that wait to be written."""
+
+
+LIGHT: Final = 100 << 20
+"""A case that takes no more, as those of int16 do, is read by every worker at once."""
+
+
+_LARGEST: Final = 3
+"""Cases, by their packed size, whose headers say how much memory one takes."""
+
+
+def pools(
+    source: Source, cases: tuple[CaseFiles, ...], workers: int, limit_bytes: int
+) -> tuple[Pool, Pool]:
+    """Memory for whole cases, and for their cut planes.
+
+    For each there is a time when a worker needs none of it: a case's voxels are done with before
+    its planes are packed, and its planes are there after it was read. So three for four workers
+    do, at the cost of a tenth of the speed where they wait for voxels.
+
+    Args:
+        source: what the cases lie in.
+        cases: at least one.
+        workers: threads.
+        limit_bytes: most that each buffer may take.
+    """
+    fewer = workers - workers // 4
+    try:
+        is_light = case_bytes(source, cases[0]) <= LIGHT
+    except BratsError:  # the case's reader says what is wrong
+        is_light = False
+    return Pool(workers if is_light else fewer, limit_bytes), Pool(fewer, limit_bytes)
+
+
+def case_bytes(source: Source, files: CaseFiles) -> int:
+    """Memory that a worker needs at most to read one case, from its headers alone.
+
+    Counted are the files as they are unpacked, and every copy: voxels of a type that the kernels
+    do not take, modalities of different types, axes in another order, labels that are no bytes.
+
+    Raises:
+        BratsError: a header cannot be read.
+    """
+    images = {channel.member: nifti.read_header(source, channel.member) for channel in files.images}
+    largest = max(source.members[member] for member in images)
+    n_voxels = math.prod(next(iter(images.values())).geometry.shape)
+    total = sum(header.size_bytes + converted_bytes(header) for header in images.values())
+    types = [nifti.held_type(images[channel.member]) for channel in files.images]
+    common = np.result_type(*types)
+    total += n_voxels * common.itemsize * sum(kind != common for kind in types)
+    if any(is_turned(header) for header in images.values()):
+        total += n_voxels * common.itemsize * len(files.images)
+    scaled = [math.prod(header.shape) for header in images.values() if header.is_scaled]
+    label = 0
+    if files.label is not None:
+        header = nifti.read_header(source, files.label)
+        largest = max(largest, source.members[files.label])
+        total += header.size_bytes + n_voxels * is_turned(header)
+        if header.dtype != np.uint8 or header.is_scaled:
+            total += n_voxels
+            label = 4 * n_voxels * 8  # numbers, rounded numbers, and their distance, once
+    return total + max(largest, n_voxels) + max(label, 8 * max(scaled, default=0))
+
+
+def converted_bytes(header: Header) -> int:
+    """Memory of the voxels as the kernels take them; 0 where they are on disk like that."""
+    held = nifti.held_type(header)
+    is_aligned = header.offset % held.itemsize == 0
+    if not header.is_scaled and header.dtype == held and is_aligned:
+        return 0
+    return math.prod(header.shape) * held.itemsize
+
+
+def is_turned(header: Header) -> bool:
+    """Whether a file's axes are in another order than left-right, front-back, up-down."""
+    pairs = ("LR", "PA", "IS")
+    return any(
+        code not in pair for code, pair in zip(header.geometry.orientation, pairs, strict=True)
+    )
+
+
+def cut_bytes(source: Source, files: CaseFiles, config: PrepConfig) -> int:
+    """Memory that a worker needs at most for the planes of one case, cut and then packed.
+
+    How many planes have tumour is not known before the label is read, so it is all of them.
+
+    Raises:
+        BratsError: a header cannot be read.
+    """
+    geometry = nifti.read_header(source, files.images[0].member).geometry
+    sides = dict(zip(geometry.orientation, geometry.shape, strict=True))
+    x, y, z = (next(sides[code] for code in pair if code in sides) for pair in ("LR", "PA", "IS"))
+    height, width = config.window or (y, x)
+    slice_bytes = height * width * (len(MODALITIES) * np.dtype(config.stored).itemsize + 1)
+    return 2 * z * slice_bytes
+
+
+def share(
+    source: Source,
+    cases: tuple[CaseFiles, ...],
+    workers: int,
+    max_ram: int,
+    config: PrepConfig | None = None,
+) -> tuple[int, int]:
+    """How many workers fit a memory limit, and what each may take.
+
+    Args:
+        source: what the cases lie in.
+        cases: at least one.
+        workers: threads wanted.
+        max_ram: bytes for the whole program; 0 for no limit.
+        config: settings of the planes that are cut; the usual ones by default.
+
+    Returns:
+        Workers, and bytes for each.
+
+    Raises:
+        BuildError: not even one case at a time fits.
+        BratsError: no header of the largest cases can be read.
+    """
+    if not max_ram:
+        return workers, 2**62
+    need = largest_need(source, cases, config or PrepConfig())
+    fit = (max_ram - BASE_BYTES) // need
+    if fit < 1:
+        raise BuildError(
+            f"{source.path}: --max-ram {max_ram >> 20} MB is too little; the program takes "
+            f"{BASE_BYTES >> 20} MB and one case {need >> 20} MB"
+        )
+    fit = min(workers, fit)
+    return fit, (max_ram - BASE_BYTES) // fit
+
+
+def largest_need(source: Source, cases: Iterable[CaseFiles], config: PrepConfig) -> int:
+    """Memory for one of the largest cases; those that cannot be read are left to their reader.
+
+    Raises:
+        BratsError: none of them can be read.
+    """
+    needs: list[int] = []
+    faults: list[BratsError] = []
+    for files in sorted(cases, key=lambda each: -packed_bytes(source, each)):
+        try:
+            needs.append(case_bytes(source, files) + cut_bytes(source, files, config))
+        except BratsError as error:
+            faults.append(error)
+        if len(needs) == _LARGEST:
+            break
+    if not needs:
+        raise faults[0]
+    return max(needs)
+
+
+def packed_bytes(source: Source, files: CaseFiles) -> int:
+    """Bytes of the images of a case as they lie on disk."""
+    return sum(source.members[member] for member in {channel.member for channel in files.images})

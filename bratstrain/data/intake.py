@@ -1,0 +1,46 @@
+"""From stored images to the input of a network."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bratsprep.slicefile.reader import SliceFile
+
+
+class Intake:
+    """Turns images as they are stored into what a network takes.
+
+    Args:
+        file: slice file that they come from.
+        device: where they lie.
+    """
+
+    def __init__(self, file: SliceFile, device: torch.device) -> None:
+        self._is_raw = file.config.normalise == "none"
+        self._case = file.slices["case"]
+        self._mean, self._std = (
+            torch.from_numpy(file.cases[name].astype(np.float32)).to(device)
+            for name in ("mean", "std")
+        )
+
+    def __call__(self, image: Tensor, rows: NDArray[np.int64]) -> Tensor:
+        """Give (b, m, h, w) float32 standard deviations, 0 outside the brain.
+
+        Args:
+            image: (b, m, h, w) of any dtype, as stored; raw where the file is not normalised.
+            rows: (b,) int64, rows under /slice.
+        """
+        image = image.float()
+        if not self._is_raw:
+            return image
+        case = torch.from_numpy(self._case[rows].astype(np.int64)).to(image.device)
+        brain = (image != 0).any(dim=1, keepdim=True)
+        mean, std = (moment[case][:, :, None, None] for moment in (self._mean, self._std))
+        return torch.where(brain, (image - mean) / std, 0)
+
+
+def planes_name(file: SliceFile) -> str:
+    """Say which planes a slice file holds, for the name of a score."""
+    only = file.config.slices == "tumour" and not file.config.negatives and not file.config.margin
+    return "tumour slices only" if only else "stored planes"
