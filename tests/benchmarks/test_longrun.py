@@ -38,7 +38,7 @@ torch.set_num_threads(1)
 bratsprep.build(sys.argv[1], sys.argv[2] + "/x.h5", crop="32x32")
 bratstrain.fit(sys.argv[2] + "/x.h5", sys.argv[2] + "/run", **SETTINGS)
 """
-MAIN = "from {}.cli import main; main()"
+MAIN = "import runpy; runpy.run_module({!r}, run_name='__main__')"
 SETTINGS = fitfiles.SMALL | {"steps": 4, "validate_steps": 2}
 
 

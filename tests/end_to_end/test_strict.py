@@ -13,10 +13,9 @@ pytestmark = [
     ),
 ]
 RUN = """
-import os, sys
+import os, runpy
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-from %s.cli import main
-main()
+runpy.run_module("%s", run_name="__main__")
 """
 FIT = ("--model", "residual", "--width", "4", "--depth", "2", "--batch", "4", "--steps", "12",
        "--test-share", "0.3", "--device", "cpu")  # fmt: skip

@@ -12,7 +12,8 @@ FRESH = """
 import sys
 import numba
 import numpy as np
-from bratsprep import kernels, start
+from bratsprep.system import numba_startup as start
+from bratsprep.volumes.warm import warm
 
 {before}
 warm(np.int16)

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import bratsprep
 from bratstrain.commands.cli import main
+from bratstrain.studies.study_file import SHIPPED
 from tests.helpers.studies import FILE, phantoms, written
 
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -116,7 +117,7 @@ def one_thread():
 def test_shipped_study_runs_on_phantoms(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     bratsprep.phantoms("raw", cases=8, shape=(32, 32, 24), workers=1)
-    result = invoke(ROOT / "studies" / f"{name}.toml", "--raw", "raw", "--profile", "demo",
+    result = invoke(SHIPPED / f"{name}.toml", "--raw", "raw", "--profile", "demo",
                     "--device", "cpu", "--threads", "1")  # fmt: skip
     assert result.exit_code == 0, result.output
     assert Path(f"runs/{name}-demo/study.csv").is_file()

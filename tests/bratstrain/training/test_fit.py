@@ -178,13 +178,13 @@ def test_killed_process_goes_on_to_the_same_end(data, whole, tmp_path):
     folder = tmp_path / "run"
     code = (
         "import sys, time, torch, bratstrain\n"
-        "from bratstrain import engine\n"
+        "from bratstrain.training import fit\n"
         "torch.set_num_threads(1)\n"
-        "train = engine.Fitting.train\n"
+        "train = fit.Fitting.train\n"
         "def slowly(self, batch):\n"
         "    train(self, batch)\n"
         "    time.sleep(60 if self.state.step == 5 else 0)\n"
-        "engine.Fitting.train = slowly\n"
+        "fit.Fitting.train = slowly\n"
         f"bratstrain.fit({str(data)!r}, {str(folder)!r}, **{WHOLE!r})\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
