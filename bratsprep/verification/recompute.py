@@ -16,7 +16,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from bratsprep.case import CaseFiles, CaseRow, CaseTables
+from bratsprep.case import CaseFiles, CaseTables
 from bratsprep.config import SUBJECTS, PrepConfig
 from bratsprep.discovery.subject_tables import table_for
 from bratsprep.errors import NiftiError, SchemaError
@@ -200,10 +200,10 @@ def compare(file: SliceFile, tables: CaseTables, case: RawCase) -> None:
     Raises:
         SchemaError: the first difference.
     """
-    where = f"{file.path}: case {tables.case.id}"
+    where = f"{file.path}: case {tables.case['id']}"
     same(where, raw_pairs(tables, case, file), "the raw files give")
-    images, labels, z = file.volume(tables.case.id)
-    box = tables.case.box
+    images, labels, z = file.volume(tables.case["id"])
+    box = tables.case["box"]
     truth = np.zeros(case.brain.shape, np.uint8) if case.label is None else case.label
     for stored, plane in zip(labels, z, strict=True):
         expected = cut(truth[plane], box)
@@ -218,10 +218,10 @@ def compare(file: SliceFile, tables: CaseTables, case: RawCase) -> None:
             refuse(odd, stored, least, f"{where}, plane {plane}, {modality}", box)
     prints = {
         "fingerprint": brain_print(case.brain, case.volume, case.mean, case.std),
-        "mask_fingerprint": mask_print(truth, tables.case.spacing),
+        "mask_fingerprint": mask_print(truth, tables.case["spacing"]),
     }
     for name, print_ in prints.items():
-        stored = getattr(tables.case, name)
+        stored = tables.case[name]
         same(where, [(name, stored, close(stored, print_))], "the raw files give")
 
 
@@ -250,28 +250,28 @@ def raw_pairs(
 ) -> list[tuple[str, object, object]]:
     """Name, value and what the raw files give of each row of a case."""
     row, image = tables.case, case.images[0]
-    mean, std = (row.mean, case.mean), (row.std, case.std)
+    mean, std = (row["mean"], case.mean), (row["std"], case.std)
     return [
-        ("subject", row.subject, subject_of(row, case, file.config.subjects)),
-        ("release", row.release, case.files.release),
-        ("labelled", row.labelled, case.label is not None),
-        ("affine", row.affine, image.affine),
-        ("orientation", row.orientation, "".join(nib.aff2axcodes(image.affine))),
-        ("shape", row.shape, case.brain.shape),
-        ("brain box", row.brain_box, brain_box(case)),
-        ("box", row.box, window(case, file.shape)),
-        ("mean", row.mean, np.where(np.isclose(*mean, _CLOSE, 0), *mean)),
-        ("std", row.std, np.where(np.isclose(*std, _CLOSE, 0), *std)),
-        ("brain voxels by plane", tables.plane_brain, case.brain.sum(axis=(1, 2))),
-        ("voxels of the classes by plane", tables.plane_voxels, class_voxels(case)),
-        ("planes stored", tables.z, planes(case, file.config)),
+        ("subject", row["subject"], subject_of(row, case, file.config.subjects)),
+        ("release", row["release"], case.files.release),
+        ("labelled", bool(row["labelled"]), case.label is not None),
+        ("affine", row["affine"], image.affine),
+        ("orientation", row["orientation"], "".join(nib.aff2axcodes(image.affine))),
+        ("shape", row["shape"], case.brain.shape),
+        ("brain box", row["brain_box"], brain_box(case)),
+        ("box", row["box"], window(case, file.shape)),
+        ("mean", row["mean"], np.where(np.isclose(*mean, _CLOSE, 0), *mean)),
+        ("std", row["std"], np.where(np.isclose(*std, _CLOSE, 0), *std)),
+        ("brain voxels by plane", tables.planes["brain"], case.brain.sum(axis=(1, 2))),
+        ("voxels of the classes by plane", tables.planes["voxels"], class_voxels(case)),
+        ("planes stored", tables.slices["z"], planes(case, file.config)),
     ]
 
 
-def subject_of(row: CaseRow, case: RawCase, subjects: str) -> str:
+def subject_of(row: np.void, case: RawCase, subjects: str) -> str:
     """Subject that a case should have; a user's table is not at hand, so that its word stands."""
     if subjects not in SUBJECTS:
-        return row.subject
+        return str(row["subject"])
     voxels = class_voxels(case).sum(axis=0).tolist()
     return table_for(subjects).subject(case.files.id, case.files.subject, voxels)
 
