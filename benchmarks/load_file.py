@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bratsprep.case import BRAIN_CELLS, MASK_CELLS, CaseRow, CaseTables
+from bratsprep.case import CaseTables
 from bratsprep.config import PrepConfig
 from bratsprep.slicefile.chunks import Pages, pack_chunks
+from bratsprep.slicefile.schema import make_rows
 from bratsprep.slicefile.writer import SliceWriter
 
 SHAPE = (192, 160)
@@ -48,31 +49,36 @@ def case_tables(name: str, label: np.ndarray, crc: np.ndarray) -> CaseTables:
     n = len(label)
     voxels = np.stack([(label == k).sum(axis=(1, 2)) for k in range(4)], axis=1)
     box = np.array([[0, 0, 0], [n, *SHAPE]], np.int32)
-    row = CaseRow(
+    rows = make_rows(
+        "case",
+        1,
         id=name,
         subject=name,
         release="msd",
         scheme="msd",
         labelled=True,
         affine=np.eye(4),
-        spacing=np.ones(3, np.float32),
-        shape=np.array([n, *SHAPE], np.int32),
+        spacing=1,
+        shape=(n, *SHAPE),
         orientation="RAS",
         box=box,
         brain_box=box,
-        mean=np.full(4, 1000.0),
-        std=np.full(4, float(LEVELS)),
+        mean=1000.0,
+        std=float(LEVELS),
         brain_voxels=int(ellipse(0.6).sum()) * n,
         voxels=voxels.sum(axis=0),
-        lost_voxels=np.zeros(4, np.int64),
+        lost_voxels=0,
         source="[]",
-        fingerprint=np.zeros((5, *BRAIN_CELLS), np.int8),
-        mask_fingerprint=np.zeros((2, *MASK_CELLS), np.uint8),
+        fingerprint=0,
+        mask_fingerprint=0,
         digest=f"{zlib.crc32(crc.tobytes()):08x}",
     )
-    brain_pixels = np.full(n, ellipse(0.6).sum(), np.int32)
-    z = np.arange(n, dtype=np.int16)
-    return CaseTables(row, z, voxels.astype(np.int32), crc, brain_pixels, voxels.astype(np.int32))
+    z = np.arange(n)
+    return CaseTables(
+        rows[0],
+        make_rows("slice", n, case=0, z=z, voxels=voxels, crc=crc),
+        make_rows("plane", n, case=0, z=z, brain=ellipse(0.6).sum(), voxels=voxels),
+    )
 
 
 def write_slice_file(path: Path, n_slices: int, seed: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""The nouns: files of a case, its geometry, boxes, moments, and one row of each table."""
+"""The nouns: files of a case, its geometry, boxes, and its rows in a slice file."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -114,44 +114,16 @@ class FileRecord:
     """CRC-32 of those bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class CaseRow:
-    """One row of /case; field names are the dataset names, see `bratsprep.slicefile.schema`."""
-
-    id: str
-    subject: str
-    release: str
-    scheme: str
-    labelled: bool
-    affine: NDArray[np.float64]
-    spacing: NDArray[np.float32]
-    shape: NDArray[np.int32]
-    orientation: str
-    box: NDArray[np.int32]
-    brain_box: NDArray[np.int32]
-    mean: NDArray[np.float64]
-    std: NDArray[np.float64]
-    brain_voxels: int
-    voxels: NDArray[np.int64]
-    lost_voxels: NDArray[np.int64]
-    fingerprint: NDArray[np.int8]
-    mask_fingerprint: NDArray[np.uint8]
-    source: str
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CaseTables:
-    """All rows that one case adds to the slice file, the images and labels aside."""
+    """All rows that one case adds to the slice file, the images and labels aside.
 
-    case: CaseRow
-    z: NDArray[np.int16]
-    """(s,) planes stored, rising."""
-    slice_voxels: NDArray[np.int32]
-    """(s, 4) pixels of each class inside the crop."""
-    crc: NDArray[np.uint32]
-    """(s, 2) CRC-32 of each slice's image and label bytes as an h5py read gives them."""
-    plane_brain: NDArray[np.int32]
-    """(p,) brain voxels of every plane of the volume."""
-    plane_voxels: NDArray[np.int32]
-    """(p, 4) voxels of each class of every plane of the volume."""
+    The fields of a row are the columns of `bratsprep.slicefile.schema`, by name.
+    """
+
+    case: np.void
+    """Row of /case, a record of `row_dtype("case")`."""
+    slices: NDArray[np.void]
+    """(s,) records of `row_dtype("slice")`, one for each stored plane in rising z."""
+    planes: NDArray[np.void]
+    """(p,) records of `row_dtype("plane")`, one for each plane of the volume."""

@@ -23,7 +23,7 @@ from torch import nn
 
 from bratstrain.networks.losses import build_loss
 from bratstrain.networks.unet import count_macs, count_parameters
-from bratstrain.training.adamw import AdamW
+from bratstrain.training.optimizer import build_optimizer
 
 Builder = Callable[[int], nn.Module]
 """Channels of the first level to a network of four modalities and four classes."""
@@ -57,7 +57,7 @@ class Bench:
     label: torch.Tensor
     """(b, 192, 160) uint8."""
     precision: str
-    optimizer: AdamW
+    optimizer: torch.optim.AdamW
     scaler: torch.amp.GradScaler
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     block: int = 1
@@ -154,10 +154,10 @@ ASKED = (Bench.step, Bench.matrix, Bench.compile, Bench.memory, Bench.lay_plain,
 """What a runner does when it is told the name."""
 
 
-def optimizer_of(network: nn.Module) -> AdamW:
+def optimizer_of(network: nn.Module) -> torch.optim.AdamW:
     """Make an optimiser with fresh moments."""
-    optimizer = AdamW(network.parameters(), 0.0)
-    optimizer.rate = RATE
+    optimizer = build_optimizer(network.parameters(), 0.0)
+    optimizer.param_groups[0]["lr"] = RATE
     return optimizer
 
 

@@ -11,14 +11,14 @@ from typing import Any, Final
 
 from tqdm import tqdm
 
-from bratsprep.building.convert import Converted, cut, pack, renamed
+from bratsprep.building.convert import Converted, Frame, cut, pack
 from bratsprep.building.journal import Entry, Journal
 from bratsprep.building.memory_budget import pools, share
 from bratsprep.building.summary import Summary, is_complete, sources, versions
 from bratsprep.case import Box, CaseFiles
 from bratsprep.config import PrepConfig
 from bratsprep.discovery.discover import Found, scan
-from bratsprep.discovery.subject_tables import SubjectTable, table_for
+from bratsprep.discovery.subject_tables import table_for
 from bratsprep.errors import BratsError, BuildError
 from bratsprep.labels import Scheme
 from bratsprep.slicefile.chunks import Pages
@@ -43,10 +43,8 @@ class Job:
 
     source: Source
     found: Found
-    config: PrepConfig
+    frame: Frame
     schemes: dict[str, Scheme]
-    people: SubjectTable
-    window: tuple[int, int] | None
     workers: int
     scans: Pool
     """Memory for whole cases."""
@@ -65,10 +63,8 @@ class Job:
             with self.scans.borrow() as buffers:
                 case = read_scan(files, self.source, buffers, self.schemes.get(files.id))
                 memory = later.enter_context(self.cuts.borrow())
-                part = cut(case, self.config, self.window, memory)
-            voxels = part.tables.case.voxels.tolist()
-            subject = self.people.subject(files.id, files.subject, voxels)
-            return pack(renamed(part, subject), self.config.compression, self.pages)
+                part = cut(case, self.frame, memory)
+            return pack(part, self.frame.config.compression, self.pages)
 
 
 def build(
@@ -122,7 +118,8 @@ def build(
         with _journal(out) as journal, ThreadPoolExecutor(1, "warm") as aside:
             # The first cases are unpacked meanwhile. What goes wrong comes up again at first use.
             aside.submit(_warm, source, found)
-            job = _job(source, found, (config, people), workers or cores(), max_ram)
+            frame = Frame(config, config.window, people)
+            job = _job(source, found, frame, workers or cores(), max_ram)
             summary.schemes = tuple(sorted({scheme.name for scheme in job.schemes.values()}))
             _run(job, journal, summary, on_error=on_error, force=force, progress=progress)
     summary.seconds = time.monotonic() - started
@@ -148,28 +145,27 @@ def _journal(out: Path) -> Journal:
 def _job(
     source: Source,
     found: Found,
-    settings: tuple[PrepConfig, SubjectTable],
+    frame: Frame,
     workers: int,
     max_ram: int,
 ) -> Job:
     """Resolve all that has to be known before the first case is converted."""
-    config, people = settings
-    schemes = resolve(source, found.cases, config.labels)
-    fit, limit = share(source, found.cases, workers, max_ram, config)
+    schemes = resolve(source, found.cases, frame.config.labels)
+    fit, limit = share(source, found.cases, workers, max_ram, frame.config)
     scans, cuts = pools(source, found.cases, fit, limit)
-    job = Job(source, found, config, schemes, people, config.window, fit, scans, cuts, Pages())
-    if config.crop != "brain":
+    job = Job(source, found, frame, schemes, fit, scans, cuts, Pages())
+    if frame.config.crop != "brain":
         return job
-    made = in_order(found.cases, job.boxed, fit)
-    boxes = [box for _, box in made if isinstance(box, Box)]
-    return replace(job, window=smallest_window(boxes, _MULTIPLE) if boxes else None)
+    boxes = [box for _, box in in_order(found.cases, job.boxed, fit) if isinstance(box, Box)]
+    window = smallest_window(boxes, _MULTIPLE) if boxes else None
+    return replace(job, frame=replace(frame, window=window))
 
 
 def _run(
     job: Job, journal: Journal, summary: Summary, *, on_error: str, force: bool, progress: bool
 ) -> None:
     """Convert and write every case, finished ones first from the journal."""
-    key = build_key(job.config, sources(job.found.cases, job.source))
+    key = build_key(job.frame.config, sources(job.found.cases, job.source))
     if force:
         journal.clear()
     elif journal.entries and journal.key != key:
@@ -178,9 +174,9 @@ def _run(
             "those to go on, or start over with --force"
         )
     current = journal.begin(key)
-    done = {entry.tables.case.id: entry for entry in journal.entries}
+    done = {str(entry.tables.case["id"]): entry for entry in journal.entries}
     with (
-        SliceWriter(current, job.config, plane_size(job)) as writer,
+        SliceWriter(current, job.frame.config, plane_size(job)) as writer,
         closing(_all(job, journal, dict(done), summary)) as made,
         _bar(job, progress) as bar,
     ):
@@ -224,11 +220,11 @@ def _all(
 
 def _write(writer: SliceWriter, journal: Journal, made: Converted) -> None:
     """Put one case into the file, then into the journal."""
-    box = made.tables.case.box
+    box = made.tables.case["box"]
     size = tuple(int(side) for side in (box[1] - box[0])[1:])
     if size != writer.size:
         raise BuildError(
-            f"{made.tables.case.id}: plane is {size[0]} x {size[1]} but the file's are "
+            f"{made.tables.case['id']}: plane is {size[0]} x {size[1]} but the file's are "
             f"{writer.size[0]} x {writer.size[1]}; give --crop a window"
         )
     extents = writer.add(made.tables, made.chunks)
@@ -254,8 +250,8 @@ def _advance(bar: "tqdm[Any]", job: Job, files: CaseFiles) -> None:
 
 def plane_size(job: Job) -> tuple[int, int]:
     """(h, w) of the stored slices: the window, or the whole plane of the first case."""
-    if job.window is not None:
-        return job.window
+    if job.frame.window is not None:
+        return job.frame.window
     header = first_header(job.source, job.found.cases)
     sides = dict(zip(header.geometry.orientation, header.geometry.shape, strict=True))
     y, x = (next(side for code, side in sides.items() if code in pair) for pair in ("PA", "LR"))

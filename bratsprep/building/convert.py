@@ -1,17 +1,19 @@
-"""One case -> its planes: the order of the steps and nothing else."""
+"""One case -> its planes and rows: the order of the steps and nothing else."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bratsprep.case import Box, CaseRow, CaseTables
+from bratsprep.case import Box, CaseTables
 from bratsprep.config import PrepConfig
+from bratsprep.discovery.subject_tables import SubjectTable
 from bratsprep.labels import MODALITIES
 from bratsprep.slicefile.chunks import Packed, Pages, pack_chunks
 from bratsprep.slicefile.digest import case_digest
+from bratsprep.slicefile.schema import make_rows
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import Scan
 from bratsprep.volumes.crop import crop_window
@@ -21,11 +23,20 @@ from bratsprep.volumes.planes import image_planes_, label_planes_, stored_planes
 
 
 @dataclass(frozen=True, slots=True)
+class Frame:
+    """How cases are cut and named; the same for all of a build."""
+
+    config: PrepConfig
+    window: tuple[int, int] | None
+    """Crop (y, x), or None for whole planes."""
+    people: SubjectTable
+
+
+@dataclass(frozen=True, slots=True)
 class Cut:
-    """The prepared planes of one case, good until their buffers are used again."""
+    """The prepared planes of one case, valid until their buffers are used again."""
 
     tables: CaseTables
-    """Rows, but for checksums and digest."""
     images: NDArray[Any]
     """(s, 4, h, w) as stored."""
     labels: NDArray[np.uint8]
@@ -40,17 +51,17 @@ class Converted:
     chunks: Packed
 
 
-def cut(scan: Scan, config: PrepConfig, window: tuple[int, int] | None, buffers: Buffers) -> Cut:
+def cut(scan: Scan, frame: Frame, buffers: Buffers) -> Cut:
     """Cut and normalise the chosen planes of a case.
 
     Args:
         scan: the case; its own buffers are free afterwards.
-        config: settings.
-        window: crop (y, x), or None for whole planes.
+        frame: settings, window and subjects.
         buffers: memory for the result.
     """
+    config = frame.config
     planes = stored_planes(scan, config)
-    box = crop_window(scan.brain_box, scan.shape, window)
+    box = crop_window(scan.brain_box, scan.shape, frame.window)
     _, height, width = box.shape
     shape = (planes.size, len(MODALITIES), height, width)
     dtype = np.dtype(config.stored)
@@ -61,66 +72,59 @@ def cut(scan: Scan, config: PrepConfig, window: tuple[int, int] | None, buffers:
     labels = buffers.reserve("cut labels", size, name).reshape(planes.size, height, width)
     image_planes_(scan, planes, box, config.normalise, images)
     voxels = label_planes_(scan, planes, box, labels)
-    return Cut(_tables(scan, box, planes, voxels), images, labels)
-
-
-def renamed(part: Cut, subject: str) -> Cut:
-    """The same planes, of that subject."""
-    row = replace(part.tables.case, subject=subject)
-    return replace(part, tables=replace(part.tables, case=row))
+    pairs = zip(images, labels, strict=True)
+    crc = np.array([(crc32(image), crc32(label)) for image, label in pairs], np.uint32)
+    slices = make_rows(
+        "slice", planes.size, case=0, z=planes, voxels=voxels, crc=crc.reshape(-1, 2)
+    )
+    return Cut(_tables(scan, box, frame.people, slices), images, labels)
 
 
 def pack(part: Cut, compression: str, pages: Pages) -> Converted:
-    """Make the chunks of a case, the checksums of its slices, and its digest.
-
-    Returns:
-        The case's rows and chunks, the latter in those pages.
-    """
-    pairs = zip(part.images, part.labels, strict=True)
-    crc = [(crc32(image), crc32(label)) for image, label in pairs]
-    tables = replace(part.tables, crc=np.array(crc, np.uint32).reshape(-1, 2))
-    row = replace(tables.case, digest=case_digest(tables))
-    chunks = pack_chunks(part.images, part.labels, compression, pages)
-    return Converted(replace(tables, case=row), chunks)
+    """Make the chunks of a case in those pages."""
+    return Converted(part.tables, pack_chunks(part.images, part.labels, compression, pages))
 
 
-def _tables(
-    scan: Scan, box: Box, planes: NDArray[np.int16], voxels: NDArray[np.int32]
-) -> CaseTables:
-    """Rows of a case, but for checksums and digest."""
+def _tables(scan: Scan, box: Box, people: SubjectTable, slices: NDArray[np.void]) -> CaseTables:
+    """All rows of a case, from its (s,) rows of /slice."""
+    depth = len(scan.plane_brain)
+    planes = make_rows(
+        "plane", depth, case=0, z=np.arange(depth), brain=scan.plane_brain, voxels=scan.plane_voxels
+    )
+    values = _case_values(scan, box, people, slices["voxels"])
+    tables = CaseTables(make_rows("case", 1, **values, digest="")[0], slices, planes)
+    tables.case["digest"] = case_digest(tables)
+    return tables
+
+
+def _case_values(
+    scan: Scan, box: Box, people: SubjectTable, cropped: NDArray[np.int32]
+) -> dict[str, Any]:
+    """Value of every column of /case but `digest`; `cropped` is (s, 4) pixels of each class."""
     count = scan.measured.count
     _, outside = box.overlap(scan.shape)
     whole = scan.plane_voxels.sum(axis=0, dtype=np.int64)
-    lost = whole - voxels.sum(axis=0)
+    lost = whole - cropped.sum(axis=0)
     lost[0] = count - int(scan.columns[outside[2:]].sum())
     fingerprint, mask = fingerprints(scan)
-    row = CaseRow(
-        id=scan.files.id,
-        subject=scan.files.subject,
-        release=scan.files.release,
-        scheme=scan.scheme,
-        labelled=scan.label is not None,
-        affine=scan.geometry.affine,
-        spacing=scan.geometry.spacing.astype(np.float32),
-        shape=np.array(scan.shape, np.int32),
-        orientation=scan.geometry.orientation,
-        box=np.array([box.start, box.stop], np.int32),
-        brain_box=np.array([scan.brain_box.start, scan.brain_box.stop], np.int32),
-        mean=scan.measured.mean,
-        std=scan.measured.std,
-        brain_voxels=count,
-        voxels=whole,
-        lost_voxels=lost,
-        fingerprint=fingerprint,
-        mask_fingerprint=mask,
-        source=json.dumps([asdict(record) for record in scan.records]),
-        digest="",
-    )
-    return CaseTables(
-        case=row,
-        z=planes,
-        slice_voxels=voxels,
-        crc=np.zeros((planes.size, 2), np.uint32),
-        plane_brain=np.ascontiguousarray(scan.plane_brain),
-        plane_voxels=np.ascontiguousarray(scan.plane_voxels),
-    )
+    return {
+        "id": scan.files.id,
+        "subject": people.subject(scan.files.id, scan.files.subject, whole.tolist()),
+        "release": scan.files.release,
+        "scheme": scan.scheme,
+        "labelled": scan.label is not None,
+        "affine": scan.geometry.affine,
+        "spacing": scan.geometry.spacing,
+        "shape": scan.shape,
+        "orientation": scan.geometry.orientation,
+        "box": (box.start, box.stop),
+        "brain_box": (scan.brain_box.start, scan.brain_box.stop),
+        "mean": scan.measured.mean,
+        "std": scan.measured.std,
+        "brain_voxels": count,
+        "voxels": whole,
+        "lost_voxels": lost,
+        "fingerprint": fingerprint,
+        "mask_fingerprint": mask,
+        "source": json.dumps([asdict(record) for record in scan.records]),
+    }

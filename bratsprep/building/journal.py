@@ -1,10 +1,10 @@
-"""What a build has finished, so that a killed one goes on where it was.
+"""What a build has finished, so that an interrupted one resumes.
 
-HDF5 cannot be trusted after a kill: its index may be half on disk. Its chunks can: they are
+An interrupted HDF5 file is never reused: its index may be half on disk. Its chunks are: they are
 written once and stay where they are. So beside the `.partial` file lies a `.journal`, one line a
 case with its rows, the places of its chunks and their checksum. A rerun starts a fresh `.partial`
-(there are two names, used in turn), copies the chunks that the journal vouches for, and goes on;
-the result is the same to the byte as that of a build that was never stopped.
+(there are two names, used in turn), copies the chunks that agree with the journal, and continues;
+the result is the same to the byte as that of a build that was never interrupted.
 """
 
 import base64
@@ -14,42 +14,19 @@ import json
 import os
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bratsprep.case import BRAIN_CELLS, MASK_CELLS, CaseRow, CaseTables
+from bratsprep.case import CaseTables
 from bratsprep.errors import BuildError
-from bratsprep.labels import MODALITIES
 from bratsprep.slicefile.chunks import Packed
+from bratsprep.slicefile.schema import make_rows, row_dtype
 from bratsprep.slicefile.writer import LEAST_EXTENT, Extent
 from bratsprep.volumes.gunzip import crc32
-
-_DTYPES: Final = {
-    "affine": "f8",
-    "spacing": "f4",
-    "shape": "i4",
-    "box": "i4",
-    "brain_box": "i4",
-    "mean": "f8",
-    "std": "f8",
-    "voxels": "i8",
-    "lost_voxels": "i8",
-    "z": "i2",
-    "slice_voxels": "i4",
-    "crc": "u4",
-    "plane_brain": "i4",
-    "plane_voxels": "i4",
-}
-
-_CELLS: Final = {
-    "fingerprint": ("i1", (1 + len(MODALITIES), *BRAIN_CELLS)),
-    "mask_fingerprint": ("u1", (2, *MASK_CELLS)),
-}
-"""Dtype and shape of the rows that are stored as bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,19 +151,21 @@ class Journal:
             chunks: its chunks.
             extents: where those of LEAST_EXTENT bytes and more lie, in their order.
         """
-        each = (*chunks.images(), *chunks.labels())
-        small = b"".join(chunk for chunk in each if len(chunk) < LEAST_EXTENT)
-        record: dict[str, Any] = {}
-        blobs: dict[str, bytes] = {"small": small}
-        for name, value in _values(tables).items():
-            if name in _CELLS:
-                blobs[name] = value.tobytes()
-            else:
-                record[name] = _plain(value)
-        record["file"] = file.name
-        record["extents"] = extents
-        record["sizes"] = chunks.sizes.tolist()
-        record["chunks_crc"] = chunks.crc
+        parts = (*chunks.images(), *chunks.labels())
+        texts, numbers = _split(tables.case)
+        record = {
+            "file": file.name,
+            "extents": extents,
+            "sizes": chunks.sizes.tolist(),
+            "chunks_crc": chunks.crc,
+            "texts": texts,
+        }
+        blobs = {
+            "small": b"".join(chunk for chunk in parts if len(chunk) < LEAST_EXTENT),
+            "numbers": numbers,
+            "slices": tables.slices.tobytes(),
+            "planes": tables.planes.tobytes(),
+        }
         self._append(record, blobs)
 
     def _append(self, record: dict[str, Any], blobs: Mapping[str, bytes] | None = None) -> None:
@@ -211,11 +190,11 @@ class Journal:
             None where they are not the ones written down.
         """
         with self.out.with_name(entry.file).open("rb") as file:
-            parts = [os.pread(file.fileno(), size, offset) for offset, size in entry.extents]
-        large, small = io.BytesIO(b"".join(parts)), io.BytesIO(entry.small)
+            places = [os.pread(file.fileno(), size, offset) for offset, size in entry.extents]
+        large, small = io.BytesIO(b"".join(places)), io.BytesIO(entry.small)
         sizes = entry.sizes.reshape(-1).tolist()
-        each = [(small if size < LEAST_EXTENT else large).read(size) for size in sizes]
-        data = b"".join(each)
+        parts = [(small if size < LEAST_EXTENT else large).read(size) for size in sizes]
+        data = b"".join(parts)
         if len(data) != entry.sizes.sum() or crc32(data) != entry.chunks_crc:
             return None
         return Packed(memoryview(data), entry.sizes, entry.chunks_crc)
@@ -234,16 +213,22 @@ class Journal:
         self.path.unlink(missing_ok=True)
 
 
-def _values(tables: CaseTables) -> dict[str, Any]:
-    """Names and values of all rows, flat; `voxels` of a case and of its planes differ in name."""
-    row = asdict(tables.case)
-    rest = {f.name: getattr(tables, f.name) for f in fields(CaseTables) if f.name != "case"}
-    return {**row, **rest}
+def _number_dtype() -> np.dtype[Any]:
+    """Columns of /case that hold numbers, as one packed record."""
+    dtype = row_dtype("case")
+    return np.dtype(
+        [(name, dtype[name]) for name in dtype.names or () if not dtype[name].hasobject]
+    )
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401  whatever JSON can hold
-    """A value as JSON can hold it; floats keep every digit."""
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+def _split(row: np.void) -> tuple[dict[str, str], bytes]:
+    """Texts of a row of /case by column, and its numbers as bytes."""
+    numbers = np.zeros(1, _number_dtype())
+    names = numbers.dtype.names or ()
+    for name in names:
+        numbers[name] = row[name]
+    texts = {name: row[name] for name in row.dtype.names or () if name not in names}
+    return texts, numbers.tobytes()
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
@@ -256,23 +241,22 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 def _entry(record: dict[str, Any]) -> Entry:
-    """Arrays from lists, rows from names."""
-    shapes = {"slice_voxels": (-1, 4), "crc": (-1, 2), "plane_voxels": (-1, 4)}
-    values: dict[str, Any] = {
-        name: np.array(value, _DTYPES[name]).reshape(shapes.get(name, np.shape(value)))
-        if name in _DTYPES
-        else value
-        for name, value in record.items()
+    """Entry of a line; ValueError or KeyError where its columns are not those of the schema."""
+    blobs = {
+        name: base64.b64decode(record[name]) for name in ("small", "numbers", "slices", "planes")
     }
-    for name, (dtype, cells) in _CELLS.items():
-        values[name] = np.frombuffer(base64.b64decode(record[name]), dtype).reshape(cells)
-    row = CaseRow(**{field.name: values[field.name] for field in fields(CaseRow)})
-    rest = {f.name: values[f.name] for f in fields(CaseTables) if f.name != "case"}
+    numbers = np.frombuffer(blobs["numbers"], _number_dtype())
+    values = {name: numbers[name] for name in numbers.dtype.names or ()}
+    tables = CaseTables(
+        make_rows("case", 1, **values, **record["texts"])[0],
+        np.frombuffer(blobs["slices"], row_dtype("slice")),
+        np.frombuffer(blobs["planes"], row_dtype("plane")),
+    )
     return Entry(
         file=record["file"],
-        tables=CaseTables(case=row, **rest),
+        tables=tables,
         extents=tuple((offset, size) for offset, size in record["extents"]),
-        small=base64.b64decode(record["small"]),
+        small=blobs["small"],
         sizes=np.array(record["sizes"], np.int64).reshape(2, -1),
         chunks_crc=record["chunks_crc"],
     )

@@ -59,14 +59,15 @@ class Summary:
             tables: its rows.
             named: its subject as its name says.
         """
+        row = tables.case
         self.cases += 1
-        self.renamed += tables.case.subject != named
-        self.people.add(tables.case.subject)
-        self.read_bytes += sum(part["size"] for part in json.loads(tables.case.source))
-        self.slices += len(tables.z)
-        self.planes += len(tables.plane_brain)
-        self.lost_brain += int(tables.case.lost_voxels[0])
-        self.lost_tumour += int(tables.case.lost_voxels[1:].sum())
+        self.renamed += row["subject"] != named
+        self.people.add(row["subject"])
+        self.read_bytes += sum(part["size"] for part in json.loads(row["source"]))
+        self.slices += len(tables.slices)
+        self.planes += len(tables.planes)
+        self.lost_brain += int(row["lost_voxels"][0])
+        self.lost_tumour += int(row["lost_voxels"][1:].sum())
 
     def lines(self, verbose: bool = False) -> list[str]:
         """Say it in a few lines for a terminal.

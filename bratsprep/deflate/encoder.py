@@ -15,9 +15,17 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bratsprep.deflate.c_call import call
-from bratsprep.deflate.huffman import HEADER, LENGTH_SYMBOL, LONGEST, tables_
+from bratsprep.deflate.huffman import (
+    END,
+    HEAD,
+    HEADER,
+    LENGTH_SYMBOL,
+    LONGEST,
+    MOST,
+    SYMBOLS,
+    tables_,
+)
 from bratsprep.deflate.shuffle import adler32, shuffle_
-from bratsprep.deflate.symbols import END, HEAD, MOST, SYMBOLS
 
 SAMPLED: Final = 8
 """So many slices are counted, evenly spaced: the size is that of counting all to a thousandth."""

@@ -9,17 +9,25 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bratsprep.deflate.symbols import END, EXTRA, FIRST, MOST, SYMBOLS
-
+END: Final = 256
+"""Symbol of a block's end; those below are bytes, those above match lengths."""
+SYMBOLS: Final = 286
+MOST: Final = 258
+"""Bytes of the longest match."""
+EXTRA: Final = np.array([0] * 8 + [bits for bits in range(1, 6) for _ in range(4)] + [0])
+"""(29,) int64: extra bits of each symbol from 257 on (§3.2.5)."""
+FIRST: Final = np.append(3 + np.concatenate([[0], np.cumsum(1 << EXTRA[:-2])]), MOST)
+"""(29,) int64: first length of each symbol from 257 on."""
+HEAD: Final = 4 + (29 << 3) + (1 << 8) + (15 << 13)
+"""The first 26 bits of a block (§3.2.7) but the lowest, which marks the last block: codes of its
+own, 286 and 2 of them, lengths of 19 codes, and three of these without bits."""
 LONGEST: Final = 14
-"""Bits of the longest code, so that four fit a word; 2 % of all codes are left to bytes that were
-not counted (with 11 bits 14 %, which makes slices 1 % larger)."""
+"""Bits of the longest code, so that four fit a word; a lower limit would leave a larger share of
+the codes to bytes that were not counted."""
 HEADER: Final = SYMBOLS + 2
 """Code lengths in a block's header: of all symbols, and of distances 1 and 2."""
 _WEIGHT: Final = 64
-"""Of a symbol that was counted, against 1 for one that may still come."""
-
-
+"""Of a symbol that was counted, against 1 for one that was not."""
 _RANK: Final = np.maximum(np.searchsorted(FIRST, np.arange(MOST + 1), side="right") - 1, 0)
 LENGTH_SYMBOL: Final = END + 1 + _RANK
 """(259,) int64 symbol of each match length, 3 and up."""
@@ -55,19 +63,19 @@ def depths_(weight: NDArray[np.int64], depth: NDArray[np.int64]) -> None:
     parent = np.zeros(2 * n, np.int64)
     leaf = 0
     inner = 0
-    for made in range(n - 1):
+    for node in range(n - 1):
         for _ in range(2):  # the two lightest of the leaves and of the nodes made so far
-            if leaf < n and (inner >= made or weight[leaf] <= sums[inner]):
-                sums[made] += weight[leaf]
-                parent[leaf] = n + made
+            if leaf < n and (inner >= node or weight[leaf] <= sums[inner]):
+                sums[node] += weight[leaf]
+                parent[leaf] = n + node
                 leaf += 1
             else:
-                sums[made] += sums[inner]
-                parent[n + inner] = n + made
+                sums[node] += sums[inner]
+                parent[n + inner] = n + node
                 inner += 1
     below = np.zeros(2 * n, np.int64)
-    for node in range(2 * n - 3, -1, -1):
-        below[node] = below[parent[node]] + 1
+    for child in range(2 * n - 3, -1, -1):
+        below[child] = below[parent[child]] + 1
     for k in range(n):
         depth[k] = below[k]
 
@@ -134,17 +142,17 @@ def codes_(lengths: NDArray[np.int64], codes: NDArray[np.uint64]) -> None:
         bits = lengths[symbol]
         code = fresh[bits]
         fresh[bits] += 1
-        codes[symbol] = np.uint64(_turned(code, bits)) | (np.uint64(bits) << np.uint64(32))
+        codes[symbol] = np.uint64(_reversed(code, bits)) | (np.uint64(bits) << np.uint64(32))
 
 
 @njit(cache=True, nogil=True)
-def _turned(code: int, bits: int) -> int:
-    """Give the same bits, the last one first."""
-    turned = 0
+def _reversed(code: int, bits: int) -> int:
+    """Reverse the order of the bits."""
+    reverse = 0
     for _ in range(bits):
-        turned = turned * 2 + code % 2
+        reverse = reverse * 2 + code % 2
         code //= 2
-    return turned
+    return reverse
 
 
 @njit(cache=True, nogil=True)
@@ -154,7 +162,7 @@ def tables_(
     matches: NDArray[np.uint64],
     header: NDArray[np.uint64],
 ) -> None:
-    """Make what an encoder looks up.
+    """Make the tables of an encoder.
 
     Args:
         counts: (SYMBOLS,) int64.
@@ -177,4 +185,4 @@ def tables_(
         extra = np.uint64(length - _BASE[length]) << (code >> np.uint64(32))
         matches[length] = code + extra + (np.uint64(_EXTRA[length] + 1) << np.uint64(32))
     for k in range(HEADER):
-        header[k] = np.uint64(_turned(lengths[k] if k < SYMBOLS else 1, 4))
+        header[k] = np.uint64(_reversed(lengths[k] if k < SYMBOLS else 1, 4))

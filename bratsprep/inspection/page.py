@@ -3,12 +3,12 @@
 What the data name, such as a case id, becomes markup in `bratsprep.drawing.document.text` alone.
 """
 
+import base64
 from collections.abc import Sequence
 from typing import Final
 
 from bratsprep.drawing.colours import TITLES
 from bratsprep.drawing.document import document, facts, paragraph, section, table, text
-from bratsprep.drawing.png import data_uri
 from bratsprep.inspection.class_balance import (
     FEW,
     CaseCount,
@@ -196,7 +196,8 @@ def card(case: str, reasons: Sequence[str], picture: Picture | None) -> str:
         told = f"Plane {picture.z} of {case}: " + (
             "T1gd and label" if picture.has_image else "label"
         )
-        shown = f'<img src="{data_uri(picture.file)}" alt="{text(told)}">'
+        content = base64.b64encode(picture.file).decode("ascii")
+        shown = f'<img src="data:image/png;base64,{content}" alt="{text(told)}">'
         plane = f", plane {picture.z}"
     caption = f"<b>{text(case)}</b>{text(said + plane)}"
     return f"<figure>{shown}<figcaption>{caption}</figcaption></figure>"

@@ -1,4 +1,4 @@
-"""The two ways to get slices out of a slice file's chunks.
+"""The two ways to read slices from a slice file's chunks.
 
 `Fused` reads a batch in one call without the interpreter's lock; it needs libdeflate's shared
 library, which the imagecodecs wheel carries. `Plain` does the same slice by slice in NumPy and
@@ -15,20 +15,19 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from bratsprep.deflate import decode_tables, decoder
 from bratsprep.deflate.libdeflate import address, libdeflate
 from bratsprep.labels import MODALITIES
-from bratsprep.slicefile import inflate_pair, read_batch, to_float32
+from bratsprep.slicefile import read_batch, to_float32
 from bratsprep.slicefile.chunk_index import Storage
-from bratsprep.slicefile.inflate_pair import BAD_STREAM, READ_SHORT, WRONG_LENGTH
 from bratsprep.slicefile.read_batch import IN_LABEL
+from bratsprep.slicefile.read_chunk import BAD_STREAM, READ_SHORT, WRONG_LENGTH, Scratch, Setup
 
 BACKENDS: Final = ("libdeflate", "isal")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where slices go to."""
+    """Arrays that slices are read into."""
 
     image: NDArray[Any]
     """(..., b, 4, h, w) of the stored dtype or float32, C order."""
@@ -66,10 +65,10 @@ def _check_array(
 
 
 class Backend(Protocol):
-    """What a way to read slices offers."""
+    """A way to read slices."""
 
     def fetch(self, rows: NDArray[np.int64], target: Target) -> tuple[int, int]:
-        """Read slices; gives a code, 0 when all is well, and the place where it stopped."""
+        """Read slices; gives a code, 0 for success, and the place where reading stopped."""
 
     def serve(
         self,
@@ -81,7 +80,7 @@ class Backend(Protocol):
         """Fill slots of a ring of batches until a task below 0 comes or the pipe is closed."""
 
     def close(self) -> None:
-        """Give back what is held."""
+        """Free the memory that is held."""
 
 
 def advisers(libc: ctypes.CDLL) -> tuple[int, int]:
@@ -99,29 +98,22 @@ class Desk:
         self._free = library.libdeflate_free_decompressor
         self.inflater: int = library.libdeflate_alloc_decompressor()
         libc = ctypes.CDLL(None)
-        largest = int(storage.chunks[:, 1::2].max(initial=0)) + decoder.SLACK
-        longest = inflate_pair.FRONT + storage.image_bytes + decoder.SLACK
-        self.lanes = inflate_pair.Lanes(
-            packed=np.zeros((2, largest), np.uint8),
-            plain=np.zeros((2, longest), np.uint8),
-            tables=np.zeros((2, decode_tables.TABLE), np.uint32),
-            lengths=np.zeros(300, np.int64),
-            state=np.zeros((2, 5), np.uint64),
-            limits=np.zeros((2, 2), np.uint64),
-            items=np.zeros((2, 4), np.int64),
+        largest = int(storage.chunks[:, 1::2].max(initial=0))
+        self.scratch = Scratch(
+            packed=np.zeros(largest, np.uint8), plain=np.zeros(storage.image_bytes, np.uint8)
         )
-        self.setup = np.zeros(inflate_pair.SETUP, np.int64)
-        self.setup[inflate_pair.FD] = fd
-        self.setup[inflate_pair.PREAD] = address(libc, "pread")
-        self.setup[inflate_pair.READ] = address(libc, "read")
-        self.setup[inflate_pair.WRITE] = address(libc, "write")
-        self.setup[[inflate_pair.PREADV2, inflate_pair.ADVISE]] = advisers(libc)
-        if storage.deflated:
-            self.setup[inflate_pair.INFLATE] = address(library, "libdeflate_zlib_decompress")
-        self.setup[inflate_pair.INFLATER] = self.inflater
-        self.setup[inflate_pair.CHECK] = address(library, "libdeflate_adler32")
-        self.setup[inflate_pair.SHUFFLED] = storage.deflated
-        self.setup[inflate_pair.BYTES] = storage.dtype.itemsize
+        preadv2, advise = advisers(libc)
+        self.setup = Setup(
+            fd=fd,
+            pread=address(libc, "pread"),
+            read=address(libc, "read"),
+            write=address(libc, "write"),
+            preadv2=preadv2,
+            advise=advise,
+            inflate=address(library, "libdeflate_zlib_decompress") if storage.deflated else 0,
+            inflater=self.inflater,
+            itemsize=storage.dtype.itemsize,
+        )
 
     def __del__(self) -> None:
         self._free(self.inflater)
@@ -140,9 +132,10 @@ class Fused:
 
     def fetch(self, rows: NDArray[np.int64], target: Target) -> tuple[int, int]:
         """Read slices in one call without the interpreter's lock."""
-        desk = self._desk(target)
+        desk = self._desk()
+        setup = desk.setup._replace(widen=self._widening(target))
         code, place = read_batch.fetch_rows(
-            desk.setup, self._storage.chunks, rows, rows[:0], desk.lanes, *target.as_bytes()
+            setup, self._storage.chunks, rows, rows[:0], desk.scratch, *target.as_bytes()
         )
         self._idle.append(desk)
         return int(code), int(place)
@@ -155,10 +148,11 @@ class Fused:
         target: Target,
     ) -> None:
         """Fill slots in one call that lasts until a task below 0 comes or the pipe is closed."""
-        desk = self._desk(target)
-        desk.setup[[inflate_pair.TASKS, inflate_pair.DONE]] = pipes
+        desk = self._desk()
+        widen = self._widening(target)
+        setup = desk.setup._replace(widen=widen, tasks=pipes[0], done=pipes[1])
         read_batch.serve_slots(
-            desk.setup, self._storage.chunks, rows, later, desk.lanes, *target.as_bytes()
+            setup, self._storage.chunks, rows, later, desk.scratch, *target.as_bytes()
         )
         self._idle.append(desk)
 
@@ -166,29 +160,30 @@ class Fused:
         """Free the scratch of every thread."""
         self._idle.clear()
 
-    def _desk(self, target: Target) -> Desk:
-        """Take an idle desk, or make one; list.pop needs no lock of ours."""
+    def _desk(self) -> Desk:
+        """Take an idle desk, or make one; list.pop is atomic."""
         try:
-            desk = self._idle.pop()
+            return self._idle.pop()
         except IndexError:
-            desk = Desk(self._fd, self._storage, self._library)
-        kind = to_float32.AS_STORED
-        if target.image.dtype != self._storage.dtype:
-            is_half = self._storage.dtype.kind == "f"
-            kind = to_float32.HALF_TO_FLOAT if is_half else to_float32.SHORT_TO_FLOAT
-        desk.setup[inflate_pair.WIDEN] = kind
-        return desk
+            return Desk(self._fd, self._storage, self._library)
+
+    def _widening(self, target: Target) -> int:
+        """Conversion from the stored dtype to the target's."""
+        if target.image.dtype == self._storage.dtype:
+            return to_float32.AS_STORED
+        is_half = self._storage.dtype.kind == "f"
+        return to_float32.HALF_TO_FLOAT if is_half else to_float32.SHORT_TO_FLOAT
 
 
 class Plain:
-    """Slices one by one, by os.pread, isal and NumPy."""
+    """Slices one by one, by `os.pread`, isal and NumPy."""
 
     def __init__(self, fd: int, storage: Storage) -> None:
         self._fd = fd
         self._storage = storage
 
     def fetch(self, rows: NDArray[np.int64], target: Target) -> tuple[int, int]:
-        """Read slices in the order that they are asked for."""
+        """Read slices in the order of `rows`."""
         for place, row in enumerate(rows):
             chunk = self._storage.chunks[row]
             image, code = self._unpack(chunk[:2], self._storage.image_bytes)
@@ -227,23 +222,23 @@ class Plain:
     def _unpack(self, chunk: NDArray[np.int64], size: int) -> tuple[NDArray[np.uint8], int]:
         """Read one chunk and inflate it to `size` bytes; gives them and a code."""
         offset, length = chunk.tolist()
-        found = os.pread(self._fd, length, offset)
-        if len(found) != length:
+        content = os.pread(self._fd, length, offset)
+        if len(content) != length:
             return np.empty(0, np.uint8), READ_SHORT
         if self._storage.deflated:
             try:
-                found = isal_zlib.decompress(found, bufsize=size)
+                content = isal_zlib.decompress(content, bufsize=size)
             except isal_zlib.error:
                 return np.empty(0, np.uint8), BAD_STREAM
-        code = 0 if len(found) == size else WRONG_LENGTH
-        return np.frombuffer(found, np.uint8), code
+        code = 0 if len(content) == size else WRONG_LENGTH
+        return np.frombuffer(content, np.uint8), code
 
 
 def chosen_backend(name: str | None) -> str:
-    """Name of the backend to take: the one that is asked for, or libdeflate where it can be had.
+    """Choose a backend: the named one, or libdeflate where its library is installed.
 
     Raises:
-        ValueError: the name is unknown, or libdeflate is asked for and not there.
+        ValueError: the name is unknown, or libdeflate is named and not installed.
     """
     if name not in (None, *BACKENDS):
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {name!r}")

@@ -2,27 +2,40 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from hashlib import sha256
+from types import MappingProxyType
+from typing import Final
 
 import numpy as np
 
-from bratsprep.case import CaseRow, CaseTables
+from bratsprep.case import CaseTables
 from bratsprep.config import PrepConfig
+from bratsprep.slicefile import schema
 
-_OUTSIDE = frozenset({"source", "digest"})
-"""Fields of a row that do not belong to its content: a file packed again is the same scan."""
+_OUTSIDE: Final = frozenset({"source", "digest"})
+"""Columns of a case that do not belong to its content: a file packed again is the same scan."""
+_POSITIONS: Final = frozenset({"slice/case", "plane/case", "plane/z"})
+"""Columns that follow from the place of a row."""
+_NAMES: Final = MappingProxyType({"slice/z": "z", "slice/crc": "crc"})
+"""Columns whose name in the digest is not made of table and column."""
 
 
 def case_digest(tables: CaseTables) -> str:
     """SHA-256 of all rows of a case, its slices through their checksums; 64 hex digits."""
     total = sha256()
-    for field in fields(CaseRow):
-        if field.name not in _OUTSIDE:
-            total.update(_bytes(field.name, getattr(tables.case, field.name)))
-    for field in fields(CaseTables):
-        if field.name != "case":
-            total.update(_bytes(field.name, getattr(tables, field.name)))
+    for column in schema.CASE_COLUMNS:
+        if column.name not in _OUTSIDE:
+            value = tables.case[column.name]
+            total.update(_bytes(column.name, bool(value) if column.name == "labelled" else value))
+    for columns, rows in (
+        (schema.SLICE_COLUMNS, tables.slices),
+        (schema.PLANE_COLUMNS, tables.planes),
+    ):
+        for column in columns:
+            if column.path not in _POSITIONS:
+                name = _NAMES.get(column.path, column.path.replace("/", "_"))
+                total.update(_bytes(name, rows[column.name]))
     return total.hexdigest()
 
 

@@ -1,10 +1,9 @@
-"""Slices out of a slice file's chunks, many in one call without the interpreter's lock.
+"""Many slices out of a slice file's chunks in one call without the interpreter's lock.
 
-Beside a busy main thread, a Python call for each slice waits for the lock once a slice and falls
-to a fiftieth of its speed. The kernels here read, inflate, unshuffle and widen a whole batch in
-one call.
+A Python call for each slice would wait for the interpreter's lock once a slice while the main
+thread is busy. The kernels here read, inflate, unshuffle and widen a whole batch in one call.
 
-The kernels assume checked arguments; `bratsprep.slicefile.backends` makes them.
+The kernels assume checked arguments; `bratsprep.slicefile.backends` checks them.
 """
 
 from typing import Final
@@ -14,27 +13,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bratsprep.deflate.c_call import call
-from bratsprep.slicefile.inflate_pair import (
+from bratsprep.slicefile.read_chunk import (
     BAD_STREAM,
-    BYTES,
-    DONE,
-    FRONT,
-    IDLE,
-    LENGTH,
-    READ,
     READ_SHORT,
-    SHUFFLED,
-    SIZE,
-    TASKS,
-    WIDEN,
-    WORK,
-    WRITE,
     WRONG_LENGTH,
-    Lanes,
-    begin,
-    pull,
-    run,
-    unpack,
+    Scratch,
+    Setup,
+    read_chunk,
 )
 from bratsprep.slicefile.readahead import look_ahead
 from bratsprep.slicefile.to_float32 import AS_STORED, unshuffle, widen
@@ -49,114 +34,97 @@ FAULTS: Final = {
 
 
 @njit(cache=True, nogil=True)
-def decode(setup: NDArray[np.int64], plain: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
-    """Turn the inflated bytes of an image into those of the array that is asked for."""
-    if setup[WIDEN] != AS_STORED:
-        if setup[SHUFFLED] == 1:
+def decode(setup: Setup, plain: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+    """Turn the inflated bytes of an image into values.
+
+    Args:
+        setup: how they are stored and what they become.
+        plain: (n,) uint8; byte-shuffled where chunks are deflated.
+        out: (n,) uint8 where values stay as stored, twice that where they become float32; written.
+    """
+    is_shuffled = setup.inflate != 0
+    if setup.widen != AS_STORED:
+        if is_shuffled:
             size = plain.size // 2
-            widen(setup[WIDEN], plain[:size], plain[size:], out.view(np.float32))
+            widen(setup.widen, plain[:size], plain[size:], out.view(np.float32))
         else:
-            widen(setup[WIDEN], plain[0::2], plain[1::2], out.view(np.float32))
-    elif setup[SHUFFLED] == 0:
+            widen(setup.widen, plain[0::2], plain[1::2], out.view(np.float32))
+    elif not is_shuffled:
         out[:] = plain
-    elif setup[BYTES] == 2:
+    elif setup.itemsize == 2:
         unshuffle(plain, out.view(np.uint16))
     else:
         unshuffle(plain, out.view(np.uint32))
 
 
 @njit(cache=True, nogil=True)
-def read_item(
-    setup: NDArray[np.int64], chunk: NDArray[np.int64], desk: Lanes, lane: int, pixels: int
-) -> int:
-    """Read a chunk, offset and size in bytes, into a lane; gives 0 or READ_SHORT."""
-    is_label = desk.items[lane, WORK] % 2
-    desk.items[lane, SIZE] = chunk[1]
-    desk.items[lane, LENGTH] = pixels if is_label else 4 * pixels * setup[BYTES]
-    return pull(setup, chunk[0], chunk[1], desk.packed[lane])
-
-
-@njit(cache=True, nogil=True)
-def end_item(
-    setup: NDArray[np.int64],
-    desk: Lanes,
-    lane: int,
-    is_right: bool,
+def read_slice(
+    setup: Setup,
+    chunk: NDArray[np.int64],
+    scratch: Scratch,
     image: NDArray[np.uint8],
     label: NDArray[np.uint8],
 ) -> int:
-    """Bring what a lane has inflated to its place; libdeflate inflates it where it is not right.
+    """Read image and label of one slice.
+
+    Args:
+        setup: what to read from and with.
+        chunk: (4,) int64, bytes: offset and size of the image's chunk, then of the label's.
+        scratch: overwritten.
+        image: (bytes of an image,) uint8, written.
+        label: (bytes of a label,) uint8, written.
 
     Returns:
-        0, BAD_STREAM or WRONG_LENGTH.
+        A code; 0 for success, above IN_LABEL where the label is at fault.
     """
-    item = desk.items[lane, WORK]
-    plain = desk.plain[lane, FRONT : FRONT + desk.items[lane, LENGTH]]
-    code = 0 if is_right else unpack(setup, desk.items[lane, SIZE], desk.packed[lane], plain)
-    if code == 0:
-        if item % 2:
-            label[item // 2][:] = plain
-        else:
-            decode(setup, plain, image[item // 2])
-    desk.items[lane, WORK] = IDLE
-    return code
+    code = read_chunk(setup, chunk[0], chunk[1], scratch.packed, scratch.plain)
+    if code != 0:
+        return code
+    decode(setup, scratch.plain, image)
+    code = read_chunk(setup, chunk[2], chunk[3], scratch.packed, label)
+    return code + IN_LABEL if code != 0 else 0
 
 
 @njit(cache=True, nogil=True)
 def fetch_rows(
-    setup: NDArray[np.int64],
+    setup: Setup,
     chunks: NDArray[np.int64],
     rows: NDArray[np.int64],
     later: NDArray[np.int64],
-    desk: Lanes,
+    scratch: Scratch,
     image: NDArray[np.uint8],
     label: NDArray[np.uint8],
 ) -> tuple[int, int]:
-    """Read slices, image 0, label 0, image 1 and so on, each by the lane that is idle.
+    """Read slices.
 
     Args:
-        setup: see the places FD to ADVISE.
+        setup: what to read from and with.
         chunks: (s, 4) int64, bytes: offset and size of the image's chunk, then of the label's.
         rows: (b,) int64, each 0 to s - 1.
-        later: (c,) int64, slices that will be read later, to ask the disk for; may be empty.
-        desk: scratch.
+        later: (c,) int64, slices that will be read later and are requested from the disk now; may
+            be empty.
+        scratch: overwritten.
         image: (b, bytes of an image) uint8, written.
         label: (b, bytes of a label) uint8, written.
 
     Returns:
-        A code, 0 when all is well, and the place in `rows` where it stopped.
+        A code, 0 for success, and the place in `rows` where reading stopped.
     """
-    desk.items[:, WORK] = IDLE
-    coming = 0
-    while True:
-        for lane in range(2):
-            while desk.items[lane, WORK] == IDLE and coming < 2 * rows.size:
-                look_ahead(setup, chunks, rows, later, coming)
-                desk.items[lane, WORK] = coming
-                chunk = chunks[rows[coming // 2]][2 * (coming % 2) : 2 * (coming % 2) + 2]
-                code = read_item(setup, chunk, desk, lane, label.shape[1])
-                # A single slice has no other beside it, and alone libdeflate is faster.
-                if code == 0 and (rows.size == 1 or not begin(setup, desk, lane)):
-                    code = end_item(setup, desk, lane, False, image, label)
-                if code != 0:
-                    return code + IN_LABEL * (coming % 2), coming // 2
-                coming += 1
-        if desk.items[0, WORK] == IDLE and desk.items[1, WORK] == IDLE:
-            return 0, rows.size
-        lane, is_right = run(setup, desk)
-        item = desk.items[lane, WORK]
-        code = end_item(setup, desk, lane, is_right, image, label)
+    for place in range(rows.size):
+        look_ahead(setup, chunks, rows, later, place)
+        code = read_slice(setup, chunks[rows[place]], scratch, image[place], label[place])
         if code != 0:
-            return code + IN_LABEL * (item % 2), item // 2
+            return code, place
+    return 0, rows.size
 
 
 @njit(cache=True, nogil=True)
 def serve_slots(
-    setup: NDArray[np.int64],
+    setup: Setup,
     chunks: NDArray[np.int64],
     rows: NDArray[np.int64],
     later: NDArray[np.int64],
-    desk: Lanes,
+    scratch: Scratch,
     image: NDArray[np.uint8],
     label: NDArray[np.uint8],
 ) -> None:
@@ -164,17 +132,17 @@ def serve_slots(
 
     One call lasts for a whole run, so a loader thread never waits for the interpreter's lock.
     A task is an int64, the slot; the answer is three: slot, code, place. Arrays as in
-    `fetch_rows` with the slot as an axis more in front of `rows`, `later`, `image` and `label`.
+    `fetch_rows`, with the slot as an additional first axis of `rows`, `later`, `image` and `label`.
     """
     record = np.empty(3, np.int64)
     while True:
-        got = call(setup[READ], (setup[TASKS], record.ctypes.data, 8))
+        got = call(setup.read, (setup.tasks, record.ctypes.data, 8))
         slot = record[0]
         if got == 0 or (got == 8 and slot < 0):
             return
         if got == 8:
             record[1], record[2] = fetch_rows(
-                setup, chunks, rows[slot], later[slot], desk, image[slot], label[slot]
+                setup, chunks, rows[slot], later[slot], scratch, image[slot], label[slot]
             )
-            while call(setup[WRITE], (setup[DONE], record.ctypes.data, 24)) != 24:
+            while call(setup.write, (setup.done, record.ctypes.data, 24)) != 24:
                 pass

@@ -7,6 +7,7 @@ inherits nothing that could break.
 
 import operator
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -39,7 +40,7 @@ class SliceFile:
 
     Raises:
         SchemaError: the file is missing, truncated, of another version, or not as the contract
-            says; the message says what and where.
+            says.
         ValueError: there is no such backend.
     """
 
@@ -94,28 +95,47 @@ class SliceFile:
         image, label = self.read(np.array([row % len(self)]))
         return image[0], label[0]
 
-    def read(self, rows: NDArray[np.integer[Any]]) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    def read(
+        self, rows: NDArray[np.integer[Any]] | NDArray[np.bool_] | Sequence[int]
+    ) -> tuple[NDArray[Any], NDArray[np.uint8]]:
         """Read slices into new arrays.
 
         Args:
-            rows: (b,) int, rows under /slice.
+            rows: (b,) integers of any dtype and stride, rows under /slice in any order; or
+                (slices of the file,) bool, True for the rows to read.
 
         Returns:
             (b, 4, h, w) images of the stored dtype, and (b, h, w) uint8 labels.
 
         Raises:
-            ValueError: a row is beyond the file.
+            ValueError: a row is beyond the file, or the shape is another.
+            TypeError: `rows` are neither integers nor bool.
             SchemaError: a chunk is damaged.
         """
-        image = np.empty((len(rows), len(MODALITIES), *self.shape), self.dtype)
-        label = np.empty((len(rows), *self.shape), np.uint8)
-        self.read_into(np.asarray(rows, np.int64), image, label)
+        chosen = self._as_rows(np.asarray(rows))
+        image = np.empty((len(chosen), len(MODALITIES), *self.shape), self.dtype)
+        label = np.empty((len(chosen), *self.shape), np.uint8)
+        self.read_into(chosen, image, label)
         return image, label
+
+    def _as_rows(self, rows: NDArray[Any]) -> NDArray[np.int64]:
+        """Turn (b,) integers or an (s,) bool mask into (b,) int64 rows in C order."""
+        expected = (len(self),) if rows.dtype == np.bool_ else (rows.size,)
+        if rows.shape != expected:
+            kind = "a mask" if rows.dtype == np.bool_ else "rows"
+            raise ValueError(f"{self.path}: {kind} must have shape {expected}, got {rows.shape}")
+        if rows.dtype == np.bool_:
+            return np.flatnonzero(rows)
+        if rows.size and not np.issubdtype(rows.dtype, np.integer):
+            raise TypeError(f"{self.path}: rows must be integers or a bool mask, got {rows.dtype}")
+        if rows.size and rows.max() >= len(self):  # before a large uint64 becomes negative
+            raise ValueError(f"{self.path}: rows must be 0 to {len(self) - 1}, got {rows.max()}")
+        return np.ascontiguousarray(rows, np.int64)
 
     def read_into(
         self, rows: NDArray[np.int64], image: NDArray[Any], label: NDArray[np.uint8]
     ) -> None:
-        """Read slices into arrays that are there, in one call without the interpreter's lock.
+        """Read slices into existing arrays, in one call without the interpreter's lock.
 
         Args:
             rows: (b,) int64, rows under /slice in any order.
@@ -123,7 +143,7 @@ class SliceFile:
             label: (b, h, w) uint8, C order; written.
 
         Raises:
-            ValueError: an array is not as said above, or a row is beyond the file.
+            ValueError: an array has another shape, dtype or order, or a row is beyond the file.
             SchemaError: a chunk is damaged.
         """
         self._check_target(rows, image, label)
@@ -139,16 +159,16 @@ class SliceFile:
         image: NDArray[Any],
         label: NDArray[np.uint8],
     ) -> None:
-        """Fill slots of a ring of batches until told to stop; for a loader.
+        """Fill slots of a ring of batches until a task below 0 comes; for a loader.
 
         With libdeflate it is one call without the interpreter's lock for all batches. The rows
         of a slot, of both kinds, must be within the file when its task is sent.
 
         Args:
             pipes: descriptors for tasks, an int64 slot each (below 0 to stop), and for answers,
-                three int64 each: slot, code (0 is well), place in its rows.
+                three int64 each: slot, code (0 for success), place in its rows.
             rows: (n, b) int64, rows under /slice of each slot.
-            later: (n, c) int64, rows to ask the disk for before a slot is filled.
+            later: (n, c) int64, rows to request from the disk before a slot is filled.
             image: (n, b, 4, h, w) of the stored dtype or float32, C order.
             label: (n, b, h, w) uint8, C order.
         """
@@ -157,7 +177,7 @@ class SliceFile:
         self._backend.serve(pipes, rows, later, Target(image, label))
 
     def fault(self, code: int, row: int) -> SchemaError:
-        """Say in an error what a fault code of a slice means."""
+        """Make the error of a fault code of a slice."""
         case = self.cases["id"][self.slices["case"][row]]
         part = "label" if code > IN_LABEL else "image"
         return SchemaError(

@@ -53,6 +53,7 @@ from typing import Any, Final
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from bratsprep.case import BRAIN_CELLS, MASK_CELLS
 from bratsprep.config import PrepConfig
@@ -122,7 +123,6 @@ CASE_COLUMNS: Final = (
     Column("case/source", "str"),
     Column("case/digest", "str"),
 )
-"""In the order of `bratsprep.case.CaseRow`."""
 SLICE_COLUMNS: Final = (SLICE_CASE, SLICE_Z, SLICE_VOXELS, SLICE_CRC)
 PLANE_COLUMNS: Final = (PLANE_CASE, PLANE_Z, PLANE_BRAIN, PLANE_VOXELS)
 COLUMNS: Final = (IMAGE, LABEL, *SLICE_COLUMNS, *PLANE_COLUMNS, *CASE_COLUMNS)
@@ -137,6 +137,30 @@ ATTRIBUTES: Final = (
     "skipped",
     "digest",
 )
+
+
+def make_rows(table: str, size: int, **values: Any) -> NDArray[np.void]:  # noqa: ANN401  of any column
+    """Make rows of a table.
+
+    Args:
+        table: `slice`, `plane` or `case`.
+        size: number of rows.
+        **values: for every column by name, one value for all rows or an array with a row for each.
+
+    Returns:
+        (size,) records of `row_dtype(table)`.
+
+    Raises:
+        ValueError: a column is missing, or there is no such column.
+    """
+    rows = np.zeros(size, row_dtype(table))
+    names = rows.dtype.names or ()
+    if values.keys() != set(names):
+        differing = ", ".join(sorted(values.keys() ^ set(names)))
+        raise ValueError(f"rows of /{table} must have the columns of the schema; check {differing}")
+    for name in names:
+        rows[name] = values[name]
+    return rows
 
 
 def row_dtype(table: str) -> np.dtype[Any]:

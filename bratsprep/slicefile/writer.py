@@ -6,12 +6,14 @@ file depends on the clock or on the order in which cases were finished.
 
 import json
 import os
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from bratsprep.case import CaseTables
 from bratsprep.config import PrepConfig
@@ -24,7 +26,7 @@ from bratsprep.slicefile.digest import file_digest
 Extent = tuple[int, int]
 """A place in the file: byte offset and size."""
 LEAST_EXTENT: Final = 2048
-"""HDF5 puts smaller chunks into gaps, larger ones at the end of the file, where they are known."""
+"""Bytes. HDF5 puts smaller chunks into gaps, larger ones at the end of the file."""
 
 
 class SliceWriter:
@@ -55,12 +57,12 @@ class SliceWriter:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        # On a full disk closing fails as well; the first error is the one to tell.
+        # On a full disk closing fails as well; the first error is the one to report.
         with suppress(BuildError) if error else nullcontext():
             self.close()
 
     def close(self) -> None:
-        """Let go of the file; without `finish` it is left as it is."""
+        """Close the file; without `finish` it stays incomplete."""
         with _disk(self.path):
             self._file.close()
 
@@ -93,12 +95,12 @@ class SliceWriter:
         """
         extents: list[Extent] = []
         with _disk(self.path):
-            n = self._n_slices + len(tables.z)
+            n = self._n_slices + len(tables.slices)
             self._image.resize(n, axis=0)
             self._label.resize(n, axis=0)
-            for dataset, each in ((self._image, chunks.images()), (self._label, chunks.labels())):
+            for dataset, parts in ((self._image, chunks.images()), (self._label, chunks.labels())):
                 rest, write = (0,) * (dataset.ndim - 1), dataset.id.write_direct_chunk
-                for s, chunk in enumerate(each, self._n_slices):
+                for s, chunk in enumerate(parts, self._n_slices):
                     write((s, *rest), chunk)
                     if len(chunk) >= LEAST_EXTENT:
                         _extend(extents, os.fstat(self._handle).st_size - len(chunk), len(chunk))
@@ -119,7 +121,7 @@ class SliceWriter:
         Raises:
             BuildError: the disk is full or cannot be written.
         """
-        digest = file_digest(self.config, [tables.case.digest for tables in self._tables])
+        digest = file_digest(self.config, [str(tables.case["digest"]) for tables in self._tables])
         with _disk(self.path):
             for column in (*schema.SLICE_COLUMNS, *schema.PLANE_COLUMNS, *schema.CASE_COLUMNS):
                 self._write(column)
@@ -140,13 +142,23 @@ class SliceWriter:
 
     def _write(self, column: schema.Column) -> None:
         """One small table from the rows of all cases."""
-        rows = [row for tables in enumerate(self._tables) for row in _rows(column, *tables)]
+        rows = self._column(column)
         if column.dtype == "str":
             text = np.array(rows, dtype=object)
             self._file.create_dataset(column.path, data=text, dtype=h5py.string_dtype())
             return
         shape = (len(rows), *(side or 0 for side in column.row))
         self._file.create_dataset(column.path, data=np.array(rows, column.dtype).reshape(shape))
+
+    def _column(self, column: schema.Column) -> Sequence[Any] | NDArray[Any]:
+        """Rows of all cases in one dataset."""
+        if column.table == "case":
+            return [tables.case[column.name] for tables in self._tables]
+        is_slice = column.table == "slice"
+        parts = [tables.slices if is_slice else tables.planes for tables in self._tables]
+        if column.name == "case":
+            return np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        return np.concatenate([part[column.name] for part in parts])
 
 
 def _extend(extents: list[Extent], offset: int, size: int) -> None:
@@ -160,36 +172,13 @@ def _extend(extents: list[Extent], offset: int, size: int) -> None:
     extents.append((offset, size))
 
 
-def _rows(column: schema.Column, index: int, tables: CaseTables) -> list[Any]:
-    """Rows that one case adds to one dataset."""
-    if column.table == "case":
-        return [getattr(tables.case, column.name)]
-    z = np.arange(len(tables.plane_brain)) if column.table == "plane" else tables.z
-    columns: dict[str, Any] = {
-        schema.SLICE_CASE.path: np.full(len(z), index),
-        schema.SLICE_Z.path: z,
-        schema.SLICE_VOXELS.path: tables.slice_voxels,
-        schema.SLICE_CRC.path: tables.crc,
-        schema.PLANE_CASE.path: np.full(len(z), index),
-        schema.PLANE_Z.path: z,
-        schema.PLANE_BRAIN.path: tables.plane_brain,
-        schema.PLANE_VOXELS.path: tables.plane_voxels,
-    }
-    return list(columns[column.path])
-
-
-class _disk:  # noqa: N801  reads as a phrase after `with`
-    """Turn what HDF5 and the system say about the disk into one clear error."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError | RuntimeError):
-            raise BuildError(
-                f"{self.path}: cannot be written: {error}; free some space or choose another "
-                "place, then run the same command again to go on"
-            ) from error
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    """Turn what HDF5 and the system report about the disk into one clear error."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        raise BuildError(
+            f"{path}: cannot be written: {error}; free some space or choose another place, then "
+            "run the same command again to resume"
+        ) from error

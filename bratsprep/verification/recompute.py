@@ -16,7 +16,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from bratsprep.case import CaseFiles, CaseRow, CaseTables
+from bratsprep.case import CaseFiles, CaseTables
 from bratsprep.config import SUBJECTS, PrepConfig
 from bratsprep.discovery.subject_tables import table_for
 from bratsprep.errors import NiftiError, SchemaError
@@ -32,28 +32,37 @@ _SLACK: Final = 1e-11
 """Share by which two float64 ways to one z-score may differ; half a float16 step is 2e-4 of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RawCase:
-    """A case in memory; volumes are made from it one at a time."""
+    """A case in memory, from its raw files."""
 
     files: CaseFiles
-    images: tuple[Any, ...]
-    """nibabel's image of each modality; one and the same where a 4D file holds all."""
+    affine: NDArray[np.float64]
+    """(4, 4) float64, mm, of the first image's file."""
+    volumes: tuple[NDArray[Any], ...]
+    """(z, y, x) RAS+ of each modality, source units, any real dtype."""
     label: NDArray[np.uint8] | None
     """(z, y, x) RAS+, stored classes, 255 where the scheme knows no class."""
     brain: NDArray[np.bool_]
     """(z, y, x) RAS+: not 0 in some modality."""
+    brain_box: NDArray[np.int64]
+    """(2, 3) start and stop of the brain, (z, y, x)."""
+    plane_voxels: NDArray[np.int64]
+    """(z, 4) voxels of each class in every plane; all background without a label."""
     mean: NDArray[np.float64]
     """(4,) source units, over the brain."""
     std: NDArray[np.float64]
     """(4,) source units, over the brain."""
-    mean_of_all: float
-    """Of the brain voxels of all modalities together, as is the next."""
-    std_of_all: float
 
-    def volume(self, m: int) -> NDArray[np.float64]:
-        """Modality `m`, (z, y, x) RAS+ float64, source units."""
-        return volume_of(self.images[m], self.files.images[m].index)
+    def moments(self, m: int, normalise: str) -> tuple[float, float]:
+        """Mean and standard deviation that modality `m` is scaled by, see `PrepConfig`.
+
+        Those of the whole case follow from the modalities', all of which have as many voxels.
+        """
+        if normalise == "modality":
+            return float(self.mean[m]), float(self.std[m])
+        mean = self.mean.mean()
+        return float(mean), float(np.sqrt((self.std**2 + (self.mean - mean) ** 2).mean()))
 
 
 def raw_case(files: CaseFiles, contents: Mapping[str, bytes], scheme: Scheme | None) -> RawCase:
@@ -68,26 +77,31 @@ def raw_case(files: CaseFiles, contents: Mapping[str, bytes], scheme: Scheme | N
         NiftiError: a file cannot be unpacked.
     """
     opened = {member: nifti_image(member, content) for member, content in contents.items()}
-    images = tuple(opened[channel.member] for channel in files.images)
-    brain = np.logical_or.reduce(
-        [volume_of(opened[channel.member], channel.index) != 0 for channel in files.images]
+    voxels = {member: np.asanyarray(image.dataobj) for member, image in opened.items()}
+    volumes = tuple(
+        canonical(voxels[channel.member], opened[channel.member].affine, channel.index)
+        for channel in files.images
     )
-    inside = np.stack(
-        [volume_of(opened[channel.member], channel.index)[brain] for channel in files.images]
-    )
+    brain = np.logical_or.reduce([volume != 0 for volume in volumes])
+    box = box_of(brain)
+    inside = tuple(map(slice, *box))
+    places = brain[inside]
+    values = np.stack([volume[inside][places].astype(np.float64) for volume in volumes])
     label = None
     if files.label is not None and scheme is not None:
-        codes = np.rint(volume_of(opened[files.label], None))
-        label = scheme.table()[np.clip(codes, 0, 255).astype(np.uint8)]
+        codes = canonical(voxels[files.label], opened[files.label].affine, None)
+        whole = np.rint(codes) if codes.dtype.kind == "f" else codes
+        label = scheme.table()[np.clip(whole, 0, 255).astype(np.uint8)]
     return RawCase(
         files=files,
-        images=images,
+        affine=opened[files.images[0].member].affine,
+        volumes=volumes,
         label=label,
         brain=brain,
-        mean=inside.mean(axis=1),
-        std=inside.std(axis=1),
-        mean_of_all=float(inside.mean()),
-        std_of_all=float(inside.std()),
+        brain_box=box,
+        plane_voxels=class_voxels(brain.shape, label),
+        mean=values.mean(axis=1),
+        std=values.std(axis=1),
     )
 
 
@@ -105,24 +119,44 @@ def nifti_image(member: str, content: bytes) -> Any:  # noqa: ANN401  nibabel ha
         raise NiftiError(f"{member}: cannot be unpacked: {error}; get it again") from error
 
 
-def volume_of(image: Any, index: int | None) -> NDArray[np.float64]:  # noqa: ANN401
-    """One volume of a NIfTI image, (z, y, x) RAS+ float64."""
-    voxels = np.asarray(image.dataobj if index is None else image.dataobj[..., index])
-    voxels = voxels.astype(np.float64).reshape(voxels.shape[:3])
-    turned = nib.as_closest_canonical(nib.Nifti1Image(voxels, image.affine))
-    return np.asarray(turned.dataobj, np.float64).transpose(2, 1, 0)
+def canonical(voxels: NDArray[Any], affine: NDArray[np.float64], index: int | None) -> NDArray[Any]:
+    """View one volume of a NIfTI file as (z, y, x) RAS+.
+
+    Args:
+        voxels: (x, y, z) or (x, y, z, n) in the file's order, any real dtype.
+        affine: (4, 4) float64, mm, of the file.
+        index: volume of a 4D file; None for a 3D file.
+    """
+    volume = voxels if index is None else voxels[..., index]
+    turned = nib.apply_orientation(volume.reshape(volume.shape[:3]), nib.io_orientation(affine))
+    return np.asarray(turned).transpose(2, 1, 0)
 
 
-def class_voxels(case: RawCase) -> NDArray[np.int64]:
-    """Voxels of each class in every plane, (z, 4) int64; all background without a label."""
-    label = np.zeros(case.brain.shape, np.uint8) if case.label is None else case.label
-    return np.stack([(label == k).sum(axis=(1, 2)) for k in range(len(CLASSES))], axis=1)
+def class_voxels(shape: tuple[int, ...], label: NDArray[np.uint8] | None) -> NDArray[np.int64]:
+    """Count the voxels of each class in every plane.
+
+    Args:
+        shape: (z, y, x) of the volume.
+        label: (z, y, x) uint8, stored classes; None for an unlabelled case.
+
+    Returns:
+        (z, 4) int64; all background without a label.
+    """
+    voxels = np.zeros((shape[0], len(CLASSES)), np.int64)
+    if label is None:
+        voxels[:, 0] = shape[1] * shape[2]
+        return voxels
+    for z, plane in enumerate(label):
+        voxels[z] = [np.count_nonzero(plane == k) for k in range(len(CLASSES))]
+    return voxels
 
 
-def brain_box(case: RawCase) -> NDArray[np.int64]:
-    """Start and stop of the brain, (2, 3) int64 in (z, y, x) order."""
-    places = np.argwhere(case.brain)
-    return np.stack([places.min(axis=0), places.max(axis=0) + 1])
+def box_of(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Start and stop of a mask's voxels, (2, 3) int64; the mask is (z, y, x) and not empty."""
+    over_z = np.logical_or.reduce(mask)
+    used = mask.any(axis=(1, 2)), over_z.any(axis=1), over_z.any(axis=0)
+    ends = [(places[0], places[-1] + 1) for places in map(np.flatnonzero, used)]
+    return np.array(ends, np.int64).T
 
 
 def window(case: RawCase, size: tuple[int, int]) -> NDArray[np.int64]:
@@ -132,7 +166,7 @@ def window(case: RawCase, size: tuple[int, int]) -> NDArray[np.int64]:
         case: the case.
         size: (h, w) of a slice; a side longer than the volume's is padded on both ends.
     """
-    low, high = brain_box(case)[:, 1:]
+    low, high = case.brain_box[:, 1:]
     sides = np.array(case.brain.shape[1:])
     free = sides - size
     start = np.where(free > 0, np.clip((low + high - size) // 2, 0, free), free // 2)
@@ -143,7 +177,7 @@ def planes(case: RawCase, config: PrepConfig) -> NDArray[np.int64]:
     """Planes that a slice file stores, (s,) int64, rising."""
     z = np.arange(len(case.brain))
     brain = set(z[case.brain.any(axis=(1, 2))])
-    tumour = set(z[class_voxels(case)[:, 1:].any(axis=1)])
+    tumour = set(z[case.plane_voxels[:, 1:].any(axis=1)])
     if config.slices == "all":
         return z
     if config.slices == "brain" or case.label is None:
@@ -162,31 +196,38 @@ def cut(plane: NDArray[Any], box: NDArray[np.integer[Any]]) -> NDArray[Any]:
     return np.pad(plane, edge)[top + edge : bottom + edge, left + edge : right + edge]
 
 
-def bounds(
-    case: RawCase, m: int, volume: NDArray[np.float64], z: int, normalise: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Least and greatest number that each stored voxel of a plane may come from by rounding.
+def expected_plane(
+    plane: NDArray[np.float64],
+    brain: NDArray[np.bool_],
+    moments: tuple[float, float] | None,
+    stored: NDArray[Any],
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Compute a stored plane again.
 
     Args:
-        case: the case.
-        m: modality.
-        volume: (z, y, x) its voxels, source units.
-        z: plane.
-        normalise: as in `PrepConfig`.
+        plane: (h, w) float64, source units.
+        brain: (h, w) bool.
+        moments: mean and standard deviation to scale by; None where nothing is normalised.
+        stored: (h, w) of the file's dtype.
 
     Returns:
-        Two (y, x) float64 arrays; equal where nothing is normalised, and outside the brain.
+        (h, w) expected values of that dtype; and (h, w) bool, True where the stored value is
+        neither the expected one nor one that rounding explains.
     """
-    plane = volume[z]
-    if normalise == "none":
-        return plane, plane
-    mean, std = case.mean[m], case.std[m]
-    if normalise == "case":
-        mean, std = case.mean_of_all, case.std_of_all
-    score = (plane - mean) / std
-    apart = _SLACK * (np.abs(score) + abs(mean) / std + 1)
-    brain = case.brain[z]
-    return np.where(brain, score - apart, 0), np.where(brain, score + apart, 0)
+    if moments is None:
+        expected = plane.astype(stored.dtype)
+        return expected, stored != expected
+    mean, std = moments
+    score = np.where(brain, (plane - mean) / std, 0)
+    with np.errstate(over="ignore"):
+        expected = score.astype(stored.dtype)
+        differs = stored != expected
+        if differs.any():
+            near = score[differs]
+            apart = _SLACK * (np.abs(near) + abs(mean) / std + 1) * brain[differs]
+            least, most = ((near + side * apart).astype(stored.dtype) for side in (-1, 1))
+            differs[differs] = ~((least <= stored[differs]) & (stored[differs] <= most))
+    return expected, differs
 
 
 def compare(file: SliceFile, tables: CaseTables, case: RawCase) -> None:
@@ -200,28 +241,28 @@ def compare(file: SliceFile, tables: CaseTables, case: RawCase) -> None:
     Raises:
         SchemaError: the first difference.
     """
-    where = f"{file.path}: case {tables.case.id}"
+    where = f"{file.path}: case {tables.case['id']}"
     same(where, raw_pairs(tables, case, file), "the raw files give")
-    images, labels, z = file.volume(tables.case.id)
-    box = tables.case.box
+    images, labels, z = file.volume(tables.case["id"])
+    box = tables.case["box"]
     truth = np.zeros(case.brain.shape, np.uint8) if case.label is None else case.label
     for stored, plane in zip(labels, z, strict=True):
         expected = cut(truth[plane], box)
         refuse(stored != expected, stored, expected, f"{where}, plane {plane}, label", box)
+    brain = [cut(case.brain[plane], box) for plane in z]
+    normalise = file.config.normalise
     for m, modality in enumerate(MODALITIES):
-        volume = case.volume(m)
-        for stored, plane in zip(images[:, m], z, strict=True):
-            limits = bounds(case, m, volume, int(plane), file.config.normalise)
-            with np.errstate(over="ignore", invalid="ignore"):
-                least, most = (cut(limit, box).astype(stored.dtype) for limit in limits)
-            odd = ~((least <= stored) & (stored <= most))
-            refuse(odd, stored, least, f"{where}, plane {plane}, {modality}", box)
+        moments = None if normalise == "none" else case.moments(m, normalise)
+        for s, plane in enumerate(z):
+            voxels = cut(case.volumes[m][plane], box).astype(np.float64)
+            expected, differs = expected_plane(voxels, brain[s], moments, images[s, m])
+            refuse(differs, images[s, m], expected, f"{where}, plane {plane}, {modality}", box)
     prints = {
-        "fingerprint": brain_print(case.brain, case.volume, case.mean, case.std),
-        "mask_fingerprint": mask_print(truth, tables.case.spacing),
+        "fingerprint": brain_print(case.brain, case.volumes, case.mean, case.std),
+        "mask_fingerprint": mask_print(truth, tables.case["spacing"]),
     }
     for name, print_ in prints.items():
-        stored = getattr(tables.case, name)
+        stored = tables.case[name]
         same(where, [(name, stored, close(stored, print_))], "the raw files give")
 
 
@@ -249,30 +290,34 @@ def raw_pairs(
     tables: CaseTables, case: RawCase, file: SliceFile
 ) -> list[tuple[str, object, object]]:
     """Name, value and what the raw files give of each row of a case."""
-    row, image = tables.case, case.images[0]
-    mean, std = (row.mean, case.mean), (row.std, case.std)
+    row = tables.case
+    mean, std = (row["mean"], case.mean), (row["std"], case.std)
     return [
-        ("subject", row.subject, subject_of(row, case, file.config.subjects)),
-        ("release", row.release, case.files.release),
-        ("labelled", row.labelled, case.label is not None),
-        ("affine", row.affine, image.affine),
-        ("orientation", row.orientation, "".join(nib.aff2axcodes(image.affine))),
-        ("shape", row.shape, case.brain.shape),
-        ("brain box", row.brain_box, brain_box(case)),
-        ("box", row.box, window(case, file.shape)),
-        ("mean", row.mean, np.where(np.isclose(*mean, _CLOSE, 0), *mean)),
-        ("std", row.std, np.where(np.isclose(*std, _CLOSE, 0), *std)),
-        ("brain voxels by plane", tables.plane_brain, case.brain.sum(axis=(1, 2))),
-        ("voxels of the classes by plane", tables.plane_voxels, class_voxels(case)),
-        ("planes stored", tables.z, planes(case, file.config)),
+        ("subject", row["subject"], subject_of(row, case, file.config.subjects)),
+        ("release", row["release"], case.files.release),
+        ("labelled", bool(row["labelled"]), case.label is not None),
+        ("affine", row["affine"], case.affine),
+        ("orientation", row["orientation"], "".join(nib.aff2axcodes(case.affine))),
+        ("shape", row["shape"], case.brain.shape),
+        ("brain box", row["brain_box"], case.brain_box),
+        ("box", row["box"], window(case, file.shape)),
+        ("mean", row["mean"], np.where(np.isclose(*mean, _CLOSE, 0), *mean)),
+        ("std", row["std"], np.where(np.isclose(*std, _CLOSE, 0), *std)),
+        (
+            "brain voxels by plane",
+            tables.planes["brain"],
+            np.count_nonzero(case.brain, axis=(1, 2)),
+        ),
+        ("voxels of the classes by plane", tables.planes["voxels"], case.plane_voxels),
+        ("planes stored", tables.slices["z"], planes(case, file.config)),
     ]
 
 
-def subject_of(row: CaseRow, case: RawCase, subjects: str) -> str:
+def subject_of(row: np.void, case: RawCase, subjects: str) -> str:
     """Subject that a case should have; a user's table is not at hand, so that its word stands."""
     if subjects not in SUBJECTS:
-        return row.subject
-    voxels = class_voxels(case).sum(axis=0).tolist()
+        return str(row["subject"])
+    voxels = case.plane_voxels.sum(axis=0).tolist()
     return table_for(subjects).subject(case.files.id, case.files.subject, voxels)
 
 

@@ -1,6 +1,6 @@
 """Fingerprints of one case the slow and plain way, for `recompute`: NumPy, no kernel."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +15,7 @@ CLOSE: Final = 1
 
 def brain_print(
     brain: NDArray[np.bool_],
-    volume: Callable[[int], NDArray[np.float64]],
+    volumes: Sequence[NDArray[Any]],
     mean: NDArray[np.float64],
     std: NDArray[np.float64],
 ) -> NDArray[np.float64]:
@@ -23,17 +23,19 @@ def brain_print(
 
     Args:
         brain: (z, y, x) RAS+.
-        volume: gives modality `m`, (z, y, x) RAS+, source units.
+        volumes: (z, y, x) RAS+ of each modality, source units, any real dtype.
         mean: (4,) source units, over the brain.
         std: (4,) source units, over the brain.
     """
     cells = []
     thin = tuple(slice(None, None, max(1, side // SAMPLES)) for side in brain.shape)
-    for places, size, count, step in zip(
-        np.nonzero(brain), brain.shape, BRAIN_CELLS, thin, strict=True
-    ):
-        reach = SPAN * np.sqrt(places.var() + 1 / 12)
-        along = (np.arange(size)[step] - places.mean()) / reach
+    for axis, (count, step) in enumerate(zip(BRAIN_CELLS, thin, strict=True)):
+        others = tuple({0, 1, 2} - {axis})
+        weights = np.count_nonzero(brain, axis=others)
+        places = np.arange(brain.shape[axis])
+        mean_place = np.average(places, weights=weights)
+        spread = np.average((places - mean_place) ** 2, weights=weights)
+        along = (places[step] - mean_place) / (SPAN * np.sqrt(spread + 1 / 12))
         cells.append(np.floor((along + 1) / 2 * count).astype(int))
     z, y, x = np.meshgrid(*cells, indexing="ij")
     place = (z * BRAIN_CELLS[1] + y) * BRAIN_CELLS[2] + x
@@ -45,8 +47,8 @@ def brain_print(
     voxels = np.bincount(place[is_framed], minlength=total)
     within = np.bincount(place[inside], minlength=total)
     maps = [127 * within / np.maximum(voxels, 1)]
-    for m in range(len(mean)):
-        score = (volume(m)[thin][inside] - mean[m]) / std[m]
+    for volume, middle, deviation in zip(volumes, mean, std, strict=True):
+        score = (volume[thin][inside].astype(np.float64) - middle) / deviation
         steps = np.clip(STEPS * score, -127, 127)
         maps.append(np.bincount(place[inside], steps, total) / np.maximum(within, 1))
     return np.stack(maps).reshape(-1, *BRAIN_CELLS)

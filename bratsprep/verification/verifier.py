@@ -10,7 +10,7 @@ import sys
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
-from bratsprep.case import CaseFiles, CaseRow, CaseTables, FileRecord
+from bratsprep.case import CaseFiles, CaseTables, FileRecord
 from bratsprep.discovery import discover
 from bratsprep.errors import SchemaError
 from bratsprep.labels import CLASSES, SCHEMES
@@ -122,68 +122,57 @@ def check_tables(file: SliceFile) -> None:
     digests = []
     for c in range(len(file.cases)):
         tables = tables_of(file, c)
-        same(f"{file.path}: case {tables.case.id}", sums(tables, file.shape), "its rows say")
+        same(f"{file.path}: case {tables.case['id']}", sums(tables, file.shape), "its rows say")
         check_source(file, tables.case)
         digests.append(case_digest(tables))
-        pair = ("case/digest", tables.case.digest, digests[-1])
-        same(f"{file.path}: case {tables.case.id}", [pair], "the digest of its rows is")
+        pair = ("case/digest", tables.case["digest"], digests[-1])
+        same(f"{file.path}: case {tables.case['id']}", [pair], "the digest of its rows is")
     pair = ("digest", file.digest, file_digest(file.config, digests))
     same(f"{file.path}", [pair], "its settings and cases give")
 
 
-def check_source(file: SliceFile, row: CaseRow) -> None:
+def check_source(file: SliceFile, row: np.void) -> None:
     """Refuse a list of raw files that is none.
 
     Raises:
         SchemaError: it is no JSON, or says something else.
     """
     try:
-        _ = [FileRecord(**part) for part in json.loads(row.source)]
+        _ = [FileRecord(**part) for part in json.loads(row["source"])]
     except (ValueError, TypeError) as error:
         raise SchemaError(
-            f"{file.path}: case {row.id}: case/source is {row.source[:80]!r}; expected name, size "
-            "and crc32 of each file as JSON; build it again"
+            f"{file.path}: case {row['id']}: case/source is {row['source'][:80]!r}; expected name, "
+            "size and crc32 of each file as JSON; build it again"
         ) from error
 
 
 def tables_of(file: SliceFile, c: int) -> CaseTables:
-    """Rows of one case, with the types that they had when they were written."""
-    row = file.cases[c]
-    values = {field.name: row[field.name] for field in fields(CaseRow)}
-    values["labelled"] = bool(values["labelled"])
-    low, high = np.searchsorted(file.slices["case"], [c, c + 1])
-    slices = file.slices[low:high]
-    low, high = np.searchsorted(file.planes["case"], [c, c + 1])
-    planes = file.planes[low:high]
-    return CaseTables(
-        case=CaseRow(**values),
-        z=slices["z"],
-        slice_voxels=slices["voxels"],
-        crc=slices["crc"],
-        plane_brain=planes["brain"],
-        plane_voxels=planes["voxels"],
-    )
+    """Rows of one case, given its row under /case."""
+    slices = slice(*np.searchsorted(file.slices["case"], [c, c + 1]))
+    planes = slice(*np.searchsorted(file.planes["case"], [c, c + 1]))
+    return CaseTables(file.cases[c], file.slices[slices], file.planes[planes])
 
 
 def sums(tables: CaseTables, size: tuple[int, int]) -> list[tuple[str, object, object]]:
     """Name, value and what it should be of all that follows from other rows of a case."""
     row = tables.case
-    depth, height, width = row.shape.tolist()
-    used = np.flatnonzero(tables.plane_brain)
+    depth, height, width = row["shape"].tolist()
+    brain, stored = tables.planes["brain"], tables.slices
+    used = np.flatnonzero(brain)
     brain_z = (used.min(initial=depth), used.max(initial=-1) + 1)
-    whole = tables.plane_voxels.sum(axis=0, dtype=np.int64)
-    kept = tables.slice_voxels.sum(axis=0, dtype=np.int64)
-    pixels = (np.full(depth, height * width), np.full(len(tables.z), size[0] * size[1]))
+    whole = tables.planes["voxels"].sum(axis=0, dtype=np.int64)
+    kept = stored["voxels"].sum(axis=0, dtype=np.int64)
+    pixels = (np.full(depth, height * width), np.full(len(stored), size[0] * size[1]))
     return [
-        ("number of planes", len(tables.plane_brain), depth),
-        ("whether it has a scheme", row.scheme in SCHEMES, row.labelled),
-        ("case/brain_voxels", row.brain_voxels, tables.plane_brain.sum(dtype=np.int64)),
-        ("case/voxels", row.voxels, whole),
-        ("case/lost_voxels of tumour", row.lost_voxels[1:], (whole - kept)[1:]),
-        ("case/brain_box in z", row.brain_box[:, 0], brain_z),
-        ("size of case/box", row.box[1] - row.box[0], (depth, *size)),
-        ("sum of plane/voxels", tables.plane_voxels.sum(axis=1), pixels[0]),
-        ("sum of slice/voxels", tables.slice_voxels.sum(axis=1), pixels[1]),
+        ("number of planes", len(brain), depth),
+        ("whether it has a scheme", row["scheme"] in SCHEMES, bool(row["labelled"])),
+        ("case/brain_voxels", row["brain_voxels"], brain.sum(dtype=np.int64)),
+        ("case/voxels", row["voxels"], whole),
+        ("case/lost_voxels of tumour", row["lost_voxels"][1:], (whole - kept)[1:]),
+        ("case/brain_box in z", row["brain_box"][:, 0], brain_z),
+        ("size of case/box", row["box"][1] - row["box"][0], (depth, *size)),
+        ("sum of plane/voxels", tables.planes["voxels"].sum(axis=1), pixels[0]),
+        ("sum of slice/voxels", stored["voxels"].sum(axis=1), pixels[1]),
     ]
 
 
@@ -238,7 +227,7 @@ def check_raw(
         contents = read_unchanged(file, places[files.id], source, files)
         if files.id in chosen:
             tables = tables_of(file, places[files.id])
-            compare(file, tables, raw_case(files, contents, SCHEMES.get(tables.case.scheme)))
+            compare(file, tables, raw_case(files, contents, SCHEMES.get(tables.case["scheme"])))
         return len(contents)
 
     stored = [files for files in found if files.id in places]

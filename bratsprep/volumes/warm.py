@@ -3,7 +3,6 @@
 import numpy as np
 
 from bratsprep.deflate import encoder
-from bratsprep.system.numba_startup import quick_start
 from bratsprep.volumes.kernels import lookup_half_, recode_, take_classes_, zscore_half_
 from bratsprep.volumes.moments import measure_, measure_whole_
 
@@ -14,14 +13,13 @@ def warm(*dtypes: type[np.generic]) -> None:
     Args:
         *dtypes: of the volumes, as `nifti.intensities` gives them; int16 and float32 by default.
     """
-    with quick_start():
-        for dtype in dtypes or (np.int16, np.float32):
-            _warm_volumes(dtype)
-        _warm_labels()
-        for bits_dtype in (np.uint8, np.uint16):
-            flat = np.zeros((1, 16), np.uint8).view(bits_dtype)
-            out = np.zeros(encoder.bound(1, 16, flat.itemsize), np.uint8)
-            encoder.deflate_(flat, out, 0, np.zeros(1, np.int64), 0)
+    for dtype in dtypes or (np.int16, np.float32):
+        _warm_volumes(dtype)
+    _warm_labels()
+    for bits_dtype in (np.uint8, np.uint16):
+        flat = np.zeros((1, 16), np.uint8).view(bits_dtype)
+        out = np.zeros(encoder.bound(1, 16, flat.itemsize), np.uint8)
+        encoder.deflate_(flat, out, 0, np.zeros(1, np.int64), 0)
 
 
 def _warm_volumes(dtype: type[np.generic]) -> None:

@@ -16,7 +16,7 @@ from bratstrain.data.augment import augment
 from bratstrain.device import DTYPES
 from bratstrain.networks.losses import build_loss
 from bratstrain.networks.unet import build_model
-from bratstrain.training.adamw import AdamW
+from bratstrain.training.optimizer import build_optimizer, load_moments, moments
 from bratstrain.training.schedule import ema_decay, learning_rate
 
 WEIGHTED: Final = ("ce", "focal")
@@ -42,7 +42,7 @@ class Trainer:
         self.average: nn.Module | None = None
         if config.ema:
             self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
-        self.optimizer = AdamW(self.network.parameters(), config.weight_decay)
+        self.optimizer = build_optimizer(self.network.parameters(), config.weight_decay)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
         self._loss = build_loss(
             config.loss, config.model.classes, None if weights is None else weights.to(device)
@@ -70,14 +70,14 @@ class Trainer:
         self._seed(step)
         self._set_rate(step, progress)
         loss = self._backward(image, label, step)
-        self.scaler.unscale_(self.optimizer)  # type: ignore[arg-type]  # asks for no more
+        self.scaler.unscale_(self.optimizer)
         parameters = self.network.parameters()
         norm = nn.utils.clip_grad_norm_(parameters, self.config.clip or math.inf)
         is_sound = loss.isfinite()
         if not self.scaler.is_enabled():  # which looks for gradients beyond fp16 by itself
             is_sound = is_sound & norm.isfinite()
-            self.optimizer.found_inf = (~is_sound).float()
-        self.scaler.step(self.optimizer)  # type: ignore[arg-type]  # asks for no more
+            self.optimizer.found_inf = (~is_sound).float()  # type: ignore[attr-defined]  # read by the fused step
+        self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad()
         self._settle(step, is_sound)
@@ -86,7 +86,7 @@ class Trainer:
     @property
     def rate(self) -> float:
         """Learning rate of the last step."""
-        return self.optimizer.rate
+        return float(self.optimizer.param_groups[0]["lr"])
 
     def segment(self, image: Tensor) -> Tensor:
         """Give the logits of the weights that would be used: the averaged ones, if there are any.
@@ -114,7 +114,7 @@ class Trainer:
         return {
             "network": dict(self.network.state_dict()),
             "average": {} if self.average is None else dict(self.average.state_dict()),
-            "optimizer": self.optimizer.state(),
+            "optimizer": moments(self.optimizer),
             "scaler": self.scaler.state_dict(),
         }
 
@@ -128,7 +128,7 @@ class Trainer:
         self.network.load_state_dict(state["network"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        self.optimizer.load_state(state["optimizer"])
+        load_moments(self.optimizer, state["optimizer"])
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
         with torch.no_grad():
@@ -160,7 +160,7 @@ class Trainer:
     def _set_rate(self, step: int, progress: float) -> None:
         """Give the optimiser the learning rate of a step."""
         config = self.config
-        self.optimizer.rate = learning_rate(
+        self.optimizer.param_groups[0]["lr"] = learning_rate(
             config.learning_rate, config.schedule, config.warmup, step, progress
         )
 

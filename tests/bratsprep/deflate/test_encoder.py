@@ -12,9 +12,8 @@ from isal import isal_zlib
 from bratsprep.deflate import encoder as module_
 from bratsprep.deflate import huffman, shuffle
 from bratsprep.deflate.encoder import SAMPLED, bound, checksum, count_, deflate_, encode_
-from bratsprep.deflate.huffman import LENGTH_SYMBOL, tables_
+from bratsprep.deflate.huffman import END, LENGTH_SYMBOL, MOST, SYMBOLS, tables_
 from bratsprep.deflate.libdeflate import adler_address
-from bratsprep.deflate.symbols import END, MOST, SYMBOLS
 from tests.helpers import oracles, plain_kernels
 from tests.helpers.oracles import both
 

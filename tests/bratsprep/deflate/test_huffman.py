@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bratsprep.deflate import huffman
-from bratsprep.deflate.huffman import LONGEST
-from bratsprep.deflate.symbols import MOST, SYMBOLS
+from bratsprep.deflate.huffman import LONGEST, MOST, SYMBOLS
 from tests.helpers.oracles import both
 
 

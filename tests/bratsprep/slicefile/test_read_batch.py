@@ -11,7 +11,7 @@ from numba import TypingError, njit
 from bratsprep.deflate import c_call
 from bratsprep.deflate.encoder import bound, deflate_
 from bratsprep.deflate.libdeflate import address
-from bratsprep.slicefile import inflate_pair, read_batch, to_float32
+from bratsprep.slicefile import read_batch, read_chunk, to_float32
 from bratsprep.slicefile.backends import BACKENDS, Target, make_backend
 from bratsprep.slicefile.chunk_index import read_contents
 from tests.helpers import plain_kernels, slicefiles
@@ -25,7 +25,7 @@ def kernels(request, monkeypatch):
     """The kernels, compiled or as Python."""
     if request.param == "plain":
         plain_kernels.use_python(monkeypatch)
-    return inflate_pair
+    return read_chunk
 
 
 @pytest.fixture(params=BACKENDS)
@@ -108,31 +108,21 @@ def repacked(tmp_path):
     os.close(fd)
 
 
-@pytest.mark.parametrize("rows", [[2, 5], [3, 0, 3], [6, 5, 4, 3]])
+@pytest.mark.parametrize("rows", [[4], [2, 5], [3, 0, 3], [6, 5, 4, 3]])
 @pytest.mark.parametrize("dtype", ["<f2", "<f4"])
-def test_chunks_of_our_own_are_fetched_without_a_library(kernels, repacked, rows, dtype):
+def test_chunks_of_our_own_are_fetched(kernels, repacked, rows, dtype):
     backend, image, label = repacked
-    desk = backend._desk(target := targets(len(rows), dtype))
-    desk.setup[inflate_pair.INFLATE] = address(LIBC, "llabs")  # gives what is no code of success
-    backend._idle.append(desk)
+    target = targets(len(rows), dtype)
     assert backend.fetch(np.array(rows), target) == (0, len(rows))
     np.testing.assert_array_equal(target.image, image[rows].astype(dtype))
     np.testing.assert_array_equal(target.label, label[rows])
-
-
-def test_a_single_chunk_of_our_own_is_fetched(kernels, repacked):
-    backend, image, label = repacked
-    target = targets(1, "<f2")
-    assert backend.fetch(np.array([4]), target) == (0, 1)
-    np.testing.assert_array_equal(target.image[0], image[4])
-    np.testing.assert_array_equal(target.label[0], label[4])
 
 
 def test_a_damaged_chunk_of_our_own_is_reported(kernels, repacked, tmp_path):
     backend, image, _ = repacked
     spoil(0)(tmp_path / "slices.h5", read_contents(tmp_path / "slices.h5").storage.chunks)
     target = targets(3, "<f2")
-    assert backend.fetch(np.array([2, 4, 5]), target) == (inflate_pair.BAD_STREAM, 1)
+    assert backend.fetch(np.array([2, 4, 5]), target) == (read_chunk.BAD_STREAM, 1)
     np.testing.assert_array_equal(target.image[0], image[2])
 
 
@@ -200,18 +190,18 @@ def test_serve_ends_at_a_task_below_0(kernels, opened, backend_name):
 def test_fetch_reports_a_short_read(kernels, opened, backend_name, deflated):
     backend, _, _ = opened(backend_name, shorten, deflated=deflated)
     code, place = backend.fetch(np.array([0, 6]), targets(2, "<f2"))
-    assert (code, place) == (inflate_pair.READ_SHORT + read_batch.IN_LABEL, 1)
+    assert (code, place) == (read_chunk.READ_SHORT + read_batch.IN_LABEL, 1)
 
 
 def test_fetch_reports_a_spoilt_image(kernels, opened, backend_name):
     backend, _, _ = opened(backend_name, spoil(0))
-    assert backend.fetch(np.array([0, 1, 4]), targets(3, "<f2")) == (inflate_pair.BAD_STREAM, 2)
+    assert backend.fetch(np.array([0, 1, 4]), targets(3, "<f2")) == (read_chunk.BAD_STREAM, 2)
 
 
 def test_fetch_reports_a_spoilt_label(kernels, opened, backend_name):
     backend, _, _ = opened(backend_name, spoil(2))
     code, place = backend.fetch(np.array([4, 0]), targets(2, "<f2"))
-    assert (code, place) == (inflate_pair.BAD_STREAM + read_batch.IN_LABEL, 0)
+    assert (code, place) == (read_chunk.BAD_STREAM + read_batch.IN_LABEL, 0)
 
 
 @pytest.mark.parametrize("n_bytes", [10, 1000], ids=["short", "long"])
@@ -225,7 +215,7 @@ def test_fetch_reports_a_chunk_of_the_wrong_length(
         file["slice/image"].id.write_direct_chunk((2, 0, 0, 0), stream)
     fd = os.open(path, os.O_RDONLY)
     backend = make_backend(fd, read_contents(path).storage, backend_name)
-    assert backend.fetch(np.array([2]), targets(1, "<f2")) == (inflate_pair.WRONG_LENGTH, 0)
+    assert backend.fetch(np.array([2]), targets(1, "<f2")) == (read_chunk.WRONG_LENGTH, 0)
     os.close(fd)
 
 
@@ -235,16 +225,14 @@ def zlib_stream(content):
 
 
 def test_plain_chunk_of_the_wrong_length_is_reported(kernels):
-    setup = np.zeros(inflate_pair.SETUP, np.int64)
-    code = kernels.unpack(setup, 3, np.empty(3, np.uint8), np.empty(4, np.uint8))
-    assert code == inflate_pair.WRONG_LENGTH
+    setup = read_chunk.Setup(fd=-1, pread=0)
+    code = kernels.unpack(setup, np.empty(3, np.uint8), np.empty(4, np.uint8))
+    assert code == read_chunk.WRONG_LENGTH
 
 
 def test_pull_gives_up_on_a_descriptor_that_cannot_be_read(kernels):
-    setup = np.zeros(inflate_pair.SETUP, np.int64)
-    setup[inflate_pair.FD] = -1
-    setup[inflate_pair.PREAD] = address(LIBC, "pread")
-    assert kernels.pull(setup, 0, 3, np.empty(3, np.uint8)) == inflate_pair.READ_SHORT
+    setup = read_chunk.Setup(fd=-1, pread=address(LIBC, "pread"))
+    assert kernels.pull(setup, 0, 3, np.empty(3, np.uint8)) == read_chunk.READ_SHORT
 
 
 def test_fetch_of_no_rows_is_well(kernels, opened):
@@ -285,7 +273,7 @@ def test_serve_fills_slots_until_the_pipe_is_closed(kernels, opened, backend_nam
     thread.join(10)
     for end in (answers, *ends):
         os.close(end)
-    assert found == [[1, inflate_pair.BAD_STREAM, 1], [0, 0, 2]]
+    assert found == [[1, read_chunk.BAD_STREAM, 1], [0, 0, 2]]
     np.testing.assert_array_equal(target.image[0], image[[5, 1]].astype(np.float32))
     np.testing.assert_array_equal(target.label[0], label[[5, 1]])
 
@@ -301,7 +289,7 @@ def test_serve_goes_on_after_a_signal(monkeypatch, opened):
         return plain_kernels.call_by_ctypes(where, arguments)
 
     plain_kernels.use_python(monkeypatch)
-    for module in (read_batch, inflate_pair):
+    for module in (read_batch, read_chunk):
         monkeypatch.setattr(module, "call", broken_off_at_first)
     target = Target(
         np.empty((1, 1, 4, *slicefiles.SHAPE), np.float32),

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bratsprep.slicefile import backends, inflate_pair, readahead
+from bratsprep.slicefile import backends, readahead
 from bratsprep.slicefile.chunk_index import read_contents
+from bratsprep.slicefile.read_chunk import Setup
 from bratsprep.slicefile.reader import open_file
 from tests.helpers import plain_kernels, slicefiles
 
@@ -32,11 +33,8 @@ class Disk:
         self.looked, self.asked = [], []
         # Kept here, since a setup holds their addresses alone.
         self.calls = PREADV2(self.look), ADVISE(self.ask)
-        self.setup = np.zeros(inflate_pair.SETUP, np.int64)
-        self.setup[inflate_pair.FD] = FD
-        self.setup[[inflate_pair.PREADV2, inflate_pair.ADVISE]] = [
-            ctypes.cast(each, ctypes.c_void_p).value for each in self.calls
-        ]
+        preadv2, advise = (ctypes.cast(each, ctypes.c_void_p).value for each in self.calls)
+        self.setup = Setup(fd=FD, pread=0, preadv2=preadv2, advise=advise)
 
     def look(self, fd, vector, count, offset, flags):
         size = np.ctypeslib.as_array(ctypes.cast(vector, ctypes.POINTER(ctypes.c_int64)), (2,))[1]
@@ -88,16 +86,16 @@ def test_a_long_chunk_is_asked_for_in_pieces(kernels):
 
 
 def test_nothing_is_asked_for_where_the_system_cannot(kernels):
-    kernels.ask_for(np.zeros(inflate_pair.SETUP, np.int64), make_chunks(1), np.array([0]))
+    kernels.ask_for(Setup(fd=-1, pread=0), make_chunks(1), np.array([0]))
 
 
 @pytest.mark.parametrize(
-    ("item", "wanted"),
-    [(0, [*range(64), 98, 99]), (1, []), (32, []), (64, range(64, 70)), (128, [])],
+    ("place", "wanted"),
+    [(0, [*range(64), 98, 99]), (1, []), (16, []), (32, range(64, 70)), (64, [])],
 )
-def test_two_groups_and_what_comes_later_are_asked_for(kernels, item, wanted):
+def test_two_groups_and_what_comes_later_are_asked_for(kernels, place, wanted):
     disk = Disk(missing=set(range(0, 100_000, 1000)))
-    kernels.look_ahead(disk.setup, make_chunks(100), np.arange(70), np.array([98, 99]), item)
+    kernels.look_ahead(disk.setup, make_chunks(100), np.arange(70), np.array([98, 99]), place)
     assert disk.asked == chunks_of(wanted)
 
 
@@ -124,9 +122,8 @@ def drop(path):
 
 def test_what_is_asked_for_comes_into_memory(kernels, path):
     fd = os.open(path, os.O_RDONLY)
-    setup = np.zeros(inflate_pair.SETUP, np.int64)
-    setup[inflate_pair.FD] = fd
-    setup[[inflate_pair.PREADV2, inflate_pair.ADVISE]] = backends.advisers(ctypes.CDLL(None))
+    preadv2, advise = backends.advisers(ctypes.CDLL(None))
+    setup = Setup(fd=fd, pread=0, preadv2=preadv2, advise=advise)
     chunks, rows = read_contents(path).storage.chunks, np.arange(7)
     drop(path)
     try:

@@ -48,6 +48,54 @@ def test_slice_beyond_the_file_is_refused(file, i):
         file[i]
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "rows",
+    [
+        np.arange(7)[::2],
+        np.arange(7)[::-1],
+        np.array([3, 1], np.uint8),
+        np.array([6, 0], ">i4"),
+        np.array([5], np.uint64),
+        [2, 0, 2],
+        [],
+    ],
+    ids=["strided", "reversed", "uint8", "big-endian", "uint64", "list", "empty"],
+)
+def test_rows_of_any_integer_kind_are_read(path, backend, rows):
+    with open_file(path, backend) as file, h5py.File(path) as plain:
+        image, label = file.read(rows)
+        wanted = [int(row) for row in rows]
+        np.testing.assert_array_equal(image, plain["slice/image"][:][wanted])
+        np.testing.assert_array_equal(label, plain["slice/label"][:][wanted])
+
+
+@pytest.mark.parametrize("mask", [[1, 0, 0, 1, 0, 0, 1], [0] * 7, [1] * 7])
+def test_a_mask_selects_slices(file, mask):
+    image, label = file.read(np.array(mask, bool))
+    wanted = file.read(np.flatnonzero(mask))
+    np.testing.assert_array_equal(image, wanted[0])
+    np.testing.assert_array_equal(label, wanted[1])
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind", "message"),
+    [
+        (np.ones(6, bool), ValueError, r"mask must have shape \(7,\), got \(6,\)"),
+        (np.ones((7, 1), bool), ValueError, r"mask must have shape \(7,\), got \(7, 1\)"),
+        (np.ones((2, 2), int), ValueError, r"rows must have shape \(4,\), got \(2, 2\)"),
+        (np.array([0.0, 1.0]), TypeError, "integers or a bool mask, got float64"),
+        (np.array(["0"]), TypeError, "integers or a bool mask, got <U1"),
+        (np.array([7]), ValueError, "0 to 6, got 7"),
+        (np.array([2**63], np.uint64), ValueError, f"0 to 6, got {2**63}"),
+        (np.array([-1]), ValueError, "0 to 6"),
+    ],
+)
+def test_rows_that_select_no_slices_are_refused(file, rows, kind, message):
+    with pytest.raises(kind, match=message):
+        file.read(rows)
+
+
 def test_slices_can_be_iterated(file):
     assert sum(1 for _ in file) == 7
 

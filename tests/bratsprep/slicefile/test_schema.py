@@ -3,14 +3,12 @@
 import json
 import re
 import shutil
-from dataclasses import fields
 
 import h5py
 import numpy as np
 import pytest
 
 import bratsprep
-from bratsprep.case import CaseRow
 from bratsprep.config import PrepConfig
 from bratsprep.errors import SchemaError
 from bratsprep.slicefile import schema
@@ -218,9 +216,19 @@ def test_check_names_cases_out_of_order(file):
 # The columns themselves
 
 
-def test_case_columns_are_the_fields_of_a_case_row():
-    names = [column.name for column in schema.CASE_COLUMNS]
-    assert names == [field.name for field in fields(CaseRow)]
+@pytest.mark.parametrize(
+    "values",
+    [{"case": 0, "z": 1, "brain": 2}, {"case": 0, "z": 1, "brain": 2, "voxels": 3, "x": 4}],
+)
+def test_rows_without_a_column_or_with_another_are_refused(values):
+    with pytest.raises(ValueError, match=r"rows of /plane must have the columns.*check (voxels|x)"):
+        schema.make_rows("plane", 2, **values)
+
+
+def test_rows_take_one_value_for_all_or_one_each():
+    rows = schema.make_rows("plane", 2, case=7, z=[3, 4], brain=0, voxels=[[1, 2, 3, 4]] * 2)
+    assert [rows[name].tolist() for name in ("case", "z", "brain")] == [[7, 7], [3, 4], [0, 0]]
+    np.testing.assert_array_equal(rows["voxels"], [[1, 2, 3, 4]] * 2)
 
 
 def test_every_column_stands_in_the_documentation():
