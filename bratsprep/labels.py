@@ -23,9 +23,6 @@ REGIONS: Final = MappingProxyType({"ET": (3,), "TC": (1, 3), "WT": (1, 2, 3)})
 UNKNOWN: Final = 255
 """What `Scheme.table` gives for a raw value that the scheme does not know."""
 
-UNFIT: Final = "unfit: "
-"""Begins a scheme's name that is none: why the names of a release's labels fit no scheme."""
-
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
@@ -48,7 +45,7 @@ class Scheme:
         return table
 
     def raw(self) -> NDArray[np.uint8]:
-        """Give (4,) uint8: raw value to write for each stored label; the first that means it."""
+        """Give (c,) uint8: raw value to write for each stored label; the first that means it."""
         back = np.zeros(len(CLASSES), np.uint8)
         for raw, stored in reversed(self.codes):
             if stored:
@@ -60,48 +57,52 @@ class Scheme:
         return frozenset({0, *(raw for raw, _ in self.codes)})
 
 
-SCHEMES: Final = MappingProxyType(
-    {
-        scheme.name: scheme
-        for scheme in (
-            Scheme(
-                "msd",
-                "Medical Segmentation Decathlon Task01, nnU-Net's BraTS tasks",
-                ((1, 2), (2, 1), (3, 3)),
-                ((1, "oedema"), (2, "non-enhancing core"), (3, "enhancing")),
+SCHEMES: Final[dict[str, Scheme]] = {
+    scheme.name: scheme
+    for scheme in (
+        Scheme(
+            "msd",
+            "Medical Segmentation Decathlon Task01, nnU-Net's BraTS tasks",
+            ((1, 2), (2, 1), (3, 3)),
+            ((1, "oedema"), (2, "non-enhancing core"), (3, "enhancing")),
+        ),
+        Scheme(
+            "brats2017",
+            "BraTS 2017 to 2021",
+            ((1, 1), (2, 2), (4, 3)),
+            ((1, "necrotic and non-enhancing core"), (2, "oedema"), (4, "enhancing")),
+        ),
+        Scheme(
+            "brats2023",
+            "BraTS 2023 adult glioma",
+            ((1, 1), (2, 2), (3, 3)),
+            ((1, "necrotic and non-enhancing core"), (2, "oedema"), (3, "enhancing")),
+        ),
+        Scheme(
+            "brats2024",
+            "BraTS 2024 post-treatment glioma; the cavity is stored as background",
+            ((1, 1), (2, 2), (3, 3), (4, 0)),
+            (
+                (1, "non-enhancing core"),
+                (2, "oedema or other FLAIR change"),
+                (3, "enhancing"),
+                (4, "resection cavity"),
             ),
-            Scheme(
-                "brats2017",
-                "BraTS 2017 to 2021",
-                ((1, 1), (2, 2), (4, 3)),
-                ((1, "necrotic and non-enhancing core"), (2, "oedema"), (4, "enhancing")),
-            ),
-            Scheme(
-                "brats2023",
-                "BraTS 2023 adult glioma",
-                ((1, 1), (2, 2), (3, 3)),
-                ((1, "necrotic and non-enhancing core"), (2, "oedema"), (3, "enhancing")),
-            ),
-            Scheme(
-                "brats2024",
-                "BraTS 2024 post-treatment glioma; the cavity is stored as background",
-                ((1, 1), (2, 2), (3, 3), (4, 0)),
-                (
-                    (1, "non-enhancing core"),
-                    (2, "oedema or other FLAIR change"),
-                    (3, "enhancing"),
-                    (4, "resection cavity"),
-                ),
-            ),
-            Scheme(
-                "brats2015",
-                "BraTS 2015 and before; both kinds of non-enhancing core become NCR",
-                ((1, 1), (2, 2), (3, 1), (4, 3)),
-                ((1, "necrosis"), (2, "oedema"), (3, "non-enhancing"), (4, "enhancing")),
-            ),
-        )
-    }
-)
+        ),
+        Scheme(
+            "brats2015",
+            "BraTS 2015 and before; both kinds of non-enhancing core become NCR",
+            ((1, 1), (2, 2), (3, 1), (4, 3)),
+            ((1, "necrosis"), (2, "oedema"), (3, "non-enhancing"), (4, "enhancing")),
+        ),
+        Scheme(
+            "brats-peds",
+            "BraTS-PEDs 2024 and later; both kinds of non-enhancing core become NCR",
+            ((1, 3), (2, 1), (3, 1), (4, 2)),
+            ((1, "enhancing"), (2, "non-enhancing"), (3, "cystic core"), (4, "oedema")),
+        ),
+    )
+}
 
 
 def scheme(name: str) -> Scheme:
@@ -116,25 +117,25 @@ def scheme(name: str) -> Scheme:
 
 
 def meanings(values: Iterable[int]) -> str:
-    """Say what label values would mean in each scheme, for an error message."""
-    wanted = sorted(set(values) - {0})
+    """What label values would mean in each scheme, for an error message."""
+    present = sorted(set(values) - {0})
     lines = []
     for known in SCHEMES.values():
         names = dict(known.names)
-        said = ", ".join(f"{value} {names.get(value, 'unknown')}" for value in wanted)
-        lines.append(f"{known.name}: {said}")
+        tissues = ", ".join(f"{value} {names.get(value, 'unknown')}" for value in present)
+        lines.append(f"{known.name}: {tissues}")
     return "; ".join(lines)
 
 
 def from_values(values: Iterable[int], where: str) -> Scheme:
-    """Tell the scheme from label values alone, where nothing else is known.
+    """Derive the scheme from label values alone, where nothing else is known.
 
-    Only two patterns are evidence: 4 without 3 is BraTS 2017 to 2021, whose labels skip 3.
-    {1, 2, 3} may be the Decathlon or BraTS 2023; 3 beside 4 may be 2015 or 2024.
+    One pattern is evidence: 4 without 3 is BraTS 2017 to 2021, whose labels skip 3. {1, 2, 3} may
+    be the Decathlon or BraTS 2023; 3 beside 4 may be 2015, 2024 or BraTS-PEDs.
 
     Args:
         values: every raw value found in the whole set.
-        where: what to call the set in an error.
+        where: name of the set, for errors.
 
     Raises:
         LabelError: the values fit several schemes, or none.
@@ -144,11 +145,18 @@ def from_values(values: Iterable[int], where: str) -> Scheme:
         return SCHEMES["brats2017"]
     fits = [known.name for known in SCHEMES.values() if found <= known.values()]
     listed = sorted(found)
+    if len(found - {0}) == 1:
+        raise LabelError(
+            f"{where}: label values {listed} are one tissue alone; a mask of the whole tumour does "
+            "not tell NCR, ED and ET apart and cannot be stored: move such masks away and take "
+            "the images with --unlabelled. Where the value is one tissue of a release, choose it "
+            f"with --labels NAME; {meanings(found)}"
+        )
     if not fits:
         raise LabelError(
             f"{where}: label values {listed} are outside every scheme; {meanings(found)}"
         )
     raise LabelError(
         f"{where}: label values {listed} fit {', '.join(fits)}; {meanings(found)}; "
-        "say which with --labels NAME"
+        "choose one with --labels NAME"
     )

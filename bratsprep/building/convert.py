@@ -15,7 +15,7 @@ from bratsprep.slicefile.chunks import Packed, Pages, pack_chunks
 from bratsprep.slicefile.digest import case_digest
 from bratsprep.slicefile.schema import make_rows
 from bratsprep.system.memory import Buffers
-from bratsprep.volumes.case_volumes import Scan
+from bratsprep.volumes.case_volumes import CaseVolumes
 from bratsprep.volumes.crop import crop_window
 from bratsprep.volumes.fingerprint import fingerprints
 from bratsprep.volumes.gunzip import crc32
@@ -51,7 +51,7 @@ class Converted:
     chunks: Packed
 
 
-def cut(scan: Scan, frame: Frame, buffers: Buffers) -> Cut:
+def cut(scan: CaseVolumes, frame: Frame, buffers: Buffers) -> Cut:
     """Cut and normalise the chosen planes of a case.
 
     Args:
@@ -85,7 +85,9 @@ def pack(part: Cut, compression: str, pages: Pages) -> Converted:
     return Converted(part.tables, pack_chunks(part.images, part.labels, compression, pages))
 
 
-def _tables(scan: Scan, box: Box, people: SubjectTable, slices: NDArray[np.void]) -> CaseTables:
+def _tables(
+    scan: CaseVolumes, box: Box, people: SubjectTable, slices: NDArray[np.void]
+) -> CaseTables:
     """All rows of a case, from its (s,) rows of /slice."""
     depth = len(scan.plane_brain)
     planes = make_rows(
@@ -98,7 +100,7 @@ def _tables(scan: Scan, box: Box, people: SubjectTable, slices: NDArray[np.void]
 
 
 def _case_values(
-    scan: Scan, box: Box, people: SubjectTable, cropped: NDArray[np.int32]
+    scan: CaseVolumes, box: Box, people: SubjectTable, cropped: NDArray[np.int32]
 ) -> dict[str, Any]:
     """Value of every column of /case but `digest`; `cropped` is (s, 4) pixels of each class."""
     count = scan.measured.count
@@ -116,7 +118,7 @@ def _case_values(
         "affine": scan.geometry.affine,
         "spacing": scan.geometry.spacing,
         "shape": scan.shape,
-        "orientation": scan.geometry.orientation,
+        "orientation": scan.geometry.orientation.codes,
         "box": (box.start, box.stop),
         "brain_box": (scan.brain_box.start, scan.brain_box.stop),
         "mean": scan.measured.mean,

@@ -6,10 +6,13 @@ import tarfile
 import pytest
 
 from bratsprep.case import Channel
+from bratsprep.discovery.candidates import Batch, Draft
 from bratsprep.discovery.discover import Found, mask_files, scan
-from bratsprep.discovery.filenames import file_name, modality, region, subject, tissue
+from bratsprep.discovery.filenames import LABEL, file_name, modality, subject
+from bratsprep.discovery.layouts import LAYOUTS, Layout
+from bratsprep.discovery.tissue_names import region, tissue
 from bratsprep.errors import LabelError, LayoutError
-from bratsprep.labels import SCHEMES
+from bratsprep.labels import MODALITIES, SCHEMES
 from bratsprep.sources.source import open_source
 from bratsprep.volumes.label_schemes import resolve
 
@@ -200,7 +203,7 @@ def test_labels_of_no_scheme_are_shown(tmp_path):
     message = str(caught.value)
     assert message.startswith(f"{tmp_path}/dataset.json: labels ")
     assert "mean 1 ET, 2 ED, 3 unknown; expected the order of one of msd, " in message
-    assert message.endswith("say which with --labels NAME")
+    assert message.endswith("choose one with --labels NAME")
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -307,11 +310,15 @@ def test_validation_cases_are_test_cases(tmp_path):
     assert len(found(tmp_path, unlabelled=True).cases) == 2
 
 
-def test_paediatric_labels_are_refused(tmp_path):
+def test_paediatric_labels_need_a_scheme_by_name(tmp_path):
     key = "BraTS-PED-00002-000"
     write(tmp_path, case(key, key, MODERN, "-"))
-    assert "labels (1 ET, 2 NET, 3 CC, 4 ED) fit no scheme" in refusal(tmp_path)
-    assert only(tmp_path, unlabelled=True).label is None
+    one = only(tmp_path)
+    assert one.scheme is None
+    with open_source(tmp_path) as source:
+        with pytest.raises(LabelError, match="1 ET, 2 NET, 3 CC, 4 ED"):
+            resolve(source, [one], "auto")
+        assert resolve(source, [one], "brats-peds")[one.id] is SCHEMES["brats-peds"]
 
 
 @pytest.mark.parametrize(
@@ -543,3 +550,34 @@ def test_real_masks_alone_are_found(real):
         cases = mask_files(source).cases
     assert len(cases) == 484
     assert {one.scheme for one in cases} == {"msd"}
+
+
+def test_layout_is_added_by_one_record(tmp_path, monkeypatch):
+    toy = Layout(
+        title="Toy release",
+        release="toy",
+        pattern="toy names",
+        matches=lambda case: case.startswith("TOY"),
+        scheme="brats2023",
+    )
+    monkeypatch.setitem(LAYOUTS, "toy", toy)
+    write(tmp_path, case("TOY7", "TOY7"))
+    result = found(tmp_path)
+    assert (result.layout, result.cases[0].release) == ("Toy release", "toy")
+    assert result.cases[0].scheme == "brats2023"
+    (tmp_path / "empty").mkdir()
+    assert "toy names" in refusal(tmp_path / "empty")
+
+
+def test_described_layout_is_added_by_one_record(tmp_path, monkeypatch):
+    def cases(_, manifest):
+        draft = Draft("only", manifest.root)
+        for role, member in zip((*MODALITIES, LABEL), NNUNET_FILES, strict=True):
+            draft.add(role, member)
+        return Batch([draft])
+
+    toy = Layout(title="Toy", release="toy", pattern="toy", reads=lambda _: True, cases=cases)
+    monkeypatch.delitem(LAYOUTS, "nnunet")
+    monkeypatch.setitem(LAYOUTS, "toy", toy)
+    write(tmp_path, NNUNET_FILES, NNUNET)
+    assert (only(tmp_path).id, only(tmp_path).release) == ("only", "toy")

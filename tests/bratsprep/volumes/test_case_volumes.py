@@ -11,7 +11,8 @@ from bratsprep.errors import LabelError, NiftiError, VolumeError
 from bratsprep.labels import SCHEMES, meanings
 from bratsprep.sources.source import open_source
 from bratsprep.system.memory import Buffers
-from bratsprep.volumes.case_volumes import read_scan, recode, to_file_order
+from bratsprep.volumes.case_volumes import read_scan, to_file_order
+from bratsprep.volumes.label import recode
 from tests.helpers import niftis, oracles
 
 SCHEME = SCHEMES["brats2017"]
@@ -86,7 +87,7 @@ def test_moments_do_not_depend_on_orientation(tmp_path, codes):
 def test_geometry_is_that_of_the_file(tmp_path, codes):
     geometry = written(tmp_path, codes).geometry
     turned, affine = oracles.resampled(LABEL, niftis.RAS, codes)
-    assert geometry.orientation == codes
+    assert geometry.orientation.codes == codes
     assert geometry.shape == turned.shape
     np.testing.assert_allclose(geometry.affine, affine, atol=1e-6)
 
@@ -252,7 +253,7 @@ def test_a_modality_that_is_not_finite_is_refused(tmp_path, bad):
     broken = IMAGES[2].astype("f4")
     broken[3, 3, 3] = bad
     niftis.write(tmp_path / files.images[2].member, broken)
-    message = "BraTS2021_00001 t1gd: holds NaN or infinity; mend the scan"
+    message = "BraTS2021_00001 t1gd: holds NaN or infinity; correct the file"
     assert refusal(tmp_path, files, VolumeError) == message
 
 
@@ -287,7 +288,7 @@ def test_a_label_outside_its_scheme_is_refused_with_all_meanings(tmp_path, name)
     files = niftis.write_case(tmp_path)
     assert refusal(tmp_path, files, LabelError, SCHEMES[name]) == (
         f"{tmp_path}/{files.label}: label values [4] are outside scheme {name}; "
-        f"all values found: [1, 2, 4]; {meanings([1, 2, 4])}; say which with --labels NAME"
+        f"the file holds [1, 2, 4]; {meanings([1, 2, 4])}; choose the scheme with --labels NAME"
     )
 
 

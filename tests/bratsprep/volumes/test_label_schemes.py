@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from bratsprep.errors import LabelError, NiftiError
+from bratsprep.labels import SCHEMES, Scheme, meanings
 from bratsprep.sources.source import open_source
 from bratsprep.system.memory import Buffers
-from bratsprep.volumes.label_schemes import label_values, resolve
+from bratsprep.volumes.label import raw_values, read_label
+from bratsprep.volumes.label_schemes import resolve
 from tests.helpers import niftis
 
 
@@ -54,8 +56,8 @@ def test_ambiguous_values_are_refused(tmp_path):
     cases = [labelled(tmp_path, "a", [1, 2]), labelled(tmp_path, "b", [3])]
     with pytest.raises(LabelError) as caught:
         resolved(tmp_path, cases)
-    message = f"{tmp_path}: label values [0, 1, 2, 3] fit msd, brats2023, brats2024, brats2015; "
-    assert str(caught.value).startswith(message)
+    names = "msd, brats2023, brats2024, brats2015, brats-peds"
+    assert str(caught.value).startswith(f"{tmp_path}: label values [0, 1, 2, 3] fit {names}; ")
 
 
 def test_an_unknown_name_is_refused(tmp_path):
@@ -66,17 +68,29 @@ def test_an_unknown_name_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("values", "found"), [([1, 4, 4, 9], {0, 1, 4, 9}), ([255], {0, 255}), ([3] * 18, {0, 3})]
 )
-def test_label_values_are_all_that_occur_and_zero(tmp_path, values, found):
+def test_raw_values_are_all_that_occur_and_zero(tmp_path, values, found):
     files = labelled(tmp_path, "a", values)
     with open_source(tmp_path) as source:
-        assert label_values(source, files, Buffers()) == found
+        assert raw_values(source, files.label, Buffers()) == found
 
 
-def test_label_values_of_a_broken_label_are_refused(tmp_path):
+def test_raw_values_of_a_broken_label_are_refused(tmp_path):
     files = labelled(tmp_path, "a", [1])
     niftis.write(tmp_path / files.label, np.full((2, 2, 2), 2.5, "f4"))
     with (
         open_source(tmp_path) as source,
         pytest.raises(NiftiError, match=r"a_seg\.nii\.gz: label holds \[2\.5\]"),
     ):
-        label_values(source, files, Buffers())
+        raw_values(source, files.label, Buffers())
+
+
+def test_scheme_is_added_by_one_record(tmp_path, monkeypatch):
+    names = ((3, "enhancing"), (7, "core"), (9, "oedema"))
+    toy = Scheme("toy", "a toy release", ((3, 3), (7, 1), (9, 2)), names)
+    monkeypatch.setitem(SCHEMES, "toy", toy)
+    files = labelled(tmp_path, "a", [3, 7, 9, 9])
+    with open_source(tmp_path) as source:
+        scheme = resolve(source, [files], "toy")["a"]
+        label = read_label(source, files.label, scheme, Buffers())
+    assert label.plane_voxels.sum(axis=0).tolist() == [14, 1, 2, 1]
+    assert "toy: 7 core" in meanings([7])
