@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
-from bratstrain.evaluation.tables import EVERYTHING, HEADLINE
+from bratstrain.evaluation.tables import EVERYTHING
+from bratstrain.scoring.metric_registry import HEADLINE
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("bratsprep", "torch", "numpy")

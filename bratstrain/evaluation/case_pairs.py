@@ -30,7 +30,7 @@ from bratstrain.inference.segment import (
 )
 from bratstrain.inference.small_components import drop_small, read_cleanup
 from bratstrain.runs.fitted import Fitted, load_fitted
-from bratstrain.scoring.metrics import PARTS, plane_confusion
+from bratstrain.scoring.metrics import PART_LABELS, plane_confusion
 
 T1GD: Final = MODALITIES.index("t1gd")
 ENDINGS: Final = ("", "_seg", "-seg")
@@ -38,7 +38,7 @@ ENDINGS: Final = ("", "_seg", "-seg")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pair:
+class LabelPair:
     """One case: what is true and what was predicted, over its whole volume."""
 
     case: str
@@ -88,7 +88,7 @@ def load_labeller(run: Path, apply: ApplyConfig) -> Labeller:
 
 def raw_pairs(
     labeller: Labeller, source: Source, cases: Sequence[CaseFiles], schemes: Mapping[str, Scheme]
-) -> Generator[Pair, None, None]:
+) -> Generator[LabelPair, None, None]:
     """Predict raw cases over every brain plane, in original space.
 
     Args:
@@ -118,12 +118,12 @@ def raw_pairs(
         )
         x, y, z = case.geometry.spacing.tolist()
         lost = int(np.count_nonzero(case.label) - np.count_nonzero(shown))
-        yield Pair(case.files.id, case.label, predicted, (x, y, z), lost, picture)
+        yield LabelPair(case.files.id, case.label, predicted, (x, y, z), lost, picture)
 
 
 def file_pairs(
     labeller: Labeller, file: SliceFile, rows: NDArray[np.int64]
-) -> Generator[Pair, None, None]:
+) -> Generator[LabelPair, None, None]:
     """Predict stored planes; those that are not stored are empty on both sides.
 
     Args:
@@ -150,7 +150,7 @@ def file_pairs(
         picture = pictured(str(case["id"]), z, image, label, found)
         x_mm, y_mm, z_mm = case["spacing"].tolist()
         lost = int(case["lost_voxels"][1:].sum())
-        yield Pair(
+        yield LabelPair(
             str(case["id"]),
             file.paste(int(c), label, z),
             predicted,
@@ -184,7 +184,7 @@ def _prepared(config: PrepConfig, size: tuple[int, int]) -> dict[str, Any]:
 
 def folder_pairs(
     predictions: Source, source: Source, cases: Sequence[CaseFiles], schemes: Mapping[str, Scheme]
-) -> Generator[Pair, None, None]:
+) -> Generator[LabelPair, None, None]:
     """Read label files and hold each beside the truth of its case.
 
     Args:
@@ -204,7 +204,7 @@ def folder_pairs(
         predicted, found = read_labels(predictions, member, scheme, buffers)
         nifti.check_same(geometry, found, predictions.where(member), str(files.label))
         x, y, z = geometry.spacing.tolist()
-        yield Pair(files.id, truth, predicted, (x, y, z))
+        yield LabelPair(files.id, truth, predicted, (x, y, z))
 
 
 def prediction_files(predictions: Source, cases: Sequence[CaseFiles]) -> dict[str, str]:
@@ -261,14 +261,14 @@ def pictured(
     return Picture(case, int(z[s]), shown, truth[s].copy(), predicted[s].copy())
 
 
-def plane_rows(pair: Pair) -> Generator[dict[str, Any], None, None]:
+def plane_rows(pair: LabelPair) -> Generator[dict[str, Any], None, None]:
     """Count the voxels of each class and region in every plane where either side has some."""
     counts = plane_confusion(np.ascontiguousarray(pair.truth), np.ascontiguousarray(pair.predicted))
     for z, matrix in enumerate(counts):
         if matrix[0, 0] == matrix.sum():
             continue
         row: dict[str, Any] = {"case": pair.case, "z": z}
-        for name, labels in PARTS.items():
+        for name, labels in PART_LABELS.items():
             inside = list(labels)
             row[f"{name} truth"] = int(matrix[inside].sum())
             row[f"{name} predicted"] = int(matrix[:, inside].sum())

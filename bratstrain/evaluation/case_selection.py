@@ -1,7 +1,9 @@
-"""Which cases an evaluation is over, and what has to be said beside its numbers."""
+"""Which cases an evaluation is over, and the caveats that belong to its numbers."""
 
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -10,14 +12,14 @@ from bratsprep.case import CaseFiles
 from bratsprep.discovery.discover import Found, listing, scan
 from bratsprep.errors import BratsError, LayoutError
 from bratsprep.slicefile.reader import SliceFile
-from bratsprep.sources.source import Source
+from bratsprep.sources.source import Source, open_source
 from bratsprep.volumes.label_schemes import resolve
 from bratstrain.data.intake import planes_name
 from bratstrain.data.splits import Split
 from bratstrain.data.twins import Training
 from bratstrain.evaluation.case_pairs import (
     Labeller,
-    Pair,
+    LabelPair,
     check_file,
     file_pairs,
     folder_pairs,
@@ -27,7 +29,7 @@ from bratstrain.evaluation.case_pairs import (
 EVERY_PLANE: Final = "every plane, original space"
 UNSEEN: Final = "original space, other planes taken as empty on both sides"
 """Of a slice file that does not hold every plane with brain."""
-CHOSEN: Final = "best.pt was chosen on these very cases: expect less on others"
+CHOSEN: Final = "best.pt was chosen on these very cases: scores on other cases will be lower"
 FITTED: Final = "the network was fitted on these very cases"
 BLIND: Final = (
     "false positives on planes that are not in the slice file cannot be seen; --raw sees them"
@@ -35,15 +37,15 @@ BLIND: Final = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Aim:
-    """Some cases of a source."""
+class CaseSelection:
+    """A set of cases of a source, with the caveats of their scores."""
 
     cases: str
     """For the title of every table."""
     planes: str
     notes: tuple[str, ...]
     ids: tuple[str, ...]
-    pairs: Generator[Pair, None, None]
+    pairs: Generator[LabelPair, None, None]
     """Truth and prediction of each, not begun yet."""
     space: str
     """What is meant by tumour that the network was not shown."""
@@ -53,10 +55,45 @@ class Aim:
     """Who the network was fitted on; None for label files, of which that is not known."""
 
 
-def aim_at_file(
+@contextmanager
+def open_cases(data: Path | str | None, raw: Path | str | None) -> Iterator[SliceFile | Source]:
+    """Open a slice file or raw cases.
+
+    Args:
+        data: slice file; this or `raw`.
+        raw: data set or archive of labelled cases.
+
+    Raises:
+        BratsError: it cannot be read.
+        ValueError: both are given, or none.
+    """
+    if (data is None) == (raw is None):
+        raise ValueError("give data, a slice file, or raw cases: one of them")
+    if data is not None:
+        with SliceFile(data, prints=False) as file:
+            yield file
+    else:
+        with open_source(Path(str(raw))) as source:
+            yield source
+
+
+def select_cases(
+    labeller: Labeller,
+    where: SliceFile | Source,
+    split: Split,
+    part: str,
+    wanted: Sequence[str],
+) -> CaseSelection:
+    """Select cases of a slice file or of raw data; arguments as of `select_from_file`."""
+    if isinstance(where, SliceFile):
+        return select_from_file(labeller, where, split, part, wanted)
+    return select_from_raw(labeller, where, split, part, wanted)
+
+
+def select_from_file(
     labeller: Labeller, file: SliceFile, split: Split, part: str, wanted: Sequence[str]
-) -> Aim:
-    """Aim at cases of a slice file.
+) -> CaseSelection:
+    """Select cases of a slice file.
 
     Args:
         labeller: the run.
@@ -88,8 +125,8 @@ def aim_at_file(
     if not len(rows):
         raise BratsError(f"{where}: holds no slice of the {len(ids)} cases; take others")
     is_whole = file.config.slices in ("brain", "all") and not by_slice
-    notes = what_to_say(labeller, split, part, ids)
-    return Aim(
+    notes = caveats(labeller, split, part, ids)
+    return CaseSelection(
         cases=title(split, part),
         planes=EVERY_PLANE if is_whole else f"{planes_name(file)}, {UNSEEN}",
         notes=notes if is_whole else (BLIND, *notes),
@@ -101,10 +138,10 @@ def aim_at_file(
     )
 
 
-def aim_at_raw(
+def select_from_raw(
     labeller: Labeller, source: Source, split: Split, part: str, wanted: Sequence[str]
-) -> Aim:
-    """Aim at labelled raw cases; arguments as of `aim_at_file`.
+) -> CaseSelection:
+    """Select labelled raw cases; arguments as of `select_from_file`.
 
     Raises:
         BratsError: the source does not hold those cases, one of them cannot be put together, or
@@ -120,10 +157,10 @@ def aim_at_raw(
     ids = members(split, part, known, wanted, str(source.path))
     chosen = good_cases(source, found, ids)
     schemes = resolve(source, chosen, labeller.config.labels)
-    return Aim(
+    return CaseSelection(
         cases=title(split, part),
         planes=EVERY_PLANE,
-        notes=what_to_say(labeller, split, part, ids),
+        notes=caveats(labeller, split, part, ids),
         ids=ids,
         pairs=raw_pairs(labeller, source, chosen, schemes),
         space="and count as missed",
@@ -132,8 +169,10 @@ def aim_at_raw(
     )
 
 
-def aim_at_folder(predictions: Source, source: Source, labels: str, wanted: Sequence[str]) -> Aim:
-    """Aim at files of labels that are there already.
+def select_from_folder(
+    predictions: Source, source: Source, labels: str, wanted: Sequence[str]
+) -> CaseSelection:
+    """Select label files that exist already.
 
     Args:
         predictions: the files.
@@ -150,7 +189,7 @@ def aim_at_folder(predictions: Source, source: Source, labels: str, wanted: Sequ
     ids = _taken(known, wanted, str(source.path))
     chosen = good_cases(source, found, ids)
     schemes = resolve(source, chosen, labels)
-    return Aim(
+    return CaseSelection(
         cases=f"label files of {predictions.path.name}",
         planes=EVERY_PLANE,
         notes=(),
@@ -257,7 +296,7 @@ def training(labeller: Labeller, split: Split, named: Mapping[str, str]) -> Trai
     return Training(split, labeller.fitted.preparation.subjects, named)
 
 
-def what_to_say(labeller: Labeller, split: Split, part: str, ids: Sequence[str]) -> tuple[str, ...]:
+def caveats(labeller: Labeller, split: Split, part: str, ids: Sequence[str]) -> tuple[str, ...]:
     """What makes the numbers of these cases better than they will be on others."""
     notes = []
     if split.leaks:

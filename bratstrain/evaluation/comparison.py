@@ -1,4 +1,4 @@
-"""Runs held against each other, case by case: who is better, by how much, and is it chance?"""
+"""Runs compared case by case: which is better, by how much, and whether it may be chance."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,11 +13,10 @@ from bratsprep.errors import BratsError
 from bratstrain.evaluation.formatting import aligned, none_for_nan
 from bratstrain.evaluation.ranks import challenge_ranks
 from bratstrain.evaluation.stored import Evaluation
-from bratstrain.evaluation.tables import HEADLINE, ORDER
+from bratstrain.evaluation.tables import ORDER
+from bratstrain.scoring.metric_registry import HEADLINE, Metric, compared_metrics
 from bratstrain.scoring.paired_tests import RESAMPLES, bootstrap_interval, holm, signed_rank
 
-METRICS: Final = (HEADLINE, "HD95 (mm)", "lesion-wise Dice")
-"""What runs are compared in."""
 LEAD: Final = "mean of classes"
 """Part that the terminal's table is of."""
 
@@ -89,7 +88,7 @@ class Comparison:
         return [each for each in self.table if (each.metric, each.part) == (metric, part)]
 
     def lines(self) -> list[str]:
-        """Say it in a few lines for a terminal."""
+        """Summary for the terminal."""
         return list(terminal_lines(self))
 
     def to_json(self) -> dict[str, Any]:
@@ -104,21 +103,21 @@ class Comparison:
                 for name, each in zip(self.names, self.evaluations, strict=True)
             },
             "bootstrap": {"resamples": RESAMPLES, "seed": 0},
-            "runs": [known(asdict(each)) for each in self.standings],
-            "differences": [known(asdict(each)) for each in self.table],
+            "runs": [_without_nan(asdict(each)) for each in self.standings],
+            "differences": [_without_nan(asdict(each)) for each in self.table],
         }
 
 
-def known(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Put None where there is no number, which JSON has no word for."""
+def _without_nan(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace nan by None, since JSON cannot hold nan."""
     return {
         key: none_for_nan(value) if isinstance(value, float) else value
         for key, value in row.items()
     }
 
 
-def compared(evaluations: Sequence[Evaluation]) -> Comparison:
-    """Hold evaluations of the same cases against each other.
+def compare_evaluations(evaluations: Sequence[Evaluation]) -> Comparison:
+    """Compare evaluations of the same cases.
 
     Args:
         evaluations: of one run each, at least two.
@@ -135,7 +134,7 @@ def compared(evaluations: Sequence[Evaluation]) -> Comparison:
     )
     table = [
         row
-        for metric in METRICS
+        for metric in compared_metrics()
         for part in ORDER
         for row in differences(evaluations, names, metric, part)
     ]
@@ -182,21 +181,21 @@ def distinct(runs: Sequence[Path]) -> tuple[str, ...]:
 
 
 def standing(name: str, evaluation: Evaluation, rank: float) -> Standing:
-    """Sum a run up."""
+    """Summarise a run."""
     means = {
-        metric: {part: row["mean"] for part, row in evaluation.rows(metric).items()}
-        for metric in METRICS
+        metric.name: {part: row["mean"] for part, row in evaluation.rows(metric.name).items()}
+        for metric in compared_metrics()
     }
     lead = evaluation.rows()[LEAD]
     return Standing(name, rank, means, lead["low"], lead["high"])
 
 
 def differences(
-    evaluations: Sequence[Evaluation], names: Sequence[str], metric: str, part: str
+    evaluations: Sequence[Evaluation], names: Sequence[str], metric: Metric, part: str
 ) -> list[Difference]:
     """Compare every pair of runs in one metric and part; p values are corrected over the pairs."""
-    values = [each.values(metric, part) for each in evaluations]
-    sign = -1.0 if "(mm)" in metric else 1.0
+    values = [evaluation.values(metric.name, part) for evaluation in evaluations]
+    sign = -1.0 if metric.better == "lower" else 1.0
     rows = []
     for i, j in combinations(range(len(values)), 2):
         both = values[i] - values[j]
@@ -210,7 +209,7 @@ def differences(
         rows.append((names[i], names[j], *counts, *centre, *spread, test.p, test.method))
     corrected = holm([row[-2] for row in rows])
     return [
-        Difference(metric, part, *row[:-1], p_holm, row[-1])
+        Difference(metric.name, part, *row[:-1], p_holm, row[-1])
         for row, p_holm in zip(rows, corrected, strict=True)
     ]
 
@@ -220,12 +219,15 @@ def terminal_lines(comparison: Comparison) -> Iterator[str]:
     yield comparison.title
     convention = comparison.evaluations[0].convention
     yield f"convention {convention}; rank after BraTS: mean over cases, regions, Dice and HD95"
-    rows = [["run", "volume Dice", "95 %", "HD95 (mm)", "lesion-wise Dice", "rank"]]
+    metrics = compared_metrics()
+    first, *others = (metric.heading for metric in metrics)
+    rows = [["run", first, "95 %", *others, "rank"]]
     for each in comparison.standings:
-        cells = [each.means[metric].get(LEAD) for metric in METRICS]
+        lead, *beside = (
+            short(each.means[metric.name].get(LEAD), metric.decimals) for metric in metrics
+        )
         span = f"{short(each.low)}-{short(each.high)}"
-        rows.append([each.run, short(cells[0]), span, short(cells[1], 1), short(cells[2]),
-                     short(each.rank, 2)])  # fmt: skip
+        rows.append([each.run, lead, span, *beside, short(each.rank, 2)])
     yield from aligned(rows)
     pairs = [
         ["difference, mean of classes", "volume Dice", "95 %", "better/worse", "p", "p (Holm)"]

@@ -1,7 +1,7 @@
-"""Scores that can be believed: a run on raw cases or a slice file, or files against the truth."""
+"""Evaluation: a run on raw cases or a slice file, or label files against the truth."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, fields
@@ -12,13 +12,23 @@ from tqdm import tqdm
 
 from bratsprep.labels import CLASSES
 from bratsprep.slicefile.reader import SliceFile
-from bratsprep.sources.source import open_source
+from bratsprep.sources.source import Source, open_source
 from bratsprep.volumes.warm import warm
 from bratstrain.data.twins import WITHOUT, Twins
 from bratstrain.device import cores
-from bratstrain.evaluation.cache_key import inputs_digest
-from bratstrain.evaluation.case_pairs import Pair, load_labeller, plane_rows
-from bratstrain.evaluation.case_selection import Aim, aim_at_file, aim_at_folder, aim_at_raw
+from bratstrain.evaluation.cache_key import (
+    DATA_SUFFIX,
+    evaluation_folder,
+    evaluation_name,
+    inputs_digest,
+)
+from bratstrain.evaluation.case_pairs import LabelPair, load_labeller, plane_rows
+from bratstrain.evaluation.case_selection import (
+    CaseSelection,
+    open_cases,
+    select_cases,
+    select_from_folder,
+)
 from bratstrain.evaluation.tables import Picture, Report, write_report
 from bratstrain.inference.nifti_out import make_folder
 from bratstrain.inference.segment import APPLY_SETTINGS, ApplyConfig
@@ -26,7 +36,8 @@ from bratstrain.inference.small_components import Tuning, write_cleanup
 from bratstrain.runs.files import versions
 from bratstrain.runs.fitted import read_split
 from bratstrain.scoring import metrics
-from bratstrain.scoring.aggregate import CONVENTIONS, Table, summarise
+from bratstrain.scoring.aggregate import Table, summarise
+from bratstrain.scoring.conventions import CONVENTIONS
 from bratstrain.scoring.metrics import CaseScores, score_case
 
 SPLIT_PARTS: Final = ("validation", "test", "train", "all")
@@ -49,7 +60,7 @@ class ReportConfig:
     pictures: bool = False
     """Keep the fullest plane of each case, for a figure."""
     tune_cleanup: bool = False
-    """Find which small components had better go, and write cleanup.json into the run."""
+    """Tune the minimum component size of each class, and write cleanup.json into the run."""
 
     def __post_init__(self) -> None:
         if not self.conventions:
@@ -61,12 +72,12 @@ class ReportConfig:
             )
 
 
-REPORT_SETTINGS: Final = tuple(known.name for known in fields(ReportConfig))
+REPORT_SETTINGS: Final = tuple(setting.name for setting in fields(ReportConfig))
 
 
 @dataclass(slots=True)
 class Tally:
-    """What is gathered while the cases go by."""
+    """What is collected while the cases are scored."""
 
     config: ReportConfig
     scores: list[CaseScores] = field(default_factory=list)
@@ -76,7 +87,7 @@ class Tally:
     lost: int = 0
     """Tumour voxels that the network was not shown."""
 
-    def note(self, pair: Pair) -> None:
+    def note(self, pair: LabelPair) -> None:
         """Take from a case all but its scores."""
         self.lost += pair.lost
         if self.config.planes:
@@ -101,7 +112,7 @@ def evaluate(
 
     From raw cases every plane with brain is predicted and scored in original space, and what the
     crop cut off counts as missed. From a slice file only its planes are seen, which every table
-    says. Tables go to `RUN/evaluation-<name>/`, or to `out`.
+    says. Tables go to `RUN/evaluation-<name>-<data set>-<digest>/`, or to `out`.
 
     Example:
         bratstrain.evaluate("runs/a", raw="Task01_BrainTumour.tar").table
@@ -119,32 +130,54 @@ def evaluate(
         BratsError: run, cases or slice file are at fault, or do not go together.
         ValueError: a setting is not allowed.
     """
-    told = ReportConfig(**{k: v for k, v in settings.items() if k in REPORT_SETTINGS})
+    report_config = ReportConfig(**{k: v for k, v in settings.items() if k in REPORT_SETTINGS})
     apply = ApplyConfig(**{k: v for k, v in settings.items() if k not in REPORT_SETTINGS})
-    _check_call(data, raw, split, apply, told)
-    labeller = load_labeller(Path(run), apply)
-    splits = read_split(Path(run))
-    name = "-".join(
-        [split, "raw" if data is None else "slices"]
-        + [apply.tta] * (apply.tta != "none")
-        + ["cleanup"] * apply.cleanup
-    )
-    folder = Path(run) / f"evaluation-{name}" if out is None else Path(out)
-    about = {"run": Path(run).name, "split digest": splits.digest}
+    folder = None if out is None else Path(out)
+    _check_call(split, apply, report_config)
+    with open_cases(data, raw) as where:
+        return evaluate_cases(
+            Path(run), where, split, apply, report_config, folder=folder, progress=progress
+        )
+
+
+def evaluate_cases(
+    run: Path,
+    where: SliceFile | Source,
+    part: str,
+    apply: ApplyConfig,
+    report_config: ReportConfig,
+    *,
+    folder: Path | None = None,
+    progress: bool = False,
+) -> Report:
+    """Score a run on an open slice file or open raw cases, and write the tables.
+
+    Args:
+        run: run folder.
+        where: slice file or raw cases, open.
+        part: `validation`, `test`, `train` or `all`.
+        apply: how the networks are applied.
+        report_config: what is looked at and written.
+        folder: for the tables; None for one in the run folder.
+        progress: show a bar on standard error, where that is a terminal.
+
+    Raises:
+        BratsError: run, cases or slice file are at fault, or do not go together.
+    """
+    labeller, splits, cases = load_labeller(run, apply), read_split(run), report_config.cases
+    selection = select_cases(labeller, where, splits, part, cases)
+    about: dict[str, Any] = {"run": run.name, "split digest": splits.digest}
     about |= {setting: getattr(apply, setting) for setting in APPLY_SETTINGS}
     about |= {"device": str(labeller.fitted.device), "precision": labeller.fitted.precision}
-    looked_at = split, apply, told.cases, told.conventions
-    if data is not None:
-        with SliceFile(data, prints=False) as file:
-            aim = aim_at_file(labeller, file, splits, split, told.cases)
-            about |= {"slice file": file.path.name, "slice file digest": file.digest}
-            about[INPUTS] = inputs_digest(Path(run), file, *looked_at)
-            return conclude(Path(run), aim, told, (name, about), folder, progress=progress)
-    with open_source(Path(str(raw))) as source:
-        aim = aim_at_raw(labeller, source, splits, split, told.cases)
-        about |= {"raw": source.path.name, "slice file digest": labeller.fitted.data_digest}
-        about[INPUTS] = inputs_digest(Path(run), source, *looked_at)
-        return conclude(Path(run), aim, told, (name, about), folder, progress=progress)
+    if isinstance(where, SliceFile):
+        about |= {"slice file": where.path.name, "slice file digest": where.digest}
+    else:
+        about |= {"raw": where.path.name, "slice file digest": labeller.fitted.data_digest}
+    about[INPUTS] = inputs_digest(run, where, part, apply, cases, report_config.conventions)
+    name = evaluation_name(where, part, apply)
+    folder = evaluation_folder(run, name, where, cases) if folder is None else folder
+    destination = Destination(name, about, folder, run)
+    return conclude(selection, report_config, destination, progress=progress)
 
 
 def score_folders(
@@ -162,7 +195,8 @@ def score_folders(
         predictions: folder or archive with `<case>.nii.gz`, `<case>_seg.nii.gz` or
             `<case>-seg.nii.gz` of each case.
         raw: data set or archive of the labelled cases.
-        out: folder for the tables; `evaluation` beside the files by default.
+        out: folder for the tables; `evaluation-<name>-<data set>-<digest>` beside the files by
+            default.
         labels: label scheme of both sides; `auto` for the source's own.
         progress: show a bar on standard error, where that is a terminal.
         **settings: fields of `ReportConfig`; there is nothing to tune and no picture.
@@ -171,99 +205,126 @@ def score_folders(
         BratsError: a prediction is missing or on another grid, or the cases are at fault.
         ValueError: a setting is not allowed.
     """
-    told = ReportConfig(**settings)
-    if told.pictures or told.tune_cleanup:
+    report_config = ReportConfig(**settings)
+    if report_config.pictures or report_config.tune_cleanup:
         raise ValueError("pictures and tune_cleanup need a run, not label files")
     labels = ApplyConfig(labels=labels).labels
     with open_source(Path(predictions)) as files, open_source(Path(raw)) as source:
-        aim = aim_at_folder(files, source, labels, told.cases)
+        selection = select_from_folder(files, source, labels, report_config.cases)
         about = {"predictions": files.path.name, "raw": source.path.name, "labels": labels}
         beside = files.path if files.path.is_dir() else files.path.parent
-        folder = beside / "evaluation" if out is None else Path(out)
-        return conclude(None, aim, told, ("label files", about), folder, progress=progress)
+        name = DATA_SUFFIX.sub("", files.path.resolve().name)
+        folder = evaluation_folder(beside, name, source, report_config.cases)
+        folder = folder if out is None else Path(out)
+        destination = Destination("label files", about, folder)
+        return conclude(selection, report_config, destination, progress=progress)
 
 
-def _check_call(
-    data: Path | str | None, raw: Path | str | None, split: str, apply: ApplyConfig,
-    told: ReportConfig,
-) -> None:  # fmt: skip
-    """Refuse what does not go together."""
-    if (data is None) == (raw is None):
-        raise ValueError("evaluate needs data, a slice file, or raw cases: one of them")
+def _check_call(split: str, apply: ApplyConfig, report_config: ReportConfig) -> None:
+    """Refuse options that do not go together."""
     if split not in SPLIT_PARTS:
         raise ValueError(f"split must be one of {', '.join(SPLIT_PARTS)}, got {split!r}")
-    if told.tune_cleanup and (split != "validation" or apply.cleanup):
+    if report_config.tune_cleanup and (split != "validation" or apply.cleanup):
         raise ValueError(
             "tune_cleanup is for split validation alone, with predictions as they come"
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Name, facts and folder of an evaluation."""
+
+    name: str
+    about: Mapping[str, Any]
+    """Facts for the JSON."""
+    folder: Path
+    """For the tables; made where it is missing."""
+    run: Path | None = None
+    """Run folder that a tuned clean-up is written to; None where nothing is tuned."""
+
+
 def conclude(
-    run: Path | None,
-    aim: Aim,
-    told: ReportConfig,
-    named: tuple[str, dict[str, Any]],
-    folder: Path,
+    selection: CaseSelection,
+    report_config: ReportConfig,
+    destination: Destination,
     *,
     progress: bool,
 ) -> Report:
-    """Score the cases, tune where that is wanted, and write the tables.
+    """Score the cases, tune the clean-up where that is asked for, and write the tables.
 
     Args:
-        run: run folder; None where nothing is to be tuned.
-        aim: the cases.
-        told: what to look at.
-        named: name of the evaluation, and the facts for its JSON.
-        folder: for the tables; made where it is missing.
+        selection: the cases.
+        report_config: what is looked at and written.
+        destination: name, facts and folder of the evaluation.
         progress: show a bar.
+
+    Raises:
+        BratsError: a case is at fault, or a file cannot be written.
     """
-    make_folder(folder)
-    tally = Tally(told)
-    score_pairs(aim, tally, progress=progress)
-    name, about = named
-    notes = list(aim.notes)
+    make_folder(destination.folder)
+    tally = Tally(report_config)
+    score_pairs(selection, tally, progress=progress)
+    notes = list(selection.notes)
     if tally.lost:
-        notes.append(f"{tally.lost} tumour voxels lie outside the crop {aim.space}")
-    if run is not None and told.tune_cleanup:
-        cleanup = tally.tuning.best(f"{aim.cases}; {aim.planes}")
-        write_cleanup(run, cleanup)
-        sizes = ", ".join(f"{part} {cleanup.least_voxels[part]}" for part in CLASSES[1:])
-        notes.append(
-            f"clean-up tuned here and written to {run.name}: components of fewer voxels than "
-            f"{sizes} go; mean of classes {cleanup.before:.4f} becomes {cleanup.after:.4f} on "
-            "these very cases, and no number in this table is with it"
-        )
-    repeats = repeats_of(aim, tally.scores)
-    table, second = summarise_twice(aim, tally.scores, repeats, told.conventions)
+        notes.append(f"{tally.lost} tumour voxels lie outside the crop {selection.space}")
+    if destination.run is not None and report_config.tune_cleanup:
+        notes.append(tune_cleanup(destination.run, selection, tally.tuning))
+    repeats = repeats_of(selection, tally.scores)
+    table, second = summarise_twice(selection, tally.scores, repeats, report_config.conventions)
     report = Report(
-        name, tuple(notes), about | {"versions": versions()}, tuple(tally.scores), table,
-        tuple(tally.planes), tuple(tally.pictures), repeats, second,
-    )  # fmt: skip
-    write_report(report, folder)
+        name=destination.name,
+        notes=tuple(notes),
+        about={**destination.about, "versions": versions()},
+        scores=tuple(tally.scores),
+        table=table,
+        planes=tuple(tally.planes),
+        pictures=tuple(tally.pictures),
+        repeats=repeats,
+        table_without_twins=second,
+        folder=destination.folder,
+    )
+    write_report(report, destination.folder)
     return report
 
 
-def repeats_of(aim: Aim, scores: Sequence[CaseScores]) -> Twins | None:
+def tune_cleanup(run: Path, selection: CaseSelection, tuning: Tuning) -> str:
+    """Write the best sizes of the clean-up into a run folder, and describe them in a note."""
+    cleanup = tuning.best(f"{selection.cases}; {selection.planes}")
+    write_cleanup(run, cleanup)
+    sizes = ", ".join(f"{part} {cleanup.least_voxels[part]}" for part in CLASSES[1:])
+    return (
+        f"clean-up tuned here and written to {run.name}: components of fewer voxels than "
+        f"{sizes} go; mean of classes {cleanup.before:.4f} becomes {cleanup.after:.4f} on "
+        "these very cases, and no number in this table is with it"
+    )
+
+
+def repeats_of(selection: CaseSelection, scores: Sequence[CaseScores]) -> Twins | None:
     """Which of the cases have a twin in training; None where there was no training."""
-    if aim.training is None:
+    if selection.training is None:
         return None
     voxels = {case.case: case.confusion.sum(axis=1) for case in scores}
-    return aim.training.twins(voxels, aim.noun)
+    return selection.training.twins(voxels, selection.noun)
 
 
 def summarise_twice(
-    aim: Aim, scores: Sequence[CaseScores], repeats: Twins | None, conventions: Sequence[str]
+    selection: CaseSelection,
+    scores: Sequence[CaseScores],
+    repeats: Twins | None,
+    conventions: Sequence[str],
 ) -> tuple[Table, Table | None]:
     """Average over all cases, and over those without a twin in training where those are fewer."""
-    table = summarise(scores, cases=aim.cases, planes=aim.planes, conventions=conventions)
+    table = summarise(
+        scores, cases=selection.cases, planes=selection.planes, conventions=conventions
+    )
     kept = [case for case in scores if repeats is None or case.case not in repeats.cases]
     if len(kept) in (0, len(scores)):
         return table, None
-    name = f"{aim.cases}, {WITHOUT}"
-    return table, summarise(kept, cases=name, planes=aim.planes, conventions=conventions)
+    name = f"{selection.cases}, {WITHOUT}"
+    return table, summarise(kept, cases=name, planes=selection.planes, conventions=conventions)
 
 
-def score_pairs(aim: Aim, tally: Tally, *, progress: bool) -> None:
+def score_pairs(selection: CaseSelection, tally: Tally, *, progress: bool) -> None:
     """Score case after case on threads, while the next is being predicted."""
     warm()
     metrics.warm()
@@ -272,8 +333,8 @@ def score_pairs(aim: Aim, tally: Tally, *, progress: bool) -> None:
     waiting: deque[Future[CaseScores]] = deque()
     with (
         ThreadPoolExecutor(workers, "score") as pool,
-        closing(aim.pairs) as pairs,
-        tqdm(total=len(aim.ids), desc="evaluate", unit="case", disable=off) as bar,
+        closing(selection.pairs) as pairs,
+        tqdm(total=len(selection.ids), desc="evaluate", unit="case", disable=off) as bar,
     ):
         for pair in pairs:
             tally.note(pair)
@@ -281,9 +342,9 @@ def score_pairs(aim: Aim, tally: Tally, *, progress: bool) -> None:
             if len(waiting) > workers:
                 tally.scores.append(waiting.popleft().result())
             bar.update()
-        tally.scores += [each.result() for each in waiting]
+        tally.scores += [score.result() for score in waiting]
 
 
-def _score(pair: Pair) -> CaseScores:
+def _score(pair: LabelPair) -> CaseScores:
     """Score one case."""
     return score_case(pair.truth, pair.predicted, pair.spacing, case=pair.case)

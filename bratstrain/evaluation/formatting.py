@@ -4,12 +4,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from bratstrain.scoring.aggregate import Row
+from bratstrain.scoring.metric_registry import decimals
 
 
 def in_words(value: object) -> str:
     """Write a fact on one line."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {each}" for name, each in value.items())
+        return ", ".join(f"{name} {entry}" for name, entry in value.items())
     return str(value)
 
 
@@ -31,10 +32,10 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def number(value: float, metric: str = "") -> str:
-    """Three digits behind the point, one for millimetres; a dash where there is none."""
+    """Three digits after the point, one for mm; a dash for nan."""
     if math.isnan(value):
         return "-"
-    return f"{value:.1f}" if "(mm)" in metric else f"{value:.3f}"
+    return f"{value:.{decimals(metric)}f}"
 
 
 def interval(row: Row) -> str:
@@ -43,5 +44,5 @@ def interval(row: Row) -> str:
 
 
 def none_for_nan(value: float) -> float | None:
-    """None where there is no number, which JSON has no word for."""
+    """Give None for nan, which JSON cannot hold."""
     return None if math.isnan(value) else value

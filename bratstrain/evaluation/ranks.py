@@ -1,22 +1,19 @@
-"""Ranks as the BraTS challenge gives them: each case, region and metric is a race of its own.
+"""Ranks as the BraTS challenge computes them, per case, region and metric.
 
 After Bakas et al. 2018 (arXiv:1811.02629): the runs are ranked on every case for each of ET, TC
 and WT by Dice and by HD95, equal values sharing the mean of their ranks; a run's final rank is
-the mean of all of those. A rank does not mind by how much a race was won.
+the mean of all of those. A rank does not depend on the size of a difference.
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bratsprep.labels import REGIONS
 from bratstrain.evaluation.stored import Evaluation
+from bratstrain.scoring.metric_registry import Metric, ranked_metrics
 from bratstrain.scoring.paired_tests import average_ranks
-
-RACES: Final = (("volume Dice", -1.0), ("HD95 (mm)", 1.0))
-"""Metrics, and the sign that makes the smaller number the better one."""
 
 
 def challenge_ranks(evaluations: Sequence[Evaluation]) -> NDArray[np.float64]:
@@ -26,14 +23,20 @@ def challenge_ranks(evaluations: Sequence[Evaluation]) -> NDArray[np.float64]:
         evaluations: of the same cases under the same convention.
 
     Returns:
-        (runs,) float64. Races that a convention leaves out for a run are not run.
+        (runs,) float64. Values that a convention leaves out for a run are left out for all runs.
     """
     races = [
-        sign * np.array([each.values(metric, region) for each in evaluations])
+        _smaller_is_better(metric)
+        * np.array([evaluation.values(metric.name, region) for evaluation in evaluations])
         for region in REGIONS
-        for metric, sign in RACES
+        for metric in ranked_metrics()
     ]
     return mean_ranks(np.concatenate(races, axis=1))
+
+
+def _smaller_is_better(metric: Metric) -> float:
+    """Sign that makes the smaller number the better one."""
+    return 1.0 if metric.better == "lower" else -1.0
 
 
 def mean_ranks(results: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,13 +1,13 @@
-"""Evaluations as pages take them: the JSON of one, made where it is not there already.
+"""Evaluations as pages read them: the JSON of a stored one, or of one that is made now.
 
-An evaluation is taken as it lies in the run folder where weights, split, settings, software and
-scans are those that it was made from: its JSON has their digest. Otherwise it is made anew.
+An evaluation in the run folder is reused where weights, split, settings, software, scans and
+`EVALUATION_VERSION` are those that it was made from: its JSON holds their digest.
 """
 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
-from bratstrain.evaluation.cache_key import inputs_digest
-from bratstrain.evaluation.evaluator import INPUTS, SHOWN, evaluate
-from bratstrain.evaluation.tables import EVERYTHING, HEADLINE, to_json
+from bratstrain.evaluation.cache_key import evaluation_folder, evaluation_name, inputs_digest
+from bratstrain.evaluation.evaluator import INPUTS, ReportConfig, evaluate_cases
+from bratstrain.evaluation.tables import EVERYTHING, to_json
 from bratstrain.inference.segment import ApplyConfig
 from bratstrain.runs.files import read_json
+from bratstrain.scoring.metric_registry import HEADLINE
 from bratstrain.scoring.metrics import MEANS
 
 
@@ -61,17 +62,17 @@ class Evaluation:
         """Value of each case, in order; nan where the convention leaves it out.
 
         Args:
-            metric: one of `bratstrain.scoring.aggregate.METRICS`.
+            metric: one of `bratstrain.scoring.metric_registry.METRICS`.
             part: a class or region; or `mean of classes` or `mean of regions`, a case's mean over
                 those that are scored.
         """
-        found = {
+        by_case = {
             (row["case"], row["part"]): math.nan if row[metric] is None else float(row[metric])
             for row in self.record["per_case"]
             if row["convention"] == self.convention
         }
         parts = MEANS.get(part, (part,))
-        table = np.array([[found[case, each] for each in parts] for case in self.cases])
+        table = np.array([[by_case[case, name] for name in parts] for case in self.cases])
         scored = ~np.isnan(table)
         counts = scored.sum(axis=1)
         sums = np.where(scored, table, 0.0).sum(axis=1)
@@ -90,7 +91,7 @@ def evaluation_of(
     *,
     progress: bool = False,
 ) -> Evaluation:
-    """Give the evaluation of a run: the one that lies there if it is of the same, or a new one.
+    """Give the evaluation of a run: a stored one that follows from the same inputs, or a new one.
 
     Args:
         run: run folder.
@@ -102,24 +103,18 @@ def evaluation_of(
     Raises:
         BratsError: run, cases or slice file are at fault, or do not go together.
     """
-    is_file = isinstance(where, SliceFile)
-    name = "-".join(
-        [part, "slices" if is_file else "raw"]
-        + [apply.tta] * (apply.tta != "none")
-        + ["cleanup"] * apply.cleanup
-    )
-    folder = run / f"evaluation-{name}"
-    wanted = inputs_digest(run, where, part, apply, (), SHOWN)
-    if lies_there(folder, wanted):
+    config = ReportConfig()
+    folder = evaluation_folder(run, evaluation_name(where, part, apply), where, config.cases)
+    digest = inputs_digest(run, where, part, apply, config.cases, config.conventions)
+    if is_stored(folder, digest):
         return Evaluation(run, read_json(folder / EVERYTHING))
-    given = {"data": where.path} if is_file else {"raw": where.path}
-    report = evaluate(run, split=part, out=folder, progress=progress, **given, **asdict(apply))
+    report = evaluate_cases(run, where, part, apply, config, progress=progress)
     return Evaluation(run, json.loads(json.dumps(to_json(report))))
 
 
-def lies_there(folder: Path, wanted: str) -> bool:
+def is_stored(folder: Path, digest: str) -> bool:
     """Whether a folder holds the evaluation that follows from the inputs of a digest."""
     if not (folder / EVERYTHING).is_file():
         return False
     about = read_json(folder / EVERYTHING).get("about", {})
-    return bool(about.get(INPUTS) == wanted)
+    return bool(about.get(INPUTS) == digest)

@@ -22,19 +22,24 @@ from bratstrain.evaluation.formatting import (
     none_for_nan,
     number,
 )
-from bratstrain.scoring.aggregate import POOLED, Row, Table, case_rows
-from bratstrain.scoring.metrics import MEANS, PARTS, CaseScores
+from bratstrain.scoring.aggregate import Row, Table, case_rows
+from bratstrain.scoring.metric_registry import (
+    EVALUATION_VERSION,
+    HEADLINE,
+    METRICS,
+    POOLED,
+    beside_headline,
+)
+from bratstrain.scoring.metrics import MEANS, PART_LABELS, CaseScores
 
 CASES: Final = "cases.csv"
 PLANES: Final = "planes.csv"
 EVERYTHING: Final = "evaluation.json"
 SUMMARY: Final = "summary.md"
-HEADLINE: Final = "volume Dice"
-"""The one metric that is called Dice without a further word."""
-ORDER: Final = (*MEANS, *PARTS)
+VERSION: Final = "evaluation version"
+"""Key of the JSON that tells evaluations whose numbers follow the same rules."""
+ORDER: Final = (*MEANS, *PART_LABELS)
 """Means first, then classes and regions."""
-SHORT: Final = (HEADLINE, "HD95 (mm)", "surface Dice at 1 mm", "lesion-wise Dice")
-"""Columns of the terminal's table."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,12 +59,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
-    """Scores of some cases, and all that has to be said beside them."""
+    """Scores of a set of cases, with the facts and caveats that belong to them."""
 
     name: str
     """Of the evaluation, such as `validation`."""
     notes: tuple[str, ...]
-    """What makes these numbers better or worse than they should be; stands in every table."""
+    """Caveats: what makes these numbers better or worse than those of new cases."""
     about: Mapping[str, Any]
     """Runs, source, split and settings, for the JSON."""
     scores: tuple[CaseScores, ...]
@@ -73,6 +78,8 @@ class Report:
     """Which of the cases have a twin in training; None where there was no training."""
     table_without_twins: Table | None = None
     """Of the cases without a twin in training; None where all have one, or none has."""
+    folder: Path | None = None
+    """Where the tables are; None before they are written."""
 
     @property
     def twins(self) -> Mapping[str, tuple[str, ...]]:
@@ -86,7 +93,7 @@ class Report:
         return f"{self.table.cases}: {n} case{'' if n == 1 else 's'}, {self.table.planes}"
 
     def lines(self) -> list[str]:
-        """Say the scores in a few lines for a terminal, the headline first."""
+        """Summary for the terminal."""
         return terminal_lines(self)
 
     @property
@@ -137,6 +144,7 @@ def to_json(report: Report) -> dict[str, Any]:
     second = report.table_without_twins
     return {
         "name": report.name,
+        VERSION: EVALUATION_VERSION,
         "cases": report.table.cases,
         "planes": report.table.planes,
         "notes": list(report.notes),
@@ -188,31 +196,35 @@ def chosen(table: Table, convention: str, metric: str) -> list[Row]:
 
 
 def terminal_lines(report: Report) -> list[str]:
-    """Say the scores in a few lines for a terminal, the headline first."""
+    """Summary for the terminal: the headline first, the folder of the tables last."""
     first = report.conventions[0]
-    said = [report.title, f"convention {first}; 'nothing' is what an empty prediction scores"]
-    said += terminal_table(report.table, first)
-    said += twin_lines(report)
+    lines = [report.title, f"convention {first}; 'nothing' is what an empty prediction scores"]
+    lines += terminal_table(report.table, first)
+    lines += twin_lines(report)
     if report.table_without_twins is not None:
-        said += terminal_table(report.table_without_twins, first)
-    return [*said, *(f"note: {note}" for note in report.notes)]
+        lines += terminal_table(report.table_without_twins, first)
+    lines += [f"note: {note}" for note in report.notes]
+    return lines if report.folder is None else [*lines, f"written to {report.folder}"]
 
 
 def terminal_table(table: Table, convention: str) -> list[str]:
     """The headline and the metrics beside it in aligned columns."""
     rows = chosen(table, convention, HEADLINE)
-    names = [name for name in SHORT if chosen(table, convention, name)]
     others = {
-        name: {row.part: row for row in chosen(table, convention, name)} for name in names[1:]
+        metric: {row.part: row for row in chosen(table, convention, metric.name)}
+        for metric in beside_headline()
     }
-    cells = [["case average", HEADLINE, "95 %", "nothing", *names[1:], "present/absent/false"]]
+    others = {metric: parts for metric, parts in others.items() if parts}
+    headings = [metric.heading for metric in others]
+    cells = [["case average", METRICS[HEADLINE].heading, "95 %", "nothing", *headings,
+              "present/absent/false"]]  # fmt: skip
     cells += [
         [
             row.part,
             number(row.mean),
             interval(row),
             number(row.nothing),
-            *(number(others[name][row.part].mean, name) for name in names[1:]),
+            *(number(parts[row.part].mean, metric.name) for metric, parts in others.items()),
             f"{row.n_present}/{row.n_absent}/{row.n_false}",
         ]
         for row in rows
@@ -221,7 +233,7 @@ def terminal_table(table: Table, convention: str) -> list[str]:
 
 
 def twin_lines(report: Report) -> list[str]:
-    """Say which cases have a twin in training, and what follows; nothing without a training."""
+    """State which cases have a twin in training; nothing where no training is known."""
     if report.repeats is None:
         return []
     if report.table_without_twins is not None:
@@ -238,11 +250,12 @@ def markdown(report: Report) -> list[str]:
     page += [f"- **{note}**" for note in report.notes]
     page += [f"- {key}: {in_words(value)}" for key, value in report.about.items()]
     page += ["", f"## Case-average {HEADLINE}", "", *headline_table(report, report.table), ""]
-    if said := twin_lines(report):
-        page += [said[0], ""]
+    twins = twin_lines(report)
+    if twins:
+        page += [twins[0], ""]
     second = report.table_without_twins
     if second is not None:
-        page += [f"### {said[1]}", "", *headline_table(report, second), ""]
+        page += [f"### {twins[1]}", "", *headline_table(report, second), ""]
     page += metric_sections(report, report.table, "Every metric", report.title)
     if second is not None:
         page += ["", *metric_sections(report, second, f"Every metric, {WITHOUT}", second.cases)]
@@ -284,9 +297,9 @@ def metric_table(report: Report, table: Table, metric: str) -> list[str]:
     """Markdown of one metric: conventions that know it, side by side where they agree."""
     alike: dict[tuple[str, ...], list[str]] = {}
     for name in ("pooled",) if metric == POOLED else report.conventions:
-        found = chosen(table, name, metric)
-        cells = (f"{number(row.mean, metric)} ({number(row.nothing, metric)})" for row in found)
-        if found:
+        rows = chosen(table, name, metric)
+        cells = (f"{number(row.mean, metric)} ({number(row.nothing, metric)})" for row in rows)
+        if rows:
             alike.setdefault(tuple(cells), []).append(name)
-    rows = [[", ".join(names), *cells] for cells, names in alike.items()]
-    return markdown_table(["convention", *ORDER], rows)
+    lines = [[", ".join(names), *cells] for cells, names in alike.items()]
+    return markdown_table(["convention", *ORDER], lines)

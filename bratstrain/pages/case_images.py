@@ -1,26 +1,19 @@
 """Cases to be looked at: every plane in four modalities, the truth, and what each run predicted."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bratsprep.slicefile.reader import SliceFile
-from bratsprep.sources.source import Source, open_source
+from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
 from bratstrain.data.splits import Split
-from bratstrain.evaluation.case_pairs import Labeller, Pair
-from bratstrain.evaluation.case_selection import (
-    Aim,
-    aim_at_file,
-    aim_at_raw,
-    good_cases,
-    labelled_cases,
-)
+from bratstrain.evaluation.case_pairs import Labeller, LabelPair
+from bratstrain.evaluation.case_selection import good_cases, labelled_cases, select_cases
 from bratstrain.inference.segment import prepare_case
 from bratstrain.pages.sprites import View
 from bratstrain.runs.fitted import Fitted, read_split
@@ -37,24 +30,6 @@ class Images:
     """(s,) planes in the uncropped volume."""
     voxels: NDArray[Any]
     """(4, s, y, x) float, standard deviations."""
-
-
-@contextmanager
-def opened(data: Path | str | None, raw: Path | str | None) -> Iterator[SliceFile | Source]:
-    """Open a slice file, or raw cases.
-
-    Raises:
-        BratsError: it cannot be read.
-        ValueError: both are given, or none.
-    """
-    if (data is None) == (raw is None):
-        raise ValueError("give data, a slice file, or raw cases: one of them")
-    if data is not None:
-        with SliceFile(data, prints=False) as file:
-            yield file
-    else:
-        with open_source(Path(str(raw))) as source:
-            yield source
 
 
 def views(
@@ -88,19 +63,12 @@ def views(
 
 def predicted(
     labeller: Labeller, where: SliceFile | Source, part: str, cases: Sequence[str]
-) -> dict[str, Pair]:
+) -> dict[str, LabelPair]:
     """Truth and prediction of some cases, by id."""
-    aim = aimed(labeller, where, part, cases)
-    with closing(aim.pairs) as pairs:
-        return {pair.case: pair for pair in pairs}
-
-
-def aimed(labeller: Labeller, where: SliceFile | Source, part: str, cases: Sequence[str]) -> Aim:
-    """Aim at cases of a slice file or of raw data."""
     split = read_split(labeller.fitted.folders[0])
-    if isinstance(where, SliceFile):
-        return aim_at_file(labeller, where, split, part, cases)
-    return aim_at_raw(labeller, where, split, part, cases)
+    selection = select_cases(labeller, where, split, part, cases)
+    with closing(selection.pairs) as pairs:
+        return {pair.case: pair for pair in pairs}
 
 
 def images_of(labeller: Labeller, where: SliceFile | Source, part: str, case: str) -> Images:

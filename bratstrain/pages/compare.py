@@ -9,11 +9,12 @@ from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
 from bratsprep.system.atomic import replacing
 from bratstrain.evaluation.case_pairs import load_labeller
-from bratstrain.evaluation.comparison import Comparison, compared
+from bratstrain.evaluation.case_selection import open_cases
+from bratstrain.evaluation.comparison import Comparison, compare_evaluations
 from bratstrain.evaluation.stored import evaluation_of
 from bratstrain.evaluation.tables import csv_text
 from bratstrain.inference.segment import ApplyConfig
-from bratstrain.pages.case_images import opened, views
+from bratstrain.pages.case_images import views
 from bratstrain.pages.compare_sections import page, telling
 from bratstrain.pages.markup import document, write_page
 from bratstrain.pages.sprites import packed
@@ -58,8 +59,8 @@ def compare(
     folders, apply = [Path(run) for run in runs], ApplyConfig(**settings)
     if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
         raise ValueError(f"give at least two runs, each once, got {len(folders)}")
-    with opened(data, raw) as where:
-        comparison = compared(
+    with open_cases(data, raw) as where:
+        comparison = compare_evaluations(
             [evaluation_of(each, where, split, apply, progress=progress) for each in folders]
         )
         if out is None:

@@ -5,12 +5,13 @@ from typing import Final
 
 import numpy as np
 
-from bratstrain.evaluation.comparison import LEAD, METRICS, Comparison, Difference, chance, short
-from bratstrain.evaluation.tables import HEADLINE, ORDER
+from bratstrain.evaluation.comparison import LEAD, Comparison, Difference, chance, short
+from bratstrain.evaluation.tables import ORDER
 from bratstrain.pages import svg_charts
 from bratstrain.pages.case_viewer import viewer
 from bratstrain.pages.markup import Child, Markup, facts, section, table, tag
 from bratstrain.pages.score_sections import DASH, PART_NAMES, digits, named
+from bratstrain.scoring.metric_registry import HEADLINE, compared_metrics, decimals
 
 LINKS: Final = {
     "runs": "The runs", "differences": "Differences", "dots": "Every case", "cases": "Cases",
@@ -87,12 +88,13 @@ def notes(comparison: Comparison) -> Markup:
 def runs(comparison: Comparison) -> Markup:
     """Means and ranks."""
     convention = comparison.evaluations[0].convention
-    head = ["", "rank", HEADLINE, "95 %", "0 to 1", *METRICS[1:]]
+    beside = [metric.name for metric in compared_metrics() if metric.name != HEADLINE]
+    head = ["", "rank", HEADLINE, "95 %", "0 to 1", *beside]
     rows: list[Sequence[Child]] = []
     for each in sorted(comparison.standings, key=lambda standing: standing.rank):
         lead = each.means[HEADLINE][LEAD]
         drawing = DASH if lead is None else svg_charts.interval(lead, each.low, each.high, None)
-        others = (digits(each.means[name].get(LEAD), name) for name in METRICS[1:])
+        others = (digits(each.means[name].get(LEAD), name) for name in beside)
         span = f"{digits(each.low)} {DASH} {digits(each.high)}"
         mean = tag("strong", digits(lead))
         rows.append([each.run, short(each.rank, 2), mean, span, drawing, *others])
@@ -117,7 +119,9 @@ def paired(comparison: Comparison) -> Markup:
     said = tag("p", "The first run minus the second, case by case. In Dice more is better, in HD95 "
                "less is.")  # fmt: skip
     first = difference_table(comparison.chosen(), f"{HEADLINE}, {LEAD}")
-    rest = [[tag("h3", metric), *_tables(comparison, metric)] for metric in METRICS]
+    rest = [
+        [tag("h3", metric.name), *_tables(comparison, metric.name)] for metric in compared_metrics()
+    ]
     folded = tag("details", tag("summary", "Every class, region and metric"), rest)
     explained = tag("details", tag("summary", "What each number means"), facts(EXPLAINED))
     n = len(comparison.evaluations[0].cases)
@@ -138,7 +142,7 @@ def difference_table(rows: Sequence[Difference], caption: str) -> Markup:
     """One metric of one part, every pair of runs."""
     head = ["", "difference", "95 %", "0 in the middle", "median", "better/worse", "cases", "p",
             "p (Holm)"]  # fmt: skip
-    places = 1 if "(mm)" in rows[0].metric else 3
+    places = decimals(rows[0].metric)
     reach = max([1e-9, *(abs(end) for row in rows for end in (row.low, row.high))]) * 1.05
     body = [
         [

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bratsprep.labels import CLASSES
 from bratsprep.system.atomic import replacing
 from bratstrain.evaluation.tables import Picture, Report
-from bratstrain.scoring.aggregate import CONVENTIONS
+from bratstrain.scoring.conventions import CONVENTIONS
 from bratstrain.scoring.metrics import MEANS, CaseScores
 
 COLOURS: Final = {"NCR": "#D55E00", "ED": "#56B4E9", "ET": "#F0E442"}

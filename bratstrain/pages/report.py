@@ -9,14 +9,15 @@ from typing import Any, Final
 import numpy as np
 
 from bratstrain.evaluation.case_pairs import load_labeller
+from bratstrain.evaluation.case_selection import open_cases
 from bratstrain.evaluation.stored import Evaluation, evaluation_of
-from bratstrain.evaluation.tables import HEADLINE
 from bratstrain.inference.segment import ApplyConfig
 from bratstrain.pages import run_sections, score_sections
-from bratstrain.pages.case_images import opened, views
+from bratstrain.pages.case_images import views
 from bratstrain.pages.case_viewer import viewer
 from bratstrain.pages.markup import Markup, document, section, tag, write_page
 from bratstrain.pages.sprites import packed
+from bratstrain.scoring.metric_registry import HEADLINE
 
 PAGE: Final = "report.html"
 RANKED_BY: Final = "mean of classes"
@@ -72,7 +73,7 @@ def report(
         ValueError: a setting is not allowed.
     """
     folder, apply = Path(run), ApplyConfig(**settings)
-    with opened(data, raw) as where:
+    with open_cases(data, raw) as where:
         evaluation = evaluation_of(folder, where, split, apply, progress=progress)
         chosen = telling(evaluation)
         labeller = load_labeller(folder, apply)

@@ -9,14 +9,13 @@ import numpy as np
 from bratsprep.labels import CLASSES
 from bratstrain.evaluation.published import PUBLISHED
 from bratstrain.evaluation.stored import Evaluation
-from bratstrain.evaluation.tables import HEADLINE, ORDER
+from bratstrain.evaluation.tables import ORDER
 from bratstrain.pages import svg_charts
 from bratstrain.pages.case_viewer import swatch
 from bratstrain.pages.markup import Child, Markup, facts, section, table, tag
+from bratstrain.scoring.metric_registry import HEADLINE, METRICS, beside_headline, decimals
 
 DASH: Final = "\N{EN DASH}"
-BESIDE: Final = ("HD95 (mm)", "surface Dice at 1 mm", "lesion-wise Dice")
-"""Metrics that stand beside the headline."""
 SHOWN_PARTS: Final = ("mean of classes", "NCR", "ED", "ET", "TC", "WT")
 """Columns of the dots."""
 PART_NAMES: Final = {
@@ -26,28 +25,28 @@ PART_NAMES: Final = {
     "TC": "TC (NCR + ET)",
     "WT": "WT (NCR + ED + ET)",
 }
-EXPLAINED: Final = {
-    "volume Dice": "Overlap of prediction and truth over the whole case, 2 x shared / (true + "
-    "predicted): 1 is perfect, 0 is nothing in common. One value a case, then the mean over the "
-    "cases. This is the one number that may be called Dice here.",
+COLUMNS_EXPLAINED: Final = {
     "95 %": "Where the mean would lie if other cases like these had been drawn: percentile "
     "bootstrap over the cases.",
     "nothing": "What a prediction without any tumour would score on these cases. It is above 0 "
     "where a case holds none of a class.",
-    "HD95 (mm)": "95 % of the predicted surface lies at most this far from the true one, and the "
-    "other way round; an empty side costs the convention's penalty.",
-    "surface Dice at 1 mm": "Share of both surfaces that lie within 1 mm of each other.",
-    "lesion-wise Dice": "As volume Dice, for each lesion; a missed or an invented lesion counts 0.",
     "present/absent/false": "Cases that hold the class, cases that do not, and cases of the latter "
     "in which it was predicted all the same.",
 }
+"""Columns that are no metric."""
+
+
+def explanations() -> dict[str, str]:
+    """Explain every metric and column of the headline's table, by its heading."""
+    shown = (METRICS[HEADLINE], *beside_headline())
+    return {metric.name: metric.explained for metric in shown} | COLUMNS_EXPLAINED
 
 
 def digits(value: float | None, metric: str = "") -> str:
     """Three digits behind the point, one for mm; a dash where there is no number."""
     if value is None or math.isnan(value):
         return DASH
-    return f"{value:.1f}" if "(mm)" in metric else f"{value:.3f}"
+    return f"{value:.{decimals(metric)}f}"
 
 
 def between(row: Mapping[str, Any]) -> str:
@@ -95,7 +94,7 @@ def headline_table(evaluation: Evaluation, which: str = "rows", caption: Child =
         caption: which cases.
     """
     rows = evaluation.rows(HEADLINE, which)
-    others = {name: evaluation.rows(name, which) for name in BESIDE}
+    others = {each.name: evaluation.rows(each.name, which) for each in beside_headline()}
     others = {name: found for name, found in others.items() if found}
     head = ["", HEADLINE, "95 %", "0 to 1", "nothing", *others, "present/absent/false"]
     body = []
@@ -137,7 +136,7 @@ def scores(evaluation: Evaluation) -> Markup:
             f"scores; {bootstrap['resamples']:,} resamples of the cases."),
         headline_table(evaluation, caption=evaluation.title),
         *without_twins(evaluation),
-        tag("details", tag("summary", "What each number means"), facts(EXPLAINED)),
+        tag("details", tag("summary", "What each number means"), facts(explanations())),
         *published(evaluation),
     ]  # fmt: skip
     return section("Scores", *parts, id_="scores")

@@ -1,13 +1,13 @@
 """The raw scores of one case, from the labels of truth and predicted.
 
-They say what was measured; what an empty mask is worth is left to a convention, see
-`bratstrain.scoring.aggregate`. Every Dice has a second word in its name, and the headline number
-is the volume Dice over every plane of the case.
+They hold what was measured; the value of an empty mask is left to a convention, see
+`bratstrain.scoring.conventions`. Every Dice has a second word in its name, and the headline
+number is the volume Dice over every plane of the case.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -19,7 +19,7 @@ from bratsprep.labels import CLASSES, REGIONS
 from bratstrain.scoring.lesions import DILATIONS, RULES, LesionScores, lesion_scores
 from bratstrain.scoring.surface import SurfaceDistances, check_pair, surface_distances, union_box
 
-PARTS: Final = MappingProxyType(
+PART_LABELS: Final = MappingProxyType(
     {name: (label,) for label, name in enumerate(CLASSES) if label} | dict(REGIONS)
 )
 """Stored labels of each class and region; ET is both."""
@@ -118,6 +118,18 @@ class PartScores:
         """Volume of the truth and of the prediction."""
         return self.counts.n_truth * self.voxel_mm3, self.counts.n_predicted * self.voxel_mm3
 
+    def of_nothing(self) -> "PartScores":
+        """Score an empty prediction of the same truth; what was not measured stays None."""
+        counts, has_truth = self.counts, self.counts.n_truth > 0
+        return replace(
+            self,
+            counts=Counts(0, 0, counts.n_truth, counts.tn + counts.fp),
+            slices=SliceScores(self.slices.n_planes, self.slices.n_truth, 0, 0.0),
+            hd95_mm=None if self.hd95_mm is None else math.inf if has_truth else math.nan,
+            surface_dice=None if self.surface_dice is None else 0.0 if has_truth else math.nan,
+            lesions={rule: lesions.of_nothing() for rule, lesions in self.lesions.items()},
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class CaseScores:
@@ -127,7 +139,14 @@ class CaseScores:
     confusion: NDArray[np.int64]
     """(4, 4) int64 voxels, truth by predicted."""
     parts: Mapping[str, PartScores]
-    """By the names of PARTS."""
+    """By the names of PART_LABELS."""
+
+    def of_nothing(self) -> "CaseScores":
+        """Score an empty prediction of the same truth, from the scores alone."""
+        confusion = np.zeros_like(self.confusion)
+        confusion[:, 0] = self.confusion.sum(axis=1)
+        parts = {name: part.of_nothing() for name, part in self.parts.items()}
+        return CaseScores(self.case, confusion, parts)
 
 
 def ratio(above: float, below: float) -> float:
@@ -167,7 +186,7 @@ def plane_confusion(truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> N
     Raises:
         ValueError: a label is above 3.
     """
-    counts, highest = count_pairs(truth, predicted)
+    counts, highest = count_pairs(truth, predicted, len(CLASSES))
     if highest >= len(CLASSES):
         raise ValueError(f"a label is {highest}; stored labels are 0 to {len(CLASSES) - 1}")
     return np.asarray(counts)
@@ -175,19 +194,29 @@ def plane_confusion(truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> N
 
 @njit(cache=True, nogil=True)
 def count_pairs(
-    truth: NDArray[np.uint8], predicted: NDArray[np.uint8]
+    truth: NDArray[np.uint8], predicted: NDArray[np.uint8], n_classes: int
 ) -> tuple[NDArray[np.int64], int]:
-    """Count pairs of labels in each plane, labels above 3 wrapped; and find the highest label."""
+    """Count pairs of labels in each plane, and find the highest label.
+
+    Args:
+        truth: (z, y, x) uint8.
+        predicted: (z, y, x) uint8, same shape.
+        n_classes: labels from 0; a voxel with a higher label on either side is not counted.
+
+    Returns:
+        (z, n_classes, n_classes) int64, truth by predicted; and the highest label.
+    """
     n_z, n_y, n_x = truth.shape
-    counts = np.zeros((n_z, 4, 4), np.int64)
+    counts = np.zeros((n_z, n_classes, n_classes), np.int64)
     highest = 0
     for z in range(n_z):
         for y in range(n_y):
             for x in range(n_x):
                 one, other = truth[z, y, x], predicted[z, y, x]
                 if one | other:
-                    counts[z, one & 3, other & 3] += 1
                     highest = max(highest, one, other)
+                    if one < n_classes and other < n_classes:
+                        counts[z, one, other] += 1
         counts[z, 0, 0] += n_y * n_x - counts[z].sum()
     return counts, highest
 
@@ -206,10 +235,10 @@ def slices_from_confusion(planes: NDArray[np.int64], labels: Sequence[int]) -> S
     truth = planes[:, inside].sum(axis=(1, 2))
     predicted = planes[:, :, inside].sum(axis=(1, 2))
     shared = planes[:, inside][:, :, inside].sum(axis=(1, 2))
-    there = truth > 0
-    dice = 2 * shared[there] / (truth + predicted)[there]
-    n_false = int(np.count_nonzero(predicted[~there]))
-    return SliceScores(len(planes), int(there.sum()), n_false, float(dice.sum()))
+    has_truth = truth > 0
+    dice = 2 * shared[has_truth] / (truth + predicted)[has_truth]
+    n_false = int(np.count_nonzero(predicted[~has_truth]))
+    return SliceScores(len(planes), int(has_truth.sum()), n_false, float(dice.sum()))
 
 
 def score_case(
@@ -246,10 +275,10 @@ def score_case(
     planes = plane_confusion(truth, predicted)
     labels = truth[part], predicted[part]
     parts = {}
-    for name in PARTS:
+    for name in PART_LABELS:
         masks = _mask(labels[0], name), _mask(labels[1], name)
         whole = surface_distances(*masks, spacing) if distances else None
-        found = {
+        lesions_found = {
             rule: lesion_scores(
                 *masks,
                 spacing,
@@ -258,7 +287,7 @@ def score_case(
             )
             for rule in lesions
         }
-        parts[name] = _part_scores(name, planes, math.prod(spacing), whole, found)
+        parts[name] = _part_scores(name, planes, math.prod(spacing), whole, lesions_found)
     return CaseScores(case, planes.sum(axis=0), parts)
 
 
@@ -270,7 +299,7 @@ def warm() -> None:
 
 def _mask(labels: NDArray[np.uint8], name: str) -> NDArray[np.bool_]:
     """Mask of a class or region."""
-    first, *others = PARTS[name]
+    first, *others = PART_LABELS[name]
     inside: NDArray[np.bool_] = labels == first
     for label in others:
         inside |= labels == label
@@ -285,8 +314,8 @@ def _part_scores(
     lesions: Mapping[str, LesionScores],
 ) -> PartScores:
     """Put the scores of a class or region together."""
-    counts = counts_from_confusion(planes.sum(axis=0), PARTS[name])
-    slices = slices_from_confusion(planes, PARTS[name])
+    counts = counts_from_confusion(planes.sum(axis=0), PART_LABELS[name])
+    slices = slices_from_confusion(planes, PART_LABELS[name])
     hd95_mm = surface_dice = None
     if surface is not None:
         both_empty = not counts.n_truth and not counts.n_predicted

@@ -19,7 +19,7 @@ EXACT_UP_TO: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class PairedTest:
     """A signed-rank test."""
 
     p: float
@@ -38,7 +38,7 @@ def average_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return (first + last + 1) / 2
 
 
-def signed_rank(differences: NDArray[np.float64]) -> Test:
+def signed_rank(differences: NDArray[np.float64]) -> PairedTest:
     """Test whether differences lie evenly on both sides of 0 (Wilcoxon 1945), two-sided.
 
     Differences of 0 are left out. Up to `EXACT_UP_TO` cases the distribution is exact, ties and
@@ -52,14 +52,14 @@ def signed_rank(differences: NDArray[np.float64]) -> Test:
     kept = differences[differences != 0]
     n = len(kept)
     if n == 0:
-        return Test(1.0, 0, "exact")
+        return PairedTest(1.0, 0, "exact")
     ranks = average_ranks(np.abs(kept))
     above = float(ranks[kept > 0].sum())
     if n <= EXACT_UP_TO:
-        return Test(_exact(ranks, above), n, "exact")
+        return PairedTest(_exact(ranks, above), n, "exact")
     variance = float((ranks**2).sum()) / 4
     z = abs(above - float(ranks.sum()) / 2) / math.sqrt(variance)
-    return Test(math.erfc(z / math.sqrt(2)), n, "normal")
+    return PairedTest(math.erfc(z / math.sqrt(2)), n, "normal")
 
 
 def _exact(ranks: NDArray[np.float64], above: float) -> float:

@@ -13,8 +13,8 @@ import numpy as np
 
 from bratstrain.evaluation.formatting import none_for_nan
 from bratstrain.evaluation.stored import Evaluation
-from bratstrain.evaluation.tables import HEADLINE
-from bratstrain.scoring.metrics import MEANS, PARTS
+from bratstrain.scoring.metric_registry import HEADLINE
+from bratstrain.scoring.metrics import MEANS, PART_LABELS
 from bratstrain.scoring.paired_tests import bootstrap_interval
 from bratstrain.studies.study_file import Experiment, Plan
 
@@ -159,7 +159,7 @@ class Study:
             **_difference("baseline", plan.baseline, self.gain(outcome, plan.baseline)),
             **_difference("like", experiment.like, self.gain(outcome, experiment.like)),
         }
-        for part in (*PARTS, *MEANS):
+        for part in (*PART_LABELS, *MEANS):
             row[f"honest {part}"] = none_for_nan(score_of(outcome.held_out, HEADLINE, part).mean)
         for metric in plan.also:
             row[metric] = none_for_nan(score_of(outcome.held_out, metric, PART).mean)

@@ -17,7 +17,7 @@ from bratstrain.evaluation.stored import evaluation_of
 from bratstrain.inference.nifti_out import make_folder
 from bratstrain.inference.segment import ApplyConfig
 from bratstrain.runs.files import CONFIG, FACTS, read_json
-from bratstrain.scoring.aggregate import METRICS
+from bratstrain.scoring.metric_registry import METRICS
 from bratstrain.studies.outcomes import Facts, Outcome, Study
 from bratstrain.studies.page import write_page
 from bratstrain.studies.study_file import Experiment, Plan, find_study, read_study

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from bratsprep.system.atomic import replacing
 from bratstrain.evaluation.formatting import aligned, markdown_table, number
-from bratstrain.evaluation.tables import HEADLINE, csv_text
+from bratstrain.evaluation.tables import csv_text
+from bratstrain.scoring.metric_registry import HEADLINE
 from bratstrain.studies.outcomes import CLAIMED, PART, Outcome, Score, Study, score_of
 
 FEW: Final = 10

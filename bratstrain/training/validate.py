@@ -17,8 +17,8 @@ from torch import Tensor
 from bratsprep.labels import REGIONS
 from bratsprep.slicefile.reader import SliceFile
 from bratstrain.data.intake import Intake, planes_name
-from bratstrain.scoring.aggregate import CONVENTIONS
-from bratstrain.scoring.metrics import PARTS, counts_from_confusion, plane_confusion
+from bratstrain.scoring.conventions import CONVENTIONS
+from bratstrain.scoring.metrics import PART_LABELS, counts_from_confusion, plane_confusion
 
 CONVENTION: Final = "brats"
 """Of the empty masks."""
@@ -135,7 +135,7 @@ def scores(confusion: NDArray[np.int64], has_twin: NDArray[np.bool_], planes: st
     without: dict[str, float] = {}
     cases: dict[str, dict[str, int]] = {}
     is_apart = 0 < has_twin.sum() < len(has_twin)
-    for name, labels in PARTS.items():
+    for name, labels in PART_LABELS.items():
         counts = [counts_from_confusion(matrix, labels) for matrix in confusion]
         values = np.array([rule.overlap(each.volume_dice, each) for each in counts])
         dice[name] = float(values.mean())

@@ -8,7 +8,7 @@ import numpy as np
 from bratstrain.evaluation.stored import Evaluation
 from bratstrain.evaluation.tables import Report, to_json
 from bratstrain.scoring.aggregate import summarise
-from bratstrain.scoring.metrics import PARTS, CaseScores, Counts, PartScores, SliceScores
+from bratstrain.scoring.metrics import PART_LABELS, CaseScores, Counts, PartScores, SliceScores
 
 SIDE = 100
 """Voxels of each class in the truth of a case."""
@@ -21,12 +21,23 @@ def case_scores(name, dice, hd95_mm):
     confusion = np.diag([10_000 - 3 * wrong, shared, shared, shared])
     confusion[0, 1:] = confusion[1:, 0] = wrong
     parts = {}
-    for part, labels in PARTS.items():
+    for part, labels in PART_LABELS.items():
         n = len(labels)
         counts = Counts(n * shared, n * wrong, n * wrong, 10_000)
         slices = SliceScores(10, 5, 1, 4.0)
         parts[part] = PartScores(part, counts, 1.0, slices, hd95_mm, dice, {})
     return CaseScores(name, confusion, parts)
+
+
+def report(dice=0.8, hd95_mm=3.0, *, run="run", cases=("a", "b"), notes=()):
+    """A report of some cases; arguments as of `evaluation`."""
+    values = [np.broadcast_to(np.asarray(each, float), len(cases)) for each in (dice, hd95_mm)]
+    scores = [
+        case_scores(name, float(a), float(b)) for name, a, b in zip(cases, *values, strict=True)
+    ]
+    table = summarise(scores, cases="test of fold 0", planes="every plane", resamples=50)
+    about = {"run": Path(run).name, "split digest": "d" * 64, "versions": {"torch": "2"}}
+    return Report("test-raw", tuple(notes), about, tuple(scores), table)
 
 
 def evaluation(dice=0.8, hd95_mm=3.0, *, run="run", cases=("a", "b"), notes=(), **changes):
@@ -40,12 +51,6 @@ def evaluation(dice=0.8, hd95_mm=3.0, *, run="run", cases=("a", "b"), notes=(), 
         notes: what has to be said.
         **changes: entries of the record to replace.
     """
-    values = [np.broadcast_to(np.asarray(each, float), len(cases)) for each in (dice, hd95_mm)]
-    scores = [
-        case_scores(name, float(a), float(b)) for name, a, b in zip(cases, *values, strict=True)
-    ]
-    table = summarise(scores, cases="test of fold 0", planes="every plane", resamples=50)
-    about = {"run": Path(run).name, "split digest": "d" * 64, "versions": {"torch": "2"}}
-    report = Report("test-raw", tuple(notes), about, tuple(scores), table)
-    record = json.loads(json.dumps(to_json(report))) | changes
+    made = report(dice, hd95_mm, run=run, cases=cases, notes=notes)
+    record = json.loads(json.dumps(to_json(made))) | changes
     return Evaluation(Path(run), record)

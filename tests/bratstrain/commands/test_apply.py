@@ -2,6 +2,7 @@
 
 import re
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -66,7 +67,9 @@ def test_evaluate_says_the_headline_first(place):
     assert second.startswith("convention brats;")
     assert head.split()[:4] == ["case", "average", "volume", "Dice"]
     assert rows[0].startswith("mean of classes")
-    assert (place / "run" / "evaluation-validation-raw" / "planes.csv").is_file()
+    folder = Path(rows[-1].removeprefix("written to "))
+    assert folder.parent == place / "run"
+    assert (folder / "planes.csv").is_file()
 
 
 def test_evaluate_takes_other_conventions(place):

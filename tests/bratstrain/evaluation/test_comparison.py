@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from bratsprep.errors import BratsError
-from bratstrain.evaluation.comparison import LEAD, chance, compared, distinct, short
-from bratstrain.evaluation.tables import HEADLINE
+from bratstrain.evaluation.comparison import LEAD, chance, compare_evaluations, distinct, short
 from bratstrain.pages.compare_sections import page, telling
+from bratstrain.scoring.metric_registry import HEADLINE
 from tests.helpers import scored_runs
 
 CASES = ("a", "b", "c", "d")
@@ -22,7 +22,7 @@ def two(first=(0.9, 0.8, 0.7, 0.9), second=(0.5, 0.6, 0.7, 0.6), **changes):
 
 
 def test_difference_is_of_the_same_case():
-    (row,) = compared(two()).chosen()
+    (row,) = compare_evaluations(two()).chosen()
     assert (row.run, row.other, row.n_cases) == ("one", "other", 4)
     assert row.mean == pytest.approx(np.mean([0.4, 0.2, 0.0, 0.3]))
     assert row.median == pytest.approx(0.25)
@@ -32,18 +32,18 @@ def test_difference_is_of_the_same_case():
 
 
 def test_less_distance_is_better():
-    (row,) = compared(two()).chosen("HD95 (mm)")
+    (row,) = compare_evaluations(two()).chosen("HD95 (mm)")
     assert row.mean == pytest.approx(-2)
     assert (row.n_better, row.n_worse) == (4, 0)
 
 
 def test_metric_that_was_not_measured_has_no_row():
-    assert compared(two()).chosen("lesion-wise Dice") == []
+    assert compare_evaluations(two()).chosen("lesion-wise Dice") == []
 
 
 def test_p_is_corrected_for_the_pairs():
     runs = [*two(), scored_runs.evaluation((0.8, 0.7, 0.6, 0.8), 2.0, run="third", cases=CASES)]
-    rows = compared(runs).chosen()
+    rows = compare_evaluations(runs).chosen()
     assert [(row.run, row.other) for row in rows] == [
         ("one", "other"), ("one", "third"), ("other", "third"),
     ]  # fmt: skip
@@ -56,19 +56,19 @@ def test_case_that_one_convention_leaves_out_is_in_no_difference():
     for row in runs[1].record["per_case"]:
         if row["case"] == "a":
             row[HEADLINE] = None
-    (row,) = compared(runs).chosen(part="ET")
+    (row,) = compare_evaluations(runs).chosen(part="ET")
     assert row.n_cases == 3
 
 
 def test_standing_has_mean_interval_and_rank():
-    first, second = compared(two()).standings
+    first, second = compare_evaluations(two()).standings
     assert first.means[HEADLINE][LEAD] == pytest.approx(0.825)
     assert first.low < 0.825 < first.high
     assert first.rank < second.rank
 
 
 def test_lines_say_the_means_and_the_difference():
-    lines = compared(two(notes=["of other", "mind"])).lines()
+    lines = compare_evaluations(two(notes=["of other", "mind"])).lines()
     assert lines[0] == "test of fold 0: 4 cases, every plane"
     assert any(line.startswith("one") and "0.825" in line for line in lines)
     assert any(line.startswith("one - other") and "+0.225" in line for line in lines)
@@ -76,7 +76,7 @@ def test_lines_say_the_means_and_the_difference():
 
 
 def test_json_is_plain():
-    made = json.loads(json.dumps(compared(two()).to_json(), allow_nan=False))
+    made = json.loads(json.dumps(compare_evaluations(two()).to_json(), allow_nan=False))
     assert made["ids"] == list(CASES)
     assert made["runs"][0]["run"] == "one"
     assert {row["metric"] for row in made["differences"]} == {HEADLINE, "HD95 (mm)"}
@@ -84,7 +84,7 @@ def test_json_is_plain():
 
 def refused(first, second):
     with pytest.raises(BratsError) as found:
-        compared([first, second])
+        compare_evaluations([first, second])
     return str(found.value)
 
 
@@ -120,7 +120,7 @@ def test_runs_of_one_name_are_told_apart_by_the_folders_above(tmp_path):
 def test_page_shows_disputed_typical_and_hardest_case():
     means = {"a": (0.9, 0.4), "b": (0.4, 0.4), "c": (0.75, 0.65), "d": (0.9, 0.8)}
     first, second = zip(*means.values(), strict=True)
-    assert telling(compared(two(first, second))) == {
+    assert telling(compare_evaluations(two(first, second))) == {
         "a": "runs differ most: a",
         "c": "typical: c",
         "b": "hardest: b",
@@ -129,14 +129,16 @@ def test_page_shows_disputed_typical_and_hardest_case():
 
 def test_case_may_be_telling_in_several_ways():
     one, other = (scored_runs.evaluation(dice, run=f"r{dice}", cases=("a",)) for dice in (0.5, 0.8))
-    assert telling(compared([one, other])) == {"a": "runs differ most, typical, hardest: a"}
+    assert telling(compare_evaluations([one, other])) == {
+        "a": "runs differ most, typical, hardest: a"
+    }
 
 
 def test_page_says_a_common_note_once_and_others_with_their_run():
     one, other = two()
     one.record["notes"] = ["common", "first only"]
     other.record["notes"] = ["common"]
-    comparison = compared([one, other])
+    comparison = compare_evaluations([one, other])
     text = page(comparison, telling(comparison), comparison.names)
     assert text.count("common") == 1
     assert "one: first only" in text
@@ -144,7 +146,7 @@ def test_page_says_a_common_note_once_and_others_with_their_run():
 
 def test_page_has_more_pairs_than_dots():
     runs = [scored_runs.evaluation(0.5 + i / 20, run=f"r{i}", cases=CASES) for i in range(6)]
-    comparison = compared(runs)
+    comparison = compare_evaluations(runs)
     text = page(comparison, telling(comparison), comparison.names[:4])
     assert "5 more pairs are in the table alone" in text
     assert "2 more runs are in the tables alone" in text

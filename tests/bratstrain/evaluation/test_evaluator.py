@@ -280,7 +280,8 @@ def test_archive_of_files_is_scored_beside_itself(raw, predictions, tmp_path):
         for path in predictions.iterdir():
             archive.write(path, path.name)
     assert are_perfect(score_folders(tmp_path / "said.zip", raw))
-    assert (tmp_path / "evaluation" / "summary.md").is_file()
+    (folder,) = tmp_path.glob("evaluation-said-raw-*")
+    assert (folder / "summary.md").is_file()
 
 
 def leaky(tmp_path, files, digest=None):
@@ -361,8 +362,11 @@ def test_clean_up_is_applied_and_its_cases_are_said(run, raw):
 
 
 def test_tables_are_written_into_the_run(run, raw):
-    evaluate(run, raw=raw)
-    folder = run / "evaluation-validation-raw"
+    report = evaluate(run, raw=raw)
+    folder = report.folder
+    assert folder.parent == run
+    assert folder.name.startswith("evaluation-validation-raw-raw-")
+    assert report.lines()[-1] == f"written to {folder}"
     assert sorted(path.name for path in folder.iterdir()) == [
         "cases.csv",
         "evaluation.json",
@@ -377,6 +381,37 @@ def test_tables_are_written_where_it_is_said(run, files, tmp_path):
     evaluate(run, data=files["brain"], out=tmp_path / "deep" / "here")
     assert (tmp_path / "deep" / "here" / "summary.md").is_file()
     assert not list(run.glob("evaluation-*"))
+
+
+def test_evaluations_of_other_cases_are_written_beside_each_other(run, raw, files, tmp_path):
+    copy = tmp_path / "other" / "raw"
+    shutil.copytree(raw, copy)
+    niftis.write_case(copy, B, volumes=niftis.phantom(5))
+    reports = [
+        evaluate(run, raw=raw, split="all"),
+        evaluate(run, raw=copy, split="all"),
+        evaluate(run, raw=raw, split="all", cases=(A,)),
+        evaluate(run, raw=raw, split="all", cases=(A, B)),
+        evaluate(run, data=files["brain"], split="all"),
+    ]
+    folders = [report.folder for report in reports]
+    assert len(set(folders)) == len(folders)
+    for report in reports:
+        record = json.loads((report.folder / "evaluation.json").read_text())
+        assert record["confusion"] == {
+            case: matrix.tolist() for case, matrix in confusions(report).items()
+        }
+    assert folders[2].name.endswith(f"-case-{A}")
+    assert "-2-cases-" in folders[3].name
+
+
+def test_label_files_against_another_data_set_keep_their_own_folder(raw, predictions, tmp_path):
+    copy = tmp_path / "again"
+    shutil.copytree(raw, copy)
+    first, second = score_folders(predictions, raw), score_folders(predictions, copy)
+    third = score_folders(predictions, raw, cases=(A,))
+    assert len({first.folder, second.folder, third.folder}) == 3
+    assert {report.folder.parent for report in (first, second, third)} == {predictions}
 
 
 def test_planes_add_up_to_the_case(run, raw, tmp_path):

@@ -10,14 +10,14 @@ from click.testing import CliRunner
 import bratsprep
 import bratstrain
 from bratstrain.commands.cli import main
-from bratstrain.evaluation import stored
+from bratstrain.evaluation import cache_key, stored, tables
 from bratstrain.evaluation.cache_key import inputs_digest
 from bratstrain.evaluation.case_pairs import load_labeller
+from bratstrain.evaluation.case_selection import open_cases
 from bratstrain.evaluation.evaluator import SHOWN
 from bratstrain.inference.segment import ApplyConfig
 from bratstrain.inference.small_components import Cleanup, write_cleanup
 from bratstrain.pages import run_sections, score_sections, sprites
-from bratstrain.pages.case_images import opened as opened_cases
 from bratstrain.pages.case_images import views
 from bratstrain.pages.report import report, telling
 from tests.helpers import niftis, pageruns, runs, scored_runs
@@ -91,7 +91,7 @@ def test_page_carries_every_plane_of_the_shown_cases_as_the_files_have_them(text
 
 def test_predictions_and_images_of_a_view_are_those_of_the_files(run, raw):
     labeller = load_labeller(run, ApplyConfig())
-    with opened_cases(None, raw) as where:
+    with open_cases(None, raw) as where:
         (view,) = views([labeller], where, "all", [pageruns.CASES[1]])
     folder = raw / view.case
     images = np.stack([
@@ -105,12 +105,12 @@ def test_predictions_and_images_of_a_view_are_those_of_the_files(run, raw):
 @pytest.mark.slow
 def test_second_page_takes_the_evaluation_that_is_there(run, raw, monkeypatch):
     first = report(run, raw=raw)
-    monkeypatch.setattr(stored, "evaluate", None)
+    monkeypatch.setattr(stored, "evaluate_cases", None)
     assert report(run, raw=raw).n_bytes == first.n_bytes
 
 
 def digest(run, raw, part="validation", **settings):
-    with opened_cases(None, raw) as where:
+    with open_cases(None, raw) as where:
         return inputs_digest(run, where, part, ApplyConfig(**settings), (), SHOWN)
 
 
@@ -143,17 +143,32 @@ def test_digest_of_the_inputs_sees_a_change(run, tmp_path, change):
 @pytest.mark.slow
 def test_page_takes_what_evaluate_left(run, raw, monkeypatch):
     bratstrain.evaluate(run, raw=raw)
-    monkeypatch.setattr(stored, "evaluate", None)
+    monkeypatch.setattr(stored, "evaluate_cases", None)
     report(run, raw=raw)
 
 
 @pytest.mark.slow
 def test_evaluation_of_some_cases_does_not_stand_for_all(run, raw):
     bratstrain.evaluate(run, raw=raw, cases=(pageruns.CASES[0],))
-    folder = run / "evaluation-validation-raw"
-    assert not stored.lies_there(folder, digest(run, raw))
+    (before,) = run.glob("evaluation-*")
     report(run, raw=raw)
-    assert stored.lies_there(folder, digest(run, raw))
+    (folder,) = set(run.glob("evaluation-*")) - {before}
+    assert not stored.is_stored(before, digest(run, raw))
+    assert stored.is_stored(folder, digest(run, raw))
+
+
+@pytest.mark.slow
+def test_evaluation_of_another_version_is_made_anew(run, raw, monkeypatch):
+    folder = bratstrain.evaluate(run, raw=raw).folder
+    path = folder / "evaluation.json"
+    before = path.stat().st_mtime_ns
+    report(run, raw=raw)
+    assert path.stat().st_mtime_ns == before
+    for module in (cache_key, tables):
+        monkeypatch.setattr(module, "EVALUATION_VERSION", 0)
+    report(run, raw=raw)
+    assert path.stat().st_mtime_ns > before
+    assert json.loads(path.read_text())["evaluation version"] == 0
 
 
 @pytest.mark.slow
@@ -180,7 +195,7 @@ def test_view_of_a_split_of_slices_has_the_planes_of_its_part(tmp_path, raw):
     runs.write(tmp_path / "run", split=split, digest=file.digest)
     case = str(file.cases["id"][file.slices["case"][1]])
     labeller = load_labeller(tmp_path / "run", ApplyConfig())
-    with opened_cases(data, None) as where:
+    with open_cases(data, None) as where:
         (view,) = views([labeller], where, "validation", [case])
     assert view.planes.tolist() == [int(file.slices["z"][1])]
     np.testing.assert_array_equal(view.truth[0].any(), file[1][1].any())

@@ -4,14 +4,9 @@ import math
 import numpy as np
 import pytest
 
-from bratstrain.scoring.aggregate import (
-    CONVENTIONS,
-    METRICS,
-    POOLED,
-    case_rows,
-    nothing_case,
-    summarise,
-)
+from bratstrain.scoring.aggregate import case_rows, summarise
+from bratstrain.scoring.conventions import CONVENTIONS
+from bratstrain.scoring.metric_registry import METRICS, POOLED
 from bratstrain.scoring.metrics import score_case
 
 UNIT = (1.0, 1.0, 1.0)
@@ -37,7 +32,7 @@ def row(table, convention, metric, part):
 
 
 def number(scores, convention, metric, part="ET"):
-    return METRICS[metric](scores.parts[part], CONVENTIONS[convention])
+    return METRICS[metric].measure(scores.parts[part], CONVENTIONS[convention])
 
 
 A = cubes((10, 20))
@@ -140,17 +135,17 @@ def test_case_rows_hold_one_row_a_part():
     json.dumps(rows, allow_nan=False)
 
 
-def test_nothing_case_equals_the_scores_of_an_empty_prediction():
+def test_case_of_nothing_equals_the_scores_of_an_empty_prediction():
     truth = A + cubes((40, 50)) + cubes((30, 32))
     truth[12:14, 12:14, 12:14] = 1
-    derived, direct = nothing_case(scored(truth, SHIFTED)), scored(truth, EMPTY)
+    derived, direct = scored(truth, SHIFTED).of_nothing(), scored(truth, EMPTY)
     np.testing.assert_array_equal(derived.confusion, direct.confusion)
     for convention in ("brats", "nnunet"):
         assert case_rows(derived, convention) == case_rows(direct, convention)
 
 
-def test_nothing_case_leaves_out_what_was_not_asked_for():
-    part = nothing_case(scored(A, A, distances=False, lesions=())).parts["ET"]
+def test_case_of_nothing_leaves_out_what_was_not_asked_for():
+    part = scored(A, A, distances=False, lesions=()).of_nothing().parts["ET"]
     assert part.hd95_mm is part.surface_dice is None
 
 

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from bratstrain.scoring.components import dilate
 from bratstrain.scoring.metrics import (
     MEANS,
-    PARTS,
+    PART_LABELS,
     Counts,
     SliceScores,
     confusion,
@@ -78,7 +78,7 @@ def test_sphere_table_is_reproduced(spheres, index, volume, tumour, every, fille
 @compiled_and_plain
 @given(truth=labels, predicted=labels)
 def test_pairs_equal_one_comparison_at_a_time(plain, truth, predicted):
-    counts, highest = (count_pairs.py_func if plain else count_pairs)(truth, predicted)
+    counts, highest = (count_pairs.py_func if plain else count_pairs)(truth, predicted, 4)
     np.testing.assert_array_equal(counts.sum(axis=0), counted(truth, predicted))
     assert highest == max(truth.max(), predicted.max())
 
@@ -95,11 +95,11 @@ def test_confusion_swaps_with_its_sides(truth, predicted):
     np.testing.assert_array_equal(confusion(truth, predicted), confusion(predicted, truth).T)
 
 
-@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("name", PART_LABELS)
 @given(truth=labels, predicted=labels)
 def test_counts_equal_those_of_the_masks(name, truth, predicted):
-    one, other = np.isin(truth, PARTS[name]), np.isin(predicted, PARTS[name])
-    counts = counts_from_confusion(confusion(truth, predicted), PARTS[name])
+    one, other = np.isin(truth, PART_LABELS[name]), np.isin(predicted, PART_LABELS[name])
+    counts = counts_from_confusion(confusion(truth, predicted), PART_LABELS[name])
     expected = (one & other).sum(), (other & ~one).sum(), (one & ~other).sum()
     assert (counts.tp, counts.fp, counts.fn) == expected
     assert counts.tn == (~one & ~other).sum()
@@ -108,14 +108,14 @@ def test_counts_equal_those_of_the_masks(name, truth, predicted):
 @given(truth=labels, predicted=labels)
 def test_dice_is_symmetric_within_bounds(truth, predicted):
     matrix = confusion(truth, predicted)
-    dice = counts_from_confusion(matrix, PARTS["WT"]).volume_dice
-    turned = counts_from_confusion(matrix.T, PARTS["WT"]).volume_dice
+    dice = counts_from_confusion(matrix, PART_LABELS["WT"]).volume_dice
+    turned = counts_from_confusion(matrix.T, PART_LABELS["WT"]).volume_dice
     assert turned == dice or math.isnan(dice)
     assert math.isnan(dice) or 0 <= dice <= 1
 
 
 def test_dice_of_two_empty_sides_is_nan():
-    counts = counts_from_confusion(np.diag([9, 1, 1, 0]), PARTS["ET"])
+    counts = counts_from_confusion(np.diag([9, 1, 1, 0]), PART_LABELS["ET"])
     assert math.isnan(counts.volume_dice)
 
 

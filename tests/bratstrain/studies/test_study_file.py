@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bratsprep.errors import BratsError
-from bratstrain.scoring.aggregate import METRICS
+from bratstrain.scoring.metric_registry import METRICS
 from bratstrain.studies.study_file import SHIPPED, find_study, read_study
 
 SMALL = """

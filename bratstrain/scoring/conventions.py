@@ -1,0 +1,72 @@
+"""Conventions: what a score is worth where a mask is empty, and which lesion rules apply."""
+
+import math
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from bratstrain.scoring.metrics import Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Convention:
+    """Values for empty masks; nan leaves the case out of the mean.
+
+    A Dice is 0 wherever the truth has a voxel and nothing is predicted.
+    """
+
+    name: str
+    both_empty: float
+    """Dice or surface Dice where neither side has a voxel."""
+    truth_empty: float
+    """Dice or surface Dice where only the prediction has a voxel."""
+    both_empty_mm: float
+    """HD95 where neither side has a voxel, mm."""
+    penalty_mm: float
+    """HD95 where one side is empty, and of a missed or false lesion, mm."""
+    rules: str
+    """Name of the lesion rules; empty where the convention defines no lesions."""
+
+    def overlap(self, value: float | None, counts: Counts) -> float:
+        """Apply the convention to a Dice or surface Dice; nan for None."""
+        if value is None:
+            return math.nan
+        if counts.n_truth:
+            return value if counts.n_predicted else 0.0
+        return self.truth_empty if counts.n_predicted else self.both_empty
+
+    def distance(self, value_mm: float | None, counts: Counts) -> float:
+        """Apply the convention to an HD95, mm; nan for None."""
+        if value_mm is None:
+            return math.nan
+        if counts.n_truth and counts.n_predicted:
+            return value_mm
+        return self.penalty_mm if counts.n_truth or counts.n_predicted else self.both_empty_mm
+
+
+LEFT_OUT: Final = math.nan
+CONVENTIONS: Final = MappingProxyType(
+    {
+        convention.name: convention
+        for convention in (
+            Convention("brats", 1.0, 0.0, 0.0, 373.13, "brats2023"),
+            Convention("brats2023", 1.0, 0.0, 0.0, 374.0, "brats2023"),
+            Convention("brats2024", 1.0, 0.0, 0.0, 337.0, "brats2024"),
+            Convention("nnunet", LEFT_OUT, 0.0, LEFT_OUT, LEFT_OUT, ""),
+            Convention("present", LEFT_OUT, LEFT_OUT, LEFT_OUT, LEFT_OUT, ""),
+        )
+    }
+)
+"""By name. `brats`, the default, has the published penalty, the diagonal of 240 x 240 x 155 in
+mm; `brats2023` the one that year's code prints. `present` hides false positives."""
+
+
+def convention_named(name: str) -> Convention:
+    """Look up a convention.
+
+    Raises:
+        ValueError: there is no convention of that name.
+    """
+    if name not in CONVENTIONS:
+        raise ValueError(f"convention {name!r} is unknown; one of {', '.join(CONVENTIONS)}")
+    return CONVENTIONS[name]
