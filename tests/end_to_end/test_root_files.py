@@ -9,8 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "benchmarks/README.md",
+PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "benchmarks/README.md", "data/README.md", "tests/attacks/README.md",
          *sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/*.md"))]  # fmt: skip
+WIDTH = 110
+"""Characters of a line of prose; tables, code and comments may be wider."""
 FOLDERS = ("bratsprep", "bratstrain", "tests", "benchmarks", "docs", "notebooks")
 
 
@@ -45,6 +47,17 @@ def test_every_path_that_a_page_names_exists(page):
     named = re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]+)`", (ROOT / page).read_text())
     missing = [name for name in named if not (ROOT / name).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_prose_has_one_width(page):
+    is_code, wide = False, []
+    for number, line in enumerate((ROOT / page).read_text().splitlines(), 1):
+        is_code ^= line.startswith("```")
+        is_free = is_code or line.startswith(("```", "|", "<!--", "!["))
+        if not is_free and len(line) > WIDTH and " " in line.strip("- "):
+            wide.append(number)
+    assert wide == []
 
 
 def test_recipes_are_six():
