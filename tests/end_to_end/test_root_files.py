@@ -9,8 +9,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "benchmarks/README.md", "data/README.md", "tests/attacks/README.md",
-         *sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/*.md"))]  # fmt: skip
+PAGES = [
+    "README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md",
+    "benchmarks/README.md", "data/README.md", "tests/attacks/README.md",
+    *sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/*.md")),
+]  # fmt: skip
 WIDTH = 110
 """Characters of a line of prose; tables, code and comments may be wider."""
 FOLDERS = ("bratsprep", "bratstrain", "tests", "benchmarks", "docs", "notebooks")
