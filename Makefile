@@ -1,4 +1,5 @@
-.PHONY: demo test quick check format bench pythons figures clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test quick check format wheel bench pythons figures clean distclean
 BIN := .venv/bin/
 PY := $(BIN)python
 PEERS ?= .venv-peers/bin/python
@@ -17,7 +18,10 @@ SHOT = $(CHROMIUM) --headless=new --no-sandbox --disable-gpu --hide-scrollbars -
 	.venv-peers/bin/python -m pip install --quiet --constraint constraints.txt --requirement $<
 	touch $@
 
-demo: .venv/ready  ## the main job on phantom cases, from nothing to a fitted network
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/ready  ## the main job on phantom cases, from raw files to a report
 	rm -rf demo
 	$(BIN)bratsprep phantom demo/raw --cases 24 --shape 80x80x52
 	$(BIN)bratsprep build demo/raw demo/train.h5 --crop 80x64 --negatives 0.5
@@ -32,8 +36,8 @@ demo: .venv/ready  ## the main job on phantom cases, from nothing to a fitted ne
 test: .venv/ready  ## every test, with coverage: what CI runs
 	OMP_NUM_THREADS=2 $(PY) -m pytest --cov -m "not gpu" --numprocesses auto --dist loadfile
 
-quick: .venv/ready  ## the tests of a minute
-	$(PY) -m pytest -m "not slow and not gpu"
+quick: .venv/ready  ## the fast tests, on all cores
+	OMP_NUM_THREADS=2 $(PY) -m pytest -m "not slow and not gpu" --numprocesses auto --dist loadfile
 
 check: .venv/ready  ## lint, format, types, layers
 	$(PY) -m ruff check .
@@ -41,11 +45,15 @@ check: .venv/ready  ## lint, format, types, layers
 	$(PY) -m mypy
 	$(BIN)lint-imports
 
-format: .venv/ready  ## put the code into its one form
+format: .venv/ready  ## apply ruff's fixes and format
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: .venv/ready $(if $(filter .venv-peers/%,$(PEERS)),.venv-peers/ready) demo  ## ours beside the peers, and the README's table: takes long, wants a quiet machine
+wheel: .venv/ready  ## build the wheel into dist/ and test it outside the checkout
+	$(PY) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	$(PY) -m pytest tests/end_to_end/test_wheel.py
+
+bench: .venv/ready $(if $(filter .venv-peers/%,$(PEERS)),.venv-peers/ready) demo  ## benchmarks, peers included, and the README's table: hours on a quiet machine
 	$(PY) -m benchmarks.demo demo/run
 	$(PY) -m benchmarks.build --work $(WORK) --peers $(PEERS)
 	$(PY) -m benchmarks.load --peers $(PEERS)
@@ -59,12 +67,12 @@ bench: .venv/ready $(if $(filter .venv-peers/%,$(PEERS)),.venv-peers/ready) demo
 	$(PY) -m benchmarks.longrun
 	$(PY) -m benchmarks.summary
 
-pythons: .venv/ready  ## the fast tests under other interpreters too, every warning an error
+pythons: .venv/ready  ## the fast tests under further interpreters, every warning an error
 	for python in $(PYTHONS); do $$python -m venv .venv-$$python && .venv-$$python/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[all,test]' || exit 1; done
 	$(PY) -m benchmarks.pythons $(PY) $(PYTHONS:%=.venv-%/bin/python)
 	$(PY) -m benchmarks.summary
 
-figures: demo  ## the pictures in README and docs; pages are photographed by Chromium
+figures: demo  ## the pictures in README and docs, with Chromium
 	rm -rf build/figures && mkdir -p build docs/images
 	$(BIN)bratsprep phantom build/figures --cases 6
 	$(BIN)bratsprep build build/figures build/figures.h5 --force
@@ -74,5 +82,9 @@ figures: demo  ## the pictures in README and docs; pages are photographed by Chr
 	cp demo/figure.png docs/images/evaluate.png
 	$(PY) tests/helpers/screenshot.py demo/report.html docs/images/report.png
 
-clean:
-	rm -rf .venv demo build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean:  ## remove caches and build products; .venv and demo stay
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	find bratsprep bratstrain benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean  ## the same, and the environments and the demo
+	rm -rf .venv .venv-* demo

@@ -38,7 +38,7 @@ def readme_table(results: Results) -> str:
     """The figures of the README."""
     cores = results.get("build", {}).get("facts", {}).get("machine", {}).get("cores", "some")
     rows = [
-        (f"measured, {cores} shared cores", "ours", "beside it"),
+        (f"measured, {cores} shared cores", "this project", "other tools"),
         ("---", "---", "---"),
         build_row(results, "int16"),
         build_row(results, "float32"),
@@ -134,7 +134,7 @@ def demo_row(results: Results) -> tuple[str, str, str]:
     row = demo(results, "WT")
     if row is None:
         return "WT volume Dice of `make demo`, every plane", NONE, ""
-    name = f"WT volume Dice of `make demo`, {row['n_cases']} unseen phantom subjects, every plane"
+    name = f"WT volume Dice of `make demo`, {row['n_cases']} held-out phantom subjects, every plane"
     mean, nothing = (f"{row[key]:.3f}".lstrip("0") for key in ("mean", "nothing"))
     return name, mean, f"an empty prediction {nothing}"
 

@@ -40,8 +40,10 @@ def test_help_of_each_command_has_an_example(program, name, command):
     assert re.search(rf"Example:\n +{program} {name} ", text)
 
 
-@pytest.mark.parametrize("path", ["README.md", "CHANGELOG.md", *sorted(
-    str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md"))])  # fmt: skip
+@pytest.mark.parametrize("path", [
+    "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/README.md",
+    *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md")),
+])  # fmt: skip
 def test_links_lead_somewhere(path):
     page = ROOT / path
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):

@@ -1,0 +1,127 @@
+"""The wheel holds every file of the packages, and works outside the checkout.
+
+It is installed, without a network, into an environment of its own. The dependencies are those of
+the environment that runs the tests: a `.pth` file adds their folder behind the wheel's.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+PACKAGES = ("bratsprep", "bratstrain")
+BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE")
+COMMANDS = """
+bratsprep phantom demo/raw --cases 6 --shape 48x48x32
+bratsprep build demo/raw demo/train.h5 --crop 48x48 --negatives 0.3
+bratsprep verify demo/train.h5 demo/raw
+bratsprep inspect demo/train.h5 --html demo/inspect.html
+bratsprep preview demo/train.h5 -o demo/preview.png
+bratstrain fit demo/train.h5 --width 4 --depth 3 --batch 4 --steps 6 --test-share 0.3 --run demo/run
+bratstrain evaluate demo/run --raw demo/raw --split test --figure demo/figure.png
+bratstrain predict demo/run demo/raw -o demo/predicted
+bratstrain report demo/run --raw demo/raw --split test -o demo/report.html
+""".strip().splitlines()
+"""Those of `make demo`, at the sizes of a test."""
+
+pytestmark = pytest.mark.slow
+
+
+def run(command, **settings):
+    """Run a command; its output is what an error shows."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **settings)
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built from a copy of the tree, so that the checkout stays as it is."""
+    pytest.importorskip("setuptools", reason="the wheel is built without a network")
+    copy, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel")
+    for name in PACKAGES:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, copy / name, ignore=ignored)
+    for name in BUILT_FROM:
+        shutil.copy(ROOT / name, copy)
+    pip = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index"]
+    run([*pip, "--wheel-dir", str(out), str(copy)])
+    return next(out.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """Folder of an environment with the wheel, where the dependencies are our own."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=False)
+    python = folder / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install"]
+    run([*pip, "--no-deps", "--no-index", "--no-compile", str(wheel)])
+    site = next((folder / "lib").glob("python*/site-packages"))
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return folder
+
+
+def at(installed):
+    """Environment variables under which the installed commands come first, and no checkout."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return {**kept, "PATH": f"{installed / 'bin'}:{os.environ['PATH']}", "OMP_NUM_THREADS": "2"}
+
+
+def test_every_file_of_the_packages_is_in_the_wheel(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    tree = {
+        path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert packed == tree
+
+
+def test_the_wheel_carries_the_licence_and_the_version(wheel):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        metadata = archive.read(next(n for n in names if n.endswith(".dist-info/METADATA")))
+    assert any(name.endswith("/licenses/LICENSE") for name in names)
+    assert f"\nVersion: {project['version']}\n" in metadata.decode()
+
+
+@pytest.mark.parametrize("program", PACKAGES)
+def test_the_installed_program_has_the_version_of_the_project(installed, program, tmp_path):
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert version in run([program, "--version"], cwd=tmp_path, env=at(installed))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_packages_are_those_of_the_wheel(installed, package, tmp_path):
+    python = str(installed / "bin" / "python")
+    code = f"import {package}; print({package}.__file__)"
+    place = Path(run([python, "-c", code], cwd=tmp_path, env=at(installed)).strip())
+    assert installed in place.parents
+
+
+def test_the_commands_are_those_of_the_demo():
+    recipe = re.search(r"^demo:.*?\n\n", (ROOT / "Makefile").read_text(), re.DOTALL | re.MULTILINE)
+    verbs = re.findall(r"\$\(BIN\)(bratsprep|bratstrain) ([a-z]+)", recipe[0])
+    assert [tuple(command.split(" ")[:2]) for command in COMMANDS] == verbs
+
+
+def test_the_demo_runs_outside_the_checkout(installed, tmp_path):
+    for command in COMMANDS:
+        run(command.split(" "), cwd=tmp_path, env=at(installed))
+    made = tmp_path / "demo"
+    for name in ("inspect.html", "report.html", "preview.png", "figure.png"):
+        assert (made / name).stat().st_size > 5_000, name
+    assert len([*(made / "predicted").glob("*.nii.gz")]) == 6
