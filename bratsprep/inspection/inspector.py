@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bratsprep.case import CaseFiles
+from bratsprep.config import Labels
 from bratsprep.discovery.discover import Found, find_cases_or_masks
 from bratsprep.errors import NiftiError
 from bratsprep.inspection.class_balance import CaseCount, Stored, count_case, whole
@@ -37,7 +38,7 @@ its (z, y, x) uint8 label in RAS+ order or None, and its images where they were 
 def inspect(
     path: Path | str,
     *,
-    labels: str = "auto",
+    labels: Labels = "auto",
     images: bool = False,
     workers: int = 0,
     progress: bool = False,

@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from bratsprep.case import MASK_CELLS
+from bratsprep.config import Labels
 from bratsprep.errors import LayoutError
 from bratsprep.labels import MODALITIES
 from bratsprep.repeats.case_sets import Collection, open_collection
@@ -124,7 +125,7 @@ def twins(
     path: Path | str,
     against: Path | str | None = None,
     *,
-    labels: str = "auto",
+    labels: Labels = "auto",
     workers: int = 0,
     progress: bool = False,
 ) -> Twins:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
-from bratstrain.inference.segment import ApplyConfig
+from bratstrain.apply_config import ApplyConfig
 from bratstrain.inference.small_components import read_cleanup
 from bratstrain.runs.files import SPLIT, read_text, versions
 from bratstrain.runs.fitted import best_of

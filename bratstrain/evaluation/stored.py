@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
+from bratstrain.apply_config import DEFAULT_CONVENTIONS, ApplyConfig, Part
 from bratstrain.evaluation.cache_key import inputs_digest
-from bratstrain.evaluation.evaluator import INPUTS, SHOWN, evaluate
+from bratstrain.evaluation.evaluator import INPUTS, evaluate
 from bratstrain.evaluation.tables import EVERYTHING, HEADLINE, to_json
-from bratstrain.inference.segment import ApplyConfig
 from bratstrain.runs.files import read_json
 from bratstrain.scoring.metrics import MEANS
 
@@ -85,7 +85,7 @@ class Evaluation:
 def evaluation_of(
     run: Path,
     where: SliceFile | Source,
-    part: str,
+    part: Part,
     apply: ApplyConfig,
     *,
     progress: bool = False,
@@ -109,11 +109,13 @@ def evaluation_of(
         + ["cleanup"] * apply.cleanup
     )
     folder = run / f"evaluation-{name}"
-    wanted = inputs_digest(run, where, part, apply, (), SHOWN)
+    wanted = inputs_digest(run, where, part, apply, (), DEFAULT_CONVENTIONS)
     if lies_there(folder, wanted):
         return Evaluation(run, read_json(folder / EVERYTHING))
-    given = {"data": where.path} if is_file else {"raw": where.path}
-    report = evaluate(run, split=part, out=folder, progress=progress, **given, **asdict(apply))
+    data, raw = (where.path, None) if is_file else (None, where.path)
+    report = evaluate(
+        run, data=data, raw=raw, split=part, out=folder, progress=progress, **asdict(apply)
+    )
     return Evaluation(run, json.loads(json.dumps(to_json(report))))
 
 

@@ -13,14 +13,10 @@ from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source, open_source
 from bratsprep.system.memory import Buffers
 from bratstrain.data.splits import Split
-from bratstrain.evaluation.case_pairs import Labeller, Pair
-from bratstrain.evaluation.case_selection import (
-    Aim,
-    aim_at_file,
-    aim_at_raw,
-    good_cases,
-    labelled_cases,
-)
+from bratstrain.evaluation.case_pairs import Labeller
+from bratstrain.evaluation.case_selection import aim_at_file, aim_at_raw
+from bratstrain.evaluation.folder_pairs import Pair
+from bratstrain.evaluation.folder_selection import Aim, good_cases, labelled_cases
 from bratstrain.inference.segment import prepare_case
 from bratstrain.pages.sprites import View
 from bratstrain.runs.fitted import Fitted, read_split
