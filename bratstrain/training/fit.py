@@ -10,7 +10,7 @@ from typing import Final, Unpack
 from torch import Tensor
 
 from bratsprep.errors import BratsError
-from bratsprep.settings import take
+from bratsprep.settings import check_values, keywords, take
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.system.memory import peak_bytes
 from bratstrain.config import FitSettings, ModelConfig, Session, TrainConfig
@@ -72,6 +72,7 @@ def fit(
     own, _, _ = take("fit", settings, Session, TrainConfig, ModelConfig)
     of_run = {name: value for name, value in settings.items() if name not in own}
     session = Session(**own)
+    check_values(of_run, keywords(TrainConfig) | keywords(ModelConfig))
     with SliceFile(data, prints=False) as file:
         folder = run_folder(file, run, config, of_run)
         with files.claimed(folder) as is_there:
