@@ -65,13 +65,15 @@ _SOURCES = MappingProxyType(
 """Module that each public name is loaded from."""
 
 
-def __getattr__(name: str) -> Any:
-    """Load a public name at its first use (PEP 562)."""
-    if name == "__version__":
-        return import_module("importlib.metadata").version("bratsprep")
-    if name not in _SOURCES:
-        raise AttributeError(f"module 'bratstrain' has no attribute {name!r}")
-    return getattr(import_module(_SOURCES[name]), name)
+if not TYPE_CHECKING:  # a checker would take every name for one that exists
+
+    def __getattr__(name: str) -> Any:
+        """Load a public name at its first use (PEP 562)."""
+        if name == "__version__":
+            return import_module("importlib.metadata").version("bratsprep")
+        if name not in _SOURCES:
+            raise AttributeError(f"module 'bratstrain' has no attribute {name!r}")
+        return getattr(import_module(_SOURCES[name]), name)
 
 
 def __dir__() -> list[str]:

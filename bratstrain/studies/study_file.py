@@ -249,6 +249,8 @@ def _experiment(each: Mapping[str, Any], settings: Tables, path: Path) -> Experi
     """Make an experiment of its settings; a split file lies beside the study's."""
     where = f"{path}: experiment {each['name']}"
     fit = dict(settings["fit"])
+    if fit.get("split") == "nnunet":
+        raise ValueError(f"{where}: split nnunet has no test part; take subject, slice or a file")
     if str(fit.get("split", "")).endswith(".json"):
         fit["split"] = str(path.parent / fit["split"])
     try:
@@ -262,8 +264,6 @@ def _experiment(each: Mapping[str, Any], settings: Tables, path: Path) -> Experi
             f"{where}: holds out no case; give fit a test_share such as 0.2, and split subject, "
             "slice or a file with a test part"
         )
-    if config.split == "nnunet":
-        raise ValueError(f"{where}: split nnunet has no test part; take subject, slice or a file")
     return Experiment(
         name=each["name"],
         about=each.get("about", ""),

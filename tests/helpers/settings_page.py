@@ -31,8 +31,8 @@ SECTIONS = (
     (
         "A run",
         (
-            "`bratstrain.fit`, `bratstrain fit`, and `[fit]` of a study. Settings that are not given "
-            "are taken from the\nrecipe, or from the run being resumed."
+            "`bratstrain.fit`, `bratstrain fit`, and `[fit]` of a study. Settings that are not\n"
+            "given are taken from the recipe, or from the run being resumed."
         ),
         [TrainConfig, ModelConfig],
     ),
@@ -49,8 +49,8 @@ SECTIONS = (
     (
         "Scores",
         (
-            "`bratstrain.evaluate` and `bratstrain evaluate`; `bratstrain.score_folders` takes all but "
-            "`pictures` and\n`tune_cleanup`."
+            "`bratstrain.evaluate`, `bratstrain evaluate`; `bratstrain.score_folders` takes all but\n"
+            "`pictures` and `tune_cleanup`."
         ),
         [ReportConfig],
     ),
