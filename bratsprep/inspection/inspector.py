@@ -64,6 +64,11 @@ def inspect(
         raise ValueError(f"workers must be at least 0, got {workers}")
     path = Path(path)
     if path.is_file() and not path.name.lower().endswith(ARCHIVES):
+        if labels != "auto":
+            raise ValueError(
+                f"labels {labels} has no effect on {path}: a slice file stores classes, not the "
+                "codes of a scheme; leave it out"
+            )
         return inspect_file(path)
     with open_source(path) as source:
         found = find_cases_or_masks(source)

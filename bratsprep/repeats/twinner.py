@@ -17,7 +17,7 @@ from bratsprep.case import MASK_CELLS
 from bratsprep.config import Labels
 from bratsprep.errors import LayoutError
 from bratsprep.labels import MODALITIES
-from bratsprep.repeats.case_sets import Collection, open_collection
+from bratsprep.repeats.case_sets import Collection, is_slice_file, open_collection
 from bratsprep.repeats.mask_details import agreement
 from bratsprep.repeats.search import (
     Candidate,
@@ -146,6 +146,11 @@ def twins(
     """
     if workers < 0:
         raise ValueError(f"workers must be at least 0, got {workers}")
+    if labels != "auto" and all(is_slice_file(Path(side)) for side in (path, against or path)):
+        raise ValueError(
+            f"labels {labels} has no effect on slice files, which store classes and not the codes "
+            "of a scheme; leave it out"
+        )
     shown = progress and sys.stderr.isatty()
     with ExitStack() as stack:
         sides = [

@@ -169,6 +169,7 @@ def prepare(
         ValueError: a setting is not allowed, or the run was begun with another.
     """
     device = choose_device(session.device)
+    check_slices(file)
     if config is not None and settings:
         raise ValueError(f"give config or settings by name, got both: {', '.join(settings)}")
     found = read_config(folder / CONFIG, read_text(folder / CONFIG)) if is_there else None
@@ -188,6 +189,19 @@ def prepare(
     else:
         begin(job)
     return job
+
+
+def check_slices(file: SliceFile) -> None:
+    """Refuse a slice file without slices, for which no split or fold can help.
+
+    Raises:
+        BratsError: it holds none.
+    """
+    if not len(file.slices):
+        raise BratsError(
+            f"{file.path}: holds no slice, since none of its {len(file.cases)} cases has tumour; "
+            "check the labels with 'bratsprep inspect', or build with --slices brain"
+        )
 
 
 def split_of(config: TrainConfig, file: SliceFile) -> Split:

@@ -49,8 +49,8 @@ SECTIONS = (
     (
         "Scores",
         (
-            "`bratstrain.evaluate`, `bratstrain evaluate`; `bratstrain.score_folders` takes all but\n"
-            "`pictures` and `tune_cleanup`."
+            "`bratstrain.evaluate`, `bratstrain evaluate`; `bratstrain.score_folders` takes all\n"
+            "but `pictures` and `tune_cleanup`."
         ),
         [ReportConfig],
     ),
