@@ -81,6 +81,5 @@ def test_comparison_is_asked_for_the_held_out_cases(tmp_path, monkeypatch):
     ]
     ((runs, given),) = asked
     assert [run.name for run in runs] == ["base", "other"]
-    assert given == {
-        "raw": Path("raw"), "split": "test", "out": tmp_path / "compare.html", "device": "cpu"
-    }  # fmt: skip
+    assert (given["raw"], given["split"]) == (Path("raw"), "test")
+    assert (given["out"], given["device"]) == (tmp_path / "compare.html", "cpu")
