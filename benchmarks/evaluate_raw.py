@@ -25,7 +25,8 @@ from bratsprep.phantom.phantoms import phantoms
 from bratsprep.sources.source import open_source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes.label_schemes import resolve
-from bratstrain.inference.segment import ApplyConfig, prepare_case, segment
+from bratstrain.apply_config import ApplyConfig
+from bratstrain.inference.segment import prepare_case, segment
 from bratstrain.runs.fitted import load_fitted
 from bratstrain.scoring import metrics
 

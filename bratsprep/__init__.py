@@ -1,42 +1,75 @@
 """bratsprep: raw brain tumour scans in, one slice file out.
 
 `bratsprep.build(...)`, `bratsprep.open(...)` and the other verbs are loaded at first use, so that
-`import bratsprep` brings in neither Numba nor nibabel.
+`import bratsprep` loads neither Numba nor nibabel.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bratsprep.building.builder import build as build
-    from bratsprep.inspection.inspector import inspect as inspect
-    from bratsprep.inspection.previewer import plot_balance as plot_balance
-    from bratsprep.inspection.previewer import preview as preview
-    from bratsprep.inspection.write_page import inspect_page as inspect_page
-    from bratsprep.phantom.phantoms import phantoms as phantoms
-    from bratsprep.repeats.twinner import twins as twins
-    from bratsprep.slicefile.reader import SliceFile as SliceFile
-    from bratsprep.slicefile.reader import open_file as open  # noqa: A004, F401  the verb
-    from bratsprep.verification.verifier import verify as verify
+    from bratsprep.building.builder import build
+    from bratsprep.config import PhantomConfig, PrepConfig
+    from bratsprep.errors import BratsError
+    from bratsprep.inspection.inspector import inspect
+    from bratsprep.inspection.previewer import plot_balance, preview
+    from bratsprep.inspection.write_page import inspect_page
+    from bratsprep.phantom.phantoms import phantoms
+    from bratsprep.repeats.twinner import twins
+    from bratsprep.slicefile.reader import SliceFile
+    from bratsprep.slicefile.reader import open_file as open  # noqa: A004  the verb
+    from bratsprep.verification.verifier import verify
 
-__version__: Final = "0.1.0"
-_VERBS: Final = {
-    "build": ("bratsprep.building.builder", "build"),
-    "inspect": ("bratsprep.inspection.inspector", "inspect"),
-    "inspect_page": ("bratsprep.inspection.write_page", "inspect_page"),
-    "phantoms": ("bratsprep.phantom.phantoms", "phantoms"),
-    "plot_balance": ("bratsprep.inspection.previewer", "plot_balance"),
-    "preview": ("bratsprep.inspection.previewer", "preview"),
-    "SliceFile": ("bratsprep.slicefile.reader", "SliceFile"),
-    "open": ("bratsprep.slicefile.reader", "open_file"),
-    "twins": ("bratsprep.repeats.twinner", "twins"),
-    "verify": ("bratsprep.verification.verifier", "verify"),
-}
+    __version__: str
+
+__all__ = [
+    "BratsError",
+    "PhantomConfig",
+    "PrepConfig",
+    "SliceFile",
+    "__version__",
+    "build",
+    "inspect",
+    "inspect_page",
+    "open",
+    "phantoms",
+    "plot_balance",
+    "preview",
+    "twins",
+    "verify",
+]
+_SOURCES = MappingProxyType(
+    {
+        "BratsError": "bratsprep.errors",
+        "PhantomConfig": "bratsprep.config",
+        "PrepConfig": "bratsprep.config",
+        "SliceFile": "bratsprep.slicefile.reader",
+        "build": "bratsprep.building.builder",
+        "inspect": "bratsprep.inspection.inspector",
+        "inspect_page": "bratsprep.inspection.write_page",
+        "open": "bratsprep.slicefile.reader",
+        "phantoms": "bratsprep.phantom.phantoms",
+        "plot_balance": "bratsprep.inspection.previewer",
+        "preview": "bratsprep.inspection.previewer",
+        "twins": "bratsprep.repeats.twinner",
+        "verify": "bratsprep.verification.verifier",
+    }
+)
+"""Module that each public name is loaded from."""
 
 
-def __getattr__(name: str) -> Any:
-    """Load a verb at its first use (PEP 562)."""
-    if name not in _VERBS:
-        raise AttributeError(f"module 'bratsprep' has no attribute {name!r}")
-    module, attribute = _VERBS[name]
-    return getattr(import_module(module), attribute)
+if not TYPE_CHECKING:  # a checker would take every name for one that exists
+
+    def __getattr__(name: str) -> Any:
+        """Load a public name at its first use (PEP 562)."""
+        if name == "__version__":
+            return import_module("importlib.metadata").version("bratsprep")
+        if name not in _SOURCES:
+            raise AttributeError(f"module 'bratsprep' has no attribute {name!r}")
+        return getattr(import_module(_SOURCES[name]), "open_file" if name == "open" else name)
+
+
+def __dir__() -> list[str]:
+    """List the public names alone."""
+    return __all__

@@ -1,100 +1,143 @@
-"""`PrepConfig`: every setting that decides what stands in a slice file."""
+"""`PrepConfig`: every setting that decides the content of a slice file; and those of phantoms."""
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, Literal, TypedDict, get_args
 
-from bratsprep.labels import SCHEMES
+from bratsprep.settings import check, from_names, setting
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-SLICES: Final = ("tumour", "brain", "all")
-NORMALISE: Final = ("modality", "case", "none")
-DTYPES: Final = ("auto", "float16", "float32", "int16")
-COMPRESSION: Final = ("fast", "small", "none")
-LABELS: Final = ("auto", *SCHEMES)
+Slices = Literal["tumour", "brain", "all"]
+Normalise = Literal["modality", "case", "none"]
+Dtype = Literal["auto", "float16", "float32", "int16"]
+Compression = Literal["fast", "small", "none"]
+SchemeName = Literal["msd", "brats2017", "brats2023", "brats2024", "brats2015", "brats-peds"]
+"""Keys of `bratsprep.labels.SCHEMES`, for type checkers and the choices of the command line."""
+Labels = Literal["auto", SchemeName]
+"""Label schemes of `bratsprep.labels`, or `auto` to infer the scheme from the evidence."""
+OnError = Literal["stop", "skip"]
+VoxelType = Literal["int16", "float32"]
+Suffix = Literal[".nii.gz", ".nii"]
+Archive = Literal["", "tar", "tar.gz", "zip"]
+LayoutName = Literal[
+    "msd", "brats2018", "brats2020", "brats2023", "brats2024", "nnunet", "plain"
+]  # fmt: skip
+SLICES: Final[tuple[str, ...]] = get_args(Slices)
+NORMALISE: Final[tuple[str, ...]] = get_args(Normalise)
+COMPRESSION: Final[tuple[str, ...]] = get_args(Compression)
+LABELS: Final[tuple[str, ...]] = get_args(Labels)
+ON_ERROR: Final[tuple[str, ...]] = get_args(OnError)
 SUBJECTS: Final = ("auto", "names")
-MOST_PLANES: Final = 32_767
+MAX_PLANES: Final = 32_767
 """Of a volume: NIfTI counts them in 16 bits."""
-MOST_SIDE: Final = 4_096
+MAX_SIDE: Final = 4_096
 """Pixels of a crop window each way: a slice has to be one chunk, which HDF5 bounds."""
-KINDS: Final[Mapping[Any, str]] = MappingProxyType(
-    {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
-)
-_TABLE: Final = re.compile(r"^csv:[0-9a-f]{16}$")
+MAX_SEED: Final = 2**63 - 1
+_TABLE: Final = re.compile(r"csv:[0-9a-f]{16}")
 _WINDOW: Final = re.compile(r"(\d+)x(\d+)")
 
 
-def check_types(config: "DataclassInstance") -> None:
-    """Refuse settings of another type than they should have; a whole number is a number too.
+class PrepSettings(TypedDict, total=False):
+    """Keywords of `PrepConfig`, for type checkers."""
 
-    Args:
-        config: fields of the types in `KINDS` are looked at, others left alone.
-
-    Raises:
-        ValueError: one is of another type.
-    """
-    for field in fields(config):
-        value, kind = getattr(config, field.name), field.type
-        fits = type(value) is kind or (kind is float and type(value) is int)
-        if kind in KINDS and not fits:
-            raise ValueError(f"{field.name} must be {KINDS[kind]}, got {value!r}")
+    slices: Slices
+    margin: int
+    negatives: float
+    normalise: Normalise
+    crop: str
+    dtype: Dtype
+    compression: Compression
+    labels: Labels
+    subjects: Path | str
+    unlabelled: bool
+    seed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrepConfig:
     """Settings of one build; the same settings and files give the same slice file."""
 
-    slices: str = "tumour"
-    """Planes to store: `tumour`, `brain` (any non-zero voxel) or `all`."""
-    margin: int = 0
-    """Planes stored on either side of each tumour plane too."""
-    negatives: float = 0.0
-    """Share of the tumour-free brain planes stored too, 0 to 1, drawn from `seed` and case id."""
-    normalise: str = "modality"
-    """z-score for each modality, over the whole `case`, or `none`."""
-    crop: str = "192x160"
-    """Window (y x x) centred on the brain's box, `brain` for the smallest that holds every
-    brain, or `none`."""
-    dtype: str = "auto"
-    """Stored voxel type; auto is float16, or int16 where nothing is normalised."""
-    compression: str = "fast"
-    """`fast` and `small` are deflate after a byte shuffle; `none` stores plain bytes."""
-    labels: str = "auto"
-    """Label scheme of the source, or `auto` to tell it from the evidence."""
-    subjects: str = "auto"
-    """Who is who: names, and for Task01 its table of repeated patients (`auto`); `names` alone; or
-    `csv:` and the start of the SHA-256 of a table."""
-    unlabelled: bool = False
-    """Take cases without a label along, for prediction."""
-    seed: int = 0
+    slices: Slices = setting(
+        "tumour",
+        help="Planes to store: those with tumour, those with brain (any non-zero voxel), or all.",
+    )
+    margin: int = setting(
+        0,
+        help="Also store K planes on either side of each tumour plane.",
+        minimum=0,
+        maximum=MAX_PLANES,
+        metavar="K",
+    )
+    negatives: float = setting(
+        0.0,
+        help="Also store this share of the other brain planes, drawn from the seed and the case "
+        "id.",
+        minimum=0,
+        maximum=1,
+        metavar="SHARE",
+    )
+    normalise: Normalise = setting(
+        "modality",
+        help="z-score over the brain: of each modality, of all modalities of a case together, or "
+        "none for the raw numbers.",
+    )
+    crop: str = setting(
+        "192x160",
+        help="Window (y x x) centred on the brain; brain for the smallest window that holds every "
+        "brain; none for whole planes.",
+        metavar="HxW|brain|none",
+    )
+    dtype: Dtype = setting(
+        "auto",
+        help="Type of the stored images; auto is float16, or int16 without normalisation.",
+    )
+    compression: Compression = setting(
+        "fast", help="fast and small are deflate after a byte shuffle; none stores plain bytes."
+    )
+    labels: Labels = setting(
+        "auto", help="Label scheme of the source; auto infers it from the evidence."
+    )
+    subjects: str = setting(
+        "auto",
+        help="Table of case and subject ids, such as 'bratsprep twins -o' writes; auto for the "
+        "built-in table for Task01, otherwise file names; names for file names only.",
+        metavar="CSV|names|auto",
+    )
+    unlabelled: bool = setting(False, help="Include cases without a label.")
+    seed: int = setting(
+        0, help="Seed of the drawn negatives.", minimum=0, maximum=MAX_SEED, metavar="N"
+    )
 
     def __post_init__(self) -> None:
-        check_types(self)
-        for name, allowed in (
-            ("slices", SLICES),
-            ("normalise", NORMALISE),
-            ("dtype", DTYPES),
-            ("compression", COMPRESSION),
-            ("labels", LABELS),
-            ("subjects", (*SUBJECTS, *_TABLE.findall(self.subjects))),
-        ):
-            value = getattr(self, name)
-            if value not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
-        for name, most in (("margin", MOST_PLANES), ("negatives", 1), ("seed", 2**63 - 1)):
-            if not 0 <= getattr(self, name) <= most:
-                raise ValueError(f"{name} must be 0 to {most}, got {getattr(self, name)}")
+        check(self)
+        if self.subjects not in SUBJECTS and not _TABLE.fullmatch(self.subjects):
+            raise ValueError(
+                f"subjects must be one of {', '.join(SUBJECTS)}, got {self.subjects!r}"
+            )
         if self.dtype == "int16" and self.normalise != "none":
-            raise ValueError("dtype int16 needs normalise none: a z-score is no integer")
+            raise ValueError("dtype int16 needs normalise none: a z-score is not an integer")
         if self.dtype == "float16" and self.normalise == "none":
             raise ValueError("dtype float16 cannot hold integers over 2,048; take int16 or float32")
-        if self.crop not in ("brain", "none"):
-            _ = self.window
+        _ = self.window
+
+    def check_effects(self) -> None:
+        """Refuse settings that change the digest of a slice file and nothing else.
+
+        A file that holds such settings can be read; none is built with them.
+
+        Raises:
+            ValueError: a setting has no effect beside the others.
+        """
+        if self.slices != "tumour" and (self.margin or self.negatives):
+            raise ValueError(
+                f"margin and negatives have no effect with slices {self.slices}, which stores "
+                "those planes already; leave them out, or take slices tumour"
+            )
+        if self.seed and not self.negatives:
+            raise ValueError(
+                f"seed {self.seed} has no effect without negatives; leave it out, or give negatives"
+            )
 
     @property
     def window(self) -> tuple[int, int] | None:
@@ -103,10 +146,10 @@ class PrepConfig:
             return None
         match = _WINDOW.fullmatch(self.crop)
         sides = (int(match[1]), int(match[2])) if match else (0, 0)
-        if not 0 < min(sides) <= max(sides) <= MOST_SIDE:
+        if not 0 < min(sides) <= max(sides) <= MAX_SIDE:
             raise ValueError(
                 f"crop must be brain, none or HEIGHTxWIDTH such as 192x160, sides at most "
-                f"{MOST_SIDE}, got {self.crop!r}"
+                f"{MAX_SIDE}, got {self.crop!r}"
             )
         return sides
 
@@ -128,17 +171,54 @@ class PrepConfig:
         Raises:
             ValueError: a name is unknown or a value is not allowed.
         """
-        return cls.from_names(json.loads(text))
+        return from_names(cls, json.loads(text))
 
-    @classmethod
-    def from_names(cls, names: dict[str, Any]) -> "PrepConfig":
-        """Make a config from names and values, such as those of a TOML file.
 
-        Raises:
-            ValueError: a name is unknown or a value is not allowed.
-        """
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(names) - known)
-        if unknown:
-            raise ValueError(f"unknown setting {', '.join(unknown)}; known: {sorted(known)}")
-        return cls(**names)
+class PhantomSettings(TypedDict, total=False):
+    """Keywords of `PhantomConfig`, for type checkers."""
+
+    cases: int
+    layout: LayoutName
+    scheme: SchemeName | None
+    shape: tuple[int, int, int]
+    dtype: VoxelType
+    suffix: Suffix
+    archive: Archive
+    unlabelled: int
+    repeats: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhantomConfig:
+    """Settings of a set of phantoms; the same settings give the same bytes."""
+
+    cases: int = setting(8, help="Labelled cases, repeats included.", minimum=0)
+    layout: LayoutName = setting("msd", help="Names and geometry of the files.")
+    scheme: SchemeName | None = setting(
+        None, help="Label scheme to write; the layout's own by default."
+    )
+    shape: tuple[int, int, int] = setting(
+        (240, 240, 155),
+        help="Voxels (x, y, z); the anatomy is scaled to it.",
+        minimum=4,
+        maximum=MAX_PLANES,
+        metavar="XxYxZ",
+    )
+    dtype: VoxelType = setting("int16", help="Voxel type of the images.")
+    suffix: Suffix = setting(".nii.gz", help="Ending of the image files.")
+    archive: Archive = setting("", help="Pack the folder into an archive, which replaces it.")
+    unlabelled: int = setting(0, help="Further cases without a label.", minimum=0)
+    repeats: int = setting(
+        0,
+        help="How many of the last labelled cases show earlier subjects again under a new id.",
+        minimum=0,
+    )
+    seed: int = setting(0, help="Seed of the anatomy and the noise.", minimum=0, maximum=MAX_SEED)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.cases + self.unlabelled < 1:
+            raise ValueError("cases and unlabelled must be at least 1 together, got 0")
+        if 2 * self.repeats > self.cases:
+            raise ValueError(f"repeats must be 0 to half of {self.cases}, got {self.repeats}")

@@ -1,31 +1,81 @@
 """bratstrain: fit, evaluate and apply segmentation networks on a slice file.
 
-The verbs are loaded at first use, so that `import bratstrain` does not bring in torch.
+The verbs are loaded at first use, so that `import bratstrain` does not load torch.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bratstrain.training.fit import fit as fit
+    from bratstrain.apply_config import ApplyConfig, ReportConfig, StudyConfig
+    from bratstrain.config import ModelConfig, Session, TrainConfig
+    from bratstrain.data.dataset import SliceDataset
+    from bratstrain.evaluation.evaluator import evaluate
+    from bratstrain.evaluation.score_files import score_folders
+    from bratstrain.inference.onnx_export import export
+    from bratstrain.inference.predictor import predict
+    from bratstrain.pages.compare import compare
+    from bratstrain.pages.figure import draw_report
+    from bratstrain.pages.report import report
+    from bratstrain.studies.runner import study
+    from bratstrain.training.fit import fit
 
-__version__: Final = "0.1.0"
-_VERBS: Final = {
-    "compare": ("bratstrain.pages.compare", "compare"),
-    "draw_report": ("bratstrain.pages.figure", "draw_report"),
-    "evaluate": ("bratstrain.evaluation.evaluator", "evaluate"),
-    "export": ("bratstrain.inference.onnx_export", "export"),
-    "fit": ("bratstrain.training.fit", "fit"),
-    "predict": ("bratstrain.inference.predictor", "predict"),
-    "report": ("bratstrain.pages.report", "report"),
-    "score_folders": ("bratstrain.evaluation.evaluator", "score_folders"),
-    "study": ("bratstrain.studies.runner", "study"),
-}
+    __version__: str
+
+__all__ = [
+    "ApplyConfig",
+    "ModelConfig",
+    "ReportConfig",
+    "Session",
+    "SliceDataset",
+    "StudyConfig",
+    "TrainConfig",
+    "__version__",
+    "compare",
+    "draw_report",
+    "evaluate",
+    "export",
+    "fit",
+    "predict",
+    "report",
+    "score_folders",
+    "study",
+]
+_SOURCES = MappingProxyType(
+    {
+        "ApplyConfig": "bratstrain.apply_config",
+        "ModelConfig": "bratstrain.config",
+        "ReportConfig": "bratstrain.apply_config",
+        "Session": "bratstrain.config",
+        "SliceDataset": "bratstrain.data.dataset",
+        "StudyConfig": "bratstrain.apply_config",
+        "TrainConfig": "bratstrain.config",
+        "compare": "bratstrain.pages.compare",
+        "draw_report": "bratstrain.pages.figure",
+        "evaluate": "bratstrain.evaluation.evaluator",
+        "export": "bratstrain.inference.onnx_export",
+        "fit": "bratstrain.training.fit",
+        "predict": "bratstrain.inference.predictor",
+        "report": "bratstrain.pages.report",
+        "score_folders": "bratstrain.evaluation.score_files",
+        "study": "bratstrain.studies.runner",
+    }
+)
+"""Module that each public name is loaded from."""
 
 
-def __getattr__(name: str) -> Any:
-    """Load a verb at its first use (PEP 562)."""
-    if name not in _VERBS:
-        raise AttributeError(f"module 'bratstrain' has no attribute {name!r}")
-    module, attribute = _VERBS[name]
-    return getattr(import_module(module), attribute)
+if not TYPE_CHECKING:  # a checker would take every name for one that exists
+
+    def __getattr__(name: str) -> Any:
+        """Load a public name at its first use (PEP 562)."""
+        if name == "__version__":
+            return import_module("importlib.metadata").version("bratsprep")
+        if name not in _SOURCES:
+            raise AttributeError(f"module 'bratstrain' has no attribute {name!r}")
+        return getattr(import_module(_SOURCES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names alone."""
+    return __all__

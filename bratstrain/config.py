@@ -1,73 +1,107 @@
-"""Settings of a run: the network, the augmentation, and the training itself."""
+"""Settings of a run: the network, the training, and how one session of it is done."""
 
 import json
-import math
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Final
+from dataclasses import asdict, dataclass, field
+from typing import Final, Literal, TypedDict, get_args
 
-MODELS: Final = ("unet", "attention", "residual")
-NORMS: Final = ("batch", "instance")
-LOSSES: Final = ("dice", "dice_ce", "ce", "focal", "tversky")
-SCHEDULES: Final = ("constant", "cosine", "poly")
-PRECISIONS: Final = ("auto", "fp32", "bf16", "fp16")
-SAMPLINGS: Final = ("uniform", "foreground", "balanced")
+from bratsprep.settings import ADVANCED, check, from_names, setting
+
+ModelName = Literal["unet", "attention", "residual"]
+Norm = Literal["batch", "instance"]
+Recipe = Literal["strong", "deck"]
+Loss = Literal["dice", "dice_ce", "ce", "focal", "tversky"]
+Schedule = Literal["constant", "cosine", "poly"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Sampling = Literal["uniform", "foreground", "balanced"]
+Augment = Literal["none", "rotation", "noise", "deck", "modern"]
+MODELS: Final[tuple[str, ...]] = get_args(ModelName)
+NORMS: Final[tuple[str, ...]] = get_args(Norm)
+LOSSES: Final[tuple[str, ...]] = get_args(Loss)
+AUGMENTS: Final[tuple[str, ...]] = get_args(Augment)
 SPLITS: Final = ("subject", "nnunet", "slice")
-AUGMENTS: Final = ("none", "rotation", "noise", "deck", "modern")
-AT_LEAST_0: Final = (
-    "batch_size",
-    "steps",
-    "minutes",
-    "validate_steps",
-    "patience",
-    "weight_decay",
-    "warmup",
-    "clip",
-    "seed",
-)
-"""Numbers of a `TrainConfig` that are 0 or more."""
 
 
-def _among(where: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Refuse a word that is not on its list."""
-    if value not in allowed:
-        raise ValueError(f"{where} must be one of {', '.join(allowed)}, got {value!r}")
+class ModelSettings(TypedDict, total=False):
+    """Keywords of `ModelConfig`, for type checkers."""
 
-
-def _within(
-    settings: object, names: tuple[str, ...], least: int, *, below: float = math.inf
-) -> None:
-    """Refuse numbers outside least <= number < below; nan is outside."""
-    for name in names:
-        value = getattr(settings, name)
-        if not least <= value < below:
-            limit = "" if below == math.inf else f" to below {below:g}"
-            raise ValueError(f"{name} must be at least {least}{limit}, got {value}")
+    model: ModelName
+    width: int
+    depth: int
+    norm: Norm
+    dropout: float
+    deep_supervision: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
     """Sizes of a network."""
 
-    kind: str = "residual"
-    """`unet`, `attention` or `residual`."""
-    modalities: int = 4
-    classes: int = 4
-    width: int = 64
-    """Channels of the first level; each level below has twice as many."""
-    depth: int = 5
-    """Levels, the bottleneck included."""
-    norm: str = "batch"
-    dropout: float = 0.0
-    """Share of the channels dropped in residual blocks."""
-    deep_supervision: bool = False
+    kind: ModelName = setting(
+        "residual",
+        help="U-Net with plain blocks, with attention gates, or with residual blocks.",
+        keyword="model",
+        section="Network",
+    )
+    modalities: int = setting(4, help="Channels of an image.", minimum=1, maximum=64, is_fixed=True)
+    classes: int = setting(
+        4, help="Channels of the output, background included.", minimum=1, maximum=64, is_fixed=True
+    )
+    width: int = setting(
+        64,
+        help="Channels of the first level; each lower level has twice as many.",
+        minimum=1,
+        maximum=1024,
+        section="Network",
+    )
+    depth: int = setting(
+        5,
+        help="Levels, the bottleneck included.",
+        minimum=2,
+        maximum=10,
+        section="Network",
+    )
+    norm: Norm = setting("batch", help="Normalisation layer.", section=ADVANCED)
+    dropout: float = setting(
+        0.0,
+        help="Share of the channels dropped in residual blocks.",
+        minimum=0,
+        below=1,
+        section=ADVANCED,
+    )
+    deep_supervision: bool = setting(
+        False, help="Add the loss of the lower levels.", section=ADVANCED
+    )
 
     def __post_init__(self) -> None:
-        _among("model", self.kind, MODELS)
-        _among("norm", self.norm, NORMS)
-        _within(self, ("depth",), 2, below=11)
-        _within(self, ("width",), 1, below=1025)
-        _within(self, ("modalities", "classes"), 1, below=65)
-        _within(self, ("dropout",), 0, below=1)
+        check(self)
+
+
+class TrainSettings(TypedDict, total=False):
+    """Keywords of `TrainConfig`, for type checkers."""
+
+    recipe: Recipe
+    epochs: int
+    steps: int
+    minutes: float
+    batch_size: int
+    learning_rate: float
+    loss: Loss
+    augment: Augment
+    sampling: Sampling
+    patience: int
+    split: str
+    fold: int
+    test_share: float
+    seed: int
+    block: int
+    schedule: Schedule
+    warmup: int
+    weight_decay: float
+    ema: float
+    clip: float
+    validate_steps: int
+    precision: Precision
+    compile: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,65 +109,123 @@ class TrainConfig:
     """Settings of one training run; with the slice file they decide every weight on CPU."""
 
     model: ModelConfig = field(default_factory=ModelConfig)
-    recipe: str = "strong"
-    """Name of the recipe that the other settings began from."""
-    loss: str = "dice_ce"
-    augment: str = "modern"
-    """`none`, `rotation`, `noise`, `deck` (both, and more noise on slices with rare classes) or
-    `modern` (flip, scale, gamma ...)."""
-    sampling: str = "foreground"
-    """`uniform`, `foreground` (a third of each batch holds tumour) or `balanced` by class."""
-    block: int = 1
-    """Neighbouring slices read together; 1 is a full shuffle."""
-    batch_size: int = 16
-    """Slices in one optimiser step; 0 finds what fits the device."""
-    epochs: int = 30
-    steps: int = 0
-    """Optimiser steps; 0 leaves it to `epochs` or `minutes`."""
-    minutes: float = 0.0
-    """Wall time to fit the schedule into, over all sittings; 0 leaves it to `epochs`."""
-    validate_steps: int = 0
-    """Steps between validations; 0 is an epoch. The last step is followed by one in any case."""
-    patience: int = 0
-    """Validations without a better score before stopping; 0 never stops early."""
-    learning_rate: float = 5e-3
-    weight_decay: float = 0.0
-    schedule: str = "cosine"
-    warmup: int = 100
-    """Steps over which the learning rate rises from 0, at most a tenth of the run."""
-    clip: float = 12.0
-    """Largest gradient norm; 0 does not clip."""
-    ema: float = 0.999
-    """Decay of the averaged weights that are evaluated; 0 keeps none."""
-    precision: str = "auto"
-    compile: bool = False
-    split: str = "subject"
-    """`subject`, `nnunet`, `slice` or the path of a JSON file."""
-    fold: int = 0
-    test_share: float = 0.0
-    """Share of the subjects held out of every fold."""
-    seed: int = 0
-    """Of the first weights, the order, the augmentation and dropout; not of the split."""
+    recipe: Recipe = setting(
+        "strong",
+        help="Named defaults of the settings below: strong is close to a 2D nnU-Net in size and "
+        "loss, deck is the plain U-Net of the course project.",
+        section="Run",
+    )
+    epochs: int = setting(30, help="Passes over the training slices.", minimum=1, section="Length")
+    steps: int = setting(
+        0,
+        help="Optimiser steps, instead of epochs; 0 for none.",
+        minimum=0,
+        section="Length",
+    )
+    minutes: float = setting(
+        0.0,
+        help="Wall time over all sessions, instead of epochs; the learning rate follows the time.",
+        minimum=0,
+        section="Length",
+    )
+    batch_size: int = setting(
+        16,
+        help="Slices in one optimiser step; auto is what fits the device.",
+        minimum=0,
+        words={"auto": 0},
+        option="--batch",
+        metavar="N|auto",
+        section="Learning",
+    )
+    learning_rate: float = setting(
+        5e-3, help="Highest learning rate.", above=0, option="--lr", section="Learning"
+    )
+    loss: Loss = setting("dice_ce", help="Loss function.", section="Learning")
+    augment: Augment = setting(
+        "modern",
+        help="Augmentation: rotation, noise, deck (both, and more noise on slices with rare "
+        "classes) or modern (flips, scale, gamma and more).",
+        section="Learning",
+    )
+    sampling: Sampling = setting(
+        "foreground",
+        help="Order of the slices: uniform, a third of each batch with tumour, or balanced by "
+        "class.",
+        section="Learning",
+    )
+    patience: int = setting(
+        0,
+        help="Stop after so many validations without a better score; 0 disables early stopping.",
+        minimum=0,
+        section="Length",
+    )
+    split: str = setting(
+        "subject",
+        help="subject, nnunet (published folds of Task01), slice (leaks between patients), or a "
+        "JSON file of case ids.",
+        metavar="NAME|JSON",
+        section="Data split",
+    )
+    fold: int = setting(
+        0, help="Fold that is validated on, 0 to 4.", minimum=0, below=5, section="Data split"
+    )
+    test_share: float = setting(
+        0.0,
+        help="Share of the subjects held out of every fold.",
+        minimum=0,
+        below=1,
+        section="Data split",
+    )
+    seed: int = setting(
+        0,
+        help="Seed of the first weights, the order, the augmentation and dropout; not of the "
+        "split.",
+        minimum=0,
+        section="Run",
+    )
+    block: int = setting(
+        1,
+        help="Neighbouring slices read together, for slow disks; 1 is a full shuffle.",
+        minimum=1,
+        section=ADVANCED,
+    )
+    schedule: Schedule = setting("cosine", help="Curve of the learning rate.", section=ADVANCED)
+    warmup: int = setting(
+        100,
+        help="Steps over which the learning rate rises from 0, at most a tenth of the run.",
+        minimum=0,
+        section=ADVANCED,
+    )
+    weight_decay: float = setting(0.0, help="Weight decay of AdamW.", minimum=0, section=ADVANCED)
+    ema: float = setting(
+        0.999,
+        help="Decay of the averaged weights that are validated; 0 keeps none.",
+        minimum=0,
+        below=1,
+        section=ADVANCED,
+    )
+    clip: float = setting(
+        12.0, help="Largest gradient norm; 0 disables clipping.", minimum=0, section=ADVANCED
+    )
+    validate_steps: int = setting(
+        0,
+        help="Steps between validations; 0 is an epoch. The last step is always validated.",
+        minimum=0,
+        section=ADVANCED,
+    )
+    precision: Precision = setting(
+        "auto",
+        help="Precision of the convolutions; auto is fp32 on a CPU, else bf16 or fp16.",
+        section=ADVANCED,
+    )
+    compile: bool = setting(False, help="Compile the network.", section=ADVANCED)
 
     def __post_init__(self) -> None:
-        for name, allowed in (
-            ("loss", LOSSES),
-            ("augment", AUGMENTS),
-            ("sampling", SAMPLINGS),
-            ("schedule", SCHEDULES),
-            ("precision", PRECISIONS),
-        ):
-            _among(name, getattr(self, name), allowed)
+        check(self)
         if self.split not in SPLITS and not self.split.endswith(".json"):
             raise ValueError(f"split must be {', '.join(SPLITS)} or a .json, got {self.split!r}")
-        _within(self, ("block", "epochs"), 1)
-        _within(self, AT_LEAST_0, 0)
-        _within(self, ("ema", "test_share"), 0, below=1)
-        _within(self, ("fold",), 0, below=5)
         if self.steps and self.minutes:
             raise ValueError(f"give steps or minutes, got {self.steps} and {self.minutes:g}")
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
 
     def to_json(self) -> str:
         """Write as indented JSON with sorted keys."""
@@ -147,49 +239,51 @@ class TrainConfig:
             ValueError: a name is unknown or a value is not allowed.
         """
         names = json.loads(text)
-        if not isinstance(names, dict) or not isinstance(names.get("model", {}), dict):
+        if not isinstance(names, dict):
             raise ValueError("settings must be names and values")
-        model = ModelConfig(**_known(ModelConfig, names.pop("model", {})))
-        return cls(model=model, **_known(cls, names))
+        model = from_names(ModelConfig, names.get("model", {}))
+        return from_names(cls, names | {"model": model})
+
+
+class SessionSettings(TypedDict, total=False):
+    """Keywords of `Session`, for type checkers."""
+
+    device: str
+    threads: int
+    prefetch: int
+    checkpoint_steps: int
+    checkpoint_minutes: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sitting:
-    """How one sitting of a run is done: it may differ from sitting to sitting."""
+class Session:
+    """How one session of a run is done; it may differ from session to session."""
 
-    device: str = "auto"
-    """`auto`, `cpu`, `cuda` or `cuda:N`."""
-    threads: int = 0
-    """Threads that read slices; 0 is one for a CPU and up to four for a GPU."""
-    prefetch: int = 4
-    """Batches that are read ahead."""
-    checkpoint_steps: int = 0
-    """Steps between checkpoints; 0 leaves it to the time."""
-    checkpoint_minutes: float = 5.0
-    """Minutes between checkpoints, at most; 0 leaves it to the steps. Each validation makes one
-    too."""
+    device: str = setting("auto", help="auto, cpu, cuda or cuda:N.", metavar="NAME", section="Run")
+    threads: int = setting(
+        0,
+        help="Threads that read slices; 0 is one for a CPU and up to four for a GPU.",
+        minimum=0,
+        section=ADVANCED,
+    )
+    prefetch: int = setting(4, help="Batches read ahead.", minimum=1, section=ADVANCED)
+    checkpoint_steps: int = setting(
+        0, help="Steps between checkpoints; 0 for none by steps.", minimum=0, section=ADVANCED
+    )
+    checkpoint_minutes: float = setting(
+        5.0,
+        help="Minutes between checkpoints; 0 for none by time. Each validation writes one too.",
+        minimum=0,
+        section=ADVANCED,
+    )
 
     def __post_init__(self) -> None:
-        _within(self, ("threads", "checkpoint_steps", "checkpoint_minutes"), 0)
-        _within(self, ("prefetch",), 1)
+        check(self)
 
 
-def _known(kind: type[ModelConfig | TrainConfig], names: dict[str, Any]) -> dict[str, Any]:
-    """Refuse names that are no field, and values that are of another type than its default."""
-    for name, value in names.items():
-        default = getattr(kind(), name, None) if name in SETTINGS[kind] else None
-        if default is None:
-            raise ValueError(f"unknown setting {name}; known: {', '.join(SETTINGS[kind])}")
-        fits = type(value) is type(default) or (type(default) is float and type(value) is int)
-        if not fits:
-            raise ValueError(f"{name} must be {type(default).__name__}, got {value!r}")
-        if type(value) is int and abs(value) >= 2**53:
-            raise ValueError(f"{name} must be below 2**53, got {value.bit_length()} bits")
-    return names
+class FitSettings(ModelSettings, TrainSettings, SessionSettings, total=False):
+    """Keywords of `bratstrain.fit`."""
 
 
-SETTINGS: Final = {
-    kind: tuple(known.name for known in fields(kind))
-    for kind in (ModelConfig, TrainConfig, Sitting)
-}
-"""Names of the fields of each."""
+class RunSettings(ModelSettings, TrainSettings, total=False):
+    """Keywords of `bratstrain.recipes.configure`: those that stay the same in a run."""

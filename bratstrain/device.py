@@ -8,6 +8,7 @@ from typing import Final
 import torch
 
 from bratsprep.errors import BratsError
+from bratstrain.config import Precision
 
 CPU_BATCH: Final = 8
 """Slices of a step on a CPU, where a larger batch is no faster."""
@@ -38,7 +39,7 @@ def choose_device(name: str) -> torch.device:
     return torch.device(kind, int(index or 0)) if kind == "cuda" else torch.device(kind)
 
 
-def choose_precision(name: str, device: torch.device) -> str:
+def choose_precision(name: Precision, device: torch.device) -> Precision:
     """Settle the precision of the convolutions.
 
     `auto` on a CPU is fp32, even where bf16 is faster: the same command should give the same

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
-from bratstrain.config import SETTINGS, ModelConfig, TrainConfig
+from bratsprep.settings import facts_of, keyword_of, keywords, take
+from bratstrain.config import ModelConfig, RunSettings, TrainConfig
 
 RECIPES: Final[Mapping[str, TrainConfig]] = MappingProxyType(
     {
@@ -26,20 +27,38 @@ RECIPES: Final[Mapping[str, TrainConfig]] = MappingProxyType(
         ),
     }
 )
-"""`strong`, the default, is near a 2D nnU-Net in size and loss. `deck` is the course project:
+"""`strong`, the default, is close to a 2D nnU-Net in size and loss. `deck` is the course project:
 plain Dice loss, levels of 64 to 512 and 1024 at the bottom, batch norm, no averaging."""
 AUTO: Final = MappingProxyType({"batch_size": 0, "precision": "auto"})
 """Values that are settled on the device."""
+LENGTHS: Final = ("epochs", "steps", "minutes")
+"""Settings of which a call gives one at most."""
 
 
-def configure(**settings: Any) -> TrainConfig:  # noqa: ANN401  the fields of the two configs
+def recipe_defaults() -> dict[str, dict[str, object]]:
+    """List the settings of each recipe by keyword, for help texts and docs."""
+    defaults: dict[str, dict[str, object]] = {}
+    for recipe, config in RECIPES.items():
+        values: dict[str, object] = {}
+        for part in (config, config.model):
+            values |= {
+                name: getattr(part, member.name) for name, member in keywords(type(part)).items()
+            }
+        defaults[recipe] = values
+    for values in list(defaults.values())[1:]:
+        del values["recipe"]  # the default recipe is the first one, whatever the others are called
+    return defaults
+
+
+def configure(**settings: Unpack[RunSettings]) -> TrainConfig:
     """Make the settings of a run: a recipe, and what departs from it.
 
     Args:
-        **settings: fields of `TrainConfig` and of `ModelConfig` by name; `model` is its kind.
+        **settings: keywords of `TrainConfig` and of `ModelConfig`.
 
     Raises:
-        ValueError: a name is unknown, a value is not allowed, or two lengths are given.
+        TypeError: a keyword is unknown.
+        ValueError: a value is not allowed or has no effect, or two lengths are given.
     """
     recipe = settings.get("recipe", "strong")
     if recipe not in RECIPES:
@@ -51,54 +70,74 @@ def depart(base: TrainConfig, settings: Mapping[str, Any]) -> TrainConfig:
     """Change settings by name.
 
     Args:
-        base: what holds where nothing is said.
+        base: values of the settings that are not named.
         settings: as `configure` takes them; a recipe is only a name here.
 
     Raises:
-        ValueError: a name is unknown, a value is not allowed, or two lengths are given.
+        TypeError: a keyword is unknown.
+        ValueError: a value is not allowed or has no effect, or two lengths are given.
     """
-    known = {*SETTINGS[TrainConfig], *SETTINGS[ModelConfig]} - {"kind"}
-    unknown = sorted(set(settings) - known)
-    if unknown:
-        raise ValueError(f"unknown setting {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-    lengths = [name for name in ("epochs", "steps", "minutes") if name in settings]
+    own, sizes = take("fit", settings, TrainConfig, ModelConfig)
+    lengths = [name for name in LENGTHS if name in settings]
     if len(lengths) > 1:
-        raise ValueError(f"the length of a run is given once, got {' and '.join(lengths)}")
-    own = {name: settings[name] for name in SETTINGS[TrainConfig] if name in settings}
-    sizes = {name: settings[name] for name in SETTINGS[ModelConfig] if name in settings}
+        raise ValueError(f"give one length of a run, got {' and '.join(lengths)}")
     if "epochs" in own:
         own |= {"steps": 0, "minutes": 0.0}
-    if isinstance(own.get("model"), str):
-        sizes["kind"] = own.pop("model")
-    model = replace(own.pop("model", base.model), **sizes)
-    return replace(base, model=model, **own)
+    config = replace(base, model=replace(base.model, **sizes), **own)
+    check_effects(config, settings)
+    return config
 
 
-def check_same(where: str, asked: TrainConfig, found: TrainConfig) -> None:
-    """Refuse to go on with other settings; what is left to the device may be anything.
+def check_effects(config: TrainConfig, settings: Mapping[str, Any]) -> None:
+    """Refuse settings that were given and change nothing.
+
+    What a recipe brings along is not refused: a network without residual blocks ignores its
+    dropout.
+
+    Args:
+        config: all settings.
+        settings: those that were given, by keyword.
+
+    Raises:
+        ValueError: a given setting has no effect beside the others.
+    """
+    if settings.get("dropout") and config.model.kind != "residual":
+        raise ValueError(
+            f"dropout has no effect on model {config.model.kind}: it drops channels of residual "
+            "blocks; leave it out, or take model residual"
+        )
+    if settings.get("test_share") and config.split not in ("subject", "slice"):
+        raise ValueError(
+            f"test_share has no effect with split {config.split}, which fixes its test part; leave "
+            "it out, or take split subject or slice"
+        )
+
+
+def check_same(where: str, asked: TrainConfig, begun: TrainConfig) -> None:
+    """Refuse to resume with other settings; those left to the device are not compared.
 
     Args:
         where: the run folder, for the message.
-        asked: settings now.
-        found: settings that the run was begun with.
+        asked: settings of this call.
+        begun: settings that the run was begun with.
 
     Raises:
         ValueError: a setting differs.
     """
     left = {
-        name: getattr(found, name) for name, auto in AUTO.items() if getattr(asked, name) == auto
+        name: getattr(begun, name) for name, auto in AUTO.items() if getattr(asked, name) == auto
     }
     asked = replace(asked, **left)
-    pairs: list[tuple[str, Any, Any]] = []
-    for one, other in ((asked, found), (asked.model, found.model)):
-        pairs += [
-            (known.name, getattr(one, known.name), getattr(other, known.name))
-            for known in fields(one)
-            if known.name != "model"
-        ]
-    differing = [f"{name} {now}, not {then}" for name, now, then in pairs if now != then]
+    differing = [
+        (keyword_of(member), getattr(now, member.name), getattr(then, member.name))
+        for now, then in ((asked, begun), (asked.model, begun.model))
+        for member in fields(now)
+        if facts_of(member) is not None and getattr(now, member.name) != getattr(then, member.name)
+    ]
     if differing:
+        was = ", ".join(f"{name} {then}" for name, _, then in differing)
+        now = ", ".join(f"{name} {value}" for name, value, _ in differing)
         raise ValueError(
-            f"{where}: the run was begun with other settings: {'; '.join(differing)}; "
-            "leave them as they were, or name another --run"
+            f"{where}: the run was begun with {was}; this call asks for {now}; "
+            "repeat the first settings, or name another --run"
         )

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from tqdm import tqdm
 
@@ -16,11 +16,12 @@ from bratsprep.building.journal import Entry, Journal
 from bratsprep.building.memory_budget import pools, share
 from bratsprep.building.summary import Summary, is_complete, sources, versions
 from bratsprep.case import Box, CaseFiles
-from bratsprep.config import PrepConfig
+from bratsprep.config import ON_ERROR, OnError, PrepConfig, PrepSettings
 from bratsprep.discovery.discover import Found, scan
 from bratsprep.discovery.subject_tables import table_for
 from bratsprep.errors import BratsError, BuildError
 from bratsprep.labels import Scheme
+from bratsprep.settings import take
 from bratsprep.slicefile.chunks import Pages
 from bratsprep.slicefile.digest import build_key
 from bratsprep.slicefile.writer import SliceWriter
@@ -73,39 +74,42 @@ def build(
     *,
     workers: int = 0,
     max_ram: int = 0,
-    on_error: str = "stop",
+    on_error: OnError = "stop",
     force: bool = False,
     progress: bool = False,
-    **settings: Any,  # noqa: ANN401  the fields of PrepConfig
+    **settings: Unpack[PrepSettings],
 ) -> Summary:
     """Turn raw cases into one slice file.
 
-    A build that was stopped goes on where it was; one that is complete is left alone. The file
-    appears under its name only when it is whole.
+    An interrupted build resumes when the call is repeated; a complete one is left as it is. The
+    file appears under its name only when it is whole.
 
     Args:
         raw: folder or archive of cases, in any known layout.
         out: slice file to write.
         workers: threads; 0 uses every core.
-        max_ram: bytes that the whole program may take; 0 for no limit. Lowers the workers.
-        on_error: `stop` at the first bad case, or `skip` it and list it.
-        force: start over, replacing what is there.
+        max_ram: bytes that the whole program may use; 0 for no limit. Lowers the workers.
+        on_error: `stop` at the first faulty case, or `skip` faulty cases and list them.
+        force: start again and replace the existing file.
         progress: show a bar on standard error where that is a terminal.
-        **settings: fields of `PrepConfig`; the defaults fit BraTS. `subjects` may be a CSV file
-            of cases and subjects too, such as `twins` writes.
+        **settings: keywords of `bratsprep.config.PrepConfig`; the defaults fit BraTS. `subjects`
+            may also be a CSV file of cases and subjects, such as `twins` writes.
 
     Returns:
-        What was read, kept, dropped and lost.
+        Counts of what was read, stored, skipped and cropped away.
 
     Raises:
         BratsError: the data or the place for the output is at fault.
-        ValueError: a setting is not allowed.
+        TypeError: a keyword is unknown.
+        ValueError: a value is not allowed, or has no effect beside the others.
     """
     started = time.monotonic()
-    people = table_for(settings.pop("subjects", "auto"))
-    config = PrepConfig(subjects=people.key, **settings)
-    if on_error not in ("stop", "skip"):
-        raise ValueError(f"on_error must be stop or skip, got {on_error!r}")
+    (own,) = take("build", settings, PrepConfig)
+    people = table_for(own.pop("subjects", "auto"))
+    config = PrepConfig(subjects=people.key, **own)
+    config.check_effects()
+    if on_error not in ON_ERROR:
+        raise ValueError(f"on_error must be one of {', '.join(ON_ERROR)}, got {on_error!r}")
     if workers < 0 or max_ram < 0:
         raise ValueError("workers and max_ram must be at least 0")
     raw, out = Path(raw), Path(out)

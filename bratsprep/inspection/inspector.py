@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bratsprep.case import CaseFiles
+from bratsprep.config import Labels
 from bratsprep.discovery.discover import Found, find_cases_or_masks
 from bratsprep.inspection.class_balance import CaseCount, Stored, count_case, whole
 from bratsprep.inspection.results import Inspection as Inspection
@@ -37,7 +38,7 @@ its (z, y, x) uint8 label in RAS+ order or None, and its images where they were 
 def inspect(
     path: Path | str,
     *,
-    labels: str = "auto",
+    labels: Labels = "auto",
     images: bool = False,
     workers: int = 0,
     progress: bool = False,
@@ -63,6 +64,11 @@ def inspect(
         raise ValueError(f"workers must be at least 0, got {workers}")
     path = Path(path)
     if path.is_file() and not path.name.lower().endswith(ARCHIVES):
+        if labels != "auto":
+            raise ValueError(
+                f"labels {labels} has no effect on {path}: a slice file stores classes, not the "
+                "codes of a scheme; leave it out"
+            )
         return inspect_file(path)
     with open_source(path) as source:
         found = find_cases_or_masks(source, labels)

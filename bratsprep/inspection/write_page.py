@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from bratsprep.config import Labels
 from bratsprep.inspection.inspector import inspect
 from bratsprep.inspection.page import page
 from bratsprep.inspection.results import Inspection
@@ -16,7 +17,7 @@ def inspect_page(
     path: Path | str,
     out_html: Path | str,
     *,
-    labels: str = "auto",
+    labels: Labels = "auto",
     workers: int = 0,
     progress: bool = False,
 ) -> Inspection:

@@ -14,19 +14,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from bratsprep.config import MOST_PLANES, check_types
+from bratsprep.config import PhantomConfig, PhantomSettings
 from bratsprep.errors import BuildError
 from bratsprep.labels import scheme as scheme_of
 from bratsprep.phantom.anatomy import Head, Scan, noise_block
 from bratsprep.phantom.layouts import LAYOUTS, Names, names_of
 from bratsprep.phantom.paint import paint
 from bratsprep.phantom.write import pack, write_case, write_index
+from bratsprep.settings import take
 
 SHAPE: Final = (240, 240, 155)
 # Rows as TISSUES, columns as MODALITIES; white matter in T1w is 1.
@@ -46,65 +47,6 @@ CAVITY: Final = 4
 """Raw value of a resection cavity in BraTS 2024."""
 _TUMOUR: Final = 12
 """Numbers of a tumour, see `bratsprep.phantom.paint.tumour_at`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhantomConfig:
-    """Settings of a set of phantoms; the same settings give the same bytes."""
-
-    cases: int
-    """Labelled cases, repeats included."""
-    layout: str = "msd"
-    """Naming and geometry: one of `bratsprep.phantom.layouts.LAYOUTS`."""
-    scheme: str | None = None
-    """Label scheme to write; None for the layout's own."""
-    shape: tuple[int, int, int] = SHAPE
-    """Voxels (x, y, z); the anatomy is scaled to it."""
-    seed: int = 0
-    unlabelled: int = 0
-    """Further cases without a label."""
-    repeats: int = 0
-    """How many of the last labelled cases are earlier subjects again under a new id."""
-    dtype: str = "int16"
-    """Voxel type of the images on disk, `int16` or `float32`."""
-    suffix: str = ".nii.gz"
-    """`.nii.gz` or `.nii`."""
-    archive: str = ""
-    """Pack the folder as `tar`, `tar.gz` or `zip` instead of leaving it; empty does not."""
-
-    def __post_init__(self) -> None:
-        check_types(self)
-        allowed: tuple[tuple[str, tuple[str, ...]], ...] = (
-            ("layout", tuple(LAYOUTS)),
-            ("dtype", ("int16", "float32")),
-            ("suffix", (".nii.gz", ".nii")),
-            ("archive", ("", "tar", "tar.gz", "zip")),
-        )
-        for name, words in allowed:
-            if getattr(self, name) not in words:
-                raise ValueError(
-                    f"{name} must be one of {', '.join(words)}, got {getattr(self, name)!r}"
-                )
-        if self.scheme is not None:
-            scheme_of(self.scheme)
-        if self.cases < 0 or self.unlabelled < 0 or self.cases + self.unlabelled < 1:
-            raise ValueError(
-                f"cases and unlabelled must be at least 0 and make at least 1 together, "
-                f"got {self.cases} and {self.unlabelled}"
-            )
-        if not 0 <= 2 * self.repeats <= self.cases:
-            raise ValueError(f"repeats must be 0 to half of {self.cases}, got {self.repeats}")
-        if [type(side) for side in self.shape] != [int] * 3 or not (
-            4 <= min(self.shape) <= max(self.shape) <= MOST_PLANES
-        ):
-            raise ValueError(f"shape must be three of 4 to {MOST_PLANES}, got {self.shape}")
-        if self.seed < 0:
-            raise ValueError(f"seed must be at least 0, got {self.seed}")
-
-    @property
-    def label_scheme(self) -> str:
-        """Name of the label scheme written."""
-        return self.scheme or LAYOUTS[self.layout].scheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +145,7 @@ def phantoms(
     *,
     workers: int = 1,
     progress: bool = False,
-    **settings: Any,  # noqa: ANN401  the fields of PhantomConfig, which checks them
+    **settings: Unpack[PhantomSettings],
 ) -> Path:
     """Write a set of phantoms as a user would have downloaded it.
 
@@ -211,7 +153,7 @@ def phantoms(
         raw: folder to make; with `archive` the archive stands beside it under its name.
         workers: threads; the bytes do not depend on them.
         progress: show a bar on standard error, where that is a terminal.
-        **settings: fields of `PhantomConfig`.
+        **settings: keywords of `bratsprep.config.PhantomConfig`.
 
     Returns:
         The folder, or the archive.
@@ -219,11 +161,13 @@ def phantoms(
     Raises:
         BuildError: the folder holds something already, the archive is there, another process is
             writing them, or the disk is full or cannot be written.
-        ValueError: a setting is not allowed.
+        TypeError: a keyword is unknown.
+        ValueError: a value is not allowed.
     """
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
-    config = PhantomConfig(**settings)
+    (own,) = take("phantoms", settings, PhantomConfig)
+    config = PhantomConfig(**own)
     folder = Path(raw)
     target = folder.with_name(f"{folder.name}.{config.archive}") if config.archive else folder
     try:
@@ -236,6 +180,11 @@ def phantoms(
             f"{target}: cannot be written: {error.strerror}; free some space or choose another "
             "place"
         ) from error
+
+
+def label_scheme(config: PhantomConfig) -> str:
+    """Name the label scheme that a set is written in: the one asked for, or its layout's own."""
+    return config.scheme or LAYOUTS[config.layout].scheme
 
 
 def _refuse_existing(folder: Path, target: Path) -> None:
@@ -274,7 +223,7 @@ def _write_all(folder: Path, config: PhantomConfig, workers: int, progress: bool
     layout = LAYOUTS[config.layout]
     names = names_of(layout, config.cases, config.unlabelled, config.repeats)
     _warm()
-    write_index(folder, layout, names, config.label_scheme, config.suffix)
+    write_index(folder, layout, names, label_scheme(config), config.suffix)
     one = partial(_write_one, folder, config)
     with ThreadPoolExecutor(workers) as pool:
         written = pool.map(one, names)
@@ -291,8 +240,8 @@ def _warm() -> None:
 def _write_one(folder: Path, config: PhantomConfig, names: Names) -> None:
     """Make and write one case of the list."""
     case = phantom_case(config.shape, config.seed, names.index, names.visit)
-    raw = scheme_of(config.label_scheme).raw()[case.label]
-    if config.label_scheme == "brats2024" and names.visit and names.index % 2 == 0:
+    raw = scheme_of(label_scheme(config)).raw()[case.label]
+    if label_scheme(config) == "brats2024" and names.visit and names.index % 2 == 0:
         raw[case.label == 1] = CAVITY  # the dead core has been taken out since the first scan
     images = case.images.astype(config.dtype, copy=False)
     write_case(folder, LAYOUTS[config.layout], names, images, raw, config.suffix)

@@ -63,6 +63,11 @@ class Collection:
         return all(case.image is not None for case in self.cases)
 
 
+def is_slice_file(path: Path) -> bool:
+    """Whether a path is taken for a slice file: a file that is not an archive."""
+    return path.is_file() and not path.name.lower().endswith(ARCHIVES)
+
+
 @contextmanager
 def open_collection(
     path: Path, labels: str, workers: int, shown: bool
@@ -81,7 +86,7 @@ def open_collection(
         BratsError: there is nothing to read, or it is broken.
     """
     warm_all()
-    if path.is_file() and not path.name.lower().endswith(ARCHIVES):
+    if is_slice_file(path):
         with SliceFile(path) as file:
             cases = tuple(known_of(row) for row in file.cases)
             yield Collection(path, "slice file", cases, cache(stored_details(file)))

@@ -14,9 +14,10 @@ from typing import Any, Final
 import numpy as np
 
 from bratsprep.case import MASK_CELLS
+from bratsprep.config import Labels
 from bratsprep.errors import LayoutError
 from bratsprep.labels import MODALITIES
-from bratsprep.repeats.case_sets import Collection, open_collection
+from bratsprep.repeats.case_sets import Collection, is_slice_file, open_collection
 from bratsprep.repeats.mask_details import agreement
 from bratsprep.repeats.search import (
     Candidate,
@@ -124,7 +125,7 @@ def twins(
     path: Path | str,
     against: Path | str | None = None,
     *,
-    labels: str = "auto",
+    labels: Labels = "auto",
     workers: int = 0,
     progress: bool = False,
 ) -> Twins:
@@ -145,6 +146,11 @@ def twins(
     """
     if workers < 0:
         raise ValueError(f"workers must be at least 0, got {workers}")
+    if labels != "auto" and all(is_slice_file(Path(side)) for side in (path, against or path)):
+        raise ValueError(
+            f"labels {labels} has no effect on slice files, which store classes and not the codes "
+            "of a scheme; leave it out"
+        )
     shown = progress and sys.stderr.isatty()
     with ExitStack() as stack:
         sides = [

@@ -1,4 +1,4 @@
-"""How a long command ends: warnings as lines, and an exit code for each signal."""
+"""What a long command prints on the way, and its exit code after each signal."""
 
 import signal
 import sys
@@ -11,7 +11,7 @@ import click
 
 @contextmanager
 def stopping() -> Iterator[None]:
-    """Give warnings a line for people; exit with 130 after SIGINT and with 143 after SIGTERM."""
+    """Print warnings as plain lines; exit with 130 after SIGINT and with 143 after SIGTERM."""
     plain = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: f"WARNING: {message}\n"
     try:
@@ -24,5 +24,9 @@ def stopping() -> Iterator[None]:
 
 
 def tell(line: str) -> None:
-    """Say something on the way, on standard error."""
+    """Print a line of progress on standard error."""
     click.echo(line, err=True)
+
+
+def ignore(line: str) -> None:
+    """Drop a line of progress."""

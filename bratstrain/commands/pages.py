@@ -3,61 +3,60 @@
 Nothing here imports torch: a verb does, at its first use.
 """
 
-import functools
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 import bratstrain
-from bratstrain.commands.apply import FILE, PLACE, RUN, SPLIT_PARTS, applying, told
+from bratsprep.options import FILE, FOLDER, combined, given, reported, settings_options
+from bratstrain.apply_config import ApplyConfig
+from bratstrain.commands.apply import DATA, RAW, SPLIT
 
-
-def looking(command: Callable[..., None]) -> Callable[..., None]:
-    """Where the cases are, and what changes how they are seen."""
-    options = (
-        click.option("--data", type=FILE, metavar="H5", help="Slice file: its planes only."),
-        click.option("--raw", type=PLACE, metavar="RAW", help="Raw cases: every plane."),
-        click.option("--split", type=click.Choice(SPLIT_PARTS), default="validation",
-                     show_default=True, help="Part of the run's split; all is every case there."),
-        applying,
-    )  # fmt: skip
-    return functools.reduce(lambda done, option: option(done), reversed(options), command)
+VIEWED = combined(DATA, RAW, SPLIT, settings_options(ApplyConfig))
+"""Options of the cases, and of how a run is applied to them."""
 
 
 @click.command()
-@click.argument("run", type=RUN)
-@looking
+@click.argument("run", type=FOLDER)
+@VIEWED
 @click.option(
-    "-o", "--out", type=FILE, metavar="HTML", help="Page; report.html in RUN if not said."
+    "-o", "--out", type=FILE, metavar="HTML", help="Page to write; RUN/report.html by default."
 )
-def report(run: Path, **settings: object) -> None:
-    """Write a run as one page: scores, curves, and cases to page through.
+def report(run: Path, **settings: Any) -> None:
+    """Write a page about a run: scores, curves, and cases to look through.
 
-    The page needs nothing else: no network, no other file.
+    The page is self-contained and makes no network requests.
 
     \b
     Example:
         bratstrain report runs/a --raw Task01_BrainTumour.tar -o report.html
-    """  # noqa: D301 (click wants a real backspace)
-    with told():
-        done = bratstrain.report(run, progress=True, **settings)
+    """
+    with reported():
+        done = bratstrain.report(run, progress=True, **given(settings))
     click.echo(done.line())
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=RUN, metavar="RUN RUN...")
-@looking
-@click.option("-o", "--out", type=FILE, default=Path("compare.html"), show_default=True,
-              metavar="HTML", help="Page; the numbers go beside it as .json and .csv.")  # fmt: skip
-def compare(runs: tuple[Path, ...], **settings: object) -> None:
-    """Hold runs against each other on the same cases, case by case.
+@click.argument("runs", nargs=-1, required=True, type=FOLDER, metavar="RUN RUN...")
+@VIEWED
+@click.option(
+    "-o",
+    "--out",
+    type=FILE,
+    default=Path("compare.html"),
+    show_default=True,
+    metavar="HTML",
+    help="Page to write; the numbers go beside it as .json and .csv.",
+)
+def compare(runs: tuple[Path, ...], **settings: Any) -> None:
+    """Compare runs on the same cases, case by case.
 
     \b
     Example:
         bratstrain compare runs/a runs/b --raw Task01_BrainTumour.tar
-    """  # noqa: D301 (click wants a real backspace)
-    with told():
-        done = bratstrain.compare(runs, progress=True, **settings)
+    """
+    with reported():
+        done = bratstrain.compare(runs, progress=True, **given(settings))
     click.echo("\n".join(done.lines()))
     click.echo(f"wrote {', '.join(map(str, done.pages))}", err=True)

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
-from bratstrain.evaluation.cache_key import evaluation_folder, evaluation_name, inputs_digest
-from bratstrain.evaluation.evaluator import INPUTS, ReportConfig, evaluate_cases
+from bratstrain.apply_config import ApplyConfig, Part, ReportConfig
+from bratstrain.evaluation.cache_key import inputs_digest
+from bratstrain.evaluation.evaluator import INPUTS, evaluate_cases
+from bratstrain.evaluation.folders import evaluation_folder, evaluation_name
 from bratstrain.evaluation.tables import EVERYTHING, to_json
-from bratstrain.inference.segment import ApplyConfig
 from bratstrain.runs.files import read_json
 from bratstrain.scoring.metric_registry import HEADLINE
 from bratstrain.scoring.metrics import MEANS
@@ -86,7 +87,7 @@ class Evaluation:
 def evaluation_of(
     run: Path,
     where: SliceFile | Source,
-    part: str,
+    part: Part,
     apply: ApplyConfig,
     *,
     progress: bool = False,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,14 @@ from bratsprep.case import CaseFiles
 from bratsprep.discovery.discover import scan
 from bratsprep.errors import BratsError, LabelError
 from bratsprep.labels import CLASSES, SCHEMES, Scheme
+from bratsprep.settings import take
 from bratsprep.sources.source import Source, open_source
 from bratsprep.volumes.case_volumes import to_file_order
 from bratsprep.volumes.label_schemes import resolve
 from bratsprep.volumes.warm import warm
+from bratstrain.apply_config import ApplyConfig, ApplySettings
 from bratstrain.inference.nifti_out import make_folder, read_source_header, write_nifti
 from bratstrain.inference.segment import (
-    ApplyConfig,
     Prepared,
     check_spacing,
     prepare_case,
@@ -105,7 +106,7 @@ def predict(
     probabilities: bool = False,
     force: bool = False,
     progress: bool = False,
-    **settings: Any,  # noqa: ANN401  fields of ApplyConfig, checked there
+    **settings: Unpack[ApplySettings],
 ) -> list[Predicted]:
     """Label raw cases with a fitted network; `bratstrain.predict`.
 
@@ -125,14 +126,16 @@ def predict(
             the fourth axis, background first.
         force: replace predictions that are there.
         progress: show a bar on standard error, where that is a terminal.
-        **settings: fields of `ApplyConfig`.
+        **settings: keywords of `bratstrain.apply_config.ApplyConfig`.
 
     Raises:
         BratsError: a run or a case is at fault, the runs do not go together, a case has voxels
             of another size than the runs', or files are there already.
-        ValueError: a setting is not allowed.
+        TypeError: a keyword is unknown.
+        ValueError: a value is not allowed.
     """
-    config = ApplyConfig(**settings)
+    (own,) = take("predict", settings, ApplyConfig)
+    config = ApplyConfig(**own)
     runs = [Path(run)] if isinstance(run, Path | str) else [Path(each) for each in run]
     fitted = load_fitted(runs, config.device)
     sizes = shared_sizes(runs) if config.cleanup else {}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import product
 from types import MappingProxyType
 from typing import Any, Final
@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from bratsprep.case import Box, CaseFiles, Geometry
 from bratsprep.config import PrepConfig
 from bratsprep.errors import BratsError
-from bratsprep.labels import CLASSES, MODALITIES, SCHEMES, Scheme
+from bratsprep.labels import CLASSES, MODALITIES, Scheme
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import read_scan
 from bratsprep.volumes.crop import crop_window
 from bratsprep.volumes.planes import image_planes_
+from bratstrain.apply_config import ApplyConfig
 from bratstrain.runs.fitted import Fitted
 
 FLIPS: Final = MappingProxyType(
@@ -32,37 +33,6 @@ FLIPS: Final = MappingProxyType(
 """Axes of (b, c, h, w) that each pass is flipped along: left-right, and front-back too."""
 SPACING_TOLERANCE: Final = 0.1
 """Share by which voxels may be larger or smaller than those of the run."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApplyConfig:
-    """How fitted networks are applied."""
-
-    tta: str = "none"
-    """Average over flips: `none`, `lr` or `lr+ap`."""
-    batch_size: int = 16
-    """Planes at a time."""
-    device: str = "auto"
-    """`auto`, `cpu`, `cuda` or `cuda:N`."""
-    cleanup: bool = False
-    """Drop small components, by the sizes in the run's cleanup.json."""
-    any_spacing: bool = False
-    """Go ahead where voxels are of another size than those of the run."""
-    labels: str = "auto"
-    """Label scheme of the files; `auto` for the source's own."""
-
-    def __post_init__(self) -> None:
-        if self.tta not in FLIPS:
-            raise ValueError(f"tta must be one of {', '.join(FLIPS)}, got {self.tta!r}")
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
-        if self.labels not in ("auto", *SCHEMES):
-            raise ValueError(
-                f"labels must be one of auto, {', '.join(SCHEMES)}, got {self.labels!r}"
-            )
-
-
-APPLY_SETTINGS: Final = tuple(known.name for known in fields(ApplyConfig))
 
 
 @dataclass(frozen=True, slots=True)

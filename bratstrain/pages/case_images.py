@@ -12,8 +12,10 @@ from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
 from bratstrain.data.splits import Split
-from bratstrain.evaluation.case_pairs import Labeller, LabelPair
-from bratstrain.evaluation.case_selection import good_cases, labelled_cases, select_cases
+from bratstrain.evaluation.case_pairs import Labeller
+from bratstrain.evaluation.case_selection import select_cases
+from bratstrain.evaluation.folder_pairs import LabelPair
+from bratstrain.evaluation.folder_selection import good_cases, labelled_cases
 from bratstrain.inference.segment import prepare_case
 from bratstrain.pages.sprites import View
 from bratstrain.runs.fitted import Fitted, read_split

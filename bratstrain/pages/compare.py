@@ -3,17 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Unpack
 
+from bratsprep.settings import take
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
 from bratsprep.system.atomic import replacing
+from bratstrain.apply_config import ApplyConfig, ApplySettings, Part
 from bratstrain.evaluation.case_pairs import load_labeller
 from bratstrain.evaluation.case_selection import open_cases
 from bratstrain.evaluation.comparison import Comparison, compare_evaluations
 from bratstrain.evaluation.stored import evaluation_of
 from bratstrain.evaluation.tables import csv_text
-from bratstrain.inference.segment import ApplyConfig
 from bratstrain.pages.case_images import views
 from bratstrain.pages.compare_sections import page, telling
 from bratstrain.pages.markup import document, write_page
@@ -29,10 +30,10 @@ def compare(
     *,
     data: Path | str | None = None,
     raw: Path | str | None = None,
-    split: str = "validation",
+    split: Part = "validation",
     out: Path | str | None = None,
     progress: bool = False,
-    **settings: Any,  # noqa: ANN401  fields of ApplyConfig, checked there
+    **settings: Unpack[ApplySettings],
 ) -> Comparison:
     """Hold runs against each other on the same cases; `bratstrain.compare`.
 
@@ -49,14 +50,18 @@ def compare(
         split: part of each run's split: `validation`, `test`, `train`, or `all` cases there are.
         out: HTML file; without it nothing is written but evaluations that were missing.
         progress: show bars on standard error, where that is a terminal.
-        **settings: fields of `ApplyConfig`.
+        **settings: keywords of `bratstrain.apply_config.ApplyConfig`.
 
     Raises:
         BratsError: a run or the data are at fault, or the runs' cases, planes, conventions or
             truth differ.
-        ValueError: there are fewer than two runs, or a setting is not allowed.
+        TypeError: a keyword is unknown.
+        ValueError: there are fewer than two runs, or a value is not allowed or has no effect
+            beside the others.
     """
-    folders, apply = [Path(run) for run in runs], ApplyConfig(**settings)
+    (own,) = take("compare", settings, ApplyConfig)
+    folders, apply = [Path(run) for run in runs], ApplyConfig(**own)
+    apply.check_effects(data)
     if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
         raise ValueError(f"give at least two runs, each once, got {len(folders)}")
     with open_cases(data, raw) as where:
@@ -69,7 +74,7 @@ def compare(
 
 
 def written(
-    comparison: Comparison, where: SliceFile | Source, split: str, apply: ApplyConfig, out: Path
+    comparison: Comparison, where: SliceFile | Source, split: Part, apply: ApplyConfig, out: Path
 ) -> tuple[Path, ...]:
     """Write the page, and beside it the numbers as JSON and CSV.
 

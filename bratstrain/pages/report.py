@@ -4,14 +4,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Unpack
 
 import numpy as np
 
+from bratsprep.settings import take
+from bratstrain.apply_config import ApplyConfig, ApplySettings, Part
 from bratstrain.evaluation.case_pairs import load_labeller
 from bratstrain.evaluation.case_selection import open_cases
 from bratstrain.evaluation.stored import Evaluation, evaluation_of
-from bratstrain.inference.segment import ApplyConfig
 from bratstrain.pages import run_sections, score_sections
 from bratstrain.pages.case_images import views
 from bratstrain.pages.case_viewer import viewer
@@ -46,10 +47,10 @@ def report(
     *,
     data: Path | str | None = None,
     raw: Path | str | None = None,
-    split: str = "validation",
+    split: Part = "validation",
     out: Path | str | None = None,
     progress: bool = False,
-    **settings: Any,  # noqa: ANN401  fields of ApplyConfig, checked there
+    **settings: Unpack[ApplySettings],
 ) -> Written:
     """Write a run's page: scores, curves, and cases to page through; `bratstrain.report`.
 
@@ -66,13 +67,16 @@ def report(
         split: part of the run's split: `validation`, `test`, `train`, or `all` cases there are.
         out: HTML file; `report.html` in the run folder by default.
         progress: show a bar on standard error, where that is a terminal.
-        **settings: fields of `ApplyConfig`.
+        **settings: keywords of `bratstrain.apply_config.ApplyConfig`.
 
     Raises:
         BratsError: run, cases or slice file are at fault, or do not go together.
-        ValueError: a setting is not allowed.
+        TypeError: a keyword is unknown.
+        ValueError: a value is not allowed, or has no effect beside the others.
     """
-    folder, apply = Path(run), ApplyConfig(**settings)
+    (own,) = take("report", settings, ApplyConfig)
+    folder, apply = Path(run), ApplyConfig(**own)
+    apply.check_effects(data)
     with open_cases(data, raw) as where:
         evaluation = evaluation_of(folder, where, split, apply, progress=progress)
         chosen = telling(evaluation)

@@ -1,8 +1,10 @@
 """The page of a study: its runs held against each other on the held-out cases."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from bratstrain.apply_config import ApplyConfig
 from bratstrain.evaluation.tables import EVERYTHING
 from bratstrain.pages.compare import compare
 from bratstrain.runs.files import read_json
@@ -11,14 +13,17 @@ from bratstrain.studies.outcomes import Study
 PAGE: Final = "compare.html"
 
 
-def write_page(study: Study, folder: Path, raw: Path, **settings: Any) -> list[Path]:  # noqa: ANN401  passed on
+def write_page(
+    study: Study, folder: Path, raw: Path, apply: ApplyConfig, *, progress: bool = False
+) -> list[Path]:
     """Write the page that `bratstrain compare` makes, unless it is there already.
 
     Args:
         study: finished.
         folder: of the study.
         raw: its raw cases.
-        **settings: as `bratstrain.compare` takes them.
+        apply: how the networks are applied.
+        progress: show bars, as `bratstrain.compare` does.
 
     Returns:
         The page; nothing where there is one experiment only.
@@ -30,7 +35,7 @@ def write_page(study: Study, folder: Path, raw: Path, **settings: Any) -> list[P
     if len(runs) < 2:
         return []
     if not is_up_to_date(page, runs):
-        compare(runs, raw=raw, split="test", out=page, **settings)
+        compare(runs, raw=raw, split="test", out=page, progress=progress, **asdict(apply))
     return [page]
 
 

@@ -3,19 +3,19 @@
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Unpack
 
 import bratsprep
 from bratsprep.errors import BratsError, BuildError
+from bratsprep.settings import take
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import open_source
-from bratstrain.config import Sitting
+from bratstrain.apply_config import StudyConfig, StudySettings
 from bratstrain.data.splits import Split
 from bratstrain.evaluation.stored import evaluation_of
 from bratstrain.inference.nifti_out import make_folder
-from bratstrain.inference.segment import ApplyConfig
 from bratstrain.runs.files import CONFIG, FACTS, read_json
 from bratstrain.scoring.metric_registry import METRICS
 from bratstrain.studies.outcomes import Facts, Outcome, Study
@@ -32,40 +32,6 @@ EXPERIMENTS: Final = "runs"
 Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudyConfig:
-    """How a study is done here: what depends on the raw cases and on the machine."""
-
-    profile: str = ""
-    """Which profile of the file; empty where it has none."""
-    labels: str = "auto"
-    """Label scheme of the raw cases."""
-    subjects: str = "auto"
-    """Who is who: `auto`, `names`, or a CSV file such as `bratsprep twins -o` writes."""
-    workers: int = 0
-    """Threads that build; 0 uses every core."""
-    device: str = "auto"
-    """`auto`, `cpu`, `cuda` or `cuda:N`."""
-    threads: int = 0
-    """Threads that read slices; 0 chooses."""
-    progress: bool = False
-    """Show bars on standard error, where that is a terminal."""
-
-    def __post_init__(self) -> None:
-        if self.workers < 0:
-            raise ValueError(f"workers must be at least 0, got {self.workers}")
-        Sitting(device=self.device, threads=self.threads)
-        _ = self.apply
-
-    @property
-    def apply(self) -> ApplyConfig:
-        """How the networks are applied."""
-        return ApplyConfig(device=self.device, labels=self.labels)
-
-
-STUDY_SETTINGS: Final = tuple(known.name for known in fields(StudyConfig))
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Bench:
     """Where a study is done."""
@@ -75,6 +41,7 @@ class Bench:
     folder: Path
     config: StudyConfig
     tell: Tell
+    progress: bool
 
     def file_of(self, experiment: Experiment) -> Path:
         """Slice file of an experiment."""
@@ -103,7 +70,8 @@ def study(
     out: Path | str | None = None,
     *,
     tell: Tell = lambda line: None,
-    **settings: Any,  # noqa: ANN401  fields of StudyConfig, checked there
+    progress: bool = False,
+    **settings: Unpack[StudySettings],
 ) -> Done:
     """Do the experiments of a study and compare them; `bratstrain.study`.
 
@@ -117,20 +85,23 @@ def study(
         file: TOML file, or the name of a study that comes along.
         raw: data set or archive of labelled cases.
         out: folder for slice files, runs and tables; None for one under `runs`.
-        tell: gets a line for each thing that is done or found done.
-        **settings: fields of `StudyConfig`.
+        tell: receives a line for each step that is done, or that was done before.
+        progress: show bars on standard error, where that is a terminal.
+        **settings: keywords of `bratstrain.apply_config.StudyConfig`.
 
     Raises:
         BratsError: cases, slice files or runs are at fault, or the experiments do not hold out
             the same cases.
-        ValueError: a setting is not allowed, here or in the file; nothing has been built.
+        TypeError: a keyword is unknown.
+        ValueError: a value is not allowed, here or in the file; nothing has been built.
         Stopped: SIGINT or SIGTERM while fitting.
     """
-    config = StudyConfig(**settings)
+    (own,) = take("study", settings, StudyConfig)
+    config = StudyConfig(**own)
     plan = read_study(find_study(file), config.profile, METRICS)
     name = "-".join(filter(None, (plan.path.stem, plan.profile)))
     folder = RUNS / name if out is None else Path(out)
-    bench = Bench(plan, Path(raw), folder, config, tell)
+    bench = Bench(plan, Path(raw), folder, config, tell, progress)
     make_folder(folder / SLICES)
     make_folder(folder / EXPERIMENTS)
     build_all(bench)
@@ -141,7 +112,7 @@ def study(
         outcomes.append(outcome_of(bench, experiment, splits[experiment.name]))
         done = Study(plan, bench.raw.name, tuple(outcomes))
         files = write_study(done, folder)
-    pages = write_page(done, folder, bench.raw, progress=config.progress, **asdict(config.apply))
+    pages = write_page(done, folder, bench.raw, progress=progress, apply=config.apply)
     return Done(done, (*files, *pages))
 
 
@@ -159,7 +130,7 @@ def build_all(bench: Bench) -> None:
         settings |= {"labels": config.labels, "subjects": config.subjects}
         try:
             summary = bratsprep.build(
-                bench.raw, path, workers=config.workers, progress=config.progress, **settings
+                bench.raw, path, workers=config.workers, progress=bench.progress, **settings
             )
         except BuildError as error:
             raise BratsError(
@@ -226,11 +197,18 @@ def fit_one(bench: Bench, experiment: Experiment, split: Split) -> None:
         return
     bench.tell(f"{where}, {experiment.about}" if experiment.about else where)
     config = bench.config
-    sitting = {"device": config.device, "threads": config.threads}
     with warnings.catch_warnings():
         if split.leaks:  # on purpose, and said in the table
             warnings.filterwarnings("ignore", message=f"split {split.name} has a subject on two")
-        fit(path, run, config=experiment.fit, progress=config.progress, tell=bench.tell, **sitting)
+        fit(
+            path,
+            run,
+            config=experiment.fit,
+            progress=bench.progress,
+            tell=bench.tell,
+            device=config.device,
+            threads=config.threads,
+        )
 
 
 def is_finished(run: Path, path: Path, split: Split) -> bool:
@@ -253,8 +231,8 @@ def outcome_of(bench: Bench, experiment: Experiment, split: Split) -> Outcome:
     with ExitStack() as stack:
         file = stack.enter_context(SliceFile(bench.file_of(experiment), prints=False))
         source = stack.enter_context(open_source(bench.raw))
-        own = evaluation_of(run, file, "validation", config.apply, progress=config.progress)
-        held_out = evaluation_of(run, source, "test", config.apply, progress=config.progress)
+        own = evaluation_of(run, file, "validation", config.apply, progress=bench.progress)
+        held_out = evaluation_of(run, source, "test", config.apply, progress=bench.progress)
         n_slices = len(split.rows("train", file.slices, file.cases))
     known = read_json(run / FACTS)
     facts = Facts(

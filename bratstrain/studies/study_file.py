@@ -9,14 +9,15 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from bratsprep.config import PrepConfig
 from bratsprep.errors import BratsError
-from bratstrain.config import SETTINGS, ModelConfig, TrainConfig
-from bratstrain.recipes import configure
+from bratsprep.settings import check_values, hint, keywords
+from bratstrain.config import ModelConfig, TrainConfig
+from bratstrain.recipes import LENGTHS, configure
 
 SHIPPED: Final = Path(__file__).parent / "definitions"
 """Studies that come along, known by name too."""
@@ -25,20 +26,11 @@ PROFILE_KEYS: Final = ("build", "fit", "experiment")
 EXPERIMENT_KEYS: Final = ("name", "about", "like", "build", "fit")
 OF_THE_SOURCE: Final = ("labels", "subjects", "unlabelled")
 """Settings of a build that depend on the raw cases and not on the study."""
-LENGTHS: Final = ("epochs", "steps", "minutes")
-TYPES: Final[Mapping[str, Mapping[str, type]]] = {
+TABLES: Final[Mapping[str, Mapping[str, Field[Any]]]] = {
     "build": {
-        field.name: type(field.default)
-        for field in fields(PrepConfig)
-        if field.name not in OF_THE_SOURCE
+        name: member for name, member in keywords(PrepConfig).items() if name not in OF_THE_SOURCE
     },
-    "fit": {
-        name: type(getattr(kind(), name))
-        for kind in (ModelConfig, TrainConfig)
-        for name in SETTINGS[kind]
-        if name not in ("kind", "modalities", "classes")
-    }
-    | {"model": str},
+    "fit": keywords(ModelConfig) | keywords(TrainConfig),
 }
 """Settings that a `build` or `fit` table may hold."""
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -129,7 +121,7 @@ def read_study(path: Path, profile: str, metrics: Collection[str]) -> Plan:
     own = chosen.get("experiment", {})
     _refuse_strange(own, names, f"{path}: [profile.{profile}.experiment]", "experiment")
     for name, each in own.items():
-        _only(each, tuple(TYPES), f"{path}: [profile.{profile}.experiment.{name}]")
+        _only(each, tuple(TABLES), f"{path}: [profile.{profile}.experiment.{name}]")
     base = _merged(_merged({}, tables), chosen)
     settled: dict[str, Tables] = {}
     for each in listed:
@@ -170,7 +162,7 @@ def _only(table: object, known: Collection[str], where: str) -> None:
             raise ValueError(f"{where}: {key} must be text, got {table[key]!r}")
     if not isinstance(table.get("also", []), list):
         raise ValueError(f"{where}: also must be a list of metrics, got {table['also']!r}")
-    for key in TYPES:
+    for key in TABLES:
         _check_settings(table.get(key, {}), key, where)
 
 
@@ -189,11 +181,13 @@ def _check_settings(table: object, kind: str, where: str) -> None:
     there = sorted(set(table) & set(OF_THE_SOURCE))
     if there:
         raise ValueError(f"{where}: {', '.join(there)} goes with the raw cases; take the option")
-    _refuse_strange(table, TYPES[kind], where, "setting")
-    for name, value in table.items():
-        wanted = TYPES[kind][name]
-        if type(value) is not wanted and not (wanted is float and type(value) is int):
-            raise ValueError(f"{where}: {name} must be {wanted.__name__}, got {value!r}")
+    unknown = [name for name in table if name not in TABLES[kind]]
+    if unknown:
+        raise ValueError(f"{where}: unknown setting {unknown[0]}{hint(unknown[0], TABLES[kind])}")
+    try:
+        check_values(table, TABLES[kind])
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
 
 
 def _profile(tables: Mapping[str, Any], profile: str, path: Path) -> dict[str, Any]:
@@ -241,7 +235,7 @@ def _listed(tables: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
 
 def _merged(base: Tables, over: Mapping[str, Any]) -> Tables:
     """Put the `build` and `fit` of one table over another; a length replaces any length."""
-    return {key: dict(_over(base.get(key, {}), over.get(key, {}))) for key in TYPES}
+    return {key: dict(_over(base.get(key, {}), over.get(key, {}))) for key in TABLES}
 
 
 def _over(base: Mapping[str, Any], over: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -255,11 +249,14 @@ def _experiment(each: Mapping[str, Any], settings: Tables, path: Path) -> Experi
     """Make an experiment of its settings; a split file lies beside the study's."""
     where = f"{path}: experiment {each['name']}"
     fit = dict(settings["fit"])
+    if fit.get("split") == "nnunet":
+        raise ValueError(f"{where}: split nnunet has no test part; take subject, slice or a file")
     if str(fit.get("split", "")).endswith(".json"):
         fit["split"] = str(path.parent / fit["split"])
     try:
         config = configure(**fit)
         build = PrepConfig(**settings["build"])
+        build.check_effects()
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
     if not config.split.endswith(".json") and not config.test_share:
@@ -267,8 +264,6 @@ def _experiment(each: Mapping[str, Any], settings: Tables, path: Path) -> Experi
             f"{where}: holds out no case; give fit a test_share such as 0.2, and split subject, "
             "slice or a file with a test part"
         )
-    if config.split == "nnunet":
-        raise ValueError(f"{where}: split nnunet has no test part; take subject, slice or a file")
     return Experiment(
         name=each["name"],
         about=each.get("about", ""),

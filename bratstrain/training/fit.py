@@ -5,14 +5,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Unpack
 
 from torch import Tensor
 
 from bratsprep.errors import BratsError
+from bratsprep.settings import check_values, keywords, take
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.system.memory import peak_bytes
-from bratstrain.config import SETTINGS, Sitting, TrainConfig
+from bratstrain.config import FitSettings, ModelConfig, Session, TrainConfig
 from bratstrain.data.intake import Intake
 from bratstrain.data.loader import Batch
 from bratstrain.device import peak_device_bytes, set_up
@@ -39,13 +40,13 @@ def fit(
     config: TrainConfig | None = None,
     progress: bool = False,
     tell: Callable[[str], None] = lambda line: None,
-    **settings: Any,  # noqa: ANN401  fields of TrainConfig, ModelConfig and Sitting, checked there
+    **settings: Unpack[FitSettings],
 ) -> Run:
     """Fit a network on a slice file; `bratstrain.fit`.
 
-    A run that was cut off goes on where it was, with the settings that it has; on a CPU it ends
-    with the same weights to the bit as one that was not cut off, if torch has as many threads
-    and the length is not in minutes. A finished one is left alone.
+    An interrupted run resumes with the settings that it has; on a CPU it ends with the same
+    weights to the bit as an uninterrupted one, if torch has as many threads and the length is not
+    in minutes. A finished run is left as it is.
 
     Example:
         bratstrain.fit("out.h5", model="residual", epochs=2)
@@ -55,38 +56,47 @@ def fit(
         run: run folder; None derives one under `runs` from the content of data and settings.
         config: all settings at once, instead of by name.
         progress: show a bar on standard error, where that is a terminal.
-        tell: gets a line at the beginning, which names the run folder.
-        **settings: fields of `TrainConfig`, `ModelConfig` and `Sitting` by name; `model` is the
-            kind of network, and `recipe` gives what is not named.
+        tell: receives a line at the start, which names the run folder, and a line after each
+            validation where no bar is shown.
+        **settings: keywords of `bratstrain.config.TrainConfig`, `ModelConfig` and `Session`.
+            Those of the run that are not given are taken from the recipe, or from the run being
+            resumed.
 
     Raises:
         BratsError: slice file, split, run folder or checkpoint are at fault, the run was begun
             with another slice file, or the loss is not finite any more.
-        ValueError: a setting is not allowed, or the run was begun with another.
-        Stopped: SIGINT or SIGTERM; a checkpoint is left, and the same call goes on.
+        TypeError: a keyword is unknown.
+        ValueError: a value is not allowed or has no effect, or the run was begun with another.
+        Stopped: SIGINT or SIGTERM; a checkpoint is left, and the same call resumes.
     """
-    own = {name: settings.pop(name) for name in SETTINGS[Sitting] if name in settings}
-    sitting = Sitting(**own)
+    own, _, _ = take("fit", settings, Session, TrainConfig, ModelConfig)
+    of_run = {name: value for name, value in settings.items() if name not in own}
+    session = Session(**own)
+    check_values(of_run, keywords(TrainConfig) | keywords(ModelConfig))
     with SliceFile(data, prints=False) as file:
-        folder = run_folder(file, run, config, settings)
+        folder = run_folder(file, run, config, of_run)
         with files.claimed(folder) as is_there:
-            job = prepare(file, folder, sitting, config, settings, is_there=is_there)
+            job = prepare(file, folder, session, config, of_run, is_there=is_there)
             with set_up(job.device):
-                fitting = Fitting(job, shown=progress)
+                fitting = Fitting(job, shown=progress, tell=tell)
                 tell(job.line(fitting.state.step, count_parameters(fitting.trainer.network)))
                 return fitting.go_on()
 
 
 class Fitting:
-    """One sitting of a run.
+    """One session of a run.
 
     Args:
         job: what to do.
-        shown: show a bar.
+        shown: show a bar on standard error, where that is a terminal.
+        tell: receives a line after each validation where no bar is shown.
     """
 
-    def __init__(self, job: Job, *, shown: bool) -> None:
+    def __init__(
+        self, job: Job, *, shown: bool, tell: Callable[[str], None] = lambda line: None
+    ) -> None:
         self.job = job
+        self._tell = tell
         self.trainer = make_trainer(job)
         self.state = restore(job, self.trainer)
         self._shown = shown
@@ -113,7 +123,7 @@ class Fitting:
     def learn(self) -> None:
         """Learn, validate and save in turn until the run is finished."""
         batches: Iterator[Batch] = iter(self._loader)
-        self.validate_if_due()  # the last sitting may have been stopped in the middle of one
+        self.validate_if_due()  # the last session may have been stopped in the middle of one
         self.save_if_due()
         while not self.is_finished():
             self.train(next(batches))
@@ -228,18 +238,18 @@ class Fitting:
         Raises:
             Stopped: there was a signal.
         """
-        sitting, number = self.job.sitting, self._signals.number
+        session, number = self.job.session, self._signals.number
         minutes = (time.perf_counter() - self._saved) / 60
         if (
             number
-            or (sitting.checkpoint_steps and self.state.step % sitting.checkpoint_steps == 0)
-            or 0 < sitting.checkpoint_minutes <= minutes
+            or (session.checkpoint_steps and self.state.step % session.checkpoint_steps == 0)
+            or 0 < session.checkpoint_minutes <= minutes
         ):
             self.save()
         if number:
             raise Stopped(
                 f"{self.job.folder}: stopped by {signal.Signals(number).name} after step "
-                f"{self.state.step}; the same command goes on from there",
+                f"{self.state.step}; repeat the same command to resume",
                 number,
             )
 
@@ -292,4 +302,5 @@ class Fitting:
                 ),
             )
         self._log.write("validation", state.step, **scores.record(), seconds=state.used_s)
-        self._bar.say(scores.line(state.step))
+        if not self._bar.say(scores.line(state.step)):
+            self._tell(scores.line(state.step))

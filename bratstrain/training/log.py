@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -102,10 +103,11 @@ class Bar:
             f"{record['wait_share']:.0%} waiting, {record['memory_mb']:.0f} MB"
         )
 
-    def say(self, line: str) -> None:
-        """Write a line above the bar."""
+    def say(self, line: str) -> bool:
+        """Write a line above the bar, on standard error; return False where no bar is shown."""
         if not self._bar.disable:
-            self._bar.write(line)
+            self._bar.write(line, file=sys.stderr)
+        return not self._bar.disable
 
     def __enter__(self) -> "Bar":
         return self

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bratsprep.errors import BratsError
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.system.atomic import replacing
-from bratstrain.config import Sitting, TrainConfig
+from bratstrain.config import Session, TrainConfig
 from bratstrain.data.intake import planes_name
 from bratstrain.data.loader import Loader
 from bratstrain.data.sampler import Plan
@@ -58,7 +58,7 @@ class Job:
     file: SliceFile
     config: TrainConfig
     """Settled: batch size and precision are those of the run's device."""
-    sitting: Sitting
+    session: Session
     split: Split
     device: torch.device
     plan: Plan = field(init=False)
@@ -116,8 +116,8 @@ class Job:
             self.plan,
             first=first,
             last=self.steps or ENDLESS,
-            threads=self.sitting.threads or loader_threads(self.device),
-            prefetch=self.sitting.prefetch,
+            threads=self.session.threads or loader_threads(self.device),
+            prefetch=self.session.prefetch,
             device=self.device,
         )
 
@@ -148,7 +148,7 @@ def run_folder(
 def prepare(
     file: SliceFile,
     folder: Path,
-    sitting: Sitting,
+    session: Session,
     config: TrainConfig | None,
     settings: Settings,
     *,
@@ -159,7 +159,7 @@ def prepare(
     Args:
         file: open slice file.
         folder: of the run; it exists.
-        sitting: how this sitting is done.
+        session: how this session is done.
         config: all settings at once, or None.
         settings: by name, as `bratstrain.recipes.configure` takes them.
         is_there: the folder holds a run, whose settings hold where nothing is said.
@@ -168,7 +168,8 @@ def prepare(
         BratsError: the run was begun with another slice file or split, or its files are damaged.
         ValueError: a setting is not allowed, or the run was begun with another.
     """
-    device = choose_device(sitting.device)
+    device = choose_device(session.device)
+    check_slices(file)
     if config is not None and settings:
         raise ValueError(f"give config or settings by name, got both: {', '.join(settings)}")
     found = read_config(folder / CONFIG, read_text(folder / CONFIG)) if is_there else None
@@ -182,12 +183,25 @@ def prepare(
     split = split_of(settled, file)
     if warning := leak_warning(split, validation_twins(split, file)):
         warnings.warn(warning, stacklevel=3)
-    job = Job(folder, file, settled, sitting, split, device)
+    job = Job(folder, file, settled, session, split, device)
     if is_there:
         check_origin(job)
     else:
         begin(job)
     return job
+
+
+def check_slices(file: SliceFile) -> None:
+    """Refuse a slice file without slices, for which no split or fold can help.
+
+    Raises:
+        BratsError: it holds none.
+    """
+    if not len(file.slices):
+        raise BratsError(
+            f"{file.path}: holds no slice, since none of its {len(file.cases)} cases has tumour; "
+            "check the labels with 'bratsprep inspect', or build with --slices brain"
+        )
 
 
 def split_of(config: TrainConfig, file: SliceFile) -> Split:

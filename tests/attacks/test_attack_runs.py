@@ -151,9 +151,9 @@ def test_tensor_that_claims_what_it_does_not_hold(tmp_path, make):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ({"width": 10**6}, "width must be at least 1 to below 1025"),
-        ({"depth": 64}, "depth must be at least 2 to below 11"),
-        ({"classes": 10**9}, "classes must be at least 1 to below 65"),
+        ({"width": 10**6}, "width must be 1 to 1024"),
+        ({"depth": 64}, "depth must be 2 to 10"),
+        ({"classes": 10**9}, "classes must be 1 to 64"),
         ({"width": 1024, "depth": 10}, "weights do not fit the network"),
         ({"width": 10**400}, "width must be below 2\\*\\*53"),
         ({"kind": "eval"}, "model must be one of"),

@@ -82,7 +82,7 @@ def test_interrupt_says_how_to_go_on(run, raw, monkeypatch):
     monkeypatch.setattr(builder, "_write", interrupt)
     result = run("build", raw, "out.h5")
     assert result.exit_code == 1
-    assert "out.h5: stopped; run the same command again to go on" in result.output
+    assert "out.h5: stopped; repeat the same command to resume" in result.output
 
 
 def test_config_file_takes_the_same_names(run, raw, tmp_path):
@@ -131,10 +131,12 @@ def test_verbose_tells_the_notes(run, tmp_path):
 
 def test_missing_extra_is_named(run, raw, monkeypatch):
     run("build", raw, "out.h5")
-    monkeypatch.setitem(sys.modules, "bratsprep.inspection.previewer", None)
+    for name in ("previewer", "figures"):
+        monkeypatch.delitem(sys.modules, f"bratsprep.inspection.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     result = run("preview", "out.h5", "-o", "page.png")
     assert result.exit_code == 1
-    assert "pip install 'bratsprep[plot]'" in result.output
+    assert "matplotlib is missing; install it with: pip install 'bratsprep[plot]'" in result.output
 
 
 def test_progress_is_drawn_on_a_terminal_only(raw, tmp_path):

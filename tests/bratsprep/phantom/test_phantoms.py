@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 import bratsprep
+from bratsprep.config import PhantomConfig
 from bratsprep.errors import BuildError
 from bratsprep.labels import SCHEMES
 from bratsprep.phantom.layouts import LAYOUTS
-from bratsprep.phantom.phantoms import PhantomConfig, phantom_case, phantoms
+from bratsprep.phantom.phantoms import phantom_case, phantoms
 from bratsprep.phantom.write import nifti_bytes
 
 SMALL = (12, 10, 8)
@@ -376,16 +377,16 @@ def test_folder_that_was_finished_meanwhile_is_refused(tmp_path, monkeypatch):
         ({"dtype": "int8"}, "dtype must be one of int16, float32"),
         ({"suffix": ".mha"}, "suffix must be one of"),
         ({"archive": "rar"}, "archive must be one of"),
-        ({"scheme": "x"}, "label scheme 'x' is unknown"),
-        ({"cases": 0}, "make at least 1 together, got 0 and 0"),
+        ({"scheme": "x"}, "scheme must be one of msd, .*, got 'x'"),
+        ({"cases": 0}, "must be at least 1 together, got 0"),
         ({"cases": -1, "unlabelled": 5}, "must be at least 0"),
         ({"repeats": 2}, "repeats must be 0 to half of 3, got 2"),
-        ({"shape": (8, 8, 3)}, "shape must be three of 4 to 32767"),
-        ({"shape": (8, 8)}, "shape must be three"),
-        ({"shape": (8, 8.5, 8)}, "shape must be three"),
-        ({"shape": (8, 8, 40_000)}, "shape must be three"),
+        ({"shape": (8, 8, 3)}, "shape must be 4 to 32767"),
+        ({"shape": (8, 8)}, "shape must be 3 of: a whole number"),
+        ({"shape": (8, 8.5, 8)}, "shape must be 3 of: a whole number"),
+        ({"shape": (8, 8, 40_000)}, "shape must be 4 to 32767"),
         ({"cases": 1.5}, r"cases must be a whole number, got 1\.5"),
-        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"seed": -1}, "seed must be 0 to .*, got -1"),
     ],
     ids=lambda value: "" if isinstance(value, str) else "-".join(value),
 )

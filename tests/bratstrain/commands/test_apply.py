@@ -3,14 +3,15 @@
 import re
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from click.testing import CliRunner
 
-from bratstrain.commands import apply
+from bratstrain.apply_config import Convention, Tta
 from bratstrain.commands.cli import main
-from bratstrain.evaluation.evaluator import SPLIT_PARTS
 from bratstrain.inference.segment import FLIPS
+from bratstrain.scoring.aggregate import CONVENTIONS
 from tests.helpers import niftis, runs
 
 CASE = "BraTS2021_00002"
@@ -98,8 +99,11 @@ def test_evaluate_scores_files(place):
     [
         (["--raw", "raw"], "give a RUN, or --predictions and --raw"),
         (["--predictions", "a"], "give a RUN, or --predictions and --raw"),
-        (["--predictions", "a", "--raw", "b", "--tta", "lr"], "tta need a RUN"),
-        (["--predictions", "a", "--raw", "b", "--tune-cleanup"], "tune_cleanup need a RUN"),
+        (["--predictions", "a", "--raw", "b", "--tta", "lr"], "--tta: no effect on label files"),
+        (
+            ["--predictions", "a", "--raw", "b", "--tune-cleanup"],
+            "--tune-cleanup: no effect",
+        ),
         (["run", "--predictions", "a", "--raw", "b"], "give RUN or --predictions, not both"),
         (["run"], "a slice file, or raw cases: one of them"),
     ],
@@ -124,21 +128,15 @@ def test_export_says_how_well_it_agrees(place):
 
 @pytest.mark.parametrize(
     ("module", "loads", "extra"),
-    [("onnx", "inference.onnx_export", "export"), ("matplotlib.axes", "pages.figure", "plot")],
+    [("onnx", "onnx_export", "export"), ("matplotlib.axes", "figure", "plot")],
 )
 def test_missing_library_is_named_with_what_brings_it(place, monkeypatch, module, loads, extra):
     monkeypatch.setitem(sys.modules, module, None)
-    monkeypatch.delitem(sys.modules, f"bratstrain.{loads}", raising=False)
+    for room in ("inference", "pages"):
+        monkeypatch.delitem(sys.modules, f"bratstrain.{room}.{loads}", raising=False)
     arguments = {
-        "inference.onnx_export": ["export", place / "run", place / "model.onnx"],
-        "pages.figure": [
-            "evaluate",
-            place / "run",
-            "--raw",
-            place / "raw",
-            "--figure",
-            place / "a.png",
-        ],
+        "onnx_export": ["export", place / "run", place / "model.onnx"],
+        "figure": ["evaluate", place / "run", "--raw", place / "raw", "--figure", place / "a.png"],
     }[loads]
     done = call(*arguments)
     assert done.exit_code == 1
@@ -153,6 +151,5 @@ def test_help_has_an_example(name):
 
 
 def test_choices_are_those_of_the_verbs():
-    assert apply.SPLIT_PARTS == SPLIT_PARTS
-    options = {option.name: option for option in apply.predict.params}
-    assert tuple(options["tta"].type.choices) == tuple(FLIPS)
+    assert get_args(Tta) == tuple(FLIPS)
+    assert get_args(Convention) == tuple(CONVENTIONS)

@@ -47,6 +47,23 @@ def test_fit_says_where_and_how_well(data, tmp_path):
     assert "(tumour slices only)" in done.stdout
 
 
+def test_fit_prints_each_validation_and_nothing_when_quiet(data, tmp_path):
+    options = [*SMALL, "--steps", 2, "--validate-steps", 1]
+    told = call("fit", data, "--run", tmp_path / "a", *options)
+    assert [line for line in told.stderr.splitlines() if "step 1" in line or "step 2" in line]
+    quiet = call("fit", data, "--run", tmp_path / "b", *options, "--quiet")
+    assert quiet.stderr == ""
+    assert quiet.stdout.startswith(f"{tmp_path / 'b'}: 2 steps in ")
+
+
+def test_settings_without_effect_exit_with_2(data, tmp_path):
+    options = ["--model", "unet", "--dropout", "0.1"]
+    done = call("fit", data, "--run", tmp_path / "run", *SMALL, *options)
+    assert done.exit_code == 2
+    assert "dropout has no effect on model unet" in done.stderr
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
 def test_options_reach_the_settings(data, tmp_path):
     options = ["--norm", "batch", "--no-deep-supervision", "--clip", "0", "--epochs", "1"]
     done = call("fit", data, "--run", tmp_path / "run", *SMALL, *options, "--fold", 2)
@@ -68,7 +85,7 @@ def test_batch_auto_is_settled_and_goes_on(data, tmp_path):
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["--steps", "3", "--epochs", "2"], 2, "the length of a run is given once"),
+        (["--steps", "3", "--epochs", "2"], 2, "give one length of a run"),
         (["--batch", "none"], 2, "must be auto or at least 1, got none"),
         (["--precision", "fp16"], 2, "fp16 needs a GPU"),
         (["--device", "tpu"], 2, "device must be auto, cpu, cuda or cuda:N"),
@@ -95,7 +112,7 @@ def test_signal_has_its_exit_code(data, tmp_path, monkeypatch, signum, code):
     fitfiles.cut(monkeypatch, 2, lambda: signal.raise_signal(signum))
     done = call("fit", data, "--run", tmp_path / "run", *SMALL, "--steps", "9")
     assert done.exit_code == code
-    assert "the same command goes on from there" in done.stderr
+    assert "repeat the same command to resume" in done.stderr
     assert (tmp_path / "run" / "last.pt").exists()
 
 

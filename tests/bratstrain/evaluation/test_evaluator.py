@@ -17,11 +17,12 @@ from bratsprep.errors import BratsError, NiftiError
 from bratsprep.labels import SCHEMES
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import open_source
-from bratstrain.evaluation import evaluator
+from bratstrain.apply_config import ApplyConfig
+from bratstrain.evaluation import scorer
 from bratstrain.evaluation.case_pairs import Labeller, raw_pairs
 from bratstrain.evaluation.case_selection import BLIND, CHOSEN, FITTED
-from bratstrain.evaluation.evaluator import evaluate, score_folders
-from bratstrain.inference.segment import ApplyConfig
+from bratstrain.evaluation.evaluator import evaluate
+from bratstrain.evaluation.score_files import score_folders
 from bratstrain.inference.small_components import (
     Cleanup,
     Tuning,
@@ -163,7 +164,7 @@ def test_slice_file_of_raw_numbers_is_scored_like_the_raw_cases(tmp_path, raw, f
 
 
 def test_scores_come_in_the_order_of_the_cases_from_few_threads(run, raw, monkeypatch):
-    monkeypatch.setattr(evaluator, "cores", lambda: 1)
+    monkeypatch.setattr(scorer, "cores", lambda: 1)
     scores = evaluate(run, raw=raw, split="all").scores
     assert [case.case for case in scores] == [A, B]
 
@@ -581,7 +582,7 @@ def test_files_are_scored_beside_a_bad_case(with_bad, predictions):
 
 @pytest.mark.parametrize("name", ["pictures", "tune_cleanup"])
 def test_files_have_neither_picture_nor_tuning(raw, predictions, name):
-    with pytest.raises(ValueError, match="need a run, not label files"):
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
         score_folders(predictions, raw, **{name: True})
 
 

@@ -9,13 +9,12 @@ from click.testing import CliRunner
 
 import bratsprep
 import bratstrain
+from bratstrain.apply_config import DEFAULT_CONVENTIONS, ApplyConfig
 from bratstrain.commands.cli import main
 from bratstrain.evaluation import cache_key, stored, tables
 from bratstrain.evaluation.cache_key import inputs_digest
 from bratstrain.evaluation.case_pairs import load_labeller
 from bratstrain.evaluation.case_selection import open_cases
-from bratstrain.evaluation.evaluator import SHOWN
-from bratstrain.inference.segment import ApplyConfig
 from bratstrain.inference.small_components import Cleanup, write_cleanup
 from bratstrain.pages import run_sections, score_sections, sprites
 from bratstrain.pages.case_images import views
@@ -111,7 +110,7 @@ def test_second_page_takes_the_evaluation_that_is_there(run, raw, monkeypatch):
 
 def digest(run, raw, part="validation", **settings):
     with open_cases(None, raw) as where:
-        return inputs_digest(run, where, part, ApplyConfig(**settings), (), SHOWN)
+        return inputs_digest(run, where, part, ApplyConfig(**settings), (), DEFAULT_CONVENTIONS)
 
 
 def test_inputs_have_one_digest(run, raw):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bratstrain.apply_config import ApplyConfig
 from bratstrain.studies import page as page_module
 from bratstrain.studies.page import is_up_to_date, telling, write_page
 from tests.helpers.studies import outcome, study
@@ -31,7 +32,7 @@ def test_baseline_that_is_not_finished_is_left_out():
 
 
 def test_one_experiment_has_no_page(tmp_path):
-    assert write_page(study(outcome("base", [0.5])), tmp_path, Path("raw")) == []
+    assert write_page(study(outcome("base", [0.5])), tmp_path, Path("raw"), ApplyConfig()) == []
 
 
 @pytest.fixture
@@ -75,9 +76,10 @@ def test_comparison_is_asked_for_the_held_out_cases(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(page_module, "compare", lambda runs, **given: asked.append((runs, given)))
     found = study(outcome("base", [0.5]), outcome("other", [0.4]))
-    assert write_page(found, tmp_path, Path("raw"), device="cpu") == [tmp_path / "compare.html"]
+    assert write_page(found, tmp_path, Path("raw"), ApplyConfig(device="cpu")) == [
+        tmp_path / "compare.html"
+    ]
     ((runs, given),) = asked
     assert [run.name for run in runs] == ["base", "other"]
-    assert given == {
-        "raw": Path("raw"), "split": "test", "out": tmp_path / "compare.html", "device": "cpu"
-    }  # fmt: skip
+    assert (given["raw"], given["split"]) == (Path("raw"), "test")
+    assert (given["out"], given["device"]) == (tmp_path / "compare.html", "cpu")

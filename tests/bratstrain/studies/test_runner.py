@@ -11,8 +11,8 @@ import torch
 import bratsprep
 import bratstrain
 from bratsprep.errors import BratsError
+from bratstrain.apply_config import StudyConfig
 from bratstrain.studies import runner
-from bratstrain.studies.runner import StudyConfig
 from tests.helpers.fitfiles import CutError, cut
 from tests.helpers.studies import FILE, phantoms, written
 

@@ -113,11 +113,11 @@ def test_split_file_lies_beside_the_study(read, tmp_path):
         ("profile = 3\n" + SMALL, "", "profile must be a table, got 3"),
         (f"{SMALL}[profile]\ndemo = 3\n", "", r"\[profile.demo\] must be a table, got 3"),
         (f"{SMALL}[profile.demo]\nexperiment = 3\n", "", "experiment must be a table"),
-        (f"{SMALL}fit.epoch = 3\n", "", "fit: unknown setting epoch; known: width, depth"),
-        (f"{SMALL}fit.width = 'wide'\n", "", "width must be int, got 'wide'"),
-        (f"{SMALL}fit.augment = 'some'\n", "", "first: augment must be one of none"),
-        (f"{SMALL}fit.recipe = 'weak'\n", "", "first: recipe must be one of strong, deck"),
-        (f"{SMALL}fit = {{ steps = 1, epochs = 1 }}\n", "", "length of a run is given once"),
+        (f"{SMALL}fit.epoch = 3\n", "", "fit: unknown setting epoch; did you mean 'epochs'"),
+        (f"{SMALL}fit.width = 'wide'\n", "", "width must be a whole number, got 'wide'"),
+        (f"{SMALL}fit.augment = 'some'\n", "", "fit: augment must be one of none"),
+        (f"{SMALL}fit.recipe = 'weak'\n", "", "fit: recipe must be one of strong, deck"),
+        (f"{SMALL}fit = {{ steps = 1, epochs = 1 }}\n", "", "give one length of a run"),
         (f"{SMALL}build.crop = 'big'\n", "", "first: crop must be brain, none"),
         (f"{SMALL}build.labels = 'msd'\n", "", "labels goes with the raw cases"),
         (f"{SMALL}fit.test_share = 0\n", "", "first: holds out no case"),
@@ -164,7 +164,7 @@ def test_study_of_the_page_is_right(read):
     plan = named(read(text, "demo"))
     assert [each.fit.model.width for each in plan.values()] == [16, 20]
     with pytest.raises(
-        ValueError, match=r"\[\[experiment\]\] 2: fit: unknown setting widht; known"
+        ValueError, match=r"\[\[experiment\]\] 2: fit: unknown setting widht; did you mean 'width'"
     ):
         read(text.replace("fit.width = 32", "fit.widht = 32"), "demo")
 

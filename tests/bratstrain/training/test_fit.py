@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 
+import bratsprep
 import bratstrain
 from bratsprep.errors import BratsError
 from bratsprep.slicefile.reader import SliceFile
-from bratstrain.config import Sitting, TrainConfig
+from bratstrain.config import Session, TrainConfig
 from bratstrain.data.splits import Split, make_split
 from bratstrain.runs.checkpoint import load_network
 from bratstrain.training import fit as fit_module
@@ -24,7 +25,7 @@ from bratstrain.training import prepare_run
 from bratstrain.training import step as step_module
 from bratstrain.training.fit import Stopped, fit
 from bratstrain.training.prepare_run import Job, class_weights, scheme_of
-from tests.helpers import fitfiles
+from tests.helpers import fitfiles, niftis
 from tests.helpers.fitfiles import (
     SMALL,
     CutError,
@@ -156,7 +157,7 @@ def test_signal_leaves_a_checkpoint_of_its_step(data, whole, tmp_path, monkeypat
         cut(patch, 5, lambda: signal.raise_signal(signum))
         fit(data, tmp_path / "run", **WHOLE)
     assert str(stop.value) == (
-        f"{tmp_path / 'run'}: stopped by {name} after step 5; the same command goes on from there"
+        f"{tmp_path / 'run'}: stopped by {name} after step 5; repeat the same command from there"
     )
     assert stop.value.number == signum
     assert signal.getsignal(signum) is before
@@ -237,7 +238,7 @@ def test_finished_run_is_left_alone(data, whole):
 
 
 def test_other_settings_are_refused(data, whole):
-    message = r"begun with other settings: steps 9, not 8; width 5, not 4; leave them"
+    message = r"begun with steps 8, width 4; this call asks for steps 9, width 5; "
     with pytest.raises(ValueError, match=message):
         fit(data, whole, **WHOLE | {"steps": 9, "width": 5})
 
@@ -438,7 +439,7 @@ def test_instance_norm_of_one_pixel_is_refused(data, tmp_path):
 
 
 def test_unknown_setting_is_refused(data, tmp_path):
-    with pytest.raises(ValueError, match="unknown setting lr; known: "):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'lr'"):
         fit(data, tmp_path / "run", lr=3)
 
 
@@ -447,7 +448,28 @@ def test_validation_without_slices_is_refused(data, tmp_path):
         split = make_split("subject", 0, file.slices, file.cases)
         nobody = Split("subject", 0, split.train, ("X",), (), leaks=False)
         with pytest.raises(BratsError, match="holds no slice of the 1 validation cases"):
-            Job(tmp_path, file, TrainConfig(), Sitting(), nobody, torch.device("cpu"))
+            Job(tmp_path, file, TrainConfig(), Session(), nobody, torch.device("cpu"))
+
+
+def test_file_without_slices_is_refused_for_its_true_reason(tmp_path):
+    images, label = niftis.phantom()
+    for number in (1, 2):
+        niftis.write_case(
+            tmp_path / "raw", f"BraTS2021_{number:05d}", volumes=(images, np.zeros_like(label))
+        )
+    path = tmp_path / "empty.h5"
+    bratsprep.build(tmp_path / "raw", path, crop="8x8", labels="brats2017", workers=1)
+    with pytest.raises(BratsError, match="no slice, since none of its 2 cases has tumour") as fault:
+        fit(path, tmp_path / "run", **SMALL)
+    assert "--fold" not in str(fault.value)
+
+
+def test_validations_are_told_where_no_bar_is_shown(data, tmp_path):
+    lines = []
+    fit(data, tmp_path / "run", tell=lines.append, **SMALL, steps=2, validate_steps=1)
+    assert len(lines) == 3
+    assert "step 1" in lines[1]
+    assert "step 2" in lines[2]
 
 
 def test_class_weights_are_inverse_roots_with_mean_1():

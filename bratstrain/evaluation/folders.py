@@ -1,0 +1,81 @@
+"""The folder that an evaluation is written to.
+
+It names the data set and the chosen cases, so that no evaluation replaces another. Nothing here
+needs torch.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from bratsprep.slicefile.reader import SliceFile
+from bratsprep.sources.source import Source
+from bratstrain.apply_config import ApplyConfig
+
+DIGITS: Final = 8
+"""Hexadecimal digits of a digest in the name of a folder."""
+MAX_NAME: Final = 60
+"""Characters of a data set's or a case's name in the name of a folder."""
+DATA_SUFFIX: Final = re.compile(r"\.(h5|hdf5|zip|tgz|tar|tar\.gz)$", re.IGNORECASE)
+
+
+def evaluation_name(where: SliceFile | Source, part: str, apply: ApplyConfig) -> str:
+    """Name an evaluation of a run by the part of its split and how the networks are applied."""
+    kind = "slices" if isinstance(where, SliceFile) else "raw"
+    flips = [apply.tta] if apply.tta != "none" else []
+    return "-".join([part, kind, *flips, *(["cleanup"] if apply.cleanup else [])])
+
+
+def evaluation_folder(
+    parent: Path, name: str, where: SliceFile | Source, cases: Sequence[str]
+) -> Path:
+    """Name the folder of an evaluation.
+
+    Args:
+        parent: run folder, or the folder of the label files.
+        name: as `evaluation_name` gives it, or that of the label files.
+        where: slice file or raw cases, open.
+        cases: ids of the chosen cases; empty for all.
+
+    Returns:
+        `evaluation-NAME-DATASET-DIGEST`, with `-case-ID` or the number and a digest of several
+        chosen cases behind it.
+    """
+    if isinstance(where, SliceFile):
+        digest = sha256(where.digest.encode())
+    else:
+        digest = sha256(json.dumps(listing(where)).encode())
+    dataset = plain(DATA_SUFFIX.sub("", where.path.resolve().name))
+    tag = [plain(name), dataset, digest[:DIGITS]]
+    if len(cases) == 1:
+        tag += ["case", plain(cases[0])]
+    elif cases:
+        tag += [str(len(cases)), "cases", sha256("\n".join(sorted(cases)).encode())[:DIGITS]]
+    return parent / "-".join(["evaluation", *tag])
+
+
+def plain(name: str) -> str:
+    """Replace what is no letter, digit, dot, plus, hyphen or underscore, and shorten the name."""
+    return re.sub(r"[^A-Za-z0-9._+-]+", "_", name)[:MAX_NAME]
+
+
+def listing(source: Source) -> list[tuple[str, int, int]]:
+    """Name, bytes and time of change of each file of a source, which stand for its content.
+
+    An archive's members share its time.
+    """
+    if source.path.is_dir():
+        return [
+            (name, size, (source.path / name).stat().st_mtime_ns)
+            for name, size in source.members.items()
+        ]
+    time = source.path.stat().st_mtime_ns
+    return [(name, size, time) for name, size in source.members.items()]
+
+
+def sha256(content: bytes) -> str:
+    """SHA-256 as hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()

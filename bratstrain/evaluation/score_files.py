@@ -1,0 +1,56 @@
+"""Scores of label files, whatever program wrote them; torch is not needed."""
+
+from pathlib import Path
+from typing import Unpack
+
+from bratsprep.config import Labels
+from bratsprep.settings import take
+from bratsprep.sources.source import open_source
+from bratstrain.apply_config import ApplyConfig, ReportConfig, ScoreConfig, ScoreSettings
+from bratstrain.evaluation.folder_selection import select_from_folder
+from bratstrain.evaluation.folders import DATA_SUFFIX, evaluation_folder
+from bratstrain.evaluation.scorer import Destination, conclude
+from bratstrain.evaluation.tables import Report
+
+
+def score_folders(
+    predictions: Path | str,
+    raw: Path | str,
+    *,
+    out: Path | str | None = None,
+    labels: Labels = "auto",
+    progress: bool = False,
+    **settings: Unpack[ScoreSettings],
+) -> Report:
+    """Score existing label files, every plane in original space; `bratstrain.score_folders`.
+
+    Example:
+        bratstrain.score_folders("predicted", "Task01_BrainTumour.tar").table
+
+    Args:
+        predictions: folder or archive with `<case>.nii.gz`, `<case>_seg.nii.gz` or
+            `<case>-seg.nii.gz` of each case.
+        raw: data set or archive of the labelled cases.
+        out: folder for the tables; `evaluation-<name>-<data set>-<digest>` beside the files by
+            default.
+        labels: label scheme of both sides; `auto` for the source's own.
+        progress: show a bar on standard error, where that is a terminal.
+        **settings: keywords of `bratstrain.apply_config.ScoreConfig`.
+
+    Raises:
+        BratsError: a prediction is missing or on another grid, or the cases are at fault.
+        TypeError: a keyword is unknown.
+        ValueError: a value is not allowed.
+    """
+    (own,) = take("score_folders", settings, ScoreConfig)
+    config = ReportConfig(**own)
+    scheme = ApplyConfig(labels=labels).labels
+    with open_source(Path(predictions)) as files, open_source(Path(raw)) as source:
+        selection = select_from_folder(files, source, scheme, config.cases)
+        about = {"predictions": files.path.name, "raw": source.path.name, "labels": scheme}
+        beside = files.path if files.path.is_dir() else files.path.parent
+        name = DATA_SUFFIX.sub("", files.path.resolve().name)
+        folder = evaluation_folder(beside, name, source, config.cases)
+        folder = folder if out is None else Path(out)
+        destination = Destination("label files", about, folder)
+        return conclude(selection, config, destination, progress=progress)

@@ -1,0 +1,169 @@
+"""Score the pairs of a set of cases on threads, and write the tables."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from bratsprep.labels import CLASSES
+from bratsprep.system.threads import cores
+from bratsprep.volumes.warm import warm
+from bratstrain.apply_config import ReportConfig
+from bratstrain.data.twins import WITHOUT, Twins
+from bratstrain.evaluation.folder_pairs import LabelPair, plane_rows
+from bratstrain.evaluation.folder_selection import CaseSelection
+from bratstrain.evaluation.tables import Picture, Report, write_report
+from bratstrain.inference.nifti_out import make_folder
+from bratstrain.inference.small_components import Tuning, write_cleanup
+from bratstrain.runs.files import versions
+from bratstrain.scoring import metrics
+from bratstrain.scoring.aggregate import Table, summarise
+from bratstrain.scoring.metrics import CaseScores, score_case
+
+
+@dataclass(slots=True)
+class Tally:
+    """What is collected while the cases are scored."""
+
+    config: ReportConfig
+    scores: list[CaseScores] = field(default_factory=list)
+    planes: list[dict[str, Any]] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+    tuning: Tuning = field(default_factory=Tuning)
+    lost: int = 0
+    """Tumour voxels that the network was not shown."""
+
+    def note(self, pair: LabelPair) -> None:
+        """Take from a case all but its scores."""
+        self.lost += pair.lost
+        if self.config.planes:
+            self.planes += plane_rows(pair)
+        if self.config.pictures and pair.picture is not None:
+            self.pictures.append(pair.picture)
+        if self.config.tune_cleanup:
+            self.tuning.add(pair.case, pair.truth, pair.predicted)
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Name, facts and folder of an evaluation."""
+
+    name: str
+    about: Mapping[str, Any]
+    """Facts for the JSON."""
+    folder: Path
+    """For the tables; made where it is missing."""
+    run: Path | None = None
+    """Run folder that a tuned clean-up is written to; None where nothing is tuned."""
+
+
+def conclude(
+    selection: CaseSelection,
+    report_config: ReportConfig,
+    destination: Destination,
+    *,
+    progress: bool,
+) -> Report:
+    """Score the cases, tune the clean-up where that is asked for, and write the tables.
+
+    Args:
+        selection: the cases.
+        report_config: what is looked at and written.
+        destination: name, facts and folder of the evaluation.
+        progress: show a bar.
+
+    Raises:
+        BratsError: a case is at fault, or a file cannot be written.
+    """
+    make_folder(destination.folder)
+    tally = Tally(report_config)
+    score_pairs(selection, tally, progress=progress)
+    notes = list(selection.notes)
+    if tally.lost:
+        notes.append(f"{tally.lost} tumour voxels lie outside the crop {selection.space}")
+    if destination.run is not None and report_config.tune_cleanup:
+        notes.append(tune_cleanup(destination.run, selection, tally.tuning))
+    repeats = repeats_of(selection, tally.scores)
+    table, second = summarise_twice(selection, tally.scores, repeats, report_config.conventions)
+    report = Report(
+        name=destination.name,
+        notes=tuple(notes),
+        about={**destination.about, "versions": versions()},
+        scores=tuple(tally.scores),
+        table=table,
+        planes=tuple(tally.planes),
+        pictures=tuple(tally.pictures),
+        repeats=repeats,
+        table_without_twins=second,
+        folder=destination.folder,
+    )
+    write_report(report, destination.folder)
+    return report
+
+
+def tune_cleanup(run: Path, selection: CaseSelection, tuning: Tuning) -> str:
+    """Write the best sizes of the clean-up into a run folder, and describe them in a note."""
+    cleanup = tuning.best(f"{selection.cases}; {selection.planes}")
+    write_cleanup(run, cleanup)
+    sizes = ", ".join(f"{part} {cleanup.least_voxels[part]}" for part in CLASSES[1:])
+    return (
+        f"clean-up tuned here and written to {run.name}: components of fewer voxels than "
+        f"{sizes} go; mean of classes {cleanup.before:.4f} becomes {cleanup.after:.4f} on "
+        "these very cases, and no number in this table is with it"
+    )
+
+
+def repeats_of(selection: CaseSelection, scores: Sequence[CaseScores]) -> Twins | None:
+    """Which of the cases have a twin in training; None where there was no training."""
+    if selection.training is None:
+        return None
+    voxels = {case.case: case.confusion.sum(axis=1) for case in scores}
+    return selection.training.twins(voxels, selection.noun)
+
+
+def summarise_twice(
+    selection: CaseSelection,
+    scores: Sequence[CaseScores],
+    repeats: Twins | None,
+    conventions: Sequence[str],
+) -> tuple[Table, Table | None]:
+    """Average over all cases, and over those without a twin in training where those are fewer."""
+    table = summarise(
+        scores, cases=selection.cases, planes=selection.planes, conventions=conventions
+    )
+    kept = [case for case in scores if repeats is None or case.case not in repeats.cases]
+    if len(kept) in (0, len(scores)):
+        return table, None
+    name = f"{selection.cases}, {WITHOUT}"
+    return table, summarise(kept, cases=name, planes=selection.planes, conventions=conventions)
+
+
+def score_pairs(selection: CaseSelection, tally: Tally, *, progress: bool) -> None:
+    """Score case after case on threads, while the next is being predicted."""
+    warm()
+    metrics.warm()
+    workers = cores()
+    off = None if progress else True
+    waiting: deque[Future[CaseScores]] = deque()
+    with (
+        ThreadPoolExecutor(workers, "score") as pool,
+        closing(selection.pairs) as pairs,
+        tqdm(total=len(selection.ids), desc="evaluate", unit="case", disable=off) as bar,
+    ):
+        for pair in pairs:
+            tally.note(pair)
+            waiting.append(pool.submit(_score, pair))
+            if len(waiting) > workers:
+                tally.scores.append(waiting.popleft().result())
+            bar.update()
+        tally.scores += [score.result() for score in waiting]
+
+
+def _score(pair: LabelPair) -> CaseScores:
+    """Score one case."""
+    return score_case(pair.truth, pair.predicted, pair.spacing, case=pair.case)
