@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from bratsprep.case import Box
 from bratsprep.drawing.colours import COLOURS, GREYS, grey, grey_limits, radiological, tinted, tints
-from bratsprep.drawing.png import png
+from bratsprep.drawing.pictures import png_uri
 from bratsprep.inspection import histograms
 from bratsprep.inspection.class_balance import CaseCount, odd_cases
 from bratsprep.inspection.histograms import Histogram, count_, empty, into, width_for
@@ -37,8 +37,8 @@ _BATCH: Final = 16
 class Picture:
     """One plane of a case, seen from the feet: front up, the patient's left on the right."""
 
-    file: bytes
-    """PNG."""
+    uri: str
+    """PNG as a data URI."""
     z: int
     """Plane in the uncropped volume."""
     has_image: bool
@@ -154,7 +154,7 @@ def scan_picture(label: NDArray[np.uint8] | None, scan: Scan | None) -> Picture 
 
 
 def picture(image: NDArray[np.float32] | None, label: NDArray[np.uint8], z: int) -> Picture:
-    """Draw a plane as a PNG of a few kilobytes.
+    """Draw a plane as a small PNG.
 
     Args:
         image: (h, w) float32, any unit, 0 outside the brain, RAS+; None for a label alone.
@@ -168,8 +168,8 @@ def picture(image: NDArray[np.float32] | None, label: NDArray[np.uint8], z: int)
         shades, opacity = grey(image, grey_limits(image), GREYS), 0.5
         shades[image == 0] = 0
     classes = np.minimum(label, np.uint8(len(colours)))
-    file = png(radiological(tinted(shades, classes)), tints(colours, opacity))
-    return Picture(file, z, image is not None)
+    pixels = tints(colours, opacity)[radiological(tinted(shades, classes))]
+    return Picture(png_uri(pixels), z, image is not None)
 
 
 def sketch_file(

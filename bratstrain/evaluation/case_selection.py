@@ -54,7 +54,13 @@ class Aim:
 
 
 def aim_at_file(
-    labeller: Labeller, file: SliceFile, split: Split, part: str, wanted: Sequence[str]
+    labeller: Labeller,
+    file: SliceFile,
+    split: Split,
+    part: str,
+    wanted: Sequence[str],
+    *,
+    images: bool = False,
 ) -> Aim:
     """Aim at cases of a slice file.
 
@@ -64,6 +70,7 @@ def aim_at_file(
         split: of the run.
         part: `validation`, `test`, `train` or `all`.
         wanted: ids of the cases to take from the part; all where none is named.
+        images: keep the modalities of each case with its pair.
 
     Raises:
         BratsError: the file is prepared differently, or does not hold those cases.
@@ -94,7 +101,7 @@ def aim_at_file(
         planes=EVERY_PLANE if is_whole else f"{planes_name(file)}, {UNSEEN}",
         notes=notes if is_whole else (BLIND, *notes),
         ids=ids,
-        pairs=file_pairs(labeller, file, rows),
+        pairs=file_pairs(labeller, file, rows, images=images),
         space="and are in no count: the slice file does not hold them",
         noun=noun(part),
         training=training(labeller, split, dict(file.cases[["id", "subject"]].tolist())),
@@ -102,7 +109,13 @@ def aim_at_file(
 
 
 def aim_at_raw(
-    labeller: Labeller, source: Source, split: Split, part: str, wanted: Sequence[str]
+    labeller: Labeller,
+    source: Source,
+    split: Split,
+    part: str,
+    wanted: Sequence[str],
+    *,
+    images: bool = False,
 ) -> Aim:
     """Aim at labelled raw cases; arguments as of `aim_at_file`.
 
@@ -125,7 +138,7 @@ def aim_at_raw(
         planes=EVERY_PLANE,
         notes=what_to_say(labeller, split, part, ids),
         ids=ids,
-        pairs=raw_pairs(labeller, source, chosen, schemes),
+        pairs=raw_pairs(labeller, source, chosen, schemes, images=images),
         space="and count as missed",
         noun=noun(part),
         training=training(labeller, split, {files.id: files.subject for files in chosen}),

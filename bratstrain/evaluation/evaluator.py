@@ -1,18 +1,18 @@
 """Scores that can be believed: a run on raw cases or a slice file, or files against the truth."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from tqdm import tqdm
 
 from bratsprep.labels import CLASSES
 from bratsprep.slicefile.reader import SliceFile
-from bratsprep.sources.source import open_source
+from bratsprep.sources.source import Source, open_source
 from bratsprep.volumes.warm import warm
 from bratstrain.data.twins import WITHOUT, Twins
 from bratstrain.device import cores
@@ -61,7 +61,30 @@ class ReportConfig:
             )
 
 
+Watch: TypeAlias = Callable[[Pair, CaseScores], None]
+"""Sees each case, its images included, with its scores while it is in memory; several threads call
+it at once."""
 REPORT_SETTINGS: Final = tuple(known.name for known in fields(ReportConfig))
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationJob:
+    """What is evaluated, and how."""
+
+    run: Path
+    part: str
+    """Part of the run's split, or `all`."""
+    apply: ApplyConfig
+    config: ReportConfig = ReportConfig()
+    out: Path | None = None
+    """Folder for the tables; None for one in the run folder."""
+
+    def inputs(self, where: SliceFile | Source) -> str:
+        """Digest of all that decides the tables."""
+        config = self.config
+        return inputs_digest(
+            self.run, where, self.part, self.apply, config.cases, config.conventions
+        )
 
 
 @dataclass(slots=True)
@@ -122,29 +145,56 @@ def evaluate(
     told = ReportConfig(**{k: v for k, v in settings.items() if k in REPORT_SETTINGS})
     apply = ApplyConfig(**{k: v for k, v in settings.items() if k not in REPORT_SETTINGS})
     _check_call(data, raw, split, apply, told)
-    labeller = load_labeller(Path(run), apply)
-    splits = read_split(Path(run))
-    name = "-".join(
-        [split, "raw" if data is None else "slices"]
+    job = EvaluationJob(Path(run), split, apply, told, None if out is None else Path(out))
+    if data is not None:
+        with SliceFile(data, prints=False) as file:
+            return evaluate_opened(job, file, progress=progress)
+    with open_source(Path(str(raw))) as source:
+        return evaluate_opened(job, source, progress=progress)
+
+
+def evaluate_opened(
+    job: EvaluationJob,
+    where: SliceFile | Source,
+    *,
+    progress: bool = False,
+    watch: Watch | None = None,
+) -> Report:
+    """Score a run on a slice file or raw cases that are open; see `evaluate`.
+
+    Args:
+        job: what to evaluate, and how.
+        where: slice file or raw cases.
+        progress: show a bar on standard error, where that is a terminal.
+        watch: sees each case with its images and scores.
+
+    Raises:
+        BratsError: run, cases or slice file are at fault, or do not go together.
+    """
+    labeller, split = load_labeller(job.run, job.apply), read_split(job.run)
+    about = {"run": job.run.name, "split digest": split.digest}
+    about |= {setting: getattr(job.apply, setting) for setting in APPLY_SETTINGS}
+    about |= {"device": str(labeller.fitted.device), "precision": labeller.fitted.precision}
+    chosen, images = (split, job.part, job.config.cases), watch is not None
+    if isinstance(where, SliceFile):
+        aim = aim_at_file(labeller, where, *chosen, images=images)
+        about |= {"slice file": where.path.name, "slice file digest": where.digest}
+    else:
+        aim = aim_at_raw(labeller, where, *chosen, images=images)
+        about |= {"raw": where.path.name, "slice file digest": labeller.fitted.data_digest}
+    about[INPUTS] = job.inputs(where)
+    name = evaluation_name(job.part, where, job.apply)
+    folder = job.run / f"evaluation-{name}" if job.out is None else job.out
+    return conclude(job.run, aim, job.config, (name, about), folder, progress=progress, watch=watch)
+
+
+def evaluation_name(part: str, where: SliceFile | Source, apply: ApplyConfig) -> str:
+    """Name of an evaluation, from which its folder in the run folder is named."""
+    return "-".join(
+        [part, "slices" if isinstance(where, SliceFile) else "raw"]
         + [apply.tta] * (apply.tta != "none")
         + ["cleanup"] * apply.cleanup
     )
-    folder = Path(run) / f"evaluation-{name}" if out is None else Path(out)
-    about = {"run": Path(run).name, "split digest": splits.digest}
-    about |= {setting: getattr(apply, setting) for setting in APPLY_SETTINGS}
-    about |= {"device": str(labeller.fitted.device), "precision": labeller.fitted.precision}
-    looked_at = split, apply, told.cases, told.conventions
-    if data is not None:
-        with SliceFile(data, prints=False) as file:
-            aim = aim_at_file(labeller, file, splits, split, told.cases)
-            about |= {"slice file": file.path.name, "slice file digest": file.digest}
-            about[INPUTS] = inputs_digest(Path(run), file, *looked_at)
-            return conclude(Path(run), aim, told, (name, about), folder, progress=progress)
-    with open_source(Path(str(raw))) as source:
-        aim = aim_at_raw(labeller, source, splits, split, told.cases)
-        about |= {"raw": source.path.name, "slice file digest": labeller.fitted.data_digest}
-        about[INPUTS] = inputs_digest(Path(run), source, *looked_at)
-        return conclude(Path(run), aim, told, (name, about), folder, progress=progress)
 
 
 def score_folders(
@@ -206,6 +256,7 @@ def conclude(
     folder: Path,
     *,
     progress: bool,
+    watch: Watch | None = None,
 ) -> Report:
     """Score the cases, tune where that is wanted, and write the tables.
 
@@ -216,10 +267,11 @@ def conclude(
         named: name of the evaluation, and the facts for its JSON.
         folder: for the tables; made where it is missing.
         progress: show a bar.
+        watch: sees each case with its scores.
     """
     make_folder(folder)
     tally = Tally(told)
-    score_pairs(aim, tally, progress=progress)
+    score_pairs(aim, tally, progress=progress, watch=watch)
     name, about = named
     notes = list(aim.notes)
     if tally.lost:
@@ -263,7 +315,7 @@ def summarise_twice(
     return table, summarise(kept, cases=name, planes=aim.planes, conventions=conventions)
 
 
-def score_pairs(aim: Aim, tally: Tally, *, progress: bool) -> None:
+def score_pairs(aim: Aim, tally: Tally, *, progress: bool, watch: Watch | None = None) -> None:
     """Score case after case on threads, while the next is being predicted."""
     warm()
     metrics.warm()
@@ -277,13 +329,16 @@ def score_pairs(aim: Aim, tally: Tally, *, progress: bool) -> None:
     ):
         for pair in pairs:
             tally.note(pair)
-            waiting.append(pool.submit(_score, pair))
+            waiting.append(pool.submit(_score, pair, watch))
             if len(waiting) > workers:
                 tally.scores.append(waiting.popleft().result())
             bar.update()
         tally.scores += [each.result() for each in waiting]
 
 
-def _score(pair: Pair) -> CaseScores:
-    """Score one case."""
-    return score_case(pair.truth, pair.predicted, pair.spacing, case=pair.case)
+def _score(pair: Pair, watch: Watch | None) -> CaseScores:
+    """Score one case, and show it to `watch`."""
+    scores = score_case(pair.truth, pair.predicted, pair.spacing, case=pair.case)
+    if watch is not None:
+        watch(pair, scores)
+    return scores

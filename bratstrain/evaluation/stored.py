@@ -7,7 +7,7 @@ scans are those that it was made from: its JSON has their digest. Otherwise it i
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,13 @@ from numpy.typing import NDArray
 
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
-from bratstrain.evaluation.cache_key import inputs_digest
-from bratstrain.evaluation.evaluator import INPUTS, SHOWN, evaluate
+from bratstrain.evaluation.evaluator import (
+    INPUTS,
+    EvaluationJob,
+    Watch,
+    evaluate_opened,
+    evaluation_name,
+)
 from bratstrain.evaluation.tables import EVERYTHING, HEADLINE, to_json
 from bratstrain.inference.segment import ApplyConfig
 from bratstrain.runs.files import read_json
@@ -89,6 +94,7 @@ def evaluation_of(
     apply: ApplyConfig,
     *,
     progress: bool = False,
+    watch: Watch | None = None,
 ) -> Evaluation:
     """Give the evaluation of a run: the one that lies there if it is of the same, or a new one.
 
@@ -98,22 +104,16 @@ def evaluation_of(
         part: `validation`, `test`, `train` or `all`.
         apply: how the networks are applied.
         progress: show a bar while a new one is made.
+        watch: sees each case of a new one with its images and scores.
 
     Raises:
         BratsError: run, cases or slice file are at fault, or do not go together.
     """
-    is_file = isinstance(where, SliceFile)
-    name = "-".join(
-        [part, "slices" if is_file else "raw"]
-        + [apply.tta] * (apply.tta != "none")
-        + ["cleanup"] * apply.cleanup
-    )
-    folder = run / f"evaluation-{name}"
-    wanted = inputs_digest(run, where, part, apply, (), SHOWN)
-    if lies_there(folder, wanted):
+    job = EvaluationJob(run, part, apply)
+    folder = run / f"evaluation-{evaluation_name(part, where, apply)}"
+    if lies_there(folder, job.inputs(where)):
         return Evaluation(run, read_json(folder / EVERYTHING))
-    given = {"data": where.path} if is_file else {"raw": where.path}
-    report = evaluate(run, split=part, out=folder, progress=progress, **given, **asdict(apply))
+    report = evaluate_opened(job, where, progress=progress, watch=watch)
     return Evaluation(run, json.loads(json.dumps(to_json(report))))
 
 

@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from bratsprep.labels import CLASSES
 from bratsprep.system.atomic import replacing
 from bratstrain.evaluation.tables import Picture, Report
-from bratstrain.scoring.aggregate import CONVENTIONS
-from bratstrain.scoring.metrics import MEANS, CaseScores
+from bratstrain.pages.gallery import class_mean
 
 COLOURS: Final = {"NCR": "#D55E00", "ED": "#56B4E9", "ET": "#F0E442"}
 OUTLINE: Final = "white"
@@ -58,13 +57,6 @@ def draw_report(path_png: Path | str, report: Report) -> None:
         text = f"{word}: {picture.case}, plane {picture.z}, volume Dice {score:.3f}"
         rows.append((f"{text} (mean of classes, whole case)", picture))
     draw_rows(path_png, rows, title=report.title)
-
-
-def class_mean(scores: CaseScores) -> float:
-    """Volume Dice of a case, mean of classes, convention brats."""
-    rule = CONVENTIONS["brats"]
-    parts = [scores.parts[name].counts for name in MEANS["mean of classes"]]
-    return float(np.mean([rule.overlap(each.volume_dice, each) for each in parts]))
 
 
 def draw_rows(
