@@ -259,12 +259,12 @@ def dots(
         label: text of a dot, from case and value.
         span: ends of the vertical axis.
     """
-    column_width = max([COLUMN, *(_LETTER * len(column) for column in columns)])
-    width, height = column_width * len(columns) + LEFT + RIGHT, 300
+    width_of_one = column_width(list(columns))
+    width, height = width_of_one * len(columns) + LEFT + RIGHT, 300
     y = Axis(*span, height - BOTTOM, TOP)
     shapes = levels(y, width - RIGHT)
     for i, (column, points) in enumerate(columns.items()):
-        middle = LEFT + column_width * (i + 0.5)
+        middle = LEFT + width_of_one * (i + 0.5)
         shapes.append(text(middle, height - 12, column, "soft middle"))
         scored = [(case, value) for case, value in points if not math.isnan(value)]
         titles = [f"{column}: {label(case, value)}" for case, value in scored]
@@ -275,6 +275,17 @@ def dots(
     return Drawing(
         f"{name}; arrow keys move from case to case", width, height, tuple(shapes), attributes
     )
+
+
+def column_width(names: Sequence[str]) -> int:
+    """Width of every column of `dots`: that of the longest name."""
+    return max([COLUMN, *(_LETTER * len(name) for name in names)])
+
+
+def column_rows(names: Sequence[str], width: int) -> list[list[str]]:
+    """Split columns of `dots` over drawings no wider than `width`, with a column at least each."""
+    count = max(1, (width - LEFT - RIGHT) // column_width(names))
+    return [list(names[first : first + count]) for first in range(0, len(names), count)]
 
 
 def _column(

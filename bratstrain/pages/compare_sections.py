@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from bratsprep.drawing.charts import dots, interval
+from bratsprep.drawing.charts import column_rows, dots, interval
 from bratsprep.drawing.svg import Drawing
 from bratstrain.evaluation.comparison import LEAD, METRICS, Comparison, Difference, chance, short
 from bratstrain.evaluation.tables import HEADLINE, ORDER
@@ -26,6 +26,8 @@ EXPLAINED: Final = {
 }
 MOST_COLUMNS: Final = 10
 """Columns of the dots of differences."""
+PAGE_WIDTH: Final = 1080
+"""Units that a row of such columns may take without being cut off."""
 
 
 def telling(comparison: Comparison) -> dict[str, str]:
@@ -155,8 +157,8 @@ def minus(row: Difference) -> str:
     return f"{row.run} \N{MINUS SIGN} {row.other}"
 
 
-def case_dots(comparison: Comparison) -> Drawing:
-    """Difference of every case, a column for each pair of runs."""
+def case_dots(comparison: Comparison) -> list[Drawing]:
+    """Difference of every case, a column for each pair of runs; as many columns as fit a page."""
     cases, columns = comparison.evaluations[0].cases, {}
     values = {
         name: evaluation.values(HEADLINE, LEAD)
@@ -167,9 +169,12 @@ def case_dots(comparison: Comparison) -> Drawing:
         columns[minus(row)] = list(zip(cases, difference.tolist(), strict=True))
     sizes = np.abs([value for points in columns.values() for _, value in points])
     reach = 1.05 * max(0.05, float(np.max(sizes, initial=0.0, where=~np.isnan(sizes))))
-    return dots(
-        f"Difference in {HEADLINE}, {LEAD}, of each case",
-        columns,
-        label=lambda case, value: f"{case}, difference {value:+.3f}",
-        span=(-reach, reach),
-    )
+    return [
+        dots(
+            f"Difference in {HEADLINE}, {LEAD}, of each case",
+            {name: columns[name] for name in row_of_columns},
+            label=lambda case, value: f"{case}, difference {value:+.3f}",
+            span=(-reach, reach),
+        )
+        for row_of_columns in column_rows(list(columns), PAGE_WIDTH)
+    ]
