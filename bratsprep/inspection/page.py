@@ -140,11 +140,9 @@ def unusual_cases(rows: Sequence[CaseCount]) -> list[dict[str, Any]]:
 
 
 def cards(rows: Sequence[CaseCount], sketch: Sketch) -> dict[str, Any]:
-    """Unusual cases with a picture each, by id; that a case has no label is no reason for one."""
-    reasons: dict[str, list[str]] = {}
-    for kind in odd_cases(rows):
-        for case in kind.ids if kind.what != "unlabelled" else ():
-            reasons.setdefault(case, []).append(kind.what)
+    """Cases that are unusual by their label, with a picture each, by id."""
+    kinds = {row.id: [kind.what for kind in odd_cases([row])] for row in rows if row.labelled}
+    reasons = {case: names for case, names in kinds.items() if names}
     shown = [
         {"case": case, "reasons": reasons[case], "picture": sketch.pictures.get(case)}
         for case in sorted(reasons)[:PICTURES]
