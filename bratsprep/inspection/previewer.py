@@ -1,4 +1,4 @@
-"""A page of pictures of one case of a slice file: modalities and coloured label."""
+"""Preview of one case of a slice file: its modalities, and its label in colour."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from bratsprep.inspection.figures import plot_balance as plot_balance
 from bratsprep.slicefile.reader import SliceFile
 
 _LISTED = 5
-"""Ids named where the one asked for is not there."""
+"""Ids that are listed where the requested case is missing."""
 
 
 def preview(
@@ -39,13 +39,14 @@ def preview(
         c = first_case(file) if case is None else named_case(file, case)
         rows = spread_rows(file, c, planes)
         image, label = file.read(rows)
-        found = file.cases[c]
+        case_row = file.cases[c]
         z = tuple(int(place) for place in file.slices["z"][rows])
-        about = "" if found["labelled"] else ", unlabelled"
+        name, is_labelled = str(case_row["id"]), bool(case_row["labelled"])
         modalities = file.modalities
-    title = f"{found['id']}{about}"
-    plot_page(Page(title, image.astype(np.float32), label, z, modalities), Path(out_png))
-    return str(found["id"]), z
+    title = name if is_labelled else f"{name}, unlabelled"
+    shown = label if is_labelled else None
+    plot_page(Page(title, image.astype(np.float32), shown, z, modalities), Path(out_png))
+    return name, z
 
 
 def first_case(file: SliceFile) -> int:

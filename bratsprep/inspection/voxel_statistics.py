@@ -10,12 +10,12 @@ from functools import partial
 from threading import Lock
 from typing import Final
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bratsprep.drawing.colours import COLOURS, GREYS, grey, grey_limits, radiological, tinted, tints
+from bratsprep.drawing.pictures import png_uri
 from bratsprep.inspection import histograms
 from bratsprep.inspection.class_balance import CaseCount, odd_cases
 from bratsprep.inspection.histograms import Histogram, count_, empty, into, width_for
@@ -38,8 +38,8 @@ _DEEPEST: Final = 9
 class Picture:
     """One plane of a case, seen from the feet: front up, the patient's left on the right."""
 
-    file: bytes
-    """PNG."""
+    uri: str
+    """PNG as a data URI."""
     z: int
     """Plane in the uncropped volume."""
     has_image: bool
@@ -157,7 +157,7 @@ def scan_picture(label: NDArray[np.uint8] | None, scan: CaseVolumes | None) -> P
 
 
 def picture(image: NDArray[np.float32] | None, label: NDArray[np.uint8], z: int) -> Picture:
-    """Draw a plane as a PNG of a few kilobytes.
+    """Draw a plane as a small PNG.
 
     Args:
         image: (h, w) float32, any unit, 0 outside the brain, RAS+; None for a label alone.
@@ -171,9 +171,8 @@ def picture(image: NDArray[np.float32] | None, label: NDArray[np.uint8], z: int)
         shades, opacity = grey(image, grey_limits(image), GREYS), 0.5
         shades[image == 0] = 0
     classes = np.minimum(label, np.uint8(len(colours)))
-    rows = radiological(tinted(shades, classes))
-    file = bytes(imagecodecs.png_encode(tints(colours, opacity)[rows], level=_DEEPEST))
-    return Picture(file, z, image is not None)
+    pixels = tints(colours, opacity)[radiological(tinted(shades, classes))]
+    return Picture(png_uri(pixels), z, image is not None)
 
 
 def sketch_file(

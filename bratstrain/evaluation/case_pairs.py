@@ -16,14 +16,16 @@ from bratsprep.labels import MODALITIES, Scheme
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
+from bratsprep.volumes.case_volumes import read_scan
 from bratstrain.apply_config import ApplyConfig
 from bratstrain.data.intake import Intake
-from bratstrain.evaluation.folder_pairs import LabelPair
+from bratstrain.evaluation.case_images import brain_images, stored_images
+from bratstrain.evaluation.label_pair import Images, LabelPair
 from bratstrain.evaluation.tables import Picture
 from bratstrain.inference.segment import (
     Prepared,
     check_spacing,
-    prepare_case,
+    prepared,
     read_ahead,
     segment,
 )
@@ -67,7 +69,12 @@ def load_labeller(run: Path, apply: ApplyConfig) -> Labeller:
 
 
 def raw_pairs(
-    labeller: Labeller, source: Source, cases: Sequence[CaseFiles], schemes: Mapping[str, Scheme]
+    labeller: Labeller,
+    source: Source,
+    cases: Sequence[CaseFiles],
+    schemes: Mapping[str, Scheme],
+    *,
+    images: bool = False,
 ) -> Generator[LabelPair, None, None]:
     """Predict raw cases over every brain plane, in original space.
 
@@ -76,33 +83,46 @@ def raw_pairs(
         source: what the cases lie in.
         cases: labelled ones.
         schemes: of their labels, by id.
+        images: keep the modalities of each case with its pair.
 
     Raises:
         BratsError: a case is at fault, or has voxels of another size than the run's.
     """
 
-    def read(files: CaseFiles, buffers: Buffers) -> Prepared:
-        return prepare_case(files, buffers, source, labeller.fitted, schemes[files.id])
+    def read(files: CaseFiles, buffers: Buffers) -> tuple[Prepared, Images | None]:
+        scan = read_scan(files, source, buffers, schemes[files.id])
+        shown = brain_images(scan, labeller.fitted.preparation) if images else None
+        return prepared(scan, labeller.fitted), shown
 
-    for case in read_ahead(cases, read):
-        if case.label is None:
-            raise BratsError(f"{source.path}: {case.files.id} has no label to be scored against")
-        if not labeller.config.any_spacing:
-            where = f"{source.path}: {case.files.id}"
-            check_spacing(labeller.fitted, where, case.geometry.spacing)
-        planes = labeller.label(case.image)
-        predicted = labeller.clean(case.paste(planes))
-        shown = case.box.cut(case.label)
-        picture = pictured(
-            case.files.id, case.z, case.image, shown[case.z], case.box.cut(predicted)[case.z]
-        )
-        x, y, z = case.geometry.spacing.tolist()
-        lost = int(np.count_nonzero(case.label) - np.count_nonzero(shown))
-        yield LabelPair(case.files.id, case.label, predicted, (x, y, z), lost, picture)
+    for case, shown in read_ahead(cases, read):
+        yield raw_pair(labeller, source, case, shown)
+
+
+def raw_pair(
+    labeller: Labeller, source: Source, case: Prepared, images: Images | None
+) -> LabelPair:
+    """Predict a raw case that has been prepared for the run.
+
+    Raises:
+        BratsError: the case has no label, or voxels of another size than the run's.
+    """
+    where = f"{source.path}: {case.files.id}"
+    if case.label is None:
+        raise BratsError(f"{where} has no label to be scored against")
+    if not labeller.config.any_spacing:
+        check_spacing(labeller.fitted, where, case.geometry.spacing)
+    predicted = labeller.clean(case.paste(labeller.label(case.image)))
+    truth = case.box.cut(case.label)
+    picture = pictured(
+        case.files.id, case.z, case.image, truth[case.z], case.box.cut(predicted)[case.z]
+    )
+    x, y, z = case.geometry.spacing.tolist()
+    lost = int(np.count_nonzero(case.label) - np.count_nonzero(truth))
+    return LabelPair(case.files.id, case.label, predicted, (x, y, z), lost, picture, images)
 
 
 def file_pairs(
-    labeller: Labeller, file: SliceFile, rows: NDArray[np.int64]
+    labeller: Labeller, file: SliceFile, rows: NDArray[np.int64], *, images: bool = False
 ) -> Generator[LabelPair, None, None]:
     """Predict stored planes; those that are not stored are empty on both sides.
 
@@ -110,34 +130,53 @@ def file_pairs(
         labeller: what predicts.
         file: open slice file of the same preparation.
         rows: (n,) int64, rows under /slice, rising.
+        images: keep the modalities of each case with its pair.
 
     Raises:
         BratsError: a chunk is damaged, or a case has voxels of another size than the run's.
     """
-    intake = Intake(file, torch.device("cpu"))
     for c in np.unique(file.slices["case"][rows]):
         mine = rows[file.slices["case"][rows] == c]
-        case = file.cases[c]
-        if not labeller.config.any_spacing:
-            check_spacing(labeller.fitted, f"{file.path}: {case['id']}", case["spacing"])
         stored, label = file.read(mine)
-        image = stored
-        if file.config.normalise == "none":
-            image = intake(torch.from_numpy(stored), mine).numpy()
-        z = file.slices["z"][mine].astype(np.int64)
-        found = labeller.label(image)
-        predicted = labeller.clean(file.paste(int(c), found, z))
-        picture = pictured(str(case["id"]), z, image, label, found)
-        x_mm, y_mm, z_mm = case["spacing"].tolist()
-        lost = int(case["lost_voxels"][1:].sum())
-        yield LabelPair(
-            str(case["id"]),
-            file.paste(int(c), label, z),
-            predicted,
-            (x_mm, y_mm, z_mm),
-            lost,
-            picture,
-        )
+        shown = stored_images(file, mine, stored) if images else None
+        yield file_pair(labeller, file, mine, (stored, label), shown)
+
+
+def file_pair(
+    labeller: Labeller,
+    file: SliceFile,
+    rows: NDArray[np.int64],
+    stored: tuple[NDArray[Any], NDArray[np.uint8]],
+    images: Images | None,
+) -> LabelPair:
+    """Predict the stored planes of one case.
+
+    Args:
+        labeller: what predicts.
+        file: open slice file of the same preparation.
+        rows: (s,) int64, rows of the case under /slice, rising.
+        stored: (s, 4, h, w) images and (s, h, w) labels of the rows.
+        images: modalities to keep with the pair.
+
+    Raises:
+        BratsError: the case has voxels of another size than the run's.
+    """
+    image, label = stored
+    c = int(file.slices["case"][rows[0]])
+    case = file.cases[c]
+    if not labeller.config.any_spacing:
+        check_spacing(labeller.fitted, f"{file.path}: {case['id']}", case["spacing"])
+    if file.config.normalise == "none":
+        image = Intake(file, torch.device("cpu"))(torch.from_numpy(image), rows).numpy()
+    z = file.slices["z"][rows].astype(np.int64)
+    planes = labeller.label(image)
+    predicted = labeller.clean(file.paste(c, planes, z))
+    picture = pictured(str(case["id"]), z, image, label, planes)
+    x_mm, y_mm, z_mm = case["spacing"].tolist()
+    lost = int(case["lost_voxels"][1:].sum())
+    truth = file.paste(c, label, z)
+    spacing = (x_mm, y_mm, z_mm)
+    return LabelPair(str(case["id"]), truth, predicted, spacing, lost, picture, images)
 
 
 def check_file(fitted: Fitted, file: SliceFile) -> None:

@@ -60,15 +60,23 @@ def select_cases(
     split: Split,
     part: str,
     wanted: Sequence[str],
+    *,
+    images: bool = False,
 ) -> CaseSelection:
     """Select cases of a slice file or of raw data; arguments as of `select_from_file`."""
     if isinstance(where, SliceFile):
-        return select_from_file(labeller, where, split, part, wanted)
-    return select_from_raw(labeller, where, split, part, wanted)
+        return select_from_file(labeller, where, split, part, wanted, images=images)
+    return select_from_raw(labeller, where, split, part, wanted, images=images)
 
 
 def select_from_file(
-    labeller: Labeller, file: SliceFile, split: Split, part: str, wanted: Sequence[str]
+    labeller: Labeller,
+    file: SliceFile,
+    split: Split,
+    part: str,
+    wanted: Sequence[str],
+    *,
+    images: bool = False,
 ) -> CaseSelection:
     """Select cases of a slice file.
 
@@ -78,6 +86,7 @@ def select_from_file(
         split: of the run.
         part: `validation`, `test`, `train` or `all`.
         wanted: ids of the cases to take from the part; all where none is named.
+        images: keep the modalities of each case with its pair.
 
     Raises:
         BratsError: the file is prepared differently, or does not hold those cases.
@@ -108,7 +117,7 @@ def select_from_file(
         planes=EVERY_PLANE if is_whole else f"{planes_name(file)}, {UNSEEN}",
         notes=notes if is_whole else (BLIND, *notes),
         ids=ids,
-        pairs=file_pairs(labeller, file, rows),
+        pairs=file_pairs(labeller, file, rows, images=images),
         space="and are in no count: the slice file does not hold them",
         noun=noun(part),
         training=training(labeller, split, dict(file.cases[["id", "subject"]].tolist())),
@@ -116,7 +125,13 @@ def select_from_file(
 
 
 def select_from_raw(
-    labeller: Labeller, source: Source, split: Split, part: str, wanted: Sequence[str]
+    labeller: Labeller,
+    source: Source,
+    split: Split,
+    part: str,
+    wanted: Sequence[str],
+    *,
+    images: bool = False,
 ) -> CaseSelection:
     """Select labelled raw cases; arguments as of `select_from_file`.
 
@@ -139,7 +154,7 @@ def select_from_raw(
         planes=EVERY_PLANE,
         notes=caveats(labeller, split, part, ids),
         ids=ids,
-        pairs=raw_pairs(labeller, source, chosen, schemes),
+        pairs=raw_pairs(labeller, source, chosen, schemes, images=images),
         space="and count as missed",
         noun=noun(part),
         training=training(labeller, split, {files.id: files.subject for files in chosen}),

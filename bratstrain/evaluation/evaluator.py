@@ -1,6 +1,6 @@
 """Patient-level scores of a run, on raw cases or on a slice file."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Unpack
 
@@ -12,12 +12,42 @@ from bratstrain.evaluation.cache_key import inputs_digest
 from bratstrain.evaluation.case_pairs import load_labeller
 from bratstrain.evaluation.case_selection import open_cases, select_cases
 from bratstrain.evaluation.folders import evaluation_folder, evaluation_name
-from bratstrain.evaluation.scorer import Destination, conclude
+from bratstrain.evaluation.scorer import Destination, Watch, conclude
 from bratstrain.evaluation.tables import Report
 from bratstrain.runs.fitted import read_split
 
 INPUTS: Final = "inputs digest"
 """Name of the fact that tells evaluations of the same inputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationJob:
+    """What is evaluated, and how."""
+
+    run: Path
+    part: Part
+    """Part of the run's split, or `all`."""
+    apply: ApplyConfig
+    config: ReportConfig
+    out: Path | None = None
+    """Folder for the tables; None for one in the run folder."""
+
+    def inputs(self, where: SliceFile | Source) -> str:
+        """Digest of all that decides the tables."""
+        config = self.config
+        return inputs_digest(
+            self.run, where, self.part, self.apply, config.cases, config.conventions
+        )
+
+    def name(self, where: SliceFile | Source) -> str:
+        """Name of the evaluation."""
+        return evaluation_name(where, self.part, self.apply)
+
+    def folder(self, where: SliceFile | Source) -> Path:
+        """Folder that the tables are written to."""
+        if self.out is not None:
+            return self.out
+        return evaluation_folder(self.run, self.name(where), where, self.config.cases)
 
 
 def evaluate(
@@ -56,50 +86,42 @@ def evaluate(
     to_apply, to_report = take("evaluate", settings, ApplyConfig, ReportConfig)
     apply, config = ApplyConfig(**to_apply), ReportConfig(**to_report)
     check_call(data, split, apply, config)
-    folder = None if out is None else Path(out)
+    job = EvaluationJob(Path(run), split, apply, config, None if out is None else Path(out))
     with open_cases(data, raw) as where:
-        return evaluate_cases(
-            Path(run), where, split, apply, config, folder=folder, progress=progress
-        )
+        return evaluate_opened(job, where, progress=progress)
 
 
-def evaluate_cases(
-    run: Path,
+def evaluate_opened(
+    job: EvaluationJob,
     where: SliceFile | Source,
-    part: Part,
-    apply: ApplyConfig,
-    config: ReportConfig,
     *,
-    folder: Path | None = None,
     progress: bool = False,
+    watch: Watch | None = None,
 ) -> Report:
     """Score a run on an open slice file or open raw cases, and write the tables.
 
     Args:
-        run: run folder.
+        job: what to evaluate, and how.
         where: slice file or raw cases, open.
-        part: `validation`, `test`, `train` or `all`.
-        apply: how the networks are applied.
-        config: what is looked at and written.
-        folder: for the tables; None for one in the run folder.
         progress: show a bar on standard error, where that is a terminal.
+        watch: sees each case with its images and scores.
 
     Raises:
         BratsError: run, cases or slice file are at fault, or do not go together.
     """
-    labeller, splits, cases = load_labeller(run, apply), read_split(run), config.cases
-    selection = select_cases(labeller, where, splits, part, cases)
-    about: dict[str, Any] = {"run": run.name, "split digest": splits.digest, **asdict(apply)}
+    labeller, split = load_labeller(job.run, job.apply), read_split(job.run)
+    images = watch is not None
+    selection = select_cases(labeller, where, split, job.part, job.config.cases, images=images)
+    about: dict[str, Any] = {"run": job.run.name, "split digest": split.digest}
+    about |= asdict(job.apply)
     about |= {"device": str(labeller.fitted.device), "precision": labeller.fitted.precision}
     if isinstance(where, SliceFile):
         about |= {"slice file": where.path.name, "slice file digest": where.digest}
     else:
         about |= {"raw": where.path.name, "slice file digest": labeller.fitted.data_digest}
-    about[INPUTS] = inputs_digest(run, where, part, apply, cases, config.conventions)
-    name = evaluation_name(where, part, apply)
-    folder = evaluation_folder(run, name, where, cases) if folder is None else folder
-    destination = Destination(name, about, folder, run)
-    return conclude(selection, config, destination, progress=progress)
+    about[INPUTS] = job.inputs(where)
+    destination = Destination(job.name(where), about, job.folder(where), job.run)
+    return conclude(selection, job.config, destination, progress=progress, watch=watch)
 
 
 def check_call(

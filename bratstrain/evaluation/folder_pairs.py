@@ -1,15 +1,13 @@
-"""Truth and prediction of one case, and pairs of both from files of labels alone.
+"""Pairs of truth and prediction from label files alone.
 
 Nothing here needs torch: label files can be scored where it is not installed.
 """
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bratsprep.case import CaseFiles
 from bratsprep.errors import BratsError
@@ -17,28 +15,12 @@ from bratsprep.labels import Scheme
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes import nifti
-from bratstrain.evaluation.tables import Picture
+from bratstrain.evaluation.label_pair import LabelPair
 from bratstrain.inference.nifti_out import read_labels
 from bratstrain.scoring.metrics import PART_LABELS, plane_confusion
 
 ENDINGS: Final = ("", "_seg", "-seg")
 """What may follow the case id in the name of a label file."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LabelPair:
-    """One case: what is true and what was predicted, over its whole volume."""
-
-    case: str
-    truth: NDArray[np.uint8]
-    """(z, y, x) stored labels in RAS+ order."""
-    predicted: NDArray[np.uint8]
-    """(z, y, x) stored labels."""
-    spacing: tuple[float, float, float]
-    """mm, along x, y, z."""
-    lost: int = 0
-    """Tumour voxels of the truth that the network was not shown."""
-    picture: Picture | None = None
 
 
 def folder_pairs(

@@ -13,7 +13,8 @@ from bratsprep.errors import BratsError, LayoutError
 from bratsprep.sources.source import Source
 from bratsprep.volumes.label_schemes import resolve
 from bratstrain.data.twins import Training
-from bratstrain.evaluation.folder_pairs import LabelPair, folder_pairs
+from bratstrain.evaluation.folder_pairs import folder_pairs
+from bratstrain.evaluation.label_pair import LabelPair
 
 EVERY_PLANE: Final = "every plane, original space"
 

@@ -1,12 +1,12 @@
 """Score the pairs of a set of cases on threads, and write the tables."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from tqdm import tqdm
 
@@ -15,8 +15,9 @@ from bratsprep.system.threads import cores
 from bratsprep.volumes.warm import warm
 from bratstrain.apply_config import ReportConfig
 from bratstrain.data.twins import WITHOUT, Twins
-from bratstrain.evaluation.folder_pairs import LabelPair, plane_rows
+from bratstrain.evaluation.folder_pairs import plane_rows
 from bratstrain.evaluation.folder_selection import CaseSelection
+from bratstrain.evaluation.label_pair import LabelPair
 from bratstrain.evaluation.tables import Picture, Report, write_report
 from bratstrain.inference.nifti_out import make_folder
 from bratstrain.inference.small_components import Tuning, write_cleanup
@@ -24,6 +25,10 @@ from bratstrain.runs.files import versions
 from bratstrain.scoring import metrics
 from bratstrain.scoring.aggregate import Table, summarise
 from bratstrain.scoring.metrics import CaseScores, score_case
+
+Watch: TypeAlias = Callable[[LabelPair, CaseScores], None]
+"""Sees each case, its images included, with its scores while it is in memory; several threads call
+it at once."""
 
 
 @dataclass(slots=True)
@@ -68,6 +73,7 @@ def conclude(
     destination: Destination,
     *,
     progress: bool,
+    watch: Watch | None = None,
 ) -> Report:
     """Score the cases, tune the clean-up where that is asked for, and write the tables.
 
@@ -76,13 +82,14 @@ def conclude(
         report_config: what is looked at and written.
         destination: name, facts and folder of the evaluation.
         progress: show a bar.
+        watch: sees each case with its scores.
 
     Raises:
         BratsError: a case is at fault, or a file cannot be written.
     """
     make_folder(destination.folder)
     tally = Tally(report_config)
-    score_pairs(selection, tally, progress=progress)
+    score_pairs(selection, tally, progress=progress, watch=watch)
     notes = list(selection.notes)
     if tally.lost:
         notes.append(f"{tally.lost} tumour voxels lie outside the crop {selection.space}")
@@ -143,7 +150,9 @@ def summarise_twice(
     return table, summarise(kept, cases=name, planes=selection.planes, conventions=conventions)
 
 
-def score_pairs(selection: CaseSelection, tally: Tally, *, progress: bool) -> None:
+def score_pairs(
+    selection: CaseSelection, tally: Tally, *, progress: bool, watch: Watch | None = None
+) -> None:
     """Score case after case on threads, while the next is being predicted."""
     warm()
     metrics.warm()
@@ -157,13 +166,16 @@ def score_pairs(selection: CaseSelection, tally: Tally, *, progress: bool) -> No
     ):
         for pair in pairs:
             tally.note(pair)
-            waiting.append(pool.submit(_score, pair))
+            waiting.append(pool.submit(_score, pair, watch))
             if len(waiting) > workers:
                 tally.scores.append(waiting.popleft().result())
             bar.update()
         tally.scores += [score.result() for score in waiting]
 
 
-def _score(pair: LabelPair) -> CaseScores:
-    """Score one case."""
-    return score_case(pair.truth, pair.predicted, pair.spacing, case=pair.case)
+def _score(pair: LabelPair, watch: Watch | None) -> CaseScores:
+    """Score one case, and show it to `watch`."""
+    scores = score_case(pair.truth, pair.predicted, pair.spacing, case=pair.case)
+    if watch is not None:
+        watch(pair, scores)
+    return scores

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
 from bratstrain.apply_config import ApplyConfig, Part, ReportConfig
-from bratstrain.evaluation.cache_key import inputs_digest
-from bratstrain.evaluation.evaluator import INPUTS, evaluate_cases
-from bratstrain.evaluation.folders import evaluation_folder, evaluation_name
+from bratstrain.evaluation.evaluator import INPUTS, EvaluationJob, evaluate_opened
+from bratstrain.evaluation.scorer import Watch
 from bratstrain.evaluation.tables import EVERYTHING, to_json
 from bratstrain.runs.files import read_json
 from bratstrain.scoring.metric_registry import HEADLINE
@@ -91,6 +90,7 @@ def evaluation_of(
     apply: ApplyConfig,
     *,
     progress: bool = False,
+    watch: Watch | None = None,
 ) -> Evaluation:
     """Give the evaluation of a run: a stored one that follows from the same inputs, or a new one.
 
@@ -100,16 +100,16 @@ def evaluation_of(
         part: `validation`, `test`, `train` or `all`.
         apply: how the networks are applied.
         progress: show a bar while a new one is made.
+        watch: sees each case of a new one with its images and scores.
 
     Raises:
         BratsError: run, cases or slice file are at fault, or do not go together.
     """
-    config = ReportConfig()
-    folder = evaluation_folder(run, evaluation_name(where, part, apply), where, config.cases)
-    digest = inputs_digest(run, where, part, apply, config.cases, config.conventions)
-    if is_stored(folder, digest):
+    job = EvaluationJob(run, part, apply, ReportConfig())
+    folder = job.folder(where)
+    if is_stored(folder, job.inputs(where)):
         return Evaluation(run, read_json(folder / EVERYTHING))
-    report = evaluate_cases(run, where, part, apply, config, progress=progress)
+    report = evaluate_opened(job, where, progress=progress, watch=watch)
     return Evaluation(run, json.loads(json.dumps(to_json(report))))
 
 

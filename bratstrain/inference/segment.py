@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from bratsprep.errors import BratsError
 from bratsprep.labels import CLASSES, MODALITIES, Scheme
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
-from bratsprep.volumes.case_volumes import read_scan
+from bratsprep.volumes.case_volumes import CaseVolumes, read_scan
 from bratsprep.volumes.crop import crop_window
 from bratsprep.volumes.planes import image_planes_
 from bratstrain.apply_config import ApplyConfig
@@ -33,6 +33,10 @@ FLIPS: Final = MappingProxyType(
 """Axes of (b, c, h, w) that each pass is flipped along: left-right, and front-back too."""
 SPACING_TOLERANCE: Final = 0.1
 """Share by which voxels may be larger or smaller than those of the run."""
+
+
+Read = TypeVar("Read")
+"""What is read of a case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +78,23 @@ def prepare_case(
     Raises:
         BratsError: whatever is wrong with the case.
     """
-    scan = read_scan(files, source, buffers, scheme)
+    return prepared(read_scan(files, source, buffers, scheme), fitted)
+
+
+def prepared(scan: CaseVolumes, fitted: Fitted) -> Prepared:
+    """Cut and normalise the brain planes of a case that has been read.
+
+    Args:
+        scan: the case; its memory may be reused afterwards.
+        fitted: the runs it is for: their preparation and window.
+    """
     normalise, dtype = as_the_network_sees(fitted.preparation)
     box = crop_window(scan.brain_box, scan.shape, fitted.window)
     planes = np.flatnonzero(scan.plane_brain)
     image = np.empty((planes.size, len(MODALITIES), *box.shape[1:]), dtype)
     image_planes_(scan, planes, box, normalise, image)
     label = None if scan.label is None else scan.label.copy()
-    return Prepared(files, scan.geometry, scan.shape, box, planes, image, label)
+    return Prepared(scan.files, scan.geometry, scan.shape, box, planes, image, label)
 
 
 def as_the_network_sees(preparation: PrepConfig) -> tuple[str, str]:
@@ -120,8 +133,8 @@ def check_spacing(fitted: Fitted, where: str, found: NDArray[Any]) -> None:
 
 
 def read_ahead(
-    cases: Iterable[CaseFiles], read: Callable[[CaseFiles, Buffers], Prepared]
-) -> Generator[Prepared, None, None]:
+    cases: Iterable[CaseFiles], read: Callable[[CaseFiles, Buffers], Read]
+) -> Generator[Read, None, None]:
     """Prepare case after case in a thread, one ahead of the one in use.
 
     Args:
@@ -134,7 +147,7 @@ def read_ahead(
     buffers = Buffers()
     pool = ThreadPoolExecutor(1, "case")
     try:
-        coming: Future[Prepared] | None = None
+        coming: Future[Read] | None = None
         for files in cases:
             current, coming = coming, pool.submit(read, files, buffers)
             if current is not None:

@@ -1,28 +1,26 @@
 """`bratstrain compare`: several runs on the same cases, as a table and as a page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Unpack
+from typing import Any, Final, Unpack
 
 from bratsprep.settings import take
-from bratsprep.slicefile.reader import SliceFile
-from bratsprep.sources.source import Source
 from bratsprep.system.atomic import replacing
 from bratstrain.apply_config import ApplyConfig, ApplySettings, Part
-from bratstrain.evaluation.case_pairs import load_labeller
 from bratstrain.evaluation.case_selection import open_cases
 from bratstrain.evaluation.comparison import Comparison, compare_evaluations
 from bratstrain.evaluation.stored import evaluation_of
 from bratstrain.evaluation.tables import csv_text
-from bratstrain.pages.case_images import views
+from bratstrain.pages.case_views import ShownRun, views
 from bratstrain.pages.compare_sections import page, telling
-from bratstrain.pages.markup import document, write_page
-from bratstrain.pages.sprites import packed
+from bratstrain.pages.gallery import MOST_IMAGES, Gallery
+from bratstrain.pages.html_file import write_page
+from bratstrain.pages.sprites import packed_views
 from bratstrain.runs.files import write_json
 
 MOST_SHOWN: Final = 8
-"""Runs that have a panel each; more would not be seen."""
+"""Runs that have a panel each on the page."""
 
 
 def compare(
@@ -35,10 +33,10 @@ def compare(
     progress: bool = False,
     **settings: Unpack[ApplySettings],
 ) -> Comparison:
-    """Hold runs against each other on the same cases; `bratstrain.compare`.
+    """Compare runs on the same cases; `bratstrain.compare`.
 
-    Evaluations that lie in the run folders are taken where nothing that decides them has
-    changed. With `out`, a page is written, and the numbers beside it as JSON and CSV.
+    Evaluations in the run folders are reused if nothing that decides them has changed. With `out`,
+    a page is written, and the numbers beside it as JSON and CSV.
 
     Example:
         bratstrain.compare(["runs/a", "runs/b"], raw="Task01_BrainTumour.tar").table
@@ -47,8 +45,8 @@ def compare(
         runs: run folders, at least two.
         data: slice file; this or `raw`.
         raw: data set or archive of labelled cases.
-        split: part of each run's split: `validation`, `test`, `train`, or `all` cases there are.
-        out: HTML file; without it nothing is written but evaluations that were missing.
+        split: part of each run's split: `validation`, `test`, `train`, or `all` for every case.
+        out: HTML file; without it only missing evaluations are written.
         progress: show bars on standard error, where that is a terminal.
         **settings: keywords of `bratstrain.apply_config.ApplyConfig`.
 
@@ -64,31 +62,41 @@ def compare(
     apply.check_effects(data)
     if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
         raise ValueError(f"give at least two runs, each once, got {len(folders)}")
+    shown = [ShownRun(folder, Gallery(0 if i else MOST_IMAGES)) for i, folder in enumerate(folders)]
     with open_cases(data, raw) as where:
-        comparison = compare_evaluations(
-            [evaluation_of(each, where, split, apply, progress=progress) for each in folders]
-        )
+        comparison = compare_evaluations([
+            evaluation_of(
+                run.folder, where, split, apply, progress=progress,
+                watch=None if out is None else run.gallery.watch,
+            )
+            for run in shown
+        ])  # fmt: skip
         if out is None:
             return comparison
-        return replace(comparison, pages=written(comparison, where, split, apply, Path(out)))
+        chosen = telling(comparison)
+        shown_views = views(shown[:MOST_SHOWN], where, split, apply, [*chosen])
+    pages = written(comparison, chosen, packed_views(shown_views), Path(out))
+    return replace(comparison, pages=pages)
 
 
 def written(
-    comparison: Comparison, where: SliceFile | Source, split: Part, apply: ApplyConfig, out: Path
+    comparison: Comparison,
+    chosen: Mapping[str, str],
+    shown: Sequence[Mapping[str, Any]],
+    out: Path,
 ) -> tuple[Path, ...]:
     """Write the page, and beside it the numbers as JSON and CSV.
 
+    Args:
+        comparison: the numbers.
+        chosen: titles of the cases that are shown, by id.
+        shown: those cases as `sprites.packed` gives them, in the same order.
+        out: HTML file.
+
     Raises:
-        BratsError: a file cannot be written, or a case cannot be predicted.
+        BratsError: a file cannot be written.
     """
-    chosen = telling(comparison)
-    shown = comparison.evaluations[:MOST_SHOWN]
-    labellers = [load_labeller(each.run, apply) for each in shown]
-    pictures = {view.case: packed(view) for view in views(labellers, where, split, [*chosen])}
-    names = comparison.names[:MOST_SHOWN]
-    content = {"runs": list(names), "viewers": {"cases": [pictures[case] for case in chosen]}}
-    title = f"{' and '.join(comparison.names)}: bratstrain compare"
-    write_page(out, document(title, page(comparison, chosen, names), content))
+    write_page(out, page(comparison, chosen, comparison.names[:MOST_SHOWN], shown))
     numbers = out.with_suffix(".json"), out.with_suffix(".csv")
     write_json(numbers[0], comparison.to_json())
     with replacing(numbers[1]) as file:

@@ -1,39 +1,38 @@
-"""The page of `bratstrain compare`."""
+"""Content of the page of `bratstrain compare`, which `templates/compare.html` shows."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
+from bratsprep.drawing.charts import column_rows, dots, interval
+from bratsprep.drawing.svg import Drawing
 from bratstrain.evaluation.comparison import LEAD, Comparison, Difference, chance, short
 from bratstrain.evaluation.tables import ORDER
-from bratstrain.pages import svg_charts
-from bratstrain.pages.case_viewer import viewer
-from bratstrain.pages.markup import Child, Markup, facts, section, table, tag
-from bratstrain.pages.score_sections import DASH, PART_NAMES, digits, named
+from bratstrain.pages.html_file import html
+from bratstrain.pages.score_sections import DASH, Table, digits
 from bratstrain.scoring.metric_registry import HEADLINE, compared_metrics, decimals
 
-LINKS: Final = {
-    "runs": "The runs", "differences": "Differences", "dots": "Every case", "cases": "Cases",
-}  # fmt: skip
 EXPLAINED: Final = {
     "rank": "As in the BraTS challenge (Bakas et al. 2018): on every case the runs are ranked for "
     "ET, TC and WT by Dice and by HD95; this is the mean of those ranks. 1 is best.",
     "difference": "Mean over the cases of the first run's value minus the second's, on the same "
-    "case. Cases vary far more than runs do; pairing takes that out.",
-    "95 %": "Where the mean difference would lie if other cases like these had been drawn: "
-    "percentile bootstrap over the cases (Efron 1979). An interval with 0 inside says that these "
-    "cases cannot tell the runs apart.",
-    "p": "Wilcoxon's signed-rank test, two-sided (Wilcoxon 1945): how often signs drawn by a coin "
-    "would favour one run as clearly as this.",
+    "case. Cases vary far more than runs do; pairing removes that variation.",
+    "95 %": "Range of the mean difference to expect if other cases like these were drawn: "
+    "percentile bootstrap over the cases (Efron 1979). An interval that contains 0 means that "
+    "these cases cannot distinguish the runs.",
+    "p": "Wilcoxon's signed-rank test, two-sided (Wilcoxon 1945): probability of a difference at "
+    "least as large as this one if neither run were better.",
     "p (Holm)": "The same, corrected for the number of pairs of runs in this table (Holm 1979).",
 }
 MOST_COLUMNS: Final = 10
-"""Of the dots of differences."""
+"""Columns of the dots of differences."""
+PAGE_WIDTH: Final = 1080
+"""Units that a row of such columns may take without being cut off."""
 
 
 def telling(comparison: Comparison) -> dict[str, str]:
-    """Cases worth a look, by id, each with what to call it: disputed, typical and hardest."""
+    """Cases to show, by id, with their titles: largest difference, typical and hardest case."""
     cases = comparison.evaluations[0].cases
     values = np.array([each.values(HEADLINE, LEAD) for each in comparison.evaluations])
     values = np.nan_to_num(values)
@@ -43,113 +42,107 @@ def telling(comparison: Comparison) -> dict[str, str]:
         "typical": int(np.argsort(mean, kind="stable")[len(cases) // 2]),
         "hardest": int(mean.argmin()),
     }
-    named_cases: dict[int, list[str]] = {}
-    for word, i in places.items():
-        named_cases.setdefault(i, []).append(word)
-    return {cases[i]: f"{', '.join(words)}: {cases[i]}" for i, words in named_cases.items()}
+    roles: dict[int, list[str]] = {}
+    for role, i in places.items():
+        roles.setdefault(i, []).append(role)
+    return {cases[i]: f"{', '.join(names)}: {cases[i]}" for i, names in roles.items()}
 
 
-def page(comparison: Comparison, chosen: Mapping[str, str], shown: Sequence[str]) -> Markup:
-    """Put the sections of the page together.
+def page(
+    comparison: Comparison,
+    chosen: Mapping[str, str],
+    shown: Sequence[str],
+    views: Sequence[Mapping[str, Any]],
+) -> str:
+    """Write the page.
 
     Args:
         comparison: the numbers.
-        chosen: what to call each case that is shown, by id.
+        chosen: titles of the cases that are shown, by id.
         shown: names of the runs that have a panel.
+        views: packed cases, as `sprites.packed` gives them, in the order of `chosen`.
+
+    Returns:
+        HTML that needs no other file.
     """
-    links = (tag("a", text, href=f"#{name}") for name, text in LINKS.items())
-    heading = f"{len(comparison.names)} runs on the same cases"
-    return tag(
-        "main",
-        tag("header", tag("h1", heading), tag("p", comparison.title)),
-        notes(comparison),
-        tag("nav", links, aria_label="Sections"),
-        runs(comparison),
-        paired(comparison),
-        every_case(comparison),
-        cases(list(chosen.values()), shown, comparison),
-        tag("footer", tag("p", "Made by bratstrain compare. Not a medical device.", class_="soft")),
-    )
+    sections: dict[str, object] = {
+        "title_of_cases": comparison.title,
+        "names": comparison.names,
+        "convention": comparison.evaluations[0].convention,
+        "headline": HEADLINE,
+        "lead": LEAD,
+        "notes": notes(comparison),
+        "standings": standings(comparison),
+        "parts": part_table(comparison),
+        "first": difference_table(comparison.chosen()),
+        "least_p": chance(min(1.0, 2.0 ** (1 - len(comparison.evaluations[0].cases)))),
+        "n_cases": len(comparison.evaluations[0].cases),
+        "tables": {
+            metric.name: list(tables(comparison, metric.name)) for metric in compared_metrics()
+        },
+        "explained": EXPLAINED,
+        "dots": case_dots(comparison),
+        "n_pairs_left": max(len(comparison.chosen()) - MOST_COLUMNS, 0),
+        "case_labels": list(chosen.values()),
+        "runs": list(shown),
+        "content": {"runs": list(shown), "viewers": {"cases": list(views)}},
+    }
+    return html("compare.html", f"{' and '.join(comparison.names)}: bratstrain compare", sections)
 
 
-def notes(comparison: Comparison) -> Markup:
-    """What has to be said beside the numbers, once for all runs that it is true of."""
-    said: dict[str, list[str]] = {}
+def notes(comparison: Comparison) -> list[str]:
+    """Caveats of the numbers; one that holds for all runs stands once."""
+    runs: dict[str, list[str]] = {}
     for name, evaluation in zip(comparison.names, comparison.evaluations, strict=True):
         for note in evaluation.record["notes"]:
-            said.setdefault(str(note), []).append(name)
-    lines = (
-        tag("li", note if len(names) == len(comparison.names) else f"{', '.join(names)}: {note}")
-        for note, names in said.items()
-    )
-    return tag("ul", lines, class_="notes") if said else Markup("")
-
-
-def runs(comparison: Comparison) -> Markup:
-    """Means and ranks."""
-    convention = comparison.evaluations[0].convention
-    beside = [metric.name for metric in compared_metrics() if metric.name != HEADLINE]
-    head = ["", "rank", HEADLINE, "95 %", "0 to 1", *beside]
-    rows: list[Sequence[Child]] = []
-    for each in sorted(comparison.standings, key=lambda standing: standing.rank):
-        lead = each.means[HEADLINE][LEAD]
-        drawing = DASH if lead is None else svg_charts.interval(lead, each.low, each.high, None)
-        others = (digits(each.means[name].get(LEAD), name) for name in beside)
-        span = f"{digits(each.low)} {DASH} {digits(each.high)}"
-        mean = tag("strong", digits(lead))
-        rows.append([each.run, short(each.rank, 2), mean, span, drawing, *others])
-    said = tag(
-        "p",
-        f"Mean of classes, convention {convention} for empty masks, best rank first. The intervals "
-        "are of each run by itself; whether runs differ is said below.",
-    )
-    parts = [name for name in ORDER if name != LEAD]
-    detail = [[name, *(digits(each.means[HEADLINE].get(name)) for each in comparison.standings)]
-              for name in parts]  # fmt: skip
-    wide = table(
-        ["", *comparison.names],
-        ([named(name), *others] for name, *others in detail),
-        f"{HEADLINE} of each class and region",
-    )
-    return section("The runs", said, table(head, rows, comparison.title), wide, id_="runs")
-
-
-def paired(comparison: Comparison) -> Markup:
-    """Differences in the headline, then in the other metrics."""
-    said = tag("p", "The first run minus the second, case by case. In Dice more is better, in HD95 "
-               "less is.")  # fmt: skip
-    first = difference_table(comparison.chosen(), f"{HEADLINE}, {LEAD}")
-    rest = [
-        [tag("h3", metric.name), *_tables(comparison, metric.name)] for metric in compared_metrics()
+            runs.setdefault(str(note), []).append(name)
+    return [
+        note if len(names) == len(comparison.names) else f"{', '.join(names)}: {note}"
+        for note, names in runs.items()
     ]
-    folded = tag("details", tag("summary", "Every class, region and metric"), rest)
-    explained = tag("details", tag("summary", "What each number means"), facts(EXPLAINED))
-    n = len(comparison.evaluations[0].cases)
-    least = tag("p", f"With {n} cases p cannot fall below {chance(min(1.0, 2.0 ** (1 - n)))}, "
-                "however clear the difference.")  # fmt: skip
-    return section("Differences", said, first, least, explained, folded, id_="differences")
 
 
-def _tables(comparison: Comparison, metric: str) -> Iterator[Markup]:
-    """A table for each part that has differences."""
+def standings(comparison: Comparison) -> Table:
+    """Ranks and means of the runs, best rank first."""
+    beside = [metric.name for metric in compared_metrics() if metric.name != HEADLINE]
+    rows = []
+    for run in sorted(comparison.standings, key=lambda standing: standing.rank):
+        mean = run.means[HEADLINE][LEAD]
+        drawing = DASH if mean is None else interval(mean, run.low, run.high, None)
+        others = [digits(run.means[name].get(LEAD), name) for name in beside]
+        span = f"{digits(run.low)} {DASH} {digits(run.high)}"
+        rows.append([run.run, short(run.rank, 2), digits(mean), span, drawing, *others])
+    return {"head": ["", "rank", HEADLINE, "95 %", "0 to 1", *beside], "rows": rows}
+
+
+def part_table(comparison: Comparison) -> Table:
+    """Headline of each class and region, a column for each run."""
+    rows = [
+        [part, *(digits(run.means[HEADLINE].get(part)) for run in comparison.standings)]
+        for part in ORDER
+        if part != LEAD
+    ]
+    return {"head": ["", *comparison.names], "rows": rows}
+
+
+def tables(comparison: Comparison, metric: str) -> Iterator[tuple[str, Table]]:
+    """Class or region, and the table of its differences in one metric; the first table aside."""
     for part in ORDER:
         rows = comparison.chosen(metric, part)
         if rows and (metric, part) != (HEADLINE, LEAD):
-            yield difference_table(rows, f"{metric}, {PART_NAMES.get(part, part)}")
+            yield part, difference_table(rows)
 
 
-def difference_table(rows: Sequence[Difference], caption: str) -> Markup:
-    """One metric of one part, every pair of runs."""
-    head = ["", "difference", "95 %", "0 in the middle", "median", "better/worse", "cases", "p",
-            "p (Holm)"]  # fmt: skip
+def difference_table(rows: Sequence[Difference]) -> Table:
+    """Every pair of runs in one metric of one part."""
     places = decimals(rows[0].metric)
     reach = max([1e-9, *(abs(end) for row in rows for end in (row.low, row.high))]) * 1.05
     body = [
         [
             minus(row),
-            tag("strong", f"{row.mean:+.{places}f}"),
+            f"{row.mean:+.{places}f}",
             f"{row.low:+.{places}f} to {row.high:+.{places}f}",
-            svg_charts.interval(row.mean, row.low, row.high, 0.0, (-reach, reach)),
+            interval(row.mean, row.low, row.high, 0.0, (-reach, reach)),
             f"{row.median:+.{places}f}",
             f"{row.n_better}/{row.n_worse}",
             str(row.n_cases),
@@ -158,44 +151,34 @@ def difference_table(rows: Sequence[Difference], caption: str) -> Markup:
         ]
         for row in rows
     ]
-    return table(head, body, caption)
+    head = ["", "difference", "95 %", "0 in the middle", "median", "better/worse", "cases", "p",
+            "p (Holm)"]  # fmt: skip
+    return {"head": head, "rows": body}
 
 
 def minus(row: Difference) -> str:
-    """Name a difference."""
+    """Name of a difference."""
     return f"{row.run} \N{MINUS SIGN} {row.other}"
 
 
-def every_case(comparison: Comparison) -> Markup:
-    """Differences of every case, a column for each pair."""
+def case_dots(comparison: Comparison) -> list[Drawing]:
+    """Difference of every case, a column for each pair of runs; as many columns as fit a page."""
     cases, columns = comparison.evaluations[0].cases, {}
     values = {
-        name: each.values(HEADLINE, LEAD)
-        for name, each in zip(comparison.names, comparison.evaluations, strict=True)
+        name: evaluation.values(HEADLINE, LEAD)
+        for name, evaluation in zip(comparison.names, comparison.evaluations, strict=True)
     }
     for row in comparison.chosen()[:MOST_COLUMNS]:
-        both = values[row.run] - values[row.other]
-        columns[minus(row)] = list(zip(cases, both.tolist(), strict=True))
-    every = [abs(value) for points in columns.values() for _, value in points if value == value]  # noqa: PLR0124 (nan)
-    reach = max([0.05, *every]) * 1.05
-    drawing = svg_charts.dots(
-        f"Difference in {HEADLINE}, {LEAD}, of each case; the line is the mean",
-        columns,
-        say=lambda case, value: f"{case}, difference {value:+.3f}",
-        span=(-reach, reach),
-    )
-    more = len(comparison.chosen()) - MOST_COLUMNS
-    rest = tag("p", f"{more} more pairs are in the table alone.") if more > 0 else ""
-    return section("Every case", drawing, rest, id_="dots")
-
-
-def cases(labels: Sequence[str], shown: Sequence[str], comparison: Comparison) -> Markup:
-    """The section of the cases to page through."""
-    left = len(comparison.names) - len(shown)
-    said = (
-        "The same plane as each run predicts it. Radiological view: the patient's right side (R) "
-        "is on the left, front is up; planes run from the feet to the head. Above the slider the "
-        "area of the true tumour in each plane is filled, and those of the predictions are lines."
-    )
-    rest = f" {left} more runs are in the tables alone." if left > 0 else ""
-    return section("Cases", tag("p", said + rest), viewer("cases", labels, shown), id_="cases")
+        difference = values[row.run] - values[row.other]
+        columns[minus(row)] = list(zip(cases, difference.tolist(), strict=True))
+    sizes = np.abs([value for points in columns.values() for _, value in points])
+    reach = 1.05 * max(0.05, float(np.max(sizes, initial=0.0, where=~np.isnan(sizes))))
+    return [
+        dots(
+            f"Difference in {HEADLINE}, {LEAD}, of each case",
+            {name: columns[name] for name in row_of_columns},
+            label=lambda case, value: f"{case}, difference {value:+.3f}",
+            span=(-reach, reach),
+        )
+        for row_of_columns in column_rows(list(columns), PAGE_WIDTH)
+    ]

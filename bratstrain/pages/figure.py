@@ -1,29 +1,23 @@
 """Pictures of predictions by matplotlib, which comes with `pip install 'bratsprep[plot]'`.
 
-Figures are objects of their own on an Agg canvas: no pyplot, no window, no global state. Colours
-are of Okabe and Ito 2008, told apart by colour-blind readers.
+Figures are separate objects on an Agg canvas: no pyplot, no window, no global state.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
-from numpy.typing import NDArray
 
-from bratsprep.labels import CLASSES
+from bratsprep.drawing.colours import grey_limits, radiological
+from bratsprep.drawing.figure_parts import ON_BLACK, class_legend, draw_label, mark_sides
 from bratsprep.system.atomic import replacing
 from bratstrain.evaluation.tables import Picture, Report
-from bratstrain.scoring.conventions import CONVENTIONS
-from bratstrain.scoring.metrics import MEANS, CaseScores
+from bratstrain.pages.gallery import class_mean
 
-COLOURS: Final = {"NCR": "#D55E00", "ED": "#56B4E9", "ET": "#F0E442"}
-OUTLINE: Final = "white"
 PANELS: Final = ("Original (T1gd)", "Ground truth", "Prediction", "Overlay")
 NOTE: Final = (
     "Radiological view: R is the patient's right side, front is up.  "
@@ -60,17 +54,10 @@ def draw_report(path_png: Path | str, report: Report) -> None:
     draw_rows(path_png, rows, title=report.title)
 
 
-def class_mean(scores: CaseScores) -> float:
-    """Volume Dice of a case, mean of classes, convention brats."""
-    rule = CONVENTIONS["brats"]
-    parts = [scores.parts[name].counts for name in MEANS["mean of classes"]]
-    return float(np.mean([rule.overlap(each.volume_dice, each) for each in parts]))
-
-
 def draw_rows(
     path_png: Path | str, rows: Sequence[tuple[str, Picture]], *, title: str = ""
 ) -> None:
-    """Draw pictures below each other, each with a line of text above it.
+    """Draw pictures in rows, with a line of text above each.
 
     Args:
         path_png: file to write; replaced where it is there.
@@ -107,7 +94,7 @@ def draw_rows(
 
 
 def _check(picture: Picture) -> None:
-    """Refuse planes that do not lie on each other."""
+    """Refuse planes of different shapes."""
     shapes = {picture.image.shape, picture.truth.shape, picture.predicted.shape}
     if len(shapes) != 1 or picture.image.ndim != 2:
         raise ValueError(
@@ -117,23 +104,14 @@ def _check(picture: Picture) -> None:
 
 
 def _write_around(figure: Figure, first_row: Sequence[Axes], title: str) -> None:
-    """Title, names of the panels, legend and note."""
+    """Write the title, the names of the panels, the legend and the note."""
     height = figure.get_size_inches()[1]
     figure.text(0.006, 1 - 0.08 / height, title, color="white", fontsize=11, va="top")
     for axes, name in zip(first_row, PANELS, strict=True):
         axes.text(
             0.5, 1.12, name, color="white", fontsize=11, ha="center", transform=axes.transAxes
         )  # fmt: skip
-    handles = [Patch(color=colour, label=name) for name, colour in COLOURS.items()]
-    figure.legend(
-        handles=handles,
-        loc="lower right",
-        ncols=len(handles),
-        fontsize=9,
-        labelcolor="white",
-        frameon=False,
-        borderaxespad=0.2,
-    )
+    class_legend(figure)
     figure.text(0.006, 0.12 / height, NOTE, color="white", fontsize=8)
 
 
@@ -141,11 +119,10 @@ def draw_panels(axes: Sequence[Axes], picture: Picture) -> None:
     """Draw the four panels of one picture."""
     image = radiological(picture.image)
     truth, predicted = radiological(picture.truth), radiological(picture.predicted)
-    inside = image[image != 0]
-    low, high = np.percentile(inside, (1, 99.5)) if inside.size else (0.0, 1.0)
+    low, high = grey_limits(image)
     grey = np.where(image != 0, image, low)
     for panel in axes:
-        panel.imshow(grey, "gray", vmin=low, vmax=max(high, low + 1e-6))
+        panel.imshow(grey, "gray", vmin=low, vmax=high)
         panel.set_axis_off()
     for panel, label, opacity in (
         (axes[1], truth, 1.0),
@@ -154,21 +131,5 @@ def draw_panels(axes: Sequence[Axes], picture: Picture) -> None:
     ):
         draw_label(panel, label, opacity)
     if truth.any() and not truth.all():
-        axes[3].contour(truth > 0, levels=[0.5], colors=OUTLINE, linewidths=1.0)
-    for text, x, side in (("R", 0.02, "left"), ("L", 0.98, "right")):
-        axes[0].text(x, 0.5, text, color="white", fontsize=11, ha=side, va="center",
-                     transform=axes[0].transAxes)  # fmt: skip
-
-
-def draw_label(axes: Axes, label: NDArray[np.uint8], opacity: float) -> None:
-    """Lay a label over what is drawn already."""
-    colours = ListedColormap([COLOURS[name] for name in CLASSES[1:]])
-    shown = np.ma.masked_equal(label, 0)
-    axes.imshow(
-        shown, colours, vmin=1, vmax=len(CLASSES) - 1, alpha=opacity, interpolation="nearest"
-    )
-
-
-def radiological(plane: NDArray[Any]) -> NDArray[Any]:
-    """Turn a (y, x) RAS+ plane so that its first row is the front, its first column the right."""
-    return plane[::-1, ::-1]
+        axes[3].contour(truth > 0, levels=[0.5], colors=ON_BLACK, linewidths=1.0)
+    mark_sides(axes[0])

@@ -1,36 +1,31 @@
 """`bratstrain report`: a run as one page that opens anywhere."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Unpack
+from typing import Any, Final, Unpack
 
 import numpy as np
 
 from bratsprep.settings import take
 from bratstrain.apply_config import ApplyConfig, ApplySettings, Part
-from bratstrain.evaluation.case_pairs import load_labeller
 from bratstrain.evaluation.case_selection import open_cases
 from bratstrain.evaluation.stored import Evaluation, evaluation_of
 from bratstrain.pages import run_sections, score_sections
-from bratstrain.pages.case_images import views
-from bratstrain.pages.case_viewer import viewer
-from bratstrain.pages.markup import Markup, document, section, tag, write_page
-from bratstrain.pages.sprites import packed
+from bratstrain.pages.case_views import ShownRun, views
+from bratstrain.pages.gallery import Gallery
+from bratstrain.pages.html_file import html, write_page
+from bratstrain.pages.sprites import packed_views
 from bratstrain.scoring.metric_registry import HEADLINE
 
 PAGE: Final = "report.html"
 RANKED_BY: Final = "mean of classes"
-LINKS: Final = {
-    "scores": "Scores", "cases": "Cases", "dots": "Every case", "learning": "Learning",
-    "balance": "Class balance", "split": "Split", "run": "The run",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A page that was written."""
+    """Page that was written."""
 
     path: Path
     n_bytes: int
@@ -38,7 +33,7 @@ class Written:
     """Which cases and planes it is of."""
 
     def line(self) -> str:
-        """Say it in a line."""
+        """Path, size and cases, for the terminal."""
         return f"{self.path}: {self.n_bytes / 1e6:.1f} MB, {self.title}"
 
 
@@ -54,8 +49,9 @@ def report(
 ) -> Written:
     """Write a run's page: scores, curves, and cases to page through; `bratstrain.report`.
 
-    The evaluation is the one in the run folder where nothing that decides it has changed, and
-    is made anew otherwise. Best, median and worst case are predicted once more for the pictures.
+    The evaluation in the run folder is reused if nothing that decides it has changed, and made
+    anew otherwise. Of a reused one, the best, the median and the worst case are read and predicted
+    for the pictures; a new one leaves them in memory.
 
     Example:
         bratstrain.report("runs/a", raw="Task01_BrainTumour.tar")
@@ -64,7 +60,7 @@ def report(
         run: run folder.
         data: slice file; this or `raw`.
         raw: data set or archive of labelled cases.
-        split: part of the run's split: `validation`, `test`, `train`, or `all` cases there are.
+        split: part of the run's split: `validation`, `test`, `train`, or `all` for every case.
         out: HTML file; `report.html` in the run folder by default.
         progress: show a bar on standard error, where that is a terminal.
         **settings: keywords of `bratstrain.apply_config.ApplyConfig`.
@@ -77,62 +73,60 @@ def report(
     (own,) = take("report", settings, ApplyConfig)
     folder, apply = Path(run), ApplyConfig(**own)
     apply.check_effects(data)
+    shown = ShownRun(folder, Gallery())
     with open_cases(data, raw) as where:
-        evaluation = evaluation_of(folder, where, split, apply, progress=progress)
+        evaluation = evaluation_of(
+            folder, where, split, apply, progress=progress, watch=shown.gallery.watch
+        )
         chosen = telling(evaluation)
-        labeller = load_labeller(folder, apply)
-        shown = {view.case: packed(view) for view in views([labeller], where, split, [*chosen])}
-    text = page(evaluation, chosen)
-    content = {"runs": [folder.name], "viewers": {"cases": [shown[case] for case in chosen]}}
+        shown_views = views([shown], where, split, apply, [*chosen])
     path = folder / PAGE if out is None else Path(out)
-    size = write_page(path, document(f"{folder.name}: bratstrain report", text, content))
+    size = write_page(path, page(evaluation, chosen, packed_views(shown_views)))
     return Written(path, size, evaluation.title)
 
 
 def telling(evaluation: Evaluation) -> dict[str, str]:
-    """Best, median and worst case, by id, each with what to call it."""
+    """Best, median and worst case, by id, with their titles."""
     values = evaluation.values(HEADLINE, RANKED_BY)
     order = [int(i) for i in np.argsort(-np.nan_to_num(values, nan=-math.inf), kind="stable")]
     places = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
-    named: dict[int, list[str]] = {}
-    for word, i in places.items():
-        named.setdefault(i, []).append(word)
+    roles: dict[int, list[str]] = {}
+    for role, i in places.items():
+        roles.setdefault(i, []).append(role)
     return {
-        evaluation.cases[i]: f"{', '.join(words)}: {evaluation.cases[i]} ({values[i]:.3f})"
-        for i, words in named.items()
+        evaluation.cases[i]: f"{', '.join(names)}: {evaluation.cases[i]} ({values[i]:.3f})"
+        for i, names in roles.items()
     }
 
 
-def page(evaluation: Evaluation, chosen: dict[str, str]) -> Markup:
-    """Put the sections of the page together."""
+def page(
+    evaluation: Evaluation, chosen: Mapping[str, str], shown: Sequence[Mapping[str, Any]]
+) -> str:
+    """Write the page.
+
+    Args:
+        evaluation: the scores.
+        chosen: titles of the cases that are shown, by id.
+        shown: those cases as `sprites.packed` gives them, in the same order.
+
+    Returns:
+        HTML that needs no other file.
+    """
     run = evaluation.run
-    links = (tag("a", text, href=f"#{name}") for name, text in LINKS.items())
-    return tag(
-        "main",
-        tag("header", tag("h1", f"Report of “{run.resolve().name}”"), tag("p", evaluation.title)),
-        score_sections.key_numbers(evaluation),
-        score_sections.notes(evaluation),
-        tag("nav", links, aria_label="Sections"),
-        score_sections.scores(evaluation),
-        cases(list(chosen.values()), [run.name], evaluation),
-        score_sections.case_dots(evaluation),
-        run_sections.learning(run),
-        score_sections.balance(evaluation),
-        run_sections.splitting(run, evaluation),
-        run_sections.run_facts(run, evaluation),
-        tag("footer", tag("p", "Made by bratstrain report. Not a medical device.", class_="soft")),
-    )
-
-
-def cases(labels: Sequence[str], runs: Sequence[str], evaluation: Evaluation) -> Markup:
-    """The section of the cases to page through."""
-    said = (
-        "Best, median and worst case by mean volume Dice of the classes, over the whole case. "
-        "Radiological view: the patient's right side (R) is on the left, front is up; planes run "
-        "from the feet to the head. The slider goes with the arrow keys too. Above it the area of "
-        "the true tumour in each plane is filled, and that of the prediction is a line."
-    )
-    stored = "" if "every plane" in str(evaluation.record["planes"]) else (
-        " Only planes that the slice file holds can be shown."
-    )  # fmt: skip
-    return section("Cases", tag("p", said + stored), viewer("cases", labels, runs), id_="cases")
+    sections: dict[str, object] = {
+        "name": run.resolve().name,
+        "title_of_cases": evaluation.title,
+        "key_numbers": score_sections.key_numbers(evaluation),
+        "notes": [str(note) for note in evaluation.record["notes"]],
+        "scores": score_sections.scores(evaluation),
+        "every_plane": "every plane" in str(evaluation.record["planes"]),
+        "case_labels": list(chosen.values()),
+        "runs": [run.name],
+        "dots": score_sections.case_dots(evaluation),
+        "learning": run_sections.learning(run),
+        "balance": score_sections.balance(evaluation),
+        "split": run_sections.splitting(run, evaluation),
+        "run": run_sections.run_facts(run, evaluation),
+        "content": {"runs": [run.name], "viewers": {"cases": list(shown)}},
+    }
+    return html("report.html", f"{run.name}: bratstrain report", sections)

@@ -1,65 +1,51 @@
-"""Sections of a page that come from a run folder: curves, split, facts."""
+"""Content of the sections that come from a run folder: curves, split, facts."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from bratsprep.drawing.charts import Curve, curves
+from bratsprep.drawing.svg import Drawing
 from bratstrain.data.splits import Split
 from bratstrain.evaluation.stored import Evaluation
-from bratstrain.pages.markup import Child, Markup, facts, joined, section, tag
-from bratstrain.pages.svg_charts import Curve, curves
 from bratstrain.runs.files import CONFIG, FACTS, LOG, read_json, read_log
 from bratstrain.runs.fitted import read_split
 
 MOST_POINTS: Final = 400
-"""Of a curve: more cannot be told apart."""
+"""Points of a curve; more cannot be distinguished."""
 STYLES: Final = {"NCR": 1, "ED": 0, "ET": 4, "TC": 3, "WT": 2}
-"""Of the curves: the colours that the classes have in the pictures, as near as lines can be."""
+"""Styles of the curves: those nearest to the colours of the classes in the pictures."""
 MEAN_STYLE: Final = 5
+SPLIT_PARTS: Final = ("train", "validation", "test")
 
 
-def learning(run: Path) -> Markup:
-    """Curves of the log: loss, validation volume Dice, learning rate."""
+def learning(run: Path) -> dict[str, Any]:
+    """Curves of the log, and the last validation: None where there was none."""
     log = read_log(run / LOG)
-    train = [each for each in log if each["kind"] == "train"]
-    checks = [each for each in log if each["kind"] == "validation"]
+    train = [record for record in log if record["kind"] == "train"]
+    checks = [record for record in log if record["kind"] == "validation"]
     best = read_json(run / FACTS).get("best_step")
-    drawings = [
+    title = "Volume Dice on the validation cases"
+    charts = [
         *drawing("Training loss", [series("loss", train, "loss")], "loss"),
-        *drawing(
-            "Volume Dice on the validation cases", validation(checks), "volume Dice", 1.0, best
-        ),
+        *drawing(title, validation(checks), "volume Dice", 1.0, best),
         *drawing("Learning rate", [series("rate", train, "learning_rate")], "rate"),
     ]
-    if not drawings:
-        return section("Learning", tag("p", "The run's log holds no step."), id_="learning")
-    said = "Loss of the training batches; the run was not validated."
-    if checks:
-        last = checks[-1]
-        said = (
-            "Loss of the training batches; volume Dice of the validation cases over "
-            f"{last['planes']} ({last['convention']} convention), which the run looked at while it "
-            "was fitted: it chose the weights by them, at the dotted line."
-        )
-    shown = tag("div", drawings, class_="charts")
-    return section("Learning", tag("p", said), shown, id_="learning")
+    return {"charts": charts, "last_validation": checks[-1] if checks else None}
 
 
 def series(name: str, records: Sequence[Mapping[str, Any]], key: str, style: int = 0) -> Curve:
-    """One value over the steps; those that are not numbers are left out."""
-    points = [(each["step"], each[key]) for each in records if each.get(key) is not None]
+    """One value over the steps; records in which it is no number are left out."""
+    points = [(record["step"], record[key]) for record in records if record.get(key) is not None]
     return Curve(name, tuple(thinned(points)), style)
 
 
 def thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Means of neighbouring points, at most `MOST_POINTS` of them."""
-    group = -(-len(points) // MOST_POINTS) or 1
-    means = []
-    for first in range(0, len(points), group):
-        some = points[first : first + group]
-        means.append((some[-1][0], sum(point[1] for point in some) / len(some)))
-    return means
+    size = -(-len(points) // MOST_POINTS) or 1
+    groups = (points[first : first + size] for first in range(0, len(points), size))
+    return [(group[-1][0], sum(point[1] for point in group) / len(group)) for group in groups]
 
 
 def validation(records: Sequence[Mapping[str, Any]]) -> list[Curve]:
@@ -67,102 +53,89 @@ def validation(records: Sequence[Mapping[str, Any]]) -> list[Curve]:
     parts = list(records[-1]["volume_dice"]) if records else []
     lines = []
     for part in parts:
-        flat = [{"step": each["step"], "value": each["volume_dice"].get(part)} for each in records]
-        lines.append(series(part, flat, "value", STYLES.get(part, 0)))
+        values = [
+            {"step": record["step"], "value": record["volume_dice"].get(part)} for record in records
+        ]
+        lines.append(series(part, values, "value", STYLES.get(part, 0)))
     return [*lines, series("mean of regions", records, "mean_regions", MEAN_STYLE)]
 
 
 def drawing(
     name: str, lines: Sequence[Curve], unit: str, top: float | None = None, best: int | None = None
-) -> Iterator[Markup]:
-    """Draw those of some curves that have points; nothing without any."""
-    shown = [line for line in lines if line.points]
+) -> Iterator[Drawing]:
+    """Draw those curves that have points; no drawing without any."""
+    shown = [curve for curve in lines if curve.points]
     if shown:
         yield curves(name, shown, unit=unit, top=top, best=best)
 
 
-def splitting(run: Path, evaluation: Evaluation) -> Markup:
-    """The split: sizes, digest, whether it leaks."""
+def splitting(run: Path, evaluation: Evaluation) -> dict[str, Any]:
+    """Split of the run: sizes, digest, leaks, ids, and repeated patients."""
     split = read_split(run)
-    pairs: dict[str, Child] = {
+    twins = evaluation.record.get("twins") or {}
+    leaks = "YES: a subject is on two sides" if split.leaks else "no subject is on two sides"
+    facts = {
         "split": f"{split.name}, fold {split.fold}",
         "training": counted(split.train),
         "validation": counted(split.validation),
         "test": counted(split.test),
-        "leaks": "YES: a subject is on two sides" if split.leaks else "no subject is on two sides",
-        "digest": tag("code", split.digest[:16]),
+        "leaks": leaks,
+        "digest": split.digest[:16],
     }
-    twins = evaluation.record.get("twins") or {}
-    listed = [tag("details", tag("summary", "Ids of the parts"), parts_of(split))]
-    if twins.get("cases"):
-        lines = (
-            tag("li", f"{case}: ", ", ".join(map(str, trained)))
-            for case, trained in twins["cases"].items()
-        )
-        summary = tag("summary", "Cases with a twin in training, and their twins")
-        listed.append(tag("details", summary, tag("ul", lines)))
-    said = tag(
-        "p",
-        "Who was trained on, who chose the weights, who was never seen. The same digest means the "
-        "same split, on any machine.",
-    )
-    return section("Split", said, facts(pairs), *listed, id_="split")
+    ids = {part: parts_of(split, part) for part in SPLIT_PARTS}
+    return {"facts": facts, "ids": ids, "twins": twins.get("cases") or {}}
 
 
 def counted(members: Sequence[object]) -> str:
-    """How many, and of what."""
+    """Number of cases, or of slices."""
     kind = "slices" if members and isinstance(members[0], int) else "cases"
     return f"{len(members):,} {kind}"
 
 
-def parts_of(split: Split) -> Markup:
-    """Case ids of each part; slices are only counted."""
-    shown: dict[str, Child] = {}
-    for part in ("train", "validation", "test"):
-        members = getattr(split, part)
-        is_ids = all(isinstance(each, str) for each in members)
-        shown[part] = ", ".join(members) if is_ids and members else counted(members)
-    return facts(shown)
+def parts_of(split: Split, part: str) -> str:
+    """Case ids of a part of the split; slices are only counted."""
+    members = getattr(split, part)
+    is_ids = all(isinstance(member, str) for member in members)
+    return ", ".join(members) if is_ids and members else counted(members)
 
 
-def run_facts(run: Path, evaluation: Evaluation) -> Markup:
-    """Time, memory, waiting, versions, settings."""
-    known, config = read_json(run / FACTS), read_json(run / CONFIG)
-    about = dict(evaluation.record["about"])
-    pairs = {name: value for name, value in told(known, config).items() if value}
-    used = {
+def run_facts(run: Path, evaluation: Evaluation) -> dict[str, Any]:
+    """Time, memory, versions and settings of the run, and how it was evaluated."""
+    record, config = read_json(run / FACTS), read_json(run / CONFIG)
+    versions = record.get("versions", {})
+    about = {
         name: str(value)[:16] if "digest" in name else str(value)
-        for name, value in about.items()
+        for name, value in evaluation.record["about"].items()
         if not isinstance(value, dict)
     }
-    versions = known.get("versions", {})
-    software = ", ".join(f"{name} {each}" for name, each in versions.items()) or "not written down"
-    parts = joined(
-        facts(pairs),
-        tag("h3", "Software"),
-        tag("p", software),
-        tag("h3", "How it was evaluated"),
-        facts(dict(used)),
-        tag("details", tag("summary", "Every setting of the run"),
-            tag("pre", json.dumps(config, indent=1, sort_keys=True))),
-    )  # fmt: skip
-    return section("The run", parts, id_="run")
+    return {
+        "facts": {name: value for name, value in summary(record, config).items() if value},
+        "software": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "about": about,
+        "config": json.dumps(config, indent=1, sort_keys=True),
+    }
 
 
-def told(known: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, str]:
-    """Facts of a run in words; empty where the run did not write them down."""
-    used, waited = known.get("used_s", 0.0), known.get("waited_s", 0.0)
-    model = config.get("model", {})
-    gpu = known.get("peak_gpu_memory_mb", 0.0)
+def summary(record: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, str]:
+    """Facts of a run as text; empty where the run did not record them.
+
+    Args:
+        record: content of `run.json`.
+        config: content of `config.json`.
+    """
+    used, waited = record.get("used_s", 0.0), record.get("waited_s", 0.0)
+    model, memory = config.get("model", {}), record.get("peak_memory_mb")
+    gpu = record.get("peak_gpu_memory_mb", 0.0)
+    steps = f"{record['step']:,} of {config['batch_size']} slices" if "step" in record else ""
     return {
         "network": f"{model.get('kind')}, width {model.get('width')}, depth {model.get('depth')}",
-        "steps": f"{known['step']:,} of {config['batch_size']} slices" if "step" in known else "",
+        "steps": steps,
         "time": f"{used / 60:.1f} minutes" if used else "",
         "waiting for data": f"{waited / used:.1%} of the time" if used else "",
-        "peak memory": f"{known['peak_memory_mb']:,.0f} MB" if "peak_memory_mb" in known else "",
+        "peak memory": "" if memory is None else f"{memory:,.0f} MB",
         "peak memory of the GPU": f"{gpu:,.0f} MB" if gpu else "",
-        "device": f"{known.get('device', '')}, {config.get('precision')}",
-        "slice file": str(known.get("data", "")),
-        "digest of the slice file": str(known.get("data_digest", ""))[:16],
-        "finished": "yes" if known.get("finished") else "no: it was cut off, or goes on",
+        "device": f"{record.get('device', '')}, {config.get('precision')}",
+        "slice file": str(record.get("data", "")),
+        "digest of the slice file": str(record.get("data_digest", ""))[:16],
+        "finished": "yes" if record.get("finished") else "no: interrupted, or still running",
     }

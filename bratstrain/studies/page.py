@@ -1,4 +1,4 @@
-"""The page of a study: its runs held against each other on the held-out cases."""
+"""The page of a study: its runs compared on the held-out cases."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +16,7 @@ PAGE: Final = "compare.html"
 def write_page(
     study: Study, folder: Path, raw: Path, apply: ApplyConfig, *, progress: bool = False
 ) -> list[Path]:
-    """Write the page that `bratstrain compare` makes, unless it is there already.
+    """Write the page of `bratstrain compare`, unless an up-to-date one exists.
 
     Args:
         study: finished.
@@ -40,13 +40,13 @@ def write_page(
 
 
 def telling(study: Study) -> list[Path]:
-    """Run folders, those that tell most first, since a page shows pictures of a few only.
+    """Run folders, the most informative first, since a page shows pictures of a few only.
 
-    The baseline, the best by the honest score, those that leak, then the others in their order.
+    The baseline, the best by held-out volume Dice, those that leak, then the others in order.
     """
-    best = max(study.outcomes, key=lambda each: each.honest.mean)
+    best = max(study.outcomes, key=lambda outcome: outcome.honest.mean)
     first = [study.named(study.plan.baseline), best]
-    leaks = [each for each in study.outcomes if each.facts.leaks]
+    leaks = [outcome for outcome in study.outcomes if outcome.facts.leaks]
     ordered = [each for each in (*first, *leaks, *study.outcomes) if each is not None]
     return list(dict.fromkeys(each.held_out.run for each in ordered))
 
@@ -56,9 +56,9 @@ def is_up_to_date(page: Path, runs: list[Path]) -> bool:
     numbers = page.with_suffix(".json")
     if not page.is_file() or not numbers.is_file():
         return False
-    named = [each["run"] for each in read_json(numbers)["runs"]]
+    names = [record["run"] for record in read_json(numbers)["runs"]]
     written_ns = numbers.stat().st_mtime_ns
     times_ns = [
         path.stat().st_mtime_ns for run in runs for path in run.glob(f"evaluation-*/{EVERYTHING}")
     ]
-    return named == [run.name for run in runs] and all(time < written_ns for time in times_ns)
+    return names == [run.name for run in runs] and all(time < written_ns for time in times_ns)

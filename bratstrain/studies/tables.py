@@ -13,15 +13,24 @@ from bratstrain.scoring.metric_registry import HEADLINE
 from bratstrain.studies.outcomes import CLAIMED, PART, Outcome, Score, Study, score_of
 
 FEW: Final = 10
-"""Held-out cases below which an interval says little."""
+"""Number of held-out cases below which an interval is unreliable."""
 MINUS: Final = "−"  # noqa: RUF001  a real minus, so that a range's dash cannot be taken for one
 NAME: Final = "study"
 """Of the files, before their suffixes."""
 HEADS: Final = {
-    "experiment": "experiment", "split": "split", "slices": "training slices", "claims": "claims",
-    "unseen": "unseen", "honest": "honest", "honest_span": "95 %", "baseline_span": "95 %",
-    "like": "departs from", "gain": "gain", "gain_span": "95 %", "minutes": "minutes",
-}  # fmt: skip
+    "experiment": "experiment",
+    "split": "split",
+    "slices": "training slices",
+    "claims": "own protocol",
+    "unseen": "held-out, same metric",
+    "honest": "held-out, volume Dice",
+    "honest_span": "95 %",
+    "baseline_span": "95 %",
+    "like": "departs from",
+    "gain": "gain",
+    "gain_span": "95 %",
+    "minutes": "minutes",
+}
 """Heads of the columns by name; that of `baseline` has its name in it."""
 SCORES: Final = ("claims", "unseen", "honest", "honest_span")
 BASELINE: Final = ("baseline", "baseline_span")
@@ -69,7 +78,7 @@ def to_json(study: Study, records: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def terminal_lines(study: Study) -> list[str]:
-    """Say the study in a table for a terminal, and how to read it."""
+    """Table of the study for a terminal, and how to read it."""
     head, rows = table(study, brief(study))
     width = max(len(word) for word, _ in meanings(study))
     said = [f"{word:<{width}}  {text}" for word, text in meanings(study)]
@@ -97,7 +106,7 @@ def title(study: Study) -> str:
     plan, n = study.plan, len(study.cases)
     profile = f", profile {plan.profile}" if plan.profile else ""
     done = f"{len(study.outcomes)} of {len(plan.experiments)} experiments"
-    held = f"{n} held-out case{'s' * (n != 1)}, which none of them learns from or validates with"
+    held = f"{n} held-out case{'s' * (n != 1)}, used by no experiment for training or validation"
     return f"{plan.path.stem}{profile}: {done} on {study.source}; {held}"
 
 
@@ -168,41 +177,48 @@ def signed(value: float) -> str:
 
 
 def meanings(study: Study) -> list[tuple[str, str]]:
-    """What the columns are, by their heads."""
+    """Meaning of the columns, by their heads."""
     plan, convention = study.plan, study.outcomes[0].held_out.convention
-    said = [
-        ("claims", f"{CLAIMED}, of the run's own validation part, which chose its best weights"),
-        ("unseen", "that very metric on the held-out cases: other people, and so other luck"),
-        ("honest", f"case-average {HEADLINE} of the held-out cases, every brain plane, raw files"),
-        (f"{MINUS} {plan.baseline}", "honest score less that of this baseline, case by case"),
+    own = f"{CLAIMED}, of the run's own validation part, which chose its weights"
+    same = (
+        "the same metric on the held-out cases: different patients, so sampling variation applies"
+    )
+    dice = f"case-average {HEADLINE} of the held-out cases, every brain plane, raw files"
+    difference = "held-out volume Dice minus that of this baseline, case by case"
+    lines = [
+        (HEADS["claims"], own),
+        (HEADS["unseen"], same),
+        (HEADS["honest"], dice),
+        (f"{MINUS} {plan.baseline}", difference),
     ]
     if departs(study):
-        said.append(("gain", "the same, less that of the experiment that it departs from"))
-    said += [(name, "of the held-out cases, mean of a case") for name in plan.also]
-    said.append(("95 %", "bootstrap over cases; a difference whose interval holds 0 may be chance"))
-    said.append(("scores", f"are the {PART} (NCR, ED, ET), convention {convention}"))
-    return said
+        lines.append(("gain", "the same, minus that of the experiment that it departs from"))
+    lines += [(name, "of the held-out cases, mean of a case") for name in plan.also]
+    chance = "bootstrap over cases; a difference whose interval contains 0 may be chance"
+    lines.append(("95 %", chance))
+    lines.append(("scores", f"are the {PART} (NCR, ED, ET), convention {convention}"))
+    return lines
 
 
 def notes(study: Study) -> list[str]:
-    """What has to be said beside the numbers, leaks first."""
+    """Caveats of the numbers, leaks first."""
     said = []
     for each in study.outcomes:
         claims, unseen, honest = (score.mean for score in (each.claims, each.unseen, each.honest))
         if each.facts.leaks:
             said.append(
-                f"{each.experiment.name} claims {number(claims)} on people whose other slices it "
-                f"was fitted on; on people it has not seen the same metric is {number(unseen)}, "
-                f"and the honest score is {number(honest)}"
+                f"{each.experiment.name} scores {number(claims)} on patients whose other slices "
+                f"are in its training set; on held-out patients the same metric is "
+                f"{number(unseen)}, and volume Dice is {number(honest)}"
             )
     best = max(study.outcomes, key=lambda each: each.honest.mean)
     said.append(
-        f"{best.experiment.name} has the best honest score, {number(best.honest.mean)}; being "
-        "chosen on these cases, it will be a little worse on others"
+        f"{best.experiment.name} has the best held-out volume Dice, {number(best.honest.mean)}; it "
+        "is the best of several on these cases, so expect a slightly lower score on others"
     )
     if len(study.cases) < FEW:
-        said.append(f"intervals over only {len(study.cases)} held-out cases say little")
-    said.append("one run each: no interval knows what another seed would give")
+        said.append(f"intervals over only {len(study.cases)} held-out cases are unreliable")
+    said.append("one run each: the intervals do not include the variation between seeds")
     if unfinished(study):
         said.append(f"not finished yet: {', '.join(unfinished(study))}")
     return said

@@ -1,9 +1,9 @@
 "use strict";
-// Dots tell which case they are: to the pointer, and to the arrow keys.
+// The dot under the pointer, or the one that the arrow keys select, shows its case.
 (() => {
   for (const figure of document.querySelectorAll("figure.chart:has(svg.dots)")) {
     const drawing = figure.querySelector("svg.dots");
-    const told = figure.querySelector(".told");
+    const output = figure.querySelector(".pointed");
     const dots = [...drawing.querySelectorAll(".dot")];
     let current = -1;
 
@@ -12,7 +12,7 @@
       for (const dot of dots) {
         dot.classList.toggle("same", i >= 0 && dot.dataset.case === dots[i].dataset.case);
       }
-      if (i >= 0) told.textContent = dots[i].querySelector("title").textContent;
+      if (i >= 0) output.textContent = dots[i].querySelector("title").textContent;
     };
     dots.forEach((dot, i) => dot.addEventListener("pointerenter", () => show(i)));
     dots.forEach((dot, i) => dot.addEventListener("click", () => show(i)));

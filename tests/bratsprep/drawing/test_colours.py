@@ -1,6 +1,9 @@
-import numpy as np
+from itertools import combinations
 
-from bratsprep.drawing.colours import COLOURS, GREYS, grey, tinted, tints
+import numpy as np
+import pytest
+
+from bratsprep.drawing.colours import COLOURS, ERRORS, GREYS, grey, tinted, tints
 from bratsprep.labels import CLASSES
 
 
@@ -26,3 +29,35 @@ def test_tinted_rows_show_the_class_over_its_grey():
     palette = tints([COLOURS[name] for name in CLASSES[1:]], 1.0)
     yellow = list(bytes.fromhex(COLOURS["ET"][1:]))
     assert palette[tinted(shades, label)].tolist() == [[[0, 0, 0], yellow]]
+
+
+MACHADO = {
+    "none": np.eye(3),
+    "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+               [-0.003882, -0.048116, 1.051998]],
+    "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+               [-0.011820, 0.042940, 0.968881]],
+    "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602],
+               [0.004733, 0.691367, 0.303900]],
+}  # fmt: skip
+"""Dichromacy as a matrix over linear RGB, Machado et al. 2009, severity 1."""
+
+
+def seen(colour, matrix):
+    """CIELAB, D65, of a `#RRGGBB` colour as a reader with that matrix sees it."""
+    share = np.array(list(bytes.fromhex(colour[1:]))) / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    rgb_to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    xyz = rgb_to_xyz @ np.clip(matrix @ linear, 0, 1) / np.array([0.9505, 1, 1.089])
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("kind", MACHADO)
+def test_errors_differ_from_each_other_and_another_class_from_every_class(kind):
+    errors = {name: seen(colour, MACHADO[kind]) for name, colour in ERRORS.items()}
+    classes = [seen(COLOURS[name], MACHADO[kind]) for name in CLASSES[1:]]
+    among = [np.linalg.norm(errors[a] - errors[b]) for a, b in combinations(errors, 2)]
+    assert min(among) > 40
+    assert min(np.linalg.norm(errors["other"] - shown) for shown in classes) > 30
+    assert not set(ERRORS.values()) & set(COLOURS.values())

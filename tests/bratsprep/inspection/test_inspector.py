@@ -15,6 +15,7 @@ from bratsprep.inspection.class_balance import (
     class_table,
     count_case,
     imbalance,
+    intensity_outliers,
     modality_counts,
     odd_cases,
     spreads,
@@ -364,3 +365,28 @@ def test_odd_cases_are_named(changes, what):
 
 def test_aligned_puts_numbers_to_the_right():
     assert aligned([["a", "1"], ["bcd", "20"]]) == ["a     1", "bcd  20"]
+
+
+def bright(name, *means):
+    """A case of which the mean of each modality is known."""
+    planes = np.array([[5, 60, 60, 60]])
+    return replace(count_case((name, name), planes, True, 1.0), mean=means)
+
+
+@pytest.mark.parametrize("sign", [1, -1], ids=["positive", "negative"])
+def test_case_far_brighter_than_the_others_is_named(sign):
+    means = [sign * (100.0 + i) for i in range(9)]
+    rows = [bright(f"C{i}", mean, 5, 5, 5) for i, mean in enumerate(means)]
+    rows.append(bright("far", sign * 1000.0, 5, 5, 5))
+    assert intensity_outliers(rows) == {"flair": ["far"], "t1w": [], "t1gd": [], "t2w": []}
+    assert [kind.ids for kind in odd_cases(rows)] == [("far",)]
+
+
+def test_cases_of_one_scanner_are_no_outliers():
+    rows = [bright(f"C{i}", 100.0 + (i == 0), 5, 5, 5) for i in range(9)]
+    assert not odd_cases(rows)
+
+
+def test_few_cases_have_no_outliers():
+    rows = [bright(f"C{i}", 10.0**i, 5, 5, 5) for i in range(7)]
+    assert intensity_outliers(rows) == {}

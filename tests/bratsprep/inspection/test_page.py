@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,9 @@ from bratsprep.inspection.class_balance import CaseCount, Stored
 from bratsprep.inspection.page import page
 from bratsprep.inspection.results import Inspection
 from bratsprep.inspection.voxel_statistics import Sketch, picture
+from tests.helpers.markup import Markup
 
 NASTY = "<img src=x onerror=alert(1)>"
-SHOWN = "&lt;img src=x onerror=alert(1)&gt;"
 STORED = Stored(6, 8, 4, (90, 1, 2, 3), (7, 0, 1, 0), 1000, 500)
 
 
@@ -40,8 +41,11 @@ def test_a_case_id_shows_as_text():
     sketch = Sketch()
     sketch.add(NASTY, (), drawn())
     made = page(inspected(*rows, path=Path(NASTY)), sketch)
-    assert "<img src=x" not in made
-    assert made.count(SHOWN) >= 6  # title, heading, list, card, its alt text, tables
+    read = Markup(made)
+    (shown,) = read.attributes("img")
+    assert shown["src"].startswith("data:image/png;base64,")
+    assert NASTY in shown["alt"]
+    assert sum(NASTY in words for words in read.words) >= 5  # title, heading, list, card, tables
 
 
 def test_the_table_says_what_inspect_says():
@@ -59,10 +63,18 @@ def test_a_slice_file_shows_what_it_keeps():
     assert "7 brain and 1 tumour voxels" in made
     assert "<td>93.750 %</td>" in made  # 90 of 96 stored
     assert "The file stores no slice" in made
+    assert "figure" not in intensities_of(made)
 
 
-def test_masks_say_that_they_have_no_intensities():
-    assert "These are masks without images" in page(inspected(row("A")), Sketch())
+def intensities_of(made):
+    """Elements of the section of the intensities."""
+    return Markup(made.partition('id="intensities"')[2].partition("</section>")[0]).names
+
+
+def test_masks_have_no_intensities():
+    made = page(inspected(row("A")), Sketch())
+    assert "These are masks without images" in made
+    assert intensities_of(made) == ["h2", "p"]
 
 
 def test_unlabelled_cases_are_not_counted():
@@ -74,11 +86,11 @@ def test_unlabelled_cases_are_not_counted():
 
 def test_cases_without_tumour_have_no_spread_to_draw():
     made = page(inspected(row("A", (9, 0, 0, 0))), Sketch())
-    assert "A dot is a case" not in made
+    assert not re.search("<circle", made)
     assert "there is no NCR" in made
 
 
-def test_nothing_odd_is_said():
+def test_without_unusual_cases_none_is_listed():
     assert "None: every case has a label" in page(inspected(row("A")), Sketch())
 
 
@@ -94,12 +106,12 @@ def test_a_case_without_a_plane_says_so():
     assert "no plane<br>to show" in page(inspected(row("A", (9, 0, 0, 0))), Sketch())
 
 
-def test_many_odd_cases_are_cut_and_counted(monkeypatch):
+def test_many_unusual_cases_are_cut_and_counted(monkeypatch):
     monkeypatch.setattr(page_module, "PICTURES", 2)
-    monkeypatch.setattr(page_module, "_LISTED", 3)
+    monkeypatch.setattr(page_module, "LISTED", 3)
     rows = [row(f"C{n}", (900, 60, 70, 0)) for n in range(5)]
     made = page(inspected(*rows), Sketch())
-    assert "the first 2 of 5." in made
+    assert "the first 2 of 5 cases." in made
     assert "(5): C0, C1, C2 and 2 more" in made
     assert made.count("<b>C") == 2
 

@@ -4,6 +4,7 @@ import h5py
 import nibabel as nib
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 import bratsprep
@@ -13,6 +14,7 @@ from bratsprep.inspection.class_balance import CaseCount
 from bratsprep.inspection.figures import Page, plot_balance, plot_page
 from bratsprep.inspection.inspector import Inspection, inspect
 from bratsprep.inspection.previewer import first_case, named_case, preview, spread_rows
+from bratsprep.labels import CLASSES
 from tests.helpers import slicefiles
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -103,15 +105,16 @@ def test_preview_says_where_it_cannot_write(out, tmp_path):
         preview(out, None, tmp_path / "none" / "page.png")
 
 
-def test_preview_says_that_a_case_is_unlabelled(out, tmp_path, monkeypatch):
+def test_preview_of_an_unlabelled_case_has_no_columns_of_a_label(out, tmp_path):
+    preview(out, "B", tmp_path / "labelled.png")
     with h5py.File(out, "r+") as file:
         file["case/labelled"][:] = 0
-    titles = []
-    monkeypatch.setattr(
-        "bratsprep.inspection.previewer.plot_page", lambda page, _: titles.append(page.title)
-    )
     preview(out, "B", tmp_path / "page.png")
-    assert titles == ["B, unlabelled"]
+    labelled, unlabelled = (imread(tmp_path / name) for name in ("labelled.png", "page.png"))
+    assert unlabelled.shape[1] / labelled.shape[1] == pytest.approx(4 / 6, rel=0.01)
+    colours = [np.array(to_rgb(COLOURS[name])) for name in CLASSES[1:]]
+    legend = unlabelled[-40:, :, :3]
+    assert not any((np.abs(legend - colour).max(axis=2) < 0.02).any() for colour in colours)
 
 
 def test_first_case_without_et_has_other_tumour(tmp_path):

@@ -1,3 +1,4 @@
+import base64
 import io
 
 import numpy as np
@@ -30,7 +31,7 @@ def row(case, voxels=(9, 60, 70, 80), labelled=True):
 
 def pixels(drawn):
     """(h, w, 3) uint8 of a picture."""
-    with Image.open(io.BytesIO(drawn.file)) as image:
+    with Image.open(io.BytesIO(base64.b64decode(drawn.uri.partition(",")[2]))) as image:
         return np.asarray(image.convert("RGB"))
 
 

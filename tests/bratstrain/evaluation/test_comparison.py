@@ -139,17 +139,17 @@ def test_page_says_a_common_note_once_and_others_with_their_run():
     one.record["notes"] = ["common", "first only"]
     other.record["notes"] = ["common"]
     comparison = compare_evaluations([one, other])
-    text = page(comparison, telling(comparison), comparison.names)
-    assert text.count("common") == 1
+    text = page(comparison, telling(comparison), comparison.names, [])
+    assert text.count("<li>common</li>") == 1
     assert "one: first only" in text
 
 
 def test_page_has_more_pairs_than_dots():
     runs = [scored_runs.evaluation(0.5 + i / 20, run=f"r{i}", cases=CASES) for i in range(6)]
     comparison = compare_evaluations(runs)
-    text = page(comparison, telling(comparison), comparison.names[:4])
-    assert "5 more pairs are in the table alone" in text
-    assert "2 more runs are in the tables alone" in text
+    text = page(comparison, telling(comparison), comparison.names[:4], [])
+    assert "5 more pairs are in the table only" in text
+    assert "2 more runs are in the tables only" in text
 
 
 @pytest.mark.parametrize(("value", "text"), [(None, "-"), (float("nan"), "-"), (0.5, "0.500")])

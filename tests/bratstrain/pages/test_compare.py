@@ -10,7 +10,6 @@ from click.testing import CliRunner
 
 from bratsprep.errors import BratsError
 from bratstrain.commands.cli import main
-from bratstrain.evaluation import stored
 from bratstrain.pages import compare_sections
 from bratstrain.pages.compare import compare
 from tests.helpers import pageruns
@@ -58,10 +57,28 @@ def test_page_shows_each_run_and_the_numbers_lie_beside(place, tmp_path):
     assert {"mean", "low", "high", "p", "p_holm"} <= set(rows[0])
 
 
-def test_second_comparison_evaluates_nothing(place, monkeypatch):
+def written_ns(folder):
+    """Times of change of the evaluations of a run."""
+    return [path.stat().st_mtime_ns for path in folder.glob("evaluation-*/evaluation.json")]
+
+
+def test_second_comparison_evaluates_nothing(place):
     compare([place / "one", place / "two"], raw=place / "raw")
-    monkeypatch.setattr(stored, "evaluate", None)
+    before = [written_ns(place / name) for name in ("one", "two")]
     compare([place / "two", place / "one"], raw=place / "raw")
+    assert [written_ns(place / name) for name in ("one", "two")] == before
+    assert all(before)
+
+
+def test_page_is_the_same_from_new_and_from_stored_evaluations(place, tmp_path):
+    for name in ("three", "four"):
+        pageruns.write_run(place / name, seed=len(name))
+    runs = [place / name for name in ("three", "four")]
+    first, again = (
+        compare(runs, raw=place / "raw", out=tmp_path / name / "c.html").pages[0].read_text()
+        for name in ("a", "b")
+    )
+    assert first == again
 
 
 def test_cases_may_lie_in_an_archive(place, tmp_path):

@@ -13,12 +13,12 @@ from bratstrain.apply_config import DEFAULT_CONVENTIONS, ApplyConfig
 from bratstrain.commands.cli import main
 from bratstrain.evaluation import cache_key, stored, tables
 from bratstrain.evaluation.cache_key import inputs_digest
-from bratstrain.evaluation.case_pairs import load_labeller
 from bratstrain.evaluation.case_selection import open_cases
 from bratstrain.inference.small_components import Cleanup, write_cleanup
 from bratstrain.pages import run_sections, score_sections, sprites
-from bratstrain.pages.case_images import views
-from bratstrain.pages.report import report, telling
+from bratstrain.pages.case_views import ShownRun, views
+from bratstrain.pages.gallery import Gallery
+from bratstrain.pages.report import page, report, telling
 from tests.helpers import niftis, pageruns, runs, scored_runs
 from tests.helpers.pagecontent import content_of, opened, planes_of
 
@@ -88,24 +88,35 @@ def test_page_carries_every_plane_of_the_shown_cases_as_the_files_have_them(text
             np.testing.assert_array_equal(*counts)
 
 
+def view_of(run, case, *, raw=None, data=None, part="all"):
+    """View of one case whose evaluation has left nothing."""
+    with open_cases(data, raw) as where:
+        (view,) = views([ShownRun(run, Gallery())], where, part, ApplyConfig(), [case])
+    return view
+
+
 def test_predictions_and_images_of_a_view_are_those_of_the_files(run, raw):
-    labeller = load_labeller(run, ApplyConfig())
-    with open_cases(None, raw) as where:
-        (view,) = views([labeller], where, "all", [pageruns.CASES[1]])
+    view = view_of(run, pageruns.CASES[1], raw=raw)
     folder = raw / view.case
     images = np.stack([
         runs.axial(folder / f"{view.case}_{kind}.nii.gz") for kind in niftis.SUFFIXES
     ])  # fmt: skip
-    np.testing.assert_array_equal(view.images.any(axis=0), images.any(axis=0))
+    np.testing.assert_array_equal(view.greys.any(axis=0), images.any(axis=0))
     wanted = runs.chances([runs.network_of()], images).argmax(axis=0)
     np.testing.assert_array_equal(view.predicted[0], wanted)
 
 
 @pytest.mark.slow
-def test_second_page_takes_the_evaluation_that_is_there(run, raw, monkeypatch):
-    first = report(run, raw=raw)
-    monkeypatch.setattr(stored, "evaluate_cases", None)
-    assert report(run, raw=raw).n_bytes == first.n_bytes
+def test_second_page_takes_the_stored_evaluation_and_is_the_same(run, raw):
+    first = report(run, raw=raw).path.read_text()
+    before = written_ns(run)
+    assert report(run, raw=raw).path.read_text() == first
+    assert written_ns(run) == before
+
+
+def written_ns(run):
+    """When the evaluations were written."""
+    return [path.stat().st_mtime_ns for path in sorted(run.glob("evaluation-*/evaluation.json"))]
 
 
 def digest(run, raw, part="validation", **settings):
@@ -140,10 +151,11 @@ def test_digest_of_the_inputs_sees_a_change(run, tmp_path, change):
 
 
 @pytest.mark.slow
-def test_page_takes_what_evaluate_left(run, raw, monkeypatch):
+def test_page_takes_what_evaluate_left(run, raw):
     bratstrain.evaluate(run, raw=raw)
-    monkeypatch.setattr(stored, "evaluate_cases", None)
+    before = written_ns(run)
     report(run, raw=raw)
+    assert written_ns(run) == before
 
 
 @pytest.mark.slow
@@ -193,15 +205,13 @@ def test_view_of_a_split_of_slices_has_the_planes_of_its_part(tmp_path, raw):
     split = pageruns.replace(runs.SPLIT, train=(0, 2), validation=(1,), test=(), leaks=True)
     runs.write(tmp_path / "run", split=split, digest=file.digest)
     case = str(file.cases["id"][file.slices["case"][1]])
-    labeller = load_labeller(tmp_path / "run", ApplyConfig())
-    with open_cases(data, None) as where:
-        (view,) = views([labeller], where, "validation", [case])
+    view = view_of(tmp_path / "run", case, data=data, part="validation")
     assert view.planes.tolist() == [int(file.slices["z"][1])]
     np.testing.assert_array_equal(view.truth[0].any(), file[1][1].any())
 
 
 def test_report_needs_slices_or_raw_cases(run):
-    with pytest.raises(ValueError, match="one of them"):
+    with pytest.raises(ValueError, match="either data"):
         report(run)
 
 
@@ -217,13 +227,26 @@ def test_command_ends_with_1_where_there_is_no_run(tmp_path, raw):
     assert "no: is no run folder" in done.stderr
 
 
+def page_of(evaluation):
+    """Page of an evaluation made by hand, without pictures."""
+    return page(evaluation, {}, [])
+
+
+def section_of(text, name):
+    """Markup of one section of a page."""
+    return text.partition(f'<section id="{name}"')[2].partition("</section>")[0]
+
+
 def test_run_of_an_evaluation_may_have_nothing_but_its_settings(tmp_path):
     runs.write(tmp_path / "run")
     evaluation = scored_runs.evaluation(run=tmp_path / "run")
     facts = run_sections.run_facts(tmp_path / "run", evaluation)
-    assert "not written down" in facts
-    assert "no: it was cut off" in facts
-    assert "holds no step" in run_sections.learning(tmp_path / "run")
+    assert facts["software"] == ""
+    assert facts["facts"]["finished"].startswith("no")
+    assert run_sections.learning(tmp_path / "run") == {"charts": [], "last_validation": None}
+    made = page_of(evaluation)
+    assert "not recorded" in section_of(made, "run")
+    assert "<svg" not in section_of(made, "learning")
 
 
 def test_curves_of_a_run_that_was_not_validated(tmp_path):
@@ -231,8 +254,10 @@ def test_curves_of_a_run_that_was_not_validated(tmp_path):
     lines = [each for each in pageruns.log_lines() if each["kind"] == "train"]
     (tmp_path / "run" / "log.jsonl").write_text("".join(f"{json.dumps(x)}\n" for x in lines))
     made = run_sections.learning(tmp_path / "run")
-    assert "was not validated" in made
-    assert "Training loss" in made
+    assert made["last_validation"] is None
+    assert [chart.name for chart in made["charts"]] == ["Training loss", "Learning rate"]
+    evaluation = scored_runs.evaluation(run=tmp_path / "run")
+    assert "was not validated" in section_of(page_of(evaluation), "learning")
 
 
 def test_long_curve_is_thinned_to_means():
@@ -246,53 +271,63 @@ def test_long_curve_is_thinned_to_means():
 def test_leak_is_called_so(tmp_path):
     runs.write(tmp_path / "run", split=pageruns.replace(runs.SPLIT, leaks=True))
     made = run_sections.splitting(tmp_path / "run", scored_runs.evaluation(run=tmp_path / "run"))
-    assert "YES: a subject is on two sides" in made
+    assert made["facts"]["leaks"].startswith("YES")
 
 
 def test_slices_of_a_split_are_counted_and_not_listed(tmp_path):
     split = pageruns.replace(runs.SPLIT, train=tuple(range(5000)), validation=(5001,))
     runs.write(tmp_path / "run", split=split)
     made = run_sections.splitting(tmp_path / "run", scored_runs.evaluation(run=tmp_path / "run"))
-    assert "5,000 slices" in made
-    assert "4999" not in made
+    assert made["facts"]["training"] == made["ids"]["train"] == "5,000 slices"
 
 
 TWINS = {"n": 1, "of": 2, "share": 0.5, "subjects_told": True, "cases": {"a": ["x", "<y>"]}}
 
 
-def test_twins_are_said_with_both_tables(tmp_path):
-    one = scored_runs.evaluation((0.9, 0.4))
+def scored(folder, *values, **changes):
+    """Evaluation of a run that is there, made by hand."""
+    if not folder.exists():
+        runs.write(folder)
+    return scored_runs.evaluation(*values, run=folder, **changes)
+
+
+def test_repeated_patients_are_named_and_have_their_own_table(tmp_path):
+    one = scored(tmp_path / "run", (0.9, 0.4))
     alone = scored_runs.evaluation(0.4, cases=("b",))
     one.record.update(twins=TWINS, rows_without_twins=alone.record["rows"])
-    made = score_sections.scores(one)
-    assert "1 of 2 cases (50%) have a twin in training" in made
-    assert made.count('scope="row">mean of classes') == 2
-    assert "The 1 cases without a twin" in made
-    runs.write(tmp_path / "run")
-    assert "a: x, &lt;y&gt;" in run_sections.splitting(tmp_path / "run", one)
+    made = page_of(one)
+    scores = section_of(made, "scores")
+    assert "1 of 2 cases (50%)" in scores
+    assert scores.count('scope="row">mean of classes') == 2
+    assert "The 1 cases without a twin" in scores
+    assert "a: x, &lt;y&gt;" in section_of(made, "split")
+    assert made.count("repeated patient (twin)") == 1
 
 
-@pytest.mark.parametrize(("is_told", "said"), [(True, "has a known twin"), (False, "who is who")])
-def test_no_twin_is_said_too(is_told, said):
-    twins = TWINS | {"n": 0, "cases": {}, "subjects_told": is_told}
-    assert said in score_sections.twin_text(twins)
+@pytest.mark.parametrize(("is_known", "says_how"), [(True, False), (False, True)])
+def test_page_says_whether_repeated_patients_were_looked_for(tmp_path, is_known, says_how):
+    twins = TWINS | {"n": 0, "cases": {}, "subjects_told": is_known}
+    made = page_of(scored(tmp_path / "run", twins=twins))
+    assert "No scored case has a known repeated patient" in made
+    assert ("bratsprep twins" in made) == says_how
 
 
-def test_evaluation_of_label_files_says_nothing_of_twins():
-    assert "Repeated patients" not in score_sections.scores(scored_runs.evaluation(twins=None))
+def test_evaluation_without_training_has_no_section_of_repeated_patients(tmp_path):
+    assert "Repeated patients" not in page_of(scored(tmp_path / "run", twins=None))
 
 
 def test_class_that_is_nowhere_has_no_share():
     one = scored_runs.evaluation()
     for matrix in one.record["confusion"].values():
         matrix[3] = [0, 0, 0, 0]
-    made = score_sections.balance(one)
-    assert "0 of 2" in made
+    row = score_sections.balance(one)["rows"][3]
+    assert row[3:5] == [score_sections.DASH, "0 of 2"]
 
 
-def test_notes_are_escaped_and_may_be_missing():
-    assert "&lt;b&gt;" in score_sections.notes(scored_runs.evaluation(notes=["<b>"]))
-    assert score_sections.notes(scored_runs.evaluation()) == ""
+def test_notes_are_escaped_and_may_be_missing(tmp_path):
+    made = page_of(scored(tmp_path / "run", notes=["<b>"]))
+    assert "<li>&lt;b&gt;</li>" in made
+    assert 'class="notes"' not in page_of(scored(tmp_path / "run"))
 
 
 def test_number_that_is_missing_is_a_dash():
@@ -303,7 +338,7 @@ def test_number_that_is_missing_is_a_dash():
 def test_distance_may_be_missing_from_the_key_numbers():
     one = scored_runs.evaluation()
     one.record["rows"] = [row for row in one.record["rows"] if row["metric"] != "HD95 (mm)"]
-    assert "HD95" not in score_sections.key_numbers(one)
+    assert [name for name, *_ in score_sections.key_numbers(one)][2:] == ["cases scored"]
 
 
 def test_one_case_is_best_median_and_worst():

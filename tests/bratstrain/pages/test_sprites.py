@@ -1,10 +1,14 @@
 """Sheets of planes: read back by Pillow, which knows nothing of how they were written."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from bratsprep.case import Box
+from bratstrain.evaluation.case_images import Images
 from bratstrain.pages import sprites
-from bratstrain.pages.sprites import View, greys, packed, sheet, trimmed
+from bratstrain.pages.sprites import View, brain_greys, greys, packed, packed_views, sheet, trimmed
 from tests.helpers.pagecontent import opened, planes_of
 
 
@@ -16,7 +20,8 @@ def view():
     truth, predicted = (generator.integers(0, 4, (5, 6, 7)).astype(np.uint8) for _ in range(2))
     truth[:, 5], predicted[:, 5] = 0, 0
     truth[:, :, 0], predicted[:, :, 0] = 0, 0
-    return View("a", np.arange(5), 5, images, truth, (predicted,), (1.0, 1.0, 2.0))
+    shades = np.stack([greys(image) for image in images])
+    return View("a", np.arange(5), 5, shades, truth, (predicted,), (1.0, 1.0, 2.0))
 
 
 @pytest.mark.parametrize(("n_planes", "columns"), [(1, 1), (5, 2), (6, 3), (4, 2)])
@@ -47,7 +52,8 @@ def test_greys_of_a_smooth_image_survive_the_packing():
     y, x = np.mgrid[:40, :48]
     image = np.broadcast_to(1.0 + y + x, (4, 1, 40, 48)).copy()
     label = np.zeros((1, 40, 48), np.uint8)
-    made = packed(View("a", np.arange(1), 1, image, label, (label,), (1.0, 1.0, 1.0)))
+    shades = np.stack([greys(modality) for modality in image])
+    made = packed(View("a", np.arange(1), 1, shades, label, (label,), (1.0, 1.0, 1.0)))
     found = opened(made["images"][0])[1][..., 0].astype(int)
     wanted = greys(image[0])[0, ::-1, ::-1].astype(int)
     assert np.abs(found - wanted).mean() < 4
@@ -64,7 +70,9 @@ def test_nothing_that_is_used_is_trimmed(view):
 
 def test_empty_case_is_not_trimmed():
     label = np.zeros((2, 3, 4), np.uint8)
-    empty = View("a", np.arange(2), 2, np.zeros((4, 2, 3, 4)), label, (label,), (1.0, 1.0, 1.0))
+    empty = View(
+        "a", np.arange(2), 2, np.zeros((4, 2, 3, 4), np.uint8), label, (label,), (1.0, 1.0, 1.0)
+    )
     assert trimmed(empty) == (slice(0, 3), slice(0, 4))
     assert opened(packed(empty)["images"][0])[1].max() <= 1
 
@@ -80,3 +88,15 @@ def test_greys_keep_black_for_what_is_outside_the_brain():
 
 def test_greys_of_a_constant_brain_are_one():
     assert set(greys(np.array([[[0.0, 2.0, 2.0]]])).ravel()) == {0, 1}
+
+
+def test_greys_of_images_are_those_of_each_modality():
+    voxels = np.random.default_rng(0).normal(0, 1, (3, 4, 5, 6)).astype(np.float16)
+    images = Images(voxels, np.arange(3), Box((0, 0, 0), (3, 5, 6)), (3, 5, 6), np.arange(3))
+    wanted = np.stack([greys(voxels[:, m]) for m in range(4)])
+    np.testing.assert_array_equal(brain_greys(images), wanted)
+
+
+def test_views_are_packed_in_their_order(view):
+    views = [replace(view, case=name) for name in "abc"]
+    assert packed_views(views) == [packed(each) for each in views]

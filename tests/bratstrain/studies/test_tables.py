@@ -36,8 +36,8 @@ def test_leak_is_in_its_row(three):
 
 def test_leak_is_explained(three):
     text = "\n".join(terminal_lines(three))
-    assert "leaky claims 0.910 on people whose other slices it was fitted on" in text
-    assert "the same metric is 0.420, and the honest score is 0.400" in text
+    assert "leaky scores 0.910 on patients whose other slices are in its training set" in text
+    assert "the same metric is 0.420, and volume Dice is 0.400" in text
 
 
 def test_each_column_says_what_it_is(three):
@@ -57,13 +57,15 @@ def test_unfinished_experiments_are_named(three):
 
 
 def test_few_cases_are_said(three):
-    assert "note: intervals over only 2 held-out cases say little" in terminal_lines(three)
+    assert "note: intervals over only 2 held-out cases are unreliable" in terminal_lines(three)
     many = study(outcome("one", [0.5] * 10))
     assert "only" not in "\n".join(terminal_lines(many))
 
 
 def test_best_is_named_with_what_choosing_does(three):
-    assert any("best has the best honest score, 0.725" in line for line in terminal_lines(three))
+    assert any(
+        "best has the best held-out volume Dice, 0.725" in line for line in terminal_lines(three)
+    )
 
 
 def test_departure_is_left_out_where_it_is_the_baseline():

@@ -1,0 +1,47 @@
+"""Truth and prediction of one case, and the images that a page shows beside them.
+
+Nothing here needs torch: label files can be scored where it is not installed.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bratsprep.case import Box
+from bratstrain.evaluation.tables import Picture
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Images:
+    """Modalities of one case, as far as there is brain."""
+
+    voxels: NDArray[Any]
+    """(s, 4, h, w) float, standard deviations; 0 outside the brain."""
+    z: NDArray[np.int64]
+    """(s,) planes of `voxels` in the uncropped volume."""
+    box: Box
+    """Window of `voxels` in every plane of that volume."""
+    shape: tuple[int, int, int]
+    """(z, y, x) of that volume."""
+    shown: NDArray[np.int64]
+    """(p,) planes to show, rising; those without voxels are black."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelPair:
+    """One case: what is true and what was predicted, over its whole volume."""
+
+    case: str
+    truth: NDArray[np.uint8]
+    """(z, y, x) stored labels in RAS+ order."""
+    predicted: NDArray[np.uint8]
+    """(z, y, x) stored labels."""
+    spacing: tuple[float, float, float]
+    """mm, along x, y, z."""
+    lost: int = 0
+    """Tumour voxels of the truth that the network was not shown."""
+    picture: Picture | None = None
+    images: Images | None = None
+    """Modalities of the case, where they were asked for."""

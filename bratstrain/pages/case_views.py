@@ -1,0 +1,157 @@
+"""Views of the cases that a page shows: each is read once, and each run predicts it once.
+
+What an evaluation of this very call has left in a gallery is neither read nor predicted again.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bratsprep.case import CaseFiles
+from bratsprep.slicefile.reader import SliceFile
+from bratsprep.sources.source import Source
+from bratsprep.system.memory import Buffers
+from bratsprep.volumes.case_volumes import read_scan
+from bratsprep.volumes.label_schemes import resolve
+from bratstrain.apply_config import ApplyConfig
+from bratstrain.data.splits import Split
+from bratstrain.evaluation.case_images import brain_images, stored_images
+from bratstrain.evaluation.case_pairs import (
+    Labeller,
+    check_file,
+    file_pair,
+    load_labeller,
+    raw_pair,
+)
+from bratstrain.evaluation.folder_selection import good_cases, labelled_cases
+from bratstrain.evaluation.label_pair import Images, LabelPair
+from bratstrain.inference.segment import Prepared, prepared, read_ahead
+from bratstrain.pages.gallery import Gallery, Kept, Volume
+from bratstrain.pages.sprites import View
+from bratstrain.runs.fitted import read_split
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRun:
+    """One run of a page, and what its evaluation left."""
+
+    folder: Path
+    gallery: Gallery
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCase:
+    """One case that has been read for all runs of a page."""
+
+    id: str
+    kept: Kept
+    predict: tuple[Callable[[], LabelPair], ...]
+    """Predicts the case by each run."""
+
+
+def views(
+    runs: Sequence[ShownRun],
+    where: SliceFile | Source,
+    part: str,
+    apply: ApplyConfig,
+    cases: Sequence[str],
+) -> list[View]:
+    """Put the images of some cases beside their truth and the prediction of each run.
+
+    Args:
+        runs: at least one.
+        where: slice file or raw cases that hold the cases.
+        part: part of each run's split that the cases are of, or `all`.
+        apply: how the networks are applied.
+        cases: ids.
+
+    Returns:
+        One view for each case, in their order.
+
+    Raises:
+        BratsError: a run, a case or the slice file is at fault.
+    """
+    kept = {case: item for run in runs for case, item in run.gallery.kept.items()}
+    known = set(kept).intersection(*(run.gallery.predicted for run in runs))
+    missing = [case for case in cases if case not in known]
+    if missing:
+        labellers = [load_labeller(run.folder, apply) for run in runs]
+        for read in read_cases(labellers, where, part, missing):
+            kept[read.id] = read.kept
+            for run, predict in zip(runs, read.predict, strict=True):
+                if read.id not in run.gallery.predicted:
+                    run.gallery.predicted[read.id] = Volume.of(predict().predicted)
+    return [
+        kept[case].view(case, tuple(run.gallery.predicted[case].array() for run in runs))
+        for case in cases
+    ]
+
+
+def read_cases(
+    labellers: Sequence[Labeller], where: SliceFile | Source, part: str, cases: Sequence[str]
+) -> Iterator[ReadCase]:
+    """Read cases of a slice file or raw ones, each once for all runs.
+
+    Raises:
+        BratsError: a case is missing or at fault.
+    """
+    if isinstance(where, SliceFile):
+        yield from file_cases(labellers, where, part, cases)
+    else:
+        yield from raw_cases(labellers, where, cases)
+
+
+def raw_cases(
+    labellers: Sequence[Labeller], source: Source, cases: Sequence[str]
+) -> Iterator[ReadCase]:
+    """Read raw cases, all planes of each."""
+    chosen = good_cases(source, labelled_cases(source), cases)
+    schemes = resolve(source, chosen, labellers[0].config.labels)
+
+    def read(files: CaseFiles, buffers: Buffers) -> tuple[Images, list[Prepared]]:
+        scan = read_scan(files, source, buffers, schemes[files.id])
+        images = brain_images(scan, labellers[0].fitted.preparation)
+        return images, [prepared(scan, labeller.fitted) for labeller in labellers]
+
+    for images, ready in read_ahead(chosen, read):
+        first = ready[0]
+        x, y, z = first.geometry.spacing.tolist()
+        yield ReadCase(
+            first.files.id,
+            Kept.of(images, np.asarray(first.label), (x, y, z)),
+            tuple(
+                partial(raw_pair, labeller, source, case, None)
+                for labeller, case in zip(labellers, ready, strict=True)
+            ),
+        )
+
+
+def file_cases(
+    labellers: Sequence[Labeller], file: SliceFile, part: str, cases: Sequence[str]
+) -> Iterator[ReadCase]:
+    """Read stored planes of cases: those of the part where a split deals slices, else all."""
+    for labeller in labellers:
+        check_file(labeller.fitted, file)
+    split = read_split(labellers[0].fitted.folders[0])
+    for case in cases:
+        rows = rows_of(split, file, part, case)
+        stored = file.read(rows)
+        truth = file.paste(case, stored[1], file.slices["z"][rows].astype(np.int64))
+        x, y, z = file.cases[file.case_row(case)]["spacing"].tolist()
+        yield ReadCase(
+            case,
+            Kept.of(stored_images(file, rows, stored[0]), truth, (x, y, z)),
+            tuple(partial(file_pair, labeller, file, rows, stored, None) for labeller in labellers),
+        )
+
+
+def rows_of(split: Split, file: SliceFile, part: str, case: str) -> NDArray[np.int64]:
+    """Rows of a case under /slice; where the split deals slices, those of the part: (s,) int64."""
+    rows = np.flatnonzero(file.slices["case"] == file.case_row(case))
+    if part == "all":
+        return rows
+    return np.intersect1d(rows, split.rows(part, file.slices, file.cases))
