@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from bratsprep.case import Box
-from bratstrain.evaluation.case_images import Images
 from bratstrain.evaluation.case_pairs import Pair
+from bratstrain.evaluation.label_pair import Images
 from bratstrain.pages.gallery import Gallery, Kept, Volume, class_mean
 from bratstrain.pages.sprites import greys
 from tests.helpers import scored_runs

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bratsprep.case import Box
-from bratstrain.evaluation.case_images import Images
+from bratstrain.evaluation.label_pair import Images
 from bratstrain.pages import sprites
 from bratstrain.pages.sprites import View, brain_greys, greys, packed, packed_views, sheet, trimmed
 from tests.helpers.pagecontent import opened, planes_of
