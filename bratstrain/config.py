@@ -2,10 +2,14 @@
 
 import json
 import math
+import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
 MODELS: Final = ("unet", "attention", "residual")
+"""Names in `bratstrain.networks.build.NETWORKS`; written here too, so that no torch is imported."""
+CUSTOM_MODEL: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+"""`package.module:function`, a network of the user's own."""
 NORMS: Final = ("batch", "instance")
 LOSSES: Final = ("dice", "dice_ce", "ce", "focal", "tversky")
 SCHEDULES: Final = ("constant", "cosine", "poly")
@@ -49,7 +53,7 @@ class ModelConfig:
     """Sizes of a network."""
 
     kind: str = "residual"
-    """`unet`, `attention` or `residual`."""
+    """One of `MODELS`, or `package.module:function`, see `bratstrain.networks.custom`."""
     modalities: int = 4
     classes: int = 4
     width: int = 64
@@ -60,14 +64,47 @@ class ModelConfig:
     dropout: float = 0.0
     """Share of the channels dropped in residual blocks."""
     deep_supervision: bool = False
+    model_options: dict[str, Any] = field(default_factory=dict, hash=False)
+    """Keyword arguments of a custom network's function: numbers, booleans, text, or lists of
+    those. The other sizes are of the networks of `MODELS` alone."""
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether the network is made by a function outside of bratstrain."""
+        return self.kind not in MODELS
 
     def __post_init__(self) -> None:
-        _among("model", self.kind, MODELS)
+        if self.is_custom and not CUSTOM_MODEL.fullmatch(self.kind):
+            raise ValueError(
+                f"model must be one of {', '.join(MODELS)} or package.module:function, "
+                f"got {self.kind!r}"
+            )
+        _check_options(self)
         _among("norm", self.norm, NORMS)
         _within(self, ("depth",), 2, below=11)
         _within(self, ("width",), 1, below=1025)
         _within(self, ("modalities", "classes"), 1, below=65)
         _within(self, ("dropout",), 0, below=1)
+
+
+def _check_options(model: ModelConfig) -> None:
+    """Refuse options that no function takes, or that JSON would not give back."""
+    if model.model_options and not model.is_custom:
+        raise ValueError(
+            f"model_options are arguments of a package.module:function; {model.kind} takes none, "
+            f"got {', '.join(map(str, model.model_options))}"
+        )
+    for name, value in model.model_options.items():
+        values = value if isinstance(value, list) else [value]
+        if not str(name).isidentifier() or name in ("modalities", "classes"):
+            raise ValueError(f"model_options: {name!r} cannot be the name of an option")
+        if not all(type(one) in (bool, int, float, str) for one in values):
+            raise ValueError(
+                f"model_options: {name} must be a number, true, false, text or a list of those, "
+                f"got {value!r}"
+            )
+        if not all(math.isfinite(one) for one in values if type(one) is float):
+            raise ValueError(f"model_options: {name} must be finite, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

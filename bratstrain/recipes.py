@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import Any, Final
 
-from bratstrain.config import SETTINGS, ModelConfig, TrainConfig
+from bratstrain.config import MODELS, SETTINGS, ModelConfig, TrainConfig
 
 RECIPES: Final[Mapping[str, TrainConfig]] = MappingProxyType(
     {
@@ -70,8 +70,25 @@ def depart(base: TrainConfig, settings: Mapping[str, Any]) -> TrainConfig:
         own |= {"steps": 0, "minutes": 0.0}
     if isinstance(own.get("model"), str):
         sizes["kind"] = own.pop("model")
-    model = replace(own.pop("model", base.model), **sizes)
+    model = own.pop("model", base.model)
+    model = replace(model, **_fitting(model, sizes))
     return replace(base, model=model, **own)
+
+
+def _fitting(model: ModelConfig, sizes: Mapping[str, Any]) -> dict[str, Any]:
+    """Check changes of a model against its kind; options of another kind are not kept.
+
+    Raises:
+        ValueError: a custom network is given a size that only those of bratstrain take.
+    """
+    kind = sizes.get("kind", model.kind)
+    unused = sorted(set(sizes) - {"kind", "modalities", "classes", "model_options"})
+    if kind not in MODELS and unused:
+        raise ValueError(
+            f"{', '.join(unused)}: of no effect on {kind}; give its function's own arguments as "
+            "model_options"
+        )
+    return ({"model_options": {}} if kind != model.kind else {}) | dict(sizes)
 
 
 def check_same(where: str, asked: TrainConfig, found: TrainConfig) -> None:

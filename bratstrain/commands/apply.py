@@ -21,7 +21,7 @@ PLACE: Final = click.Path(path_type=Path)
 SPLIT_PARTS: Final = ("validation", "test", "train", "all")
 NEEDS_RUN: Final = (
     "data", "split", "tta", "cleanup", "any_spacing", "batch_size", "device", "tune_cleanup",
-    "figure",
+    "figure", "trusted_models",
 )  # fmt: skip
 """Options of `evaluate` that mean nothing to label files."""
 EXTRAS: Final = {"matplotlib": "plot", "torch": "train", "tensorboard": "train"}
@@ -45,6 +45,10 @@ def told() -> Iterator[None]:
         ) from error
 
 
+TRUST: Final = click.option(
+    "--trust-model", "trusted_models", multiple=True, metavar="MODULE:FUNCTION",
+    help="Custom network whose code the run may import.",
+)  # fmt: skip
 ONLY_CASES: Final = click.option("--case", "cases", multiple=True, metavar="ID", help="Only these.")
 
 
@@ -61,6 +65,7 @@ def applying(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--batch", "batch_size", default=16, show_default=True, metavar="N",
                      help="Planes at a time."),
         click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:N."),
+        TRUST,
     )  # fmt: skip
     return functools.reduce(lambda done, option: option(done), reversed(options), command)
 
@@ -149,7 +154,8 @@ def check_alone(context: click.Context) -> None:
 @click.command()
 @click.argument("run", type=RUN)
 @click.argument("out", type=FILE)
-def export(run: Path, out: Path) -> None:
+@TRUST
+def export(run: Path, out: Path, trusted_models: tuple[str, ...]) -> None:
     """Write the network of a run as ONNX, checked against onnxruntime.
 
     \b
@@ -157,5 +163,5 @@ def export(run: Path, out: Path) -> None:
         bratstrain export runs/a model.onnx
     """  # noqa: D301 (click wants a real backspace)
     with told():
-        done = bratstrain.export(run, out)
+        done = bratstrain.export(run, out, trusted_models=trusted_models)
     click.echo(done.line())

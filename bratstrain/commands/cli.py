@@ -3,6 +3,7 @@
 Nothing here imports torch: a verb does, at its first use. So help comes at once.
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -47,14 +48,35 @@ def batch_size(context: click.Context, option: click.Parameter, text: str | None
     return int(text)
 
 
+def model_options(
+    context: click.Context, option: click.Parameter, texts: tuple[str, ...]
+) -> dict[str, Any] | None:
+    """Read each `--model-option NAME=VALUE`; a value that is not JSON is text."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or name in found:
+            raise click.BadParameter(f"must be NAME=VALUE, each name once, got {text}")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found or None
+
+
 NETWORK: Final = options(
-    click.option("--model", type=click.Choice(config.MODELS), help="Kind of network."),
+    click.option(
+        "--model", metavar="NAME",
+        help=f"{', '.join(config.MODELS)}, or package.module:function for a network of your own.",
+    ),
+    click.option("--model-option", "model_options", multiple=True, callback=model_options,
+                 metavar="NAME=VALUE", help="Argument of that function; may be repeated."),
     click.option("--width", type=int, help="Channels of the first level; doubled at each below."),
     click.option("--depth", type=int, help="Levels, the bottleneck included."),
     click.option("--norm", type=click.Choice(config.NORMS), help="Normalisation layer."),
     click.option("--dropout", type=float, help="Share of channels dropped in residual blocks."),
     click.option("--deep-supervision/--no-deep-supervision", default=None, help="Loss per level."),
-)
+)  # fmt: skip
 LEARNING: Final = options(
     click.option("--recipe", type=click.Choice(("strong", "deck")), help="What to begin from."),
     click.option("--epochs", type=int, help="Length: times through the training slices."),

@@ -3,7 +3,7 @@
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +63,7 @@ class Probability(nn.Module):
         return logits.softmax(dim=1)
 
 
-def export(run: Path | str, out: Path | str) -> Exported:
+def export(run: Path | str, out: Path | str, *, trusted_models: Sequence[str] = ()) -> Exported:
     """Write the network of a run as ONNX; `bratstrain.export`.
 
     Input `image` is (b, 4, h, w) float32, z-scored slices in the order of MODALITIES; output
@@ -73,12 +73,13 @@ def export(run: Path | str, out: Path | str) -> Exported:
     Args:
         run: run folder.
         out: file to write; replaced where it is there.
+        trusted_models: custom networks, as `package.module:function`, whose code may be imported.
 
     Raises:
         BratsError: the folder is no finished run, the file cannot be written, or onnxruntime
             gives other numbers than the network.
     """
-    fitted = load_fitted([Path(run)], "cpu")
+    fitted = load_fitted([Path(run)], "cpu", trusted_models)
     network = Probability(fitted.networks[0]).eval()
     model = describe(to_onnx(network, fitted), fitted)
     content = model.SerializeToString()

@@ -121,14 +121,21 @@ def test_export_says_how_well_it_agrees(place):
 
 @pytest.mark.parametrize(
     ("module", "loads", "extra"),
-    [("onnx", "exporter", "export"), ("matplotlib.axes", "figure", "plot")],
+    [("onnx", "inference.onnx_export", "export"), ("matplotlib.axes", "pages.figure", "plot")],
 )
 def test_missing_library_is_named_with_what_brings_it(place, monkeypatch, module, loads, extra):
     monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.delitem(sys.modules, f"bratstrain.{loads}", raising=False)
     arguments = {
-        "exporter": ["export", place / "run", place / "model.onnx"],
-        "figure": ["evaluate", place / "run", "--raw", place / "raw", "--figure", place / "a.png"],
+        "inference.onnx_export": ["export", place / "run", place / "model.onnx"],
+        "pages.figure": [
+            "evaluate",
+            place / "run",
+            "--raw",
+            place / "raw",
+            "--figure",
+            place / "a.png",
+        ],
     }[loads]
     done = call(*arguments)
     assert done.exit_code == 1

@@ -14,7 +14,7 @@ from bratsprep.errors import BratsError
 from bratstrain.config import ModelConfig
 from bratstrain.inference import onnx_export
 from bratstrain.inference.onnx_export import Probability, difference, export, quiet, to_onnx
-from bratstrain.networks.unet import build_model
+from bratstrain.networks.build import build_model
 from bratstrain.runs.fitted import load_fitted
 from tests.helpers import runs
 

@@ -23,7 +23,8 @@ from bratstrain.training import fit as fit_module
 from bratstrain.training import prepare_run
 from bratstrain.training import step as step_module
 from bratstrain.training.fit import Stopped, fit
-from bratstrain.training.prepare_run import Job, class_weights, scheme_of
+from bratstrain.training.job import make_job
+from bratstrain.training.prepare_run import scheme_of
 from tests.helpers import fitfiles
 from tests.helpers.fitfiles import (
     SMALL,
@@ -156,7 +157,7 @@ def test_signal_leaves_a_checkpoint_of_its_step(data, whole, tmp_path, monkeypat
         cut(patch, 5, lambda: signal.raise_signal(signum))
         fit(data, tmp_path / "run", **WHOLE)
     assert str(stop.value) == (
-        f"{tmp_path / 'run'}: stopped by {name} after step 5; the same command goes on from there"
+        f"{tmp_path / 'run'}: stopped by {name} after step 5; repeat the command to resume"
     )
     assert stop.value.number == signum
     assert signal.getsignal(signum) is before
@@ -178,13 +179,13 @@ def test_killed_process_goes_on_to_the_same_end(data, whole, tmp_path):
     folder = tmp_path / "run"
     code = (
         "import sys, time, torch, bratstrain\n"
-        "from bratstrain import engine\n"
+        "from bratstrain.training import fit\n"
         "torch.set_num_threads(1)\n"
-        "train = engine.Fitting.train\n"
+        "train = fit.Fitting.train\n"
         "def slowly(self, batch):\n"
         "    train(self, batch)\n"
         "    time.sleep(60 if self.state.step == 5 else 0)\n"
-        "engine.Fitting.train = slowly\n"
+        "fit.Fitting.train = slowly\n"
         f"bratstrain.fit({str(data)!r}, {str(folder)!r}, **{WHOLE!r})\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
@@ -257,12 +258,27 @@ def test_checkpoint_of_another_run_is_refused(data, whole, tmp_path):
         fit(data, tmp_path / "run")
 
 
-def test_truncated_checkpoint_stops_a_run(data, tmp_path):
-    fit(data, tmp_path / "run", **SMALL, steps=2)
-    path = tmp_path / "run" / "last.pt"
-    os.truncate(path, path.stat().st_size // 2)
-    with pytest.raises(BratsError, match=r"last.pt: is truncated or no checkpoint"):
-        fit(data, tmp_path / "run")
+@pytest.mark.parametrize("share", [0.0, 0.5], ids=["empty", "half"])
+def test_truncated_checkpoint_names_the_ways_on(data, whole, tmp_path, share):
+    folder = tmp_path / "run"
+    fit(data, folder, **WHOLE)
+    path = folder / "last.pt"
+    os.truncate(path, int(path.stat().st_size * share))
+    message = r"last.pt: is truncated .*; delete last.pt to start the run over .* still use best.pt"
+    with pytest.raises(BratsError, match=message):
+        fit(data, folder)
+    path.unlink()
+    fit(data, folder)
+    assert_same(folder, whole)
+
+
+def test_truncated_checkpoint_without_best_weights_can_be_deleted(data, tmp_path):
+    folder = tmp_path / "run"
+    fit(data, folder, **SMALL, steps=2)
+    (folder / "best.pt").unlink()
+    os.truncate(folder / "last.pt", 0)
+    with pytest.raises(BratsError, match=r"delete last.pt to start the run over from step 0$"):
+        fit(data, folder)
 
 
 @pytest.mark.parametrize("field", ["optimizer", "network", "progress", "average"])
@@ -364,7 +380,7 @@ def test_finished_run_of_minutes_is_left_alone(data, tmp_path):
 
 def test_minutes_are_over_all_sittings(data, tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(Stopped):  # noqa: PT012
-        cut(patch, 8, lambda: signal.raise_signal(signal.SIGTERM))
+        cut(patch, 2, lambda: signal.raise_signal(signal.SIGTERM))
         fit(data, tmp_path / "run", **SMALL, minutes=0.02)
     used_s = json.loads((tmp_path / "run" / "run.json").read_text())["used_s"]
     assert used_s > 0
@@ -447,12 +463,12 @@ def test_validation_without_slices_is_refused(data, tmp_path):
         split = make_split("subject", 0, file.slices, file.cases)
         nobody = Split("subject", 0, split.train, ("X",), (), leaks=False)
         with pytest.raises(BratsError, match="holds no slice of the 1 validation cases"):
-            Job(tmp_path, file, TrainConfig(), Sitting(), nobody, torch.device("cpu"))
+            make_job(tmp_path, file, TrainConfig(), Sitting(), nobody, torch.device("cpu"))
 
 
 def test_class_weights_are_inverse_roots_with_mean_1():
     voxels = np.array([[300, 4, 0, 1], [100, 0, 0, 0]])
-    weights = class_weights(voxels).numpy()
+    weights = step_module.class_weights(voxels).numpy()
     assert weights == pytest.approx(np.array([0.05, 0.5, 1.0, 1.0]) / 0.6375)
 
 
