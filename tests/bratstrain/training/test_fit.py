@@ -378,16 +378,14 @@ def test_finished_run_of_minutes_is_left_alone(data, tmp_path):
     assert again.progress == first.progress
 
 
-def test_minutes_are_over_all_sittings(data, tmp_path, monkeypatch):
+def test_minutes_are_over_all_sittings(data, tmp_path, monkeypatch, slow_clock):
     with monkeypatch.context() as patch, pytest.raises(Stopped):  # noqa: PT012
-        cut(patch, 2, lambda: signal.raise_signal(signal.SIGTERM))
-        fit(data, tmp_path / "run", **SMALL, minutes=0.02)
-    used_s = json.loads((tmp_path / "run" / "run.json").read_text())["used_s"]
-    assert used_s > 0
-    start = time.perf_counter()
+        cut(patch, 8, lambda: signal.raise_signal(signal.SIGTERM))
+        fit(data, tmp_path / "run", **SMALL, minutes=1, validate_steps=12)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["used_s"] == 8
     done = fit(data, tmp_path / "run")
-    assert done.progress.used_s >= 0.8 * 1.2
-    assert done.progress.used_s <= used_s + time.perf_counter() - start
+    assert done.progress.used_s == 60
+    assert [r["step"] for r in records(tmp_path / "run", "validation")] == [12, 24, 30]
 
 
 def test_split_does_not_depend_on_the_seed(data, whole, tmp_path):
