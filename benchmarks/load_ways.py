@@ -74,7 +74,7 @@ def ours(path: Path, threads: int, block: int = 1) -> Batches:
     )
     with reader.open_file(path) as file:
         rows = np.arange(len(file))
-        plan = sampler.Plan(rows, file.slices["voxels"], BATCH, "uniform", block)
+        plan = sampler.make_plan(rows, file.slices["voxels"], BATCH, "uniform", block)
         with loader.Loader(file, plan, first=0, last=ENDLESS, threads=threads) as batches:
             for batch in batches:
                 yield batch.image

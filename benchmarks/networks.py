@@ -3,7 +3,8 @@
 import sys
 
 from bratstrain.config import MODELS, ModelConfig
-from bratstrain.networks.unet import build_model, count_macs, count_parameters
+from bratstrain.networks.build import build_model
+from bratstrain.networks.counts import count_macs, count_parameters
 
 SIDES = (192, 160)
 

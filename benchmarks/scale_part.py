@@ -36,7 +36,8 @@ def epoch(file: Path, _: Path, workers: int) -> dict[str, float]:
     )
     numpy = import_module("numpy")
     with reader.open_file(file) as opened:
-        plan = sampler.Plan(numpy.arange(len(opened)), opened.slices["voxels"], BATCH, "uniform", 1)
+        rows = numpy.arange(len(opened))
+        plan = sampler.make_plan(rows, opened.slices["voxels"], BATCH, "uniform", 1)
         last, slices = plan.steps_per_epoch, 0
         with loader.Loader(opened, plan, first=0, last=last, threads=workers) as batches:
             for batch in batches:

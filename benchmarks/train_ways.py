@@ -23,7 +23,8 @@ from bratsprep.system.memory import peak_bytes
 from bratstrain.config import TrainConfig
 from bratstrain.data.intake import Intake
 from bratstrain.device import DTYPES, choose_device, peak_device_bytes, set_up
-from bratstrain.networks.unet import build_model, count_macs, count_parameters
+from bratstrain.networks.build import build_model
+from bratstrain.networks.counts import count_macs, count_parameters
 from bratstrain.recipes import configure
 from bratstrain.runs.checkpoint import Checkpoint, load
 from bratstrain.runs.files import FACTS, LAST, LOG, read_json, read_log

@@ -4,6 +4,7 @@ Every option that is a setting has no default of its own: a command passes on wh
 the verb fills in the rest. The help shows the default of the setting.
 """
 
+import json
 import re
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -104,6 +105,34 @@ class Whole(click.ParamType[int]):
             wanted = f"{' or '.join(self.words)} or at least 1" if self.words else "a whole number"
             self.fail(f"must be {wanted}, got {text}", param, ctx)
         return int(text)
+
+
+class NamedValue(click.ParamType[tuple[str, Any]]):
+    """A name and a value such as `depth=4`; a value that is not JSON is text."""
+
+    name = "name=value"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Any]:
+        """Parse the text."""
+        name, equals, text = str(value).partition("=")
+        if not equals or not name:
+            self.fail(f"must be NAME=VALUE, got {value}", param, ctx)
+        try:
+            return name, json.loads(text)
+        except ValueError:
+            return name, text
+
+
+def joined(
+    context: click.Context, option: click.Parameter, pairs: Sequence[tuple[str, Any]]
+) -> dict[str, Any] | None:
+    """Join the names and values of a repeated option."""
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise click.BadParameter(f"give each name once, got {', '.join(names)}", context, option)
+    return dict(pairs) or None
 
 
 class SectionOption(click.Option):
@@ -208,6 +237,8 @@ def setting_option(
         kwargs = {"default": None}
     if get_origin(member.type) is Sequence:
         kwargs |= {"multiple": True}
+    if get_origin(member.type) is dict:
+        kwargs = {"type": NamedValue(), "multiple": True, "callback": joined}
     return click.option(
         declared, name, cls=SectionOption, section=facts.section, metavar=facts.metavar,
         help=f"{facts.help}{shown}", **kwargs,

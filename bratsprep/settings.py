@@ -87,9 +87,11 @@ def setting(default: Any, **facts: Any) -> Any:  # noqa: ANN401  any type, as da
     """Make a dataclass field that is a setting.
 
     Args:
-        default: of the field.
+        default: of the field; a dict is copied for each object.
         **facts: fields of `Setting`; `help` is required.
     """
+    if isinstance(default, dict):
+        return field(default_factory=default.copy, hash=False, metadata={_KEY: Setting(**facts)})
     return field(default=default, metadata={_KEY: Setting(**facts)})
 
 
@@ -172,26 +174,35 @@ def _fits(value: object, kind: object) -> bool:
         return isinstance(value, str) and value in inner
     if origin in _UNIONS:
         return any(_fits(value, member) for member in inner)
-    if origin in (tuple, Sequence):
-        if not isinstance(value, tuple):
-            return False
-        kinds = inner if origin is tuple else inner * len(value)
-        return len(value) == len(kinds) and all(map(_fits, value, kinds))
+    if origin in (tuple, Sequence, dict):
+        return _holds(value, origin, inner)
     return type(value) is kind or (kind is float and type(value) is int) or (
         kind is Path and isinstance(value, Path)
     )  # fmt: skip
 
 
+def _holds(value: object, origin: object, inner: tuple[Any, ...]) -> bool:
+    """Whether a value is a collection of members of some types; names are text."""
+    if origin is dict:
+        return isinstance(value, dict) and all(isinstance(name, str) for name in value)
+    if not isinstance(value, tuple):
+        return False
+    kinds = inner if origin is tuple else inner * len(value)
+    return len(value) == len(kinds) and all(map(_fits, value, kinds))
+
+
 def described(kind: object) -> str:
     """Name a type in words, such as `a whole number` or `one of fast, small, none`."""
+    origin, inner = get_origin(kind), get_args(kind)
     if words := choices(kind):
         return f"one of {', '.join(words)}"
-    if get_origin(kind) in _UNIONS:
-        return " or ".join(described(member) for member in get_args(kind))
-    if get_origin(kind) is tuple:
-        return f"{len(get_args(kind))} of: {described(get_args(kind)[0])}"
-    if get_origin(kind) is Sequence:
-        return f"a list of: {described(get_args(kind)[0])}"
+    if origin in _UNIONS:
+        return " or ".join(map(described, inner))
+    if origin is dict:
+        return "names and values"
+    if origin in (tuple, Sequence):
+        size = f"{len(inner)} of" if origin is tuple else "a list of"
+        return f"{size}: {described(inner[0])}"
     return KINDS.get(kind, str(kind))
 
 
@@ -254,7 +265,7 @@ def default_text(member: "Field[Any]", value: object) -> str:
     """Write a value as an option takes it; empty where there is nothing to show."""
     facts = facts_of(member)
     words = {number: word for word, number in facts.words.items()} if facts else {}
-    if value is None or value in ("", ()):
+    if value is None or value in ("", (), {}):
         return ""
     if type(value) is bool:
         return "on" if value else "off"

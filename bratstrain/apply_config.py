@@ -27,6 +27,7 @@ class ApplySettings(TypedDict, total=False):
     cleanup: bool
     any_spacing: bool
     labels: Labels
+    trusted_models: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,12 @@ class ApplyConfig:
     any_spacing: bool = setting(False, help="Accept voxels of another size than those of the run.")
     labels: Labels = setting(
         "auto", help="Label scheme of the files; auto infers it from the evidence."
+    )
+    trusted_models: Sequence[str] = setting(
+        (),
+        help="Custom network whose code a run may import; repeat for several.",
+        option="--trust-model",
+        metavar="MODULE:FUNCTION",
     )
 
     def __post_init__(self) -> None:

@@ -1,12 +1,15 @@
 """Settings of a run: the network, the training, and how one session of it is done."""
 
 import json
+import math
+import re
 from dataclasses import asdict, dataclass, field
-from typing import Final, Literal, TypedDict, get_args
+from typing import Any, Final, Literal, TypedDict, get_args
 
 from bratsprep.settings import ADVANCED, check, from_names, setting
 
 ModelName = Literal["unet", "attention", "residual"]
+"""Keys of `bratstrain.networks.build.NETWORKS`; stated here too, so that torch is not imported."""
 Norm = Literal["batch", "instance"]
 Recipe = Literal["strong", "deck"]
 Loss = Literal["dice", "dice_ce", "ce", "focal", "tversky"]
@@ -15,6 +18,8 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Sampling = Literal["uniform", "foreground", "balanced"]
 Augment = Literal["none", "rotation", "noise", "deck", "modern"]
 MODELS: Final[tuple[str, ...]] = get_args(ModelName)
+CUSTOM_MODEL: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+"""`package.module:function`, a network of the user's own."""
 NORMS: Final[tuple[str, ...]] = get_args(Norm)
 LOSSES: Final[tuple[str, ...]] = get_args(Loss)
 AUGMENTS: Final[tuple[str, ...]] = get_args(Augment)
@@ -24,7 +29,8 @@ SPLITS: Final = ("subject", "nnunet", "slice")
 class ModelSettings(TypedDict, total=False):
     """Keywords of `ModelConfig`, for type checkers."""
 
-    model: ModelName
+    model: str
+    model_options: dict[str, Any]
     width: int
     depth: int
     norm: Norm
@@ -36,10 +42,12 @@ class ModelSettings(TypedDict, total=False):
 class ModelConfig:
     """Sizes of a network."""
 
-    kind: ModelName = setting(
+    kind: str = setting(
         "residual",
-        help="U-Net with plain blocks, with attention gates, or with residual blocks.",
+        help="A U-Net: unet (plain blocks), attention or residual; or package.module:function, a "
+        "network of your own.",
         keyword="model",
+        metavar="NAME",
         section="Network",
     )
     modalities: int = setting(4, help="Channels of an image.", minimum=1, maximum=64, is_fixed=True)
@@ -71,9 +79,47 @@ class ModelConfig:
     deep_supervision: bool = setting(
         False, help="Add the loss of the lower levels.", section=ADVANCED
     )
+    model_options: dict[str, Any] = setting(
+        {},
+        help="Argument of the function of a network of your own; repeat for several.",
+        option="--model-option",
+        metavar="NAME=VALUE",
+        section=ADVANCED,
+    )
 
     def __post_init__(self) -> None:
         check(self)
+        if self.is_custom and not CUSTOM_MODEL.fullmatch(self.kind):
+            raise ValueError(
+                f"model must be one of {', '.join(MODELS)} or package.module:function, "
+                f"got {self.kind!r}"
+            )
+        _check_options(self)
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether the network is made by a function outside of bratstrain."""
+        return self.kind not in MODELS
+
+
+def _check_options(model: ModelConfig) -> None:
+    """Refuse options that no function takes, or that JSON would not give back."""
+    if model.model_options and not model.is_custom:
+        raise ValueError(
+            f"model_options are arguments of a package.module:function; {model.kind} takes none, "
+            f"got {', '.join(map(str, model.model_options))}"
+        )
+    for name, value in model.model_options.items():
+        values = value if isinstance(value, list) else [value]
+        if not str(name).isidentifier() or name in ("modalities", "classes"):
+            raise ValueError(f"model_options: {name!r} cannot be the name of an option")
+        if not all(type(one) in (bool, int, float, str) for one in values):
+            raise ValueError(
+                f"model_options: {name} must be a number, true, false, text or a list of those, "
+                f"got {value!r}"
+            )
+        if not all(math.isfinite(one) for one in values if type(one) is float):
+            raise ValueError(f"model_options: {name} must be finite, got {value!r}")
 
 
 class TrainSettings(TypedDict, total=False):

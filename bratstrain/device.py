@@ -1,4 +1,4 @@
-"""The device: which one, in what precision, with how many threads, and what fits into it."""
+"""The device: its choice, precision, threads, and the largest batch that fits."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -12,10 +12,10 @@ from bratstrain.config import Precision
 
 CPU_BATCH: Final = 8
 """Slices of a step on a CPU, where a larger batch is no faster."""
-MOST: Final = 64
-"""Largest batch that is tried: the batch of published 2D recipes, which learning rates fit."""
-ROOM: Final = 0.9
-"""Part of a GPU's memory that a batch may need; the rest is for validation and fragments."""
+MAX_BATCH: Final = 64
+"""Largest batch that is tried: published 2D recipes and their learning rates go no further."""
+MEMORY_SHARE: Final = 0.9
+"""Part of a GPU's memory that a batch may need; the rest is for validation and fragmentation."""
 DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -23,11 +23,11 @@ def choose_device(name: str) -> torch.device:
     """Find a device.
 
     Args:
-        name: `auto` for a GPU where there is one, `cpu`, `cuda` or `cuda:N`.
+        name: `auto` for a GPU if one exists, `cpu`, `cuda` or `cuda:N`.
 
     Raises:
         ValueError: the name is none of those.
-        BratsError: there is no such GPU.
+        BratsError: the GPU does not exist.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -40,20 +40,20 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: Precision, device: torch.device) -> Precision:
-    """Settle the precision of the convolutions.
+    """Choose the precision of the convolutions.
 
     `auto` on a CPU is fp32, even where bf16 is faster: the same command should give the same
     weights on every CPU.
 
     Args:
         name: `auto`, `fp32`, `bf16` or `fp16`.
-        device: what it is for.
+        device: where to compute.
 
     Returns:
         `fp32`, `bf16` or `fp16`.
 
     Raises:
-        ValueError: fp16 is asked for on a CPU.
+        ValueError: fp16 is requested on a CPU.
     """
     if name == "auto":
         if device.type == "cpu":
@@ -70,16 +70,16 @@ def cores() -> int:
 
 
 def loader_threads(device: torch.device) -> int:
-    """Threads that feed a device: one reads faster than any CPU trains, a GPU wants more."""
+    """Threads that feed a device: one is enough for a CPU, a GPU needs up to four."""
     return 1 if device.type == "cpu" else max(1, min(4, cores() - 1))
 
 
 @contextmanager
 def set_up(device: torch.device) -> Iterator[None]:
-    """Set torch up for training on a device, and back as it was afterwards.
+    """Configure torch for training on a device, and restore its configuration afterwards.
 
-    A CPU that trains keeps torch's own number of threads; one that feeds a GPU leaves the cores
-    to the loader. The random generators are restored, since a run seeds them at every step.
+    Training on a CPU keeps torch's own number of threads; beside a GPU the cores are left to the
+    loader. The random generators are restored, since a run seeds them at every step.
     """
     threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
     is_gpu = device.type == "cuda"
@@ -100,7 +100,7 @@ def set_up(device: torch.device) -> Iterator[None]:
 
 
 def peak_device_bytes(device: torch.device) -> int:
-    """Most memory that torch has held on a GPU; 0 on a CPU."""
+    """Peak memory that torch has reserved on a GPU, bytes; 0 on a CPU."""
     return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else 0
 
 
@@ -108,15 +108,15 @@ def largest_batch(attempt: Callable[[int], None], device: torch.device) -> int:
     """Find the largest power of two of slices that fits a device, by trying.
 
     Args:
-        attempt: makes a full training step with so many slices.
-        device: on a CPU nothing is tried, and `CPU_BATCH` given.
+        attempt: makes a full training step with a number of slices.
+        device: on a CPU nothing is tried, and `CPU_BATCH` returned.
 
     Raises:
         BratsError: not even one slice fits.
     """
     if device.type == "cpu":
         return CPU_BATCH
-    torch.cuda.set_per_process_memory_fraction(ROOM, device)
+    torch.cuda.set_per_process_memory_fraction(MEMORY_SHARE, device)
     try:
         return _doubled(attempt)
     finally:
@@ -127,7 +127,7 @@ def largest_batch(attempt: Callable[[int], None], device: torch.device) -> int:
 def _doubled(attempt: Callable[[int], None]) -> int:
     """Double the batch until the memory is full."""
     fits, size = 0, 1
-    while size <= MOST:
+    while size <= MAX_BATCH:
         try:
             attempt(size)
         except torch.OutOfMemoryError:

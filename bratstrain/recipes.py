@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any, Final, Unpack
 
 from bratsprep.settings import facts_of, keyword_of, keywords, take
-from bratstrain.config import ModelConfig, RunSettings, TrainConfig
+from bratstrain.config import MODELS, ModelConfig, RunSettings, TrainConfig
 
 RECIPES: Final[Mapping[str, TrainConfig]] = MappingProxyType(
     {
@@ -83,9 +83,26 @@ def depart(base: TrainConfig, settings: Mapping[str, Any]) -> TrainConfig:
         raise ValueError(f"give one length of a run, got {' and '.join(lengths)}")
     if "epochs" in own:
         own |= {"steps": 0, "minutes": 0.0}
-    config = replace(base, model=replace(base.model, **sizes), **own)
+    model = replace(base.model, **_fitting(base.model, sizes))
+    config = replace(base, model=model, **own)
     check_effects(config, settings)
     return config
+
+
+def _fitting(model: ModelConfig, sizes: Mapping[str, Any]) -> dict[str, Any]:
+    """Check changes of a model against its kind; options of another kind are not kept.
+
+    Raises:
+        ValueError: a custom network is given a size that only those of bratstrain take.
+    """
+    kind = sizes.get("kind", model.kind)
+    unused = sorted(set(sizes) - {"kind", "modalities", "classes", "model_options"})
+    if kind not in MODELS and unused:
+        raise ValueError(
+            f"{', '.join(unused)}: of no effect on {kind}; give its function's own arguments as "
+            "model_options"
+        )
+    return ({"model_options": {}} if kind != model.kind else {}) | dict(sizes)
 
 
 def check_effects(config: TrainConfig, settings: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from torch import nn
 
 from benchmarks.peers.train_runner import CLASSES, LEVELS, MODALITIES, run
 from bratstrain.config import MODELS, ModelConfig
-from bratstrain.networks.unet import build_model
+from bratstrain.networks.build import build_model
 
 
 def network(kind: str, width: int) -> nn.Module:

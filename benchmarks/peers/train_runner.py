@@ -21,8 +21,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from bratstrain.networks.counts import count_macs, count_parameters
 from bratstrain.networks.losses import build_loss
-from bratstrain.networks.unet import count_macs, count_parameters
 from bratstrain.training.optimizer import build_optimizer
 
 Builder = Callable[[int], nn.Module]

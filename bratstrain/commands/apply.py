@@ -118,7 +118,8 @@ def check_alone(context: click.Context) -> None:
 @click.command()
 @click.argument("run", type=FOLDER)
 @click.argument("out", type=FILE)
-def export(run: Path, out: Path) -> None:
+@settings_options(ApplyConfig, only=("trusted_models",))
+def export(run: Path, out: Path, trusted_models: tuple[str, ...]) -> None:
     """Write the network of a run as ONNX, checked against onnxruntime.
 
     \b
@@ -126,5 +127,5 @@ def export(run: Path, out: Path) -> None:
         bratstrain export runs/a model.onnx
     """
     with reported():
-        done = bratstrain.export(run, out)
+        done = bratstrain.export(run, out, trusted_models=trusted_models)
     click.echo(done.line())

@@ -1,17 +1,19 @@
-"""Augmentation of a batch on its own device, each sample drawn for itself.
+"""Augmentation of a batch on its own device, drawn independently for each sample.
 
-Everything drawn is a pure function of (seed, step): a resumed run sees what it would have seen.
-What decides is drawn on the CPU, so that nothing waits for the device; only noise is drawn there.
+Everything drawn is a pure function of (seed, step), so a resumed run draws what it would have
+drawn. Decisions are drawn on the CPU, so that nothing waits for the device; only noise is drawn
+on the device.
 
-- `none` leaves all as it is.
-- `deck` is the course project's: `rotation`; and `noise`, intensity scale and shift and Gaussian
-  noise, here «targeted»: more often and stronger on slices that hold a rare class, NCR or ET.
+- `none` leaves the batch as it is.
+- `rotation` turns samples; `noise` scales and shifts intensities and adds Gaussian noise.
+- `deck` is both, after the course project, with noise that is targeted: more frequent and
+  stronger on slices that hold a rare class, NCR or ET.
 - `modern` is close to nnU-Net's (Isensee et al. 2021): flips, rotation and scale; then
   contrast, brightness and gamma; then blur and low resolution; then noise.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -21,17 +23,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import grid_sample, pad
+from torch.nn.functional import grid_sample
 
 from bratsprep.labels import CLASSES
+from bratstrain.data.intensities import bend, blur, coarsen, stretch
 
 RARE: Final = (CLASSES.index("NCR"), CLASSES.index("ET"))
-BLUR_REACH: Final = 3  # pixels on either side: three times the widest blur
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """How one number is drawn: with a chance uniformly between two ends, else as `off`."""
+    """How one number is drawn: with a given chance uniform between two ends, else `off`."""
 
     chance: float
     low: float
@@ -42,15 +44,21 @@ class Draw:
     """Chance of each modality of a chosen sample."""
 
     def sample(self, generator: np.random.Generator, n: int, m: int = 1) -> NDArray[np.float32]:
-        """Draw (n m,) float32 for n samples of m modalities; as many draws whatever comes out."""
+        """Draw for n samples of m modalities.
+
+        The number of draws does not depend on their outcome.
+
+        Returns:
+            (n m,) float32.
+        """
         value = generator.uniform(self.low, self.high, (n, m))
-        chosen = generator.random((n, 1)) < self.chance
-        among = generator.random((n, m)) < self.share
-        return np.where(chosen & among, value, self.off).astype(np.float32).ravel()
+        is_chosen = generator.random((n, 1)) < self.chance
+        is_shared = generator.random((n, m)) < self.share
+        return np.where(is_chosen & is_shared, value, self.off).astype(np.float32).ravel()
 
 
 Changes: TypeAlias = Iterable[tuple[Draw, Callable[[Tensor, Tensor], Tensor]]]
-"""What is drawn for a plane, and what it does: (k, h, w) and (k, 1, 1) to (k, h, w)."""
+"""What is drawn for a plane, and its effect: (k, h, w) planes and (k, 1, 1) values to (k, h, w)."""
 
 FLIP: Final = Draw(0.5, 1, 1)
 ROTATION: Final = Draw(0.2, math.radians(-30), math.radians(30))
@@ -67,17 +75,9 @@ DECK_SCALE: Final = Draw(0.5, 0.9, 1.1, off=1)
 DECK_SHIFT: Final = Draw(0.5, -0.1, 0.1)
 DECK_NOISE: Final = Draw(0.2, 0.01, 0.05)
 DECK_TARGETED: Final = Draw(0.6, 0.05, 0.15)
-
-OFF: Final = Draw(0, 0, 0)
-POSES: Final = MappingProxyType(
-    {
-        "rotation": (OFF, OFF, DECK_ROTATION, Draw(0, 1, 1, off=1)),
-        "noise": (OFF, OFF, OFF, Draw(0, 1, 1, off=1)),
-        "deck": (OFF, OFF, DECK_ROTATION, Draw(0, 1, 1, off=1)),
-        "modern": (FLIP, FLIP, ROTATION, SCALE),
-    }
-)
-"""What is drawn for each field of a `Pose`."""
+NO_FLIP: Final = Draw(0, 0, 0)
+NO_ROTATION: Final = Draw(0, 0, 0)
+NO_SCALE: Final = Draw(0, 1, 1, off=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,27 @@ class Pose:
     """(b,) above 1 makes the head larger."""
 
 
+Look: TypeAlias = Callable[[Tensor, Tensor, np.random.Generator, torch.Generator], Tensor]
+"""Changes the intensities of (b, m, h, w) float32 images, given (b, h, w) uint8 labels, the
+generator of all decisions, and that of noise, which lies on the device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """An augmentation in the registry: how samples are moved, and how their intensities change."""
+
+    flip_x: Draw = NO_FLIP
+    flip_y: Draw = NO_FLIP
+    angle: Draw = NO_ROTATION
+    scale: Draw = NO_SCALE
+    look: Look | None = None
+
+    def draw_pose(self, generator: np.random.Generator, n: int) -> "Pose":
+        """Draw where each of n samples is moved."""
+        draws = (self.flip_x, self.flip_y, self.angle, self.scale)
+        return Pose(*(draw.sample(generator, n) for draw in draws))
+
+
 def augment(
     image: Tensor, label: Tensor, *, kind: str, seed: int, step: int
 ) -> tuple[Tensor, Tensor]:
@@ -103,8 +124,8 @@ def augment(
 
     Args:
         image: (b, m, h, w) float32, standard deviations; left as it is.
-        label: (b, h, w) uint8, 0 to 3; left as it is.
-        kind: `none`, `rotation`, `noise`, `deck` or `modern`.
+        label: (b, h, w) uint8, class codes; left as it is.
+        kind: a name in `AUGMENTS`.
         seed: the run's seed, at least 0.
         step: optimiser step, at least 0.
 
@@ -114,33 +135,46 @@ def augment(
     Raises:
         ValueError: `kind` is unknown.
     """
-    if kind == "none":
+    if kind not in AUGMENTS:
+        raise ValueError(f"augment must be one of {', '.join(AUGMENTS)}, got {kind!r}")
+    augmentation = AUGMENTS[kind]
+    if augmentation is None:
         return image, label
-    if kind not in POSES:
-        raise ValueError(f"augment must be one of none, {', '.join(POSES)}, got {kind!r}")
     generator = np.random.default_rng((seed, step))
     noise = torch.Generator(image.device).manual_seed(int(generator.integers(2**63)))
-    pose = Pose(*(draw.sample(generator, len(image)) for draw in POSES[kind]))
-    image, label, brain = place(image, label, pose)
-    look = modern_look if kind == "modern" else deck_look
-    if kind != "rotation":  # and plain `noise` is shown no rare class to aim at
-        image = look(image, label * (kind != "noise"), generator, noise)
+    image, label, brain = place(image, label, augmentation.draw_pose(generator, len(image)))
+    if augmentation.look is not None:
+        image = augmentation.look(image, label, generator, noise)
     return image.masked_fill(~brain[:, None], 0), label
+
+
+def plain_look(
+    image: Tensor, label: Tensor, generator: np.random.Generator, noise: torch.Generator
+) -> Tensor:
+    """Change intensities as `deck_look` does, but without regard to rare classes."""
+    return deck_look(image, torch.zeros_like(label), generator, noise)
 
 
 def deck_look(
     image: Tensor, label: Tensor, generator: np.random.Generator, noise: torch.Generator
 ) -> Tensor:
-    """Scale, shift and add noise to the intensities of (b, m, h, w) float32, as `deck` does."""
+    """Scale and shift the intensities of (b, m, h, w) float32, and add targeted noise."""
     image = change(image, generator, ((DECK_SCALE, torch.mul), (DECK_SHIFT, torch.add)))
     sigma = targeted_noise(label, generator)[:, None, None, None]
     return image + sigma * normal_like(image, noise)
 
 
 def targeted_noise(label: Tensor, generator: np.random.Generator) -> Tensor:
-    """Draw the noise of each sample, (b,) float32 standard deviations, more for rare classes.
+    """Draw the amplitude of each sample's noise, larger where a rare class occurs.
 
-    Both kinds are drawn for every sample, so that the CPU need not know the (b, h, w) labels.
+    Both amplitudes are drawn for every sample, so that the CPU need not read the labels.
+
+    Args:
+        label: (b, h, w) uint8.
+        generator: of all decisions.
+
+    Returns:
+        (b,) float32 standard deviations, on the device of `label`.
     """
     plain = send(DECK_NOISE.sample(generator, len(label)), label)
     strong = send(DECK_TARGETED.sample(generator, len(label)), label)
@@ -151,9 +185,9 @@ def targeted_noise(label: Tensor, generator: np.random.Generator) -> Tensor:
 def modern_look(
     image: Tensor, _label: Tensor, generator: np.random.Generator, noise: torch.Generator
 ) -> Tensor:
-    """Change the intensities of (b, m, h, w) float32 for `modern`, as a scanner might.
+    """Change the intensities of (b, m, h, w) float32 images as different scanners would.
 
-    Tissue first, then the optics, then the noise on top; background gets its 0 back later.
+    Contrast of tissue first, then resolution, then noise. The background is reset to 0 later.
     """
     steps: Changes = (
         (CONTRAST, stretch),
@@ -167,8 +201,21 @@ def modern_look(
     return change(image, generator, steps)
 
 
+AUGMENTS: Final[Mapping[str, Augmentation | None]] = MappingProxyType(
+    {
+        "none": None,
+        "rotation": Augmentation(angle=DECK_ROTATION),
+        "noise": Augmentation(look=plain_look),
+        "deck": Augmentation(angle=DECK_ROTATION, look=deck_look),
+        "modern": Augmentation(FLIP, FLIP, ROTATION, SCALE, modern_look),
+    }
+)
+"""Augmentations by name; None leaves a batch as it is. To add one: a line here, a look like those
+above if intensities change, and the same name in `bratstrain.config.AUGMENTS`."""
+
+
 def change(image: Tensor, generator: np.random.Generator, changes: Changes) -> Tensor:
-    """Apply changes to those modalities of (b, m, h, w) float32 for which they are drawn."""
+    """Apply changes to the modalities of (b, m, h, w) float32 that they are drawn for."""
     n, m = image.shape[:2]
     planes = image.flatten(0, 1)  # (b m, h, w)
     for draw, apply in changes:
@@ -181,24 +228,34 @@ def change(image: Tensor, generator: np.random.Generator, changes: Changes) -> T
 def only(
     batch: Tensor, chosen: NDArray[np.bool_], apply: Callable[..., Tensor], *more: Tensor
 ) -> Tensor:
-    """Apply a function to the chosen rows of a (b, ...) batch, the rest being copied."""
+    """Apply a function to rows of a (b, ...) batch and copy the others.
+
+    Args:
+        batch: (b, ...) tensor.
+        chosen: (b,) bool, on the CPU.
+        apply: called with the k chosen rows, (k, ...), and with `more`.
+        *more: (k, ...) tensors.
+
+    Returns:
+        (b, ...) tensor; `batch` itself where no row is chosen.
+    """
     rows = send(np.flatnonzero(chosen), batch)
     return batch.index_copy(0, rows, apply(batch[rows], *more)) if len(rows) else batch
 
 
 def place(image: Tensor, label: Tensor, pose: Pose) -> tuple[Tensor, Tensor, Tensor]:
-    """Move each sample of a batch, what comes in from outside being background.
+    """Move each sample of a batch; what enters from outside is background.
 
     Args:
-        image: (b, m, h, w) float32; interpolated bilinearly, or copied where it is only flipped.
+        image: (b, m, h, w) float32; bilinear interpolation, exact where a sample is only flipped.
         label: (b, h, w) uint8; takes the nearest pixel.
-        pose: where each sample goes.
+        pose: of each sample.
 
     Returns:
-        The moved image, the moved label, and (b, h, w) bool, the moved brain: nearest pixel of
+        The moved image, the moved label, and the moved brain, (b, h, w) bool: by the nearest pixel,
         those that were not 0 in every modality.
     """
-    code = (2 * label + (image != 0).any(dim=1))[:, None].float()  # one picture to move, not two
+    code = (2 * label + (image != 0).any(dim=1))[:, None].float()  # one image to move, not two
     for flags, axis in ((pose.flip_x, -1), (pose.flip_y, -2)):
         mirror = partial(torch.flip, dims=(axis,))
         image, code = only(image, flags != 0, mirror), only(code, flags != 0, mirror)
@@ -211,11 +268,17 @@ def place(image: Tensor, label: Tensor, pose: Pose) -> tuple[Tensor, Tensor, Ten
 
 
 def source_grid(angle: NDArray[np.float32], scale: NDArray[np.float32], image: Tensor) -> Tensor:
-    """Say for every pixel where it comes from.
+    """Compute where each pixel of a moved sample comes from.
 
-    Angle and scale are (k,) float32 as in `Pose`; the result is (k, h, w, 2) float32, x and y
-    from -1 to 1 as `grid_sample` wants them. Worked out by hand, since `affine_grid` is a matrix
-    product, which autocast or TF32 would put off by whole pixels.
+    `affine_grid` would use a matrix product, which autocast or TF32 shifts by whole pixels.
+
+    Args:
+        angle: (k,) float32, radians, as in `Pose`.
+        scale: (k,) float32, as in `Pose`.
+        image: (b, m, h, w) tensor, for its size and device.
+
+    Returns:
+        (k, h, w, 2) float32, x and y from -1 to 1 as `grid_sample` takes them.
     """
     h, w = image.shape[-2:]
     x = torch.arange(w, device=image.device) - (w - 1) / 2
@@ -225,76 +288,14 @@ def source_grid(angle: NDArray[np.float32], scale: NDArray[np.float32], image: T
     return torch.stack([(cos * x + sin * y) * (2 / w), (cos * y - sin * x) * (2 / h)], dim=-1)
 
 
-def stretch(planes: Tensor, factor: Tensor) -> Tensor:
-    """Stretch the contrast of (k, h, w) planes around the mean of their tissue."""
-    inside = planes != 0
-    mean, _ = moments(planes, inside)
-    return torch.where(inside, (planes - mean) * factor + mean, 0)
-
-
-def bend(planes: Tensor, power: Tensor) -> Tensor:
-    """Bend (k, h, w) planes by a gamma curve over their range; mean and spread stay."""
-    inside = planes != 0
-    mean, spread = moments(planes, inside)
-    low, high = planes.amin((1, 2), keepdim=True), planes.amax((1, 2), keepdim=True)
-    tiny = torch.finfo(planes.dtype).tiny  # an empty plane has no range
-    bent = ((planes - low) / (high - low).clamp_min(tiny)) ** power
-    bent_mean, bent_spread = moments(bent, inside)
-    back = (bent - bent_mean) * (spread / bent_spread.clamp_min(tiny)) + mean
-    return torch.where(inside, back, 0)
-
-
-def moments(planes: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and spread, (k, 1, 1), of (k, h, w) planes under a mask; 0 where it is empty."""
-    count = inside.sum((1, 2), keepdim=True).clamp_min(1)
-    mean = (planes * inside).sum((1, 2), keepdim=True) / count
-    squares = ((planes - mean) * inside).square().sum((1, 2), keepdim=True)
-    return mean, (squares / count).sqrt()
-
-
-def blur(planes: Tensor, sigma: Tensor) -> Tensor:
-    """Blur (k, h, w) planes with a Gaussian of (k, 1, 1) pixels; beyond the edge all is 0.
-
-    Shifted sums: a convolution would run in half precision under autocast, or in TF32.
-    """
-    taps = [torch.exp(-0.5 * (k / sigma) ** 2) for k in range(-BLUR_REACH, BLUR_REACH + 1)]
-    total = torch.stack(taps).sum(dim=0)
-    for _ in range(2):  # rows, then columns
-        padded = pad(planes, (0, 0, BLUR_REACH, BLUR_REACH))
-        out = torch.zeros_like(planes)
-        for k, tap in enumerate(taps):
-            out += tap / total * padded[:, k : k + planes.shape[1]]
-        planes = out.transpose(1, 2)
-    return planes
-
-
-def coarsen(planes: Tensor, zoom: Tensor) -> Tensor:
-    """Show (k, h, w) planes as if they had been stored with h * zoom rows, and columns alike.
-
-    Down by the nearest pixel, up again linearly, both in one look-up; zoom is (k, 1, 1), 0 to 1.
-    """
-    each = torch.arange(len(planes), device=planes.device)[:, None]
-    zoom = zoom[:, 0]
-    for _ in range(2):  # rows, then columns
-        h = planes.shape[1]
-        among = (torch.arange(h, device=planes.device) + 0.5) * zoom - 0.5  # (k, h) coarse rows
-        last = (h * zoom).round().clamp_min(1) - 1
-        first = among.floor()
-        upper, lower = (
-            ((torch.minimum(row.clamp_min(0), last) + 0.5) / zoom - 0.5).round().clamp(0, h - 1)
-            for row in (first, first + 1)
-        )
-        share = (among - first)[:, :, None]
-        rows = torch.lerp(planes[each, upper.long()], planes[each, lower.long()], share)
-        planes = rows.transpose(1, 2)
-    return planes
-
-
 def normal_like(planes: Tensor, noise: torch.Generator) -> Tensor:
     """Draw standard normal numbers of the shape and on the device of `planes`."""
     return torch.randn(planes.shape, generator=noise, device=planes.device)
 
 
 def send(numbers: NDArray[Any], beside: Tensor) -> Tensor:
-    """Copy a few numbers to the device of a tensor; a blocking copy would drain a GPU's queue."""
+    """Copy a small array of any shape and dtype to the device of a tensor.
+
+    The copy does not block, since waiting would drain a GPU's queue.
+    """
     return torch.from_numpy(numbers).to(beside.device, non_blocking=True)

@@ -1,4 +1,4 @@
-"""From stored images to the input of a network."""
+"""From stored images to the input of a network, and the name of the stored planes."""
 
 import numpy as np
 import torch
@@ -9,11 +9,11 @@ from bratsprep.slicefile.reader import SliceFile
 
 
 class Intake:
-    """Turns images as they are stored into what a network takes.
+    """Turns stored images into the input of a network.
 
     Args:
-        file: slice file that they come from.
-        device: where they lie.
+        file: slice file of the images.
+        device: of the images.
     """
 
     def __init__(self, file: SliceFile, device: torch.device) -> None:
@@ -25,11 +25,14 @@ class Intake:
         )
 
     def __call__(self, image: Tensor, rows: NDArray[np.int64]) -> Tensor:
-        """Give (b, m, h, w) float32 standard deviations, 0 outside the brain.
+        """Normalise a batch where the slice file is not normalised, and convert it to float32.
 
         Args:
-            image: (b, m, h, w) of any dtype, as stored; raw where the file is not normalised.
+            image: (b, m, h, w) of any dtype, as stored.
             rows: (b,) int64, rows under /slice.
+
+        Returns:
+            (b, m, h, w) float32 standard deviations, 0 outside the brain.
         """
         image = image.float()
         if not self._is_raw:
@@ -41,6 +44,6 @@ class Intake:
 
 
 def planes_name(file: SliceFile) -> str:
-    """Say which planes a slice file holds, for the name of a score."""
+    """Name the planes that a slice file holds, as part of the name of a score."""
     only = file.config.slices == "tumour" and not file.config.negatives and not file.config.margin
     return "tumour slices only" if only else "stored planes"

@@ -1,9 +1,9 @@
 """Batches from a slice file by threads, ready before they are asked for.
 
 The threads wait for tasks in a pipe, outside the interpreter, fill a slot of a ring of buffers,
-and answer in another pipe: however busy the main thread is, they go on. The main thread sends a
-slot's task when it takes the batch after, so memory is bounded by the ring, and puts the answers
-into the order of the steps.
+and answer in another pipe, so a busy main thread does not slow them down. The main thread sends
+the next task of a slot when its batch has been used, so the ring bounds the memory, and puts the
+answers into the order of the steps.
 """
 
 import os
@@ -26,7 +26,7 @@ from bratsprep.slicefile.reader import SliceFile
 from bratstrain.data.sampler import Plan
 
 ENDED: Final = -1
-"""Slot of the answer that a thread gives when an error ends it, and of the task that ends it."""
+"""Slot number of the answer of a thread that an error has ended, and of the task that ends one."""
 CLOSED: Final = "the loader is closed; make another"
 
 
@@ -38,7 +38,7 @@ class Batch:
     rows: NDArray[np.int64]
     """(b,) int64, rows under /slice."""
     image: Tensor
-    """(b, 4, h, w) float32; float16 on a GPU where the file holds that."""
+    """(b, m, h, w) float32; float16 on a GPU where the file holds that."""
     label: Tensor
     """(b, h, w) uint8."""
 
@@ -65,7 +65,7 @@ class Ring:
             (size, batch_size, *file.shape), dtype=torch.uint8, pin_memory=pinned
         )
         self.errors: list[BaseException] = []
-        """What ended a thread before its time."""
+        """Errors that ended a thread."""
         self._file = file
         self._owner = os.getpid()
         self._threads: list[threading.Thread] = []
@@ -73,24 +73,36 @@ class Ring:
         self._answers, self._serve_to = os.pipe()
 
     def start(self, threads: int) -> None:
-        """Start the threads; daemons, so that a forgotten loader cannot hold up the exit."""
+        """Start the threads, as daemons, so that an open loader does not prevent the exit."""
         for _ in range(threads):
             thread = threading.Thread(target=self._serve, name="bratstrain-loader", daemon=True)
             thread.start()
             self._threads.append(thread)
 
     def send(self, slot: int, rows: NDArray[np.int64], later: NDArray[np.int64]) -> None:
-        """Have a slot filled with slices, and the disk asked for those of a later batch."""
-        for target, given in ((self.rows, rows), (self.later, later)):
-            self._file.check_rows(given)
-            target[slot] = given
+        """Request that a slot is filled, and that the disk reads ahead for a later batch.
+
+        Args:
+            slot: number of the slot.
+            rows: (b,) int64, rows under /slice for the slot.
+            later: (b,) int64, rows under /slice of a later batch.
+
+        Raises:
+            ValueError: a row is beyond the file.
+        """
+        for target, source in ((self.rows, rows), (self.later, later)):
+            self._file.check_rows(source)
+            target[slot] = source
         os.write(self._tasks, slot.to_bytes(8, "little"))
 
     def receive(self) -> tuple[int, SchemaError | None]:
-        """Wait for a slot that is done with; gives it, and what is wrong with its slices.
+        """Wait for the next answer.
+
+        Returns:
+            The slot that it is about, and the fault of one of its slices, if any.
 
         Raises:
-            BaseException: what ended a thread.
+            BaseException: the error that ended a thread.
         """
         slot, code, place = np.frombuffer(os.read(self._answers, 24), np.int64).tolist()
         if slot == ENDED:
@@ -99,11 +111,11 @@ class Ring:
         return slot, error
 
     def stop(self) -> None:
-        """End the threads, each after the batch it is at, and close the pipes."""
-        # A forked process has the pipes, but the threads are its parent's.
+        """End the threads, each after its current batch, and close the pipes."""
+        # A forked process inherits the pipes, but not the threads.
         if os.getpid() != self._owner:
             return
-        # Not by closing the pipe: a process forked meanwhile would hold it open.
+        # Closing the pipe is not enough: a process forked meanwhile would hold it open.
         for _ in self._threads:
             os.write(self._tasks, ENDED.to_bytes(8, "little", signed=True))
         for thread in self._threads:
@@ -112,7 +124,7 @@ class Ring:
             os.close(end)
 
     def _serve(self) -> None:
-        """Body of a thread; whatever ends it is told to the one who waits."""
+        """Body of a thread; an error that ends it is passed to the thread that waits."""
         try:
             self._file.serve(
                 (self._serve_from, self._serve_to),
@@ -137,8 +149,8 @@ class Loader:
         first: step of the first batch.
         last: step after the last batch.
         threads: that read and inflate, at least 1.
-        prefetch: batches ahead of the one that is being used, at least 1.
-        device: where the batches are wanted; None is the CPU.
+        prefetch: batches ahead of the one in use, at least 1.
+        device: of the batches; None is the CPU.
 
     Raises:
         ValueError: a number is out of its range.
@@ -171,7 +183,7 @@ class Loader:
         self._ring = Ring(file, self._size, plan.batch_size, dtype, pinned=is_gpu)
         self._stop = weakref.finalize(self, self._ring.stop)
         self._ahead = min(threads, self._size)
-        self._rows = lru_cache(2 * self._ahead + 2)(plan.rows)  # each step is asked for twice
+        self._rows = lru_cache(2 * self._ahead + 2)(plan.rows)  # each step is requested twice
         self._ring.start(self._ahead)
         self._ready: dict[int, SchemaError | None] = {}
         self._copies = (StreamCopy if is_gpu else DirectCopy)(self._device)
@@ -181,7 +193,7 @@ class Loader:
         return len(self._steps)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Give the batches in the order of the steps.
+        """Iterate over the batches in the order of the steps.
 
         Raises:
             SchemaError: a chunk is damaged.
@@ -217,12 +229,16 @@ class Loader:
         self.close()
 
     def _send(self, step: int) -> None:
-        """Have the slot of a step filled; the disk is asked as many steps ahead as are filled."""
+        """Request the batch of a step, and let the disk read as many steps ahead as threads."""
         later = min(step + self._ahead, self._steps[-1])
         self._ring.send(step % self._size, self._rows(step), self._rows(later))
 
     def _wait(self, slot: int) -> None:
-        """Take answers until the one of a slot is among them; raise what is wrong with it."""
+        """Receive answers until a slot is filled.
+
+        Raises:
+            SchemaError: one of its slices is damaged.
+        """
         begin = time.perf_counter()
         while slot not in self._ready:
             answered, error = self._ring.receive()
@@ -240,35 +256,35 @@ class Loader:
 
 
 class DirectCopy:
-    """Tensors as they are on the CPU, copied at once to what is neither CPU nor CUDA."""
+    """Copies that complete at once, and none at all on the CPU."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
 
     def copy(self, tensor: Tensor) -> Tensor:
-        """Give the tensor itself, or its copy on the device."""
+        """Copy a tensor to the device; on the CPU it is the tensor itself."""
         return tensor.to(self._device)
 
     def wait(self) -> None:
-        """Nothing is under way."""
+        """Return at once: no copy is pending."""
 
 
 class StreamCopy:  # pragma: no cover  # needs a GPU: test_gpu_batches_equal_the_file
-    """Copies to a GPU beside what it computes."""
+    """Copies to a GPU, concurrent with its computation."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's stub
 
     def copy(self, tensor: Tensor) -> Tensor:
-        """Begin to copy a page-locked tensor; the current stream waits for it, nobody else."""
+        """Start to copy a page-locked tensor; only the current stream waits for it."""
         current = torch.cuda.current_stream(self._device)
         with torch.cuda.stream(self._stream):
-            there = tensor.to(self._device, non_blocking=True)
+            copied = tensor.to(self._device, non_blocking=True)
         current.wait_stream(self._stream)
-        there.record_stream(current)
-        return there
+        copied.record_stream(current)
+        return copied
 
     def wait(self) -> None:
-        """Wait for the copies, after which their sources may be written again."""
+        """Wait for the copies; their sources may be overwritten afterwards."""
         self._stream.synchronize()

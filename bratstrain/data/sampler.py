@@ -1,15 +1,22 @@
-"""Which slices a step sees: pure functions of seed and step, so a resumed run sees the same."""
+"""Which slices a step sees: pure functions of seed and step, so a resumed run sees the same.
 
-from dataclasses import dataclass, field
+To add a sampling: a function of `Candidates` and a batch size that gives a `Draw`, a line in
+`SAMPLINGS`, and the same name in `bratstrain.config.SAMPLINGS`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bratsprep.errors import BratsError
 
-SAMPLINGS: Final = ("uniform", "foreground", "balanced")
+FOREGROUND_SHARE: Final = 3
+"""Of so many slices, `foreground` draws one from those that hold tumour."""
 
 
 def epoch_order(n_slices: int, block: int, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -51,16 +58,17 @@ def _order(n_slices: int, block: int, entropy: tuple[int, ...]) -> NDArray[np.in
 
 
 @dataclass(frozen=True, slots=True)
-class Deck:
-    """Some rows in an endless order: a new shuffle each time that all have been dealt."""
+class RowStream:
+    """Rows in an endless order: a new shuffle each time that all have been taken."""
 
     rows: NDArray[np.int64]
     """(n,) int64, rows under /slice, at least one."""
     block: int
+    """Neighbouring rows kept together; 1 is a full shuffle."""
     entropy: tuple[int, ...]
-    """Seed, and what tells this deck from others of the same seed."""
+    """Seed, and what distinguishes this stream from others of the same seed."""
 
-    def deal(self, start: int, stop: int) -> NDArray[np.int64]:
+    def take(self, start: int, stop: int) -> NDArray[np.int64]:
         """Rows at places `start` to `stop` of the order, (stop - start,) int64."""
         size = len(self.rows)
         parts = []
@@ -71,107 +79,162 @@ class Deck:
         return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
 
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """The slices of every step of a run.
+Draw: TypeAlias = Callable[[int], NDArray[np.int64]]
+"""The slices of a step, counted from 0: (batch_size,) int64, rows under /slice."""
 
-    `uniform` visits every row once an epoch; a batch that an epoch cannot fill is filled from
-    the next, so that no batch is smaller (batch norm of a batch of one is undefined).
-    `foreground` is the same with a third of each batch, rounded up, drawn from the rows that
-    hold tumour. `balanced` deals in turn from the rows of each class that occurs, those without
-    tumour being one more class.
-    """
 
-    rows_allowed: NDArray[np.int64]
-    """(n,) int64, rows under /slice that may be drawn, rising: those of training."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """The slices that a run may draw: those of training."""
+
+    rows: NDArray[np.int64]
+    """(n,) int64, rows under /slice, rising."""
     voxels: NDArray[np.integer[Any]]
     """(n, classes) int, pixels of each class in those rows, background first."""
-    batch_size: int
-    sampling: str = "uniform"
-    block: int = 1
+    block: int
     """Neighbouring slices kept together; 1 is a full shuffle."""
-    seed: int = 0
-    decks: tuple[Deck, ...] = field(init=False, repr=False)
+    seed: int
 
-    def __post_init__(self) -> None:
-        if self.sampling not in SAMPLINGS:
-            raise ValueError(
-                f"sampling must be one of {', '.join(SAMPLINGS)}, got {self.sampling!r}"
+    def all(self) -> RowStream:
+        """Order all of them."""
+        return RowStream(self.rows, self.block, (self.seed,))
+
+    def only(self, chosen: NDArray[np.bool_], *entropy: int) -> RowStream:
+        """Order some of them.
+
+        Args:
+            chosen: (n,) bool, at least one of them true.
+            *entropy: numbers that no other stream of this seed has.
+        """
+        return RowStream(self.rows[chosen], self.block, (self.seed, *entropy))
+
+    def holds_tumour(self, sampling: str) -> NDArray[np.bool_]:
+        """Mark the slices that hold tumour, (n,) bool.
+
+        Raises:
+            BratsError: none does, which the sampling needs.
+        """
+        tumour: NDArray[np.bool_] = self.voxels[:, 1:].sum(axis=1) > 0
+        if not tumour.any():
+            raise BratsError(
+                f"training: none of the {len(tumour)} slices holds tumour; "
+                f"sampling {sampling} needs some, take --sampling uniform"
             )
-        if self.batch_size < 1 or self.block < 1 or self.seed < 0:
-            raise ValueError(
-                "batch_size and block must be at least 1 and seed at least 0, "
-                f"got {self.batch_size}, {self.block} and {self.seed}"
-            )
-        if len(self.voxels) != len(self.rows_allowed):
-            raise ValueError(f"{len(self.rows_allowed)} rows but voxels of {len(self.voxels)}")
-        if len(self.rows_allowed) == 0:
-            raise BratsError("training: no slice is left; check the split and the slice file")
-        object.__setattr__(self, "decks", tuple(self._decks()))
+        return tumour
+
+
+def uniform(candidates: Candidates, batch_size: int) -> Draw:
+    """Visit every slice once an epoch.
+
+    A batch that an epoch cannot fill is filled from the next, so that no batch is smaller: batch
+    norm of a batch of one is undefined.
+    """
+    stream = candidates.all()
+    return lambda step: stream.take(step * batch_size, (step + 1) * batch_size)
+
+
+def foreground(candidates: Candidates, batch_size: int) -> Draw:
+    """Draw a third of each batch, rounded up, from the slices that hold tumour, the rest from all.
+
+    Batches below three cannot hold a third each: there, every third slice of the run is one that
+    holds tumour.
+    """
+    tumour = candidates.only(candidates.holds_tumour("foreground"), 1)
+    everything = candidates.all()
+    per_batch = -(-batch_size // FOREGROUND_SHARE)
+
+    def n_tumour(step: int) -> int:
+        """Slices with tumour in all steps before one."""
+        if batch_size < FOREGROUND_SHARE:
+            return -(-step * batch_size // FOREGROUND_SHARE)
+        return step * per_batch
+
+    def draw(step: int) -> NDArray[np.int64]:
+        start, stop = n_tumour(step), n_tumour(step + 1)
+        others = everything.take(step * batch_size - start, (step + 1) * batch_size - stop)
+        return np.concatenate([tumour.take(start, stop), others])
+
+    return draw
+
+
+def balanced(candidates: Candidates, batch_size: int) -> Draw:
+    """Draw in turn from the slices of each class; those without tumour are one more class."""
+    tumour = candidates.holds_tumour("balanced")
+    n_classes = candidates.voxels.shape[1]
+    groups = [~tumour, *(candidates.voxels[:, k] > 0 for k in range(1, n_classes))]
+    streams = [candidates.only(group, 2, k) for k, group in enumerate(groups) if group.any()]
+
+    def draw(step: int) -> NDArray[np.int64]:
+        start, n_streams = step * batch_size, len(streams)
+        batch = np.empty(batch_size, np.int64)
+        for i in range(min(n_streams, batch_size)):  # place p of the run is of stream p % n_streams
+            place = start + i
+            count = len(range(i, batch_size, n_streams))
+            first = place // n_streams
+            batch[i::n_streams] = streams[place % n_streams].take(first, first + count)
+        return batch
+
+    return draw
+
+
+SAMPLINGS: Final[Mapping[str, Callable[[Candidates, int], Draw]]] = MappingProxyType(
+    {"uniform": uniform, "foreground": foreground, "balanced": balanced}
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """The slices of every step of a run; `make_plan` makes one."""
+
+    batch_size: int
+    """Slices of a step."""
+    n_rows: int
+    """Slices that may be drawn."""
+    rows: Draw
+    """The slices of a step: (batch_size,) int64, rows under /slice."""
 
     @property
     def steps_per_epoch(self) -> int:
         """Steps in which as many slices are drawn as there are rows, rounded up."""
-        return -(-len(self.rows_allowed) // self.batch_size)
+        return -(-self.n_rows // self.batch_size)
 
     def epoch(self, step: int) -> int:
         """Epoch that a step belongs to, counted from 0."""
         return step // self.steps_per_epoch
 
-    def rows(self, step: int) -> NDArray[np.int64]:
-        """Draw the slices of a step.
 
-        Args:
-            step: counted from 0 over the whole run.
+def make_plan(
+    rows: NDArray[np.int64],
+    voxels: NDArray[np.integer[Any]],
+    batch_size: int,
+    sampling: str = "uniform",
+    block: int = 1,
+    seed: int = 0,
+) -> Plan:
+    """Plan the slices of every step.
 
-        Returns:
-            (batch_size,) int64, rows under /slice.
-        """
-        if self.sampling == "balanced":
-            return self._dealt_in_turn(step)
-        shares = self._shares()
-        return np.concatenate(
-            [
-                deck.deal(step * share, (step + 1) * share)
-                for deck, share in zip(self.decks, shares, strict=True)
-            ]
+    Args:
+        rows: (n,) int64, rows under /slice that may be drawn, rising: those of training.
+        voxels: (n, classes) int, pixels of each class in those rows, background first.
+        batch_size: slices of a step, at least 1.
+        sampling: a name in `SAMPLINGS`.
+        block: neighbouring slices kept together, at least 1; 1 is a full shuffle.
+        seed: the run's seed, at least 0.
+
+    Raises:
+        ValueError: an argument is out of its range, or `rows` and `voxels` differ in length.
+        BratsError: there is no row, or no tumour where the sampling needs some.
+    """
+    if sampling not in SAMPLINGS:
+        raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, got {sampling!r}")
+    if batch_size < 1 or block < 1 or seed < 0:
+        raise ValueError(
+            "batch_size and block must be at least 1 and seed at least 0, "
+            f"got {batch_size}, {block} and {seed}"
         )
-
-    def _shares(self) -> tuple[int, ...]:
-        """Slices of a batch from each deck."""
-        if self.sampling == "uniform":
-            return (self.batch_size,)
-        tumour = -(-self.batch_size // 3)
-        return tumour, self.batch_size - tumour
-
-    def _dealt_in_turn(self, step: int) -> NDArray[np.int64]:
-        """Give place p of the run to deck p modulo decks."""
-        start, n_decks = step * self.batch_size, len(self.decks)
-        batch = np.empty(self.batch_size, np.int64)
-        for i in range(min(n_decks, self.batch_size)):
-            place = start + i
-            count = len(range(i, self.batch_size, n_decks))
-            batch[i::n_decks] = self.decks[place % n_decks].deal(
-                place // n_decks, place // n_decks + count
-            )
-        return batch
-
-    def _decks(self) -> list[Deck]:
-        """Decks of this sampling; none is empty."""
-        tumour = self.voxels[:, 1:].sum(axis=1) > 0
-        everything = Deck(self.rows_allowed, self.block, (self.seed,))
-        if self.sampling == "uniform":
-            return [everything]
-        if not tumour.any():
-            raise BratsError(
-                f"training: none of the {len(tumour)} slices holds tumour; "
-                f"sampling {self.sampling} needs some, take --sampling uniform"
-            )
-        if self.sampling == "foreground":
-            return [Deck(self.rows_allowed[tumour], self.block, (self.seed, 1)), everything]
-        groups = [~tumour, *(self.voxels[:, k] > 0 for k in range(1, self.voxels.shape[1]))]
-        return [
-            Deck(self.rows_allowed[group], self.block, (self.seed, 2, k))
-            for k, group in enumerate(groups)
-            if group.any()
-        ]
+    if len(voxels) != len(rows):
+        raise ValueError(f"{len(rows)} rows but voxels of {len(voxels)}")
+    if len(rows) == 0:
+        raise BratsError("training: no slice is left; check the split and the slice file")
+    draw = SAMPLINGS[sampling](Candidates(rows, voxels, block, seed), batch_size)
+    return Plan(batch_size, len(rows), draw)

@@ -1,8 +1,8 @@
 """Which cases a fold trains on and which it is scored on.
 
-`subject` is the one to use: no person is on two sides. `nnunet` gives the published folds of the
-Decathlon's Task01, which know nothing of subjects. `slice` deals single slices, so neighbouring
-planes of one tumour lie on both sides; it is there to measure that leak.
+`subject` is the one to use: no subject is on two sides. `nnunet` gives the published folds of the
+Decathlon's Task01, which ignore subjects. `slice` divides single slices, so neighbouring planes of
+one tumour are on both sides; it exists to measure that leak.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ class Split:
     """Training, validation and test set of one fold."""
 
     name: str
-    """`subject`, `nnunet`, `slice`, or the name of the file that it came from."""
+    """`subject`, `nnunet`, `slice`, or the name of its JSON file."""
     fold: int
     train: Members
     """Case ids, sorted; for `slice` rows under /slice."""
@@ -40,20 +40,20 @@ class Split:
     test: tuple[str, ...]
     """Case ids that no fold trains on or validates with."""
     leaks: bool
-    """A subject is on two sides: scores of this split are too good to be true."""
+    """A subject is on two sides, so scores of this split are optimistically biased."""
     subjects: Mapping[str, str] = field(default_factory=dict, compare=False)
-    """Subject of each labelled case, by id, as the slice file has it."""
+    """Subject of each labelled case by id, from the slice file."""
     sliced: tuple[str, ...] = field(default=(), compare=False)
-    """For `slice`, ids of the cases that slices of training are from."""
+    """For `slice`, ids of the cases with slices in training."""
 
     @property
     def trained_cases(self) -> tuple[str, ...]:
-        """Ids of the cases that are trained on, with some of their slices at least."""
+        """Ids of the cases with at least one slice in training."""
         return self.sliced or tuple(name for name in self.train if isinstance(name, str))
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the sides as hex digits; the same split has the same on every machine."""
+        """SHA-256 of the sides as hex digits; equal for equal splits on every machine."""
         return hashlib.sha256(_as_line(self, without=AROUND).encode()).hexdigest()
 
     def to_json(self) -> str:
@@ -105,12 +105,12 @@ def make_split(
         fold: counted from 0.
         slices: the slice file's table of slices.
         cases: its table of cases.
-        seed: of the order in which subjects are dealt; the published folds have their own.
+        seed: of the assignment of subjects to folds; the published folds have their own.
         test_share: share of the subjects to hold out, 0 to below 1; `subject` and `slice` only.
 
     Raises:
-        BratsError: there are too few subjects, the fold is not there, or the file does not fit.
-        ValueError: the name is unknown or `test_share` is not for it.
+        BratsError: there are too few subjects, the fold does not exist, or the file does not fit.
+        ValueError: the name is unknown or does not allow `test_share`.
     """
     if test_share and name not in ("subject", "slice"):
         raise ValueError(f"test_share goes with split subject or slice, not with {name!r}")
@@ -155,7 +155,7 @@ def _drawn(
 
 
 def kfold(n_items: int, folds: int, seed: int) -> list[NDArray[np.int64]]:
-    """Deal items as scikit-learn's KFold(folds, shuffle=True, random_state=seed) does.
+    """Divide items as scikit-learn's KFold(folds, shuffle=True, random_state=seed) does.
 
     Args:
         n_items: at least `folds`.
@@ -163,9 +163,9 @@ def kfold(n_items: int, folds: int, seed: int) -> list[NDArray[np.int64]]:
         seed: 0 to 2**32 - 1.
 
     Returns:
-        Items of each fold, rising int64; the first folds have one more where it is not even.
+        (k,) int64 items of each fold, rising; the first folds have one more if they are uneven.
     """
-    # The published folds were drawn with the old generator: no other gives them.
+    # The published folds were drawn with this legacy generator.
     generator = np.random.RandomState(seed)
     order = np.arange(n_items)
     generator.shuffle(order)
@@ -173,15 +173,19 @@ def kfold(n_items: int, folds: int, seed: int) -> list[NDArray[np.int64]]:
 
 
 def _folds(n_items: int, fold: int, noun: str) -> int:
-    """Number of folds for so many items; refuse a fold that is not among them."""
+    """Number of folds for a number of items.
+
+    Raises:
+        BratsError: there are too few items, or the fold does not exist.
+    """
     if n_items < 2:
         raise BratsError(
-            f"split: labelled {noun}s to divide are {n_items}; training and validation need 2"
+            f"split: {n_items} labelled {noun}s to divide; training and validation need 2"
         )
     folds = min(FOLDS, n_items)
     if not 0 <= fold < folds:
         raise BratsError(
-            f"split: fold {fold} is not there, {n_items} labelled {noun}s give {folds} folds; "
+            f"split: fold {fold} does not exist, {n_items} labelled {noun}s give {folds} folds; "
             f"take --fold 0 to {folds - 1}"
         )
     return folds
@@ -210,12 +214,12 @@ def _held_out(subjects: Sequence[str], share: float, seed: int) -> set[str]:
 
 
 def _dealt(subjects: Sequence[str], fold: int, seed: int) -> set[str]:
-    """Subjects of a fold: each run of neighbours in the order has one in every fold."""
+    """Subjects of a fold: each stretch of neighbours in the order has one in every fold."""
     folds = _folds(len(subjects), fold, "subject")
     generator = np.random.default_rng((seed, 0))
-    runs = range(-(-len(subjects) // folds))
-    hands = np.concatenate([generator.permutation(folds) for _ in runs])[: len(subjects)]
-    return {subject for subject, hand in zip(subjects, hands, strict=True) if hand == fold}
+    stretches = range(-(-len(subjects) // folds))
+    fold_of = np.concatenate([generator.permutation(folds) for _ in stretches])[: len(subjects)]
+    return {subject for subject, its in zip(subjects, fold_of, strict=True) if its == fold}
 
 
 def _ids_of(cases: NDArray[np.void], subjects: set[str]) -> tuple[str, ...]:
@@ -224,7 +228,7 @@ def _ids_of(cases: NDArray[np.void], subjects: set[str]) -> tuple[str, ...]:
 
 
 def _published(fold: int, cases: NDArray[np.void]) -> Split:
-    """nnU-Net's fold: five over the sorted case ids, whoever the subjects are."""
+    """nnU-Net's fold: one of five over the sorted case ids, regardless of subjects."""
     ids = [str(name) for name in cases["id"]]
     chosen = kfold(len(ids), _folds(len(ids), fold, "case"), NNUNET_SEED)[fold]
     validation = tuple(ids[i] for i in chosen)
@@ -239,7 +243,7 @@ def _by_slice(
     cases: NDArray[np.void],
     seed: int,
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Rows of training and validation when single slices of those cases are dealt."""
+    """Rows of training and validation when single slices of those cases are divided."""
     rows = np.flatnonzero(np.isin(cases["id"].astype(str)[slices["case"]], ids))
     chosen = kfold(len(rows), _folds(len(rows), fold, "slice"), seed)[fold]
     return tuple(np.delete(rows, chosen).tolist()), tuple(rows[chosen].tolist())
@@ -253,8 +257,8 @@ def _subjects(cases: NDArray[np.void]) -> dict[str, str]:
 def _leaks(cases: NDArray[np.void], *sides: tuple[str, ...]) -> bool:
     """Whether a subject is on two sides."""
     subject = _subjects(cases)
-    found = [{subject[name] for name in side} for side in sides]
-    return sum(map(len, found)) != len(set().union(*found))
+    subjects = [{subject[name] for name in side} for side in sides]
+    return sum(map(len, subjects)) != len(set().union(*subjects))
 
 
 def _from_file(path: Path, fold: int, cases: NDArray[np.void]) -> Split:
@@ -267,12 +271,12 @@ def _from_file(path: Path, fold: int, cases: NDArray[np.void]) -> Split:
             raise BratsError(f"{path}: {part!r} of fold {fold} is no list of case ids")
     members = [tuple(sorted(side)) for side in sides if side is not None]
     listed = [name for side in members for name in side]
-    known = {str(name) for name in cases["id"]}
-    strange = sorted(set(listed) - known)
-    if strange:
+    labelled = {str(name) for name in cases["id"]}
+    missing = sorted(set(listed) - labelled)
+    if missing:
         raise BratsError(
-            f"{path}: {len(strange)} cases are not among the {len(known)} labelled ones of the "
-            f"slice file, such as {strange[0]}; take them out or build with them"
+            f"{path}: {len(missing)} cases are not among the {len(labelled)} labelled ones of the "
+            f"slice file, such as {missing[0]}; remove them from the split, or build with them"
         )
     twice = sorted(name for name in set(listed) if listed.count(name) > 1)
     if twice:
@@ -286,11 +290,11 @@ def _from_file(path: Path, fold: int, cases: NDArray[np.void]) -> Split:
 def _fold_of(path: Path, fold: int) -> dict[str, Any]:
     """The object of one fold in a JSON file of splits."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise BratsError(f"{path}: cannot be read as JSON: {error}") from error
-    folds = found if isinstance(found, list) else [found]
-    if not all(isinstance(each, dict) for each in folds):
+    folds = content if isinstance(content, list) else [content]
+    if not all(isinstance(one, dict) for one in folds):
         raise BratsError(f"{path}: is no split; expected {{'train': [...], 'validation': [...]}}")
     if not 0 <= fold < len(folds):
         raise BratsError(f"{path}: holds {len(folds)} folds; take --fold 0 to {len(folds) - 1}")

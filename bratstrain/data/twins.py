@@ -1,7 +1,7 @@
-"""Cases with a twin in training: another case of a person that the network was fitted on.
+"""Cases with a repeated patient (twin) in training: another case of the same person.
 
-Who is one person is what the slice file of the run says. A case that is in training itself is
-its own twin: with split `slice` nearly every case is.
+The slice file of the run says which cases are of one person. A case that is in training itself
+counts as its own twin: with split `slice` that is nearly every case.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from bratsprep.slicefile.reader import SliceFile
 from bratstrain.data.splits import Split
 
 WITHOUT: Final = "without a twin in training"
-"""What the cases of the second table are called."""
+"""Heading of the second table of scores."""
 UNTOLD: Final = (
     "every case is taken for a person of its own, 'bratsprep twins' looks for repeated ones"
 )
@@ -25,15 +25,15 @@ UNTOLD: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Twins:
-    """Which of some cases have a known twin in training."""
+    """The cases of a set that have a known twin in training."""
 
     noun: str
-    """What to call a case of them, such as `validation case`."""
+    """Name of a case of the set, such as `validation case`."""
     n_cases: int
     cases: Mapping[str, tuple[str, ...]]
-    """Training cases of the same person by case id; cases without any are left out."""
+    """Training cases of the same person by case id; cases without any are omitted."""
     are_told: bool
-    """Names or a table say who is who; if not, every case is taken for a person of its own."""
+    """Whether file names or a table identify persons; if not, every case counts as its own."""
 
     @property
     def share(self) -> float:
@@ -41,19 +41,19 @@ class Twins:
         return len(self.cases) / self.n_cases if self.n_cases else 0.0
 
     def line(self) -> str:
-        """Say it in a line."""
+        """Summarise in one line."""
         n, n_themselves = len(self.cases), sum(case in own for case, own in self.cases.items())
         if not n:
-            said = f"no {self.noun} has a known twin in training"
-            return said if self.are_told else f"{said}: {UNTOLD}"
-        said = f"{n} of {self.n_cases} {self.noun}s ({100 * self.share:.0f} %) "
+            summary = f"no {self.noun} has a known twin in training"
+            return summary if self.are_told else f"{summary}: {UNTOLD}"
+        summary = f"{n} of {self.n_cases} {self.noun}s ({100 * self.share:.0f} %) "
         if n == n_themselves:
-            return f"{said}are in training themselves"
-        said += "have a twin in training, a case of the same person"
-        return f"{said}; {n_themselves} are there themselves" if n_themselves else said
+            return f"{summary}are in training themselves"
+        summary += "have a twin in training, a case of the same person"
+        return f"{summary}; {n_themselves} are there themselves" if n_themselves else summary
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as plain dicts and lists."""
+        """Convert to plain dicts and lists."""
         return {
             "n": len(self.cases),
             "of": self.n_cases,
@@ -66,23 +66,23 @@ class Twins:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """Who a run was fitted on, and how to tell who others are."""
+    """The subjects that a run was fitted on, and how to identify those of other cases."""
 
     split: Split
     table: str
-    """Where the run's slice file has its subjects from: `PrepConfig.subjects`."""
+    """Origin of the subjects of the run's slice file: `PrepConfig.subjects`."""
     named: Mapping[str, str]
-    """Subject of each case that may be scored, as its own source says."""
+    """Subject of each case that may be scored, from its own source."""
 
     def twins(self, voxels: Mapping[str, NDArray[np.int64]], noun: str) -> Twins:
         """Find the cases whose person was trained on.
 
-        A case of Task01 that the run does not know is looked up in the table of its repeated
-        patients, if the run's slice file was built with that.
+        A case of Task01 that the run does not know is looked up in the table of repeated patients,
+        if the run's slice file was built with it.
 
         Args:
-            voxels: (4,) int64 voxels of each class in the truth, by the ids of the cases.
-            noun: what to call a case.
+            voxels: for each case by id, (classes,) int64 voxels of each class in the truth.
+            noun: name of a case of the set.
         """
         people = table_for("auto" if self.table == "auto" else "names")
         named = dict(self.named)
@@ -109,28 +109,28 @@ def find_twins(
     """Find the cases whose person is trained on.
 
     Args:
-        split: of the run; what it says of a case's subject goes before `subjects`.
+        split: of the run; its subjects take precedence over `subjects`.
         ids: of the cases that are scored.
-        subjects: subjects of cases that the split may not know, by id; a case that neither
-            knows is a person of its own.
-        table: where the split's subjects are from, as in `PrepConfig.subjects`.
-        noun: what to call a case.
+        subjects: subjects of cases that the split may not know, by id; a case in neither counts
+            as a person of its own.
+        table: origin of the split's subjects, as in `PrepConfig.subjects`.
+        noun: name of a case of the set.
     """
     everyone = {name: name for name in (*split.trained_cases, *ids)}
     everyone |= {**subjects, **split.subjects}
-    found = known_twins(everyone, split.trained_cases, ids)
+    cases = known_twins(everyone, split.trained_cases, ids)
     is_told = table.startswith("csv:") or any(case != who for case, who in everyone.items())
-    return Twins(noun, len(ids), found, is_told)
+    return Twins(noun, len(ids), cases, is_told)
 
 
 def leak_warning(split: Split, twins: Twins) -> str:
-    """What to say of a split that leaks before it is used; empty where it does not."""
+    """Warning about a split that leaks; empty where it does not."""
     if not split.leaks:
         return ""
-    said = f"split {split.name} has a subject on two sides"
+    warning = f"split {split.name} has a subject on two sides"
     if not twins.cases:
-        return f"{said}, though {twins.line()}: scores of its test part are too good to be true"
-    said += f": {twins.line()}; their scores are too good to be true"
+        return f"{warning}, though {twins.line()}: scores of its test part are too good to be true"
+    warning += f": {twins.line()}; their scores are too good to be true"
     if len(twins.cases) == twins.n_cases:
-        return f"{said}, and no {twins.noun} is without"
-    return f"{said}, 'bratstrain evaluate' gives every score without them too"
+        return f"{warning}, and no {twins.noun} is without"
+    return f"{warning}, 'bratstrain evaluate' gives every score without them too"

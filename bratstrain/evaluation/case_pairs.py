@@ -61,7 +61,7 @@ def load_labeller(run: Path, apply: ApplyConfig) -> Labeller:
     Raises:
         BratsError: the folder is no finished run, or sizes are not tuned.
     """
-    fitted = load_fitted([run], apply.device)
+    fitted = load_fitted([run], apply.device, apply.trusted_models)
     if not apply.cleanup:
         return Labeller(fitted, apply, {})
     cleanup = read_cleanup(run)

@@ -25,14 +25,14 @@ PLACING: Final = (
     "pixdim", "xyzt_units", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d",
     "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z",
 )  # fmt: skip
-"""Header fields that say where the voxels are; everything else is of the scan alone."""
+"""Header fields that place the voxels in space; the others describe the scan alone."""
 _NO_EXTENSION: Final = bytes(4)
 _LEVEL: Final = 2
-"""Of isal: within a few percent of zlib's 6 on labels, at ten times the speed."""
+"""Compression level of isal: labels are nearly as small as with zlib's default, and faster."""
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder to write to, and those above it.
+    """Make a folder and its parents.
 
     Raises:
         BratsError: it cannot be made.
@@ -44,11 +44,11 @@ def make_folder(path: Path) -> None:
 
 
 def read_source_header(source: Source, member: str) -> NiftiHeader:
-    """Read the header of a scan as nibabel has it, fields and all.
+    """Read the header of a scan with nibabel.
 
     Args:
-        source: what it lies in.
-        member: its name; its case has been read, so the header is sound.
+        source: of the scan.
+        member: its name; its case has been read before, so the header is valid.
 
     Raises:
         SourceError: the file cannot be read.
@@ -62,22 +62,22 @@ def read_source_header(source: Source, member: str) -> NiftiHeader:
 def write_nifti(
     path: Path, volumes: Iterable[NDArray[Any]], header: NiftiHeader, n_volumes: int = 1
 ) -> None:
-    """Write volumes on the grid of a scan, in one move; `.nii.gz` whatever the path is.
+    """Write volumes on the grid of a scan, atomically and compressed, whatever the suffix.
 
-    Affine, voxel sizes, codes and units are the scan's to the bit; the bytes depend on nothing
-    else, so the same prediction is the same file.
+    Affine, voxel sizes, codes and units are copied from the scan bit for bit, and nothing else goes
+    into the header, so equal predictions are equal files.
 
     Args:
-        path: to write; replaced where it is there.
-        volumes: (x, y, z) uint8 or float32 each, in the order of the file; taken one by one.
+        path: file to write; an existing one is replaced.
+        volumes: (x, y, z) uint8 or float32 arrays in the order of the file, consumed one by one.
         header: of the scan.
-        n_volumes: how many; several go along a fourth axis.
+        n_volumes: their number; several are stored along a fourth axis.
 
     Raises:
         BratsError: it cannot be written.
     """
-    coming = iter(volumes)
-    first = next(coming)
+    remaining = iter(volumes)
+    first = next(remaining)
     kind = type(header)
     placed = kind()
     placed.set_data_dtype(first.dtype)
@@ -92,8 +92,8 @@ def write_nifti(
         igzip.IGzipFile("", "wb", compresslevel=_LEVEL, fileobj=file, mtime=0) as packed,
     ):
         packed.write(placed.binaryblock + _NO_EXTENSION)
-        for volume in chain([first], coming):
-            # The first axis runs fastest in NIfTI.
+        for volume in chain([first], remaining):
+            # In NIfTI the first axis varies fastest.
             packed.write(np.ascontiguousarray(volume.T).data)
 
 
@@ -103,17 +103,16 @@ def read_labels(
     """Read a label file.
 
     Args:
-        source: what it lies in.
+        source: of the file.
         member: its name.
-        scheme: what its values mean.
+        scheme: meaning of its values.
         buffers: overwritten.
 
     Returns:
-        (z, y, x) uint8 stored classes in RAS+ order, independent of the buffers; and where its
-        voxels stand.
+        (z, y, x) uint8 stored classes in RAS+ order, independent of the buffers; and the geometry.
 
     Raises:
-        BratsError: the file cannot be read, is no volume, or holds values outside the scheme.
+        BratsError: the file cannot be read, is not 3D, or holds values outside of the scheme.
     """
     label = read_label(source, member, scheme, buffers)
     return label.classes.copy(), label.geometry

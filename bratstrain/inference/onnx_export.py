@@ -1,9 +1,14 @@
-"""A fitted network as an ONNX file, checked against what it was made from."""
+"""A fitted network as an ONNX file, checked against the network that it was made from.
+
+Input and output have names, their axes have names and meanings, and the metadata states all that
+another program needs to prepare a slice and to read the result, see `describe`.
+"""
 
 import json
 import logging
+import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +22,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bratsprep.errors import BratsError
-from bratsprep.labels import CLASSES, MODALITIES
+from bratsprep.labels import CLASSES, MODALITIES, SCHEMES
 from bratsprep.system.atomic import replacing
+from bratstrain.inference.segment import as_the_network_sees
+from bratstrain.runs.files import versions
 from bratstrain.runs.fitted import Fitted, load_fitted
 
 OPSET: Final = 18
 TOLERANCE: Final = 1e-3
-"""Largest difference of a probability; deep networks with instance norm reach 1e-4 in float32."""
+"""Largest allowed difference of a probability; float32 rounding in deep networks reaches 1e-4."""
 INPUT: Final = "image"
 OUTPUT: Final = "probability"
+AXES: Final = ("batch", "modality", "height", "width")
+"""Of the input; rows run from posterior to anterior, columns from left to right (RAS+)."""
+OUTPUT_AXES: Final = ("batch", "class", "height", "width")
+DENOTATIONS: Final = ("DATA_BATCH", "DATA_CHANNEL", "DATA_FEATURE", "DATA_FEATURE")
+"""Standard meanings of the axes in ONNX (IR specification, dimension denotation)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +51,7 @@ class Exported:
     """Of the inputs that it was checked with."""
 
     def line(self) -> str:
-        """Say it in one line."""
+        """Summarise in one line."""
         return (
             f"{self.path}: {self.path.stat().st_size / 1e6:.1f} MB, opset {OPSET}, probabilities "
             f"within {self.difference:.1g} of the network's"
@@ -58,33 +70,35 @@ class Probability(nn.Module):
         self.network = network
 
     def forward(self, image: Tensor) -> Tensor:
-        """Give (b, classes, h, w) probabilities of (b, modalities, h, w) standard deviations."""
+        """Compute (b, classes, h, w) float32 probabilities of a (b, modalities, h, w) image."""
         logits: Tensor = self.network(image)
         return logits.softmax(dim=1)
 
 
-def export(run: Path | str, out: Path | str) -> Exported:
+def export(run: Path | str, out: Path | str, *, trusted_models: Sequence[str] = ()) -> Exported:
     """Write the network of a run as ONNX; `bratstrain.export`.
 
-    Input `image` is (b, 4, h, w) float32, z-scored slices in the order of MODALITIES; output
-    `probability` (b, 4, h, w) float32. b, h and w are free. The file says modalities, classes,
-    preparation and voxel size in its metadata.
+    Input `image` is (batch, modality, height, width) float32, slices as `bratsprep build` prepares
+    them; output `probability` is (batch, class, height, width) float32. The batch is of any size;
+    height and width are those of the run's crop window, the only ones that it was fitted and
+    scored on, and the model refuses others. `describe` lists the metadata.
 
     Args:
         run: run folder.
-        out: file to write; replaced where it is there.
+        out: file to write; an existing one is replaced.
+        trusted_models: custom networks, as `package.module:function`, whose code the run may
+            import.
 
     Raises:
-        BratsError: the folder is no finished run, the file cannot be written, or onnxruntime
-            gives other numbers than the network.
+        BratsError: the folder is no finished run, its network is a custom one that is not
+            trusted, the file cannot be written, or onnxruntime computes other probabilities.
     """
-    fitted = load_fitted([Path(run)], "cpu")
+    fitted = load_fitted([Path(run)], "cpu", trusted_models)
     network = Probability(fitted.networks[0]).eval()
     model = describe(to_onnx(network, fitted), fitted)
     content = model.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    h, w = fitted.size
-    shapes = ((2, len(MODALITIES), h, w), (1, len(MODALITIES), h - h // 3, w + 3))
+    shapes = tuple((n_slices, len(MODALITIES), *fitted.size) for n_slices in (2, 1))
 
     def by_onnx(image: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(session.run([OUTPUT], {INPUT: image})[0], np.float32)
@@ -92,8 +106,8 @@ def export(run: Path | str, out: Path | str) -> Exported:
     worst = max(difference(network, by_onnx, shape) for shape in shapes)
     if not worst <= TOLERANCE:
         raise BratsError(
-            f"{out}: probabilities are {worst:.2g} off the network's, at most {TOLERANCE:g} is "
-            f"allowed; nothing was written (torch {torch.__version__}, "
+            f"{out}: probabilities differ by {worst:.2g} from the network's, at most "
+            f"{TOLERANCE:g} is allowed; nothing was written (torch {torch.__version__}, "
             f"onnxruntime {onnxruntime.__version__})"
         )
     with replacing(Path(out)) as file:
@@ -102,9 +116,16 @@ def export(run: Path | str, out: Path | str) -> Exported:
 
 
 def to_onnx(network: nn.Module, fitted: Fitted) -> onnx.ModelProto:
-    """Trace a network with free batch, height and width."""
+    """Trace a network with a free batch size and the (h, w) of its run.
+
+    Args:
+        network: (b, modalities, h, w) float32 to (b, classes, h, w) float32.
+        fitted: the run, for the size.
+
+    Raises:
+        BratsError: torch cannot export it.
+    """
     image = torch.zeros(2, len(MODALITIES), *fitted.size)
-    free = torch.export.Dim.DYNAMIC
     with quiet():
         program = torch.onnx.export(
             network,
@@ -114,7 +135,7 @@ def to_onnx(network: nn.Module, fitted: Fitted) -> onnx.ModelProto:
             opset_version=OPSET,
             input_names=[INPUT],
             output_names=[OUTPUT],
-            dynamic_shapes=({0: free, 2: free, 3: free},),
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
         )
     if program is None:
         raise BratsError("export: torch gave no ONNX program; try another version of torch")
@@ -123,7 +144,7 @@ def to_onnx(network: nn.Module, fitted: Fitted) -> onnx.ModelProto:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the exporter from warning of its own insides, which are no business of the user."""
+    """Silence the exporter's warnings, which are about its own internals."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -135,27 +156,85 @@ def quiet() -> Iterator[None]:
 
 
 def describe(model: onnx.ModelProto, fitted: Fitted) -> onnx.ModelProto:
-    """Put into the metadata what the numbers going in and out mean."""
-    said = {
-        "modalities": json.dumps(list(MODALITIES)),
-        "classes": json.dumps(list(CLASSES)),
-        "preparation": fitted.preparation.to_json(),
-        "size": json.dumps(list(fitted.size)),
-        "spacing_mm": json.dumps([s if s == s else None for s in fitted.spacing]),  # noqa: PLR0124
+    """Add the meaning of the axes, and the metadata; every value of the latter is JSON.
+
+    - `modalities`, `classes`: names, in the order of the channels.
+    - `axes`: names of the axes of input and output.
+    - `orientation`: directions in which column and row numbers rise.
+    - `window`: height and width, voxels; centred on the box of the brain in the whole volume,
+      or null where whole planes are taken.
+    - `normalisation`: how intensities are scaled, see `normalisation`.
+    - `spacing_mm`: (x, y, z) of the training cases, null where unknown.
+    - `label_codes`: value of each class in the label files of the run's scheme, and `scheme`.
+    - `preparation`: all settings of the slice file.
+    - `run`, `slice_file_digest`, `versions`: origin.
+
+    Args:
+        model: changed in place.
+        fitted: the run.
+
+    Returns:
+        The model.
+    """
+    metadata: dict[str, object] = {
+        "modalities": list(MODALITIES),
+        "classes": list(CLASSES),
+        "axes": {INPUT: list(AXES), OUTPUT: list(OUTPUT_AXES)},
+        "orientation": {"width": "left to right", "height": "posterior to anterior"},
+        "window": None if fitted.window is None else list(fitted.window),
+        "normalisation": normalisation(fitted),
+        "spacing_mm": [None if math.isnan(side) else side for side in fitted.spacing],
+        "scheme": fitted.scheme or None,
+        "label_codes": label_codes(fitted.scheme),
+        "preparation": json.loads(fitted.preparation.to_json()),
+        "run": fitted.folders[0].resolve().name,
         "slice_file_digest": fitted.data_digest,
+        "versions": versions(),
     }
-    onnx.helper.set_model_props(model, said)
+    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
+    for value in (*model.graph.input, *model.graph.output):
+        for axis, meaning in zip(value.type.tensor_type.shape.dim, DENOTATIONS, strict=True):
+            axis.denotation = meaning
     return model
+
+
+def normalisation(fitted: Fitted) -> dict[str, str | float]:
+    """State how the intensities of a slice are scaled before the network is given them."""
+    moments, dtype = as_the_network_sees(fitted.preparation)
+    shared = "all modalities together" if moments == "case" else "each modality"
+    return {
+        "rule": "z-score",
+        "moments": f"mean and standard deviation (divisor n) of {shared}",
+        "over": "voxels of the whole volume that are not 0 in every modality",
+        "elsewhere": 0.0,
+        "rounded_to": np.dtype(dtype).name,
+    }
+
+
+def label_codes(scheme: str) -> dict[str, int] | None:
+    """Value of each class in the label files of a scheme; None where the scheme is unknown."""
+    if scheme not in SCHEMES:
+        return None
+    return dict(zip(CLASSES, SCHEMES[scheme].raw().tolist(), strict=True))
 
 
 def difference(
     network: nn.Module, other: Callable[[NDArray[Any]], NDArray[Any]], shape: tuple[int, ...]
 ) -> float:
-    """Largest difference of two networks' probabilities on slices that look prepared."""
+    """Compare the probabilities of two networks on random slices with a background of 0.
+
+    Args:
+        network: (b, modalities, h, w) to (b, classes, h, w) float32 tensors.
+        other: likewise, of arrays.
+        shape: (b, modalities, h, w) of the slices.
+
+    Returns:
+        Largest absolute difference.
+    """
     generator = np.random.default_rng(0)
     image = generator.normal(size=shape).astype(np.float32)
     rows, columns = (np.abs(np.linspace(-1, 1, side)) for side in shape[2:])
     image[..., (rows[:, None] ** 2 + columns**2) > 0.9] = 0
     with torch.inference_mode():
-        wanted = network(torch.from_numpy(image)).numpy()
-    return float(np.abs(other(image) - wanted).max())
+        expected = network(torch.from_numpy(image)).numpy()
+    return float(np.abs(other(image) - expected).max())

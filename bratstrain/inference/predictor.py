@@ -1,4 +1,4 @@
-"""Fitted networks on raw cases: NIfTI labels in each scan's own space."""
+"""Fitted networks applied to raw cases: NIfTI labels in each scan's own space."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -32,13 +32,13 @@ from bratstrain.inference.small_components import drop_small, shared_sizes
 from bratstrain.runs.fitted import Fitted, load_fitted
 
 SUFFIX: Final = ".nii.gz"
-CHANCES: Final = "_probabilities"
-"""Before the suffix of a file of probabilities."""
+PROBABILITIES: Final = "_probabilities"
+"""Before the suffix in the name of a file of probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """One case that was labelled."""
+    """A case that was labelled."""
 
     case: str
     path: Path
@@ -46,12 +46,12 @@ class Predicted:
     scheme: str
     """Label scheme that they are written in."""
     voxels: tuple[int, ...]
-    """(4,) of each stored class, in the whole volume."""
+    """(classes,) voxels of each stored class in the whole volume."""
     spacing: tuple[float, ...]
     """(3,) mm, along RAS+ (x, y, z)."""
 
     def line(self) -> str:
-        """Say it in one line: millilitres of each class."""
+        """Summarise in one line: millilitres of each class."""
         voxel_ml = float(np.prod(self.spacing)) / 1000
         volumes = ", ".join(
             f"{name} {count * voxel_ml:.1f} ml"
@@ -62,21 +62,21 @@ class Predicted:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is the same for every case."""
+    """What all cases of a call share."""
 
     source: Source
     schemes: dict[str, Scheme]
-    """To write each case in, by its id."""
+    """Label scheme in which each case is written, by its id."""
     fitted: Fitted
     config: ApplyConfig
     sizes: dict[str, int]
-    """Smallest components that stay, by class; empty where nothing is dropped."""
+    """Size in voxels of the smallest component that is kept, by class; empty keeps all."""
     out: Path
     probabilities: bool
 
     def do(self, case: Prepared) -> Predicted:
         """Label one case and write it."""
-        planes, chances = segment(self.fitted, case.image, self.config, keep=self.probabilities)
+        planes, probability = segment(self.fitted, case.image, self.config, keep=self.probabilities)
         label = case.paste(planes)
         if self.sizes:
             label = drop_small(label, self.sizes)
@@ -86,8 +86,8 @@ class Work:
         write_nifti(path, [to_file_order(scheme.raw()[label], case.geometry)], header)
         if self.probabilities:
             write_nifti(
-                chances_path(self.out, case.files.id),
-                (to_file_order(each, case.geometry) for each in spread(case, chances)),
+                probabilities_path(self.out, case.files.id),
+                (to_file_order(volume, case.geometry) for volume in spread(case, probability)),
                 header,
                 n_volumes=len(CLASSES),
             )
@@ -111,7 +111,7 @@ def predict(
     """Label raw cases with a fitted network; `bratstrain.predict`.
 
     Each case becomes `<case>.nii.gz` on the grid of its first modality's file: same shape, axes,
-    affine and codes. Every plane with brain is looked at; outside the crop window there is
+    affine and codes. Every plane with brain is predicted; outside of the crop window the label is
     background. One case is in memory while the next is read.
 
     Example:
@@ -121,23 +121,23 @@ def predict(
         run: run folder, or several for the mean of their probabilities.
         raw: case folder, data set or archive, labelled or not.
         out: folder to write to; made where it is missing.
-        cases: ids of the cases wanted; all by default.
-        probabilities: write `<case>_probabilities.nii.gz` too, float32 with the classes along
-            the fourth axis, background first.
-        force: replace predictions that are there.
+        cases: ids of the cases to label; all by default.
+        probabilities: write `<case>_probabilities.nii.gz` too, (x, y, z, classes) float32,
+            background first.
+        force: replace existing predictions.
         progress: show a bar on standard error, where that is a terminal.
         **settings: keywords of `bratstrain.apply_config.ApplyConfig`.
 
     Raises:
-        BratsError: a run or a case is at fault, the runs do not go together, a case has voxels
-            of another size than the runs', or files are there already.
+        BratsError: a run or a case is at fault, the runs were fitted on different slices, a case
+            has voxels of another size than the runs', or output files exist already.
         TypeError: a keyword is unknown.
         ValueError: a value is not allowed.
     """
     (own,) = take("predict", settings, ApplyConfig)
     config = ApplyConfig(**own)
-    runs = [Path(run)] if isinstance(run, Path | str) else [Path(each) for each in run]
-    fitted = load_fitted(runs, config.device)
+    runs = [Path(run)] if isinstance(run, Path | str) else [Path(one) for one in run]
+    fitted = load_fitted(runs, config.device, config.trusted_models)
     sizes = shared_sizes(runs) if config.cleanup else {}
     folder = Path(out)
     with open_source(Path(raw)) as source:
@@ -150,7 +150,11 @@ def predict(
 
 
 def work_through(work: Work, cases: Sequence[CaseFiles], *, progress: bool) -> list[Predicted]:
-    """Label case after case while the next is read."""
+    """Label one case while the next is read.
+
+    Raises:
+        BratsError: a case is at fault, or has voxels of another size than the runs'.
+    """
     warm()
     done = []
     read = partial(prepare_case, source=work.source, fitted=work.fitted, scheme=None)
@@ -165,73 +169,79 @@ def work_through(work: Work, cases: Sequence[CaseFiles], *, progress: bool) -> l
     return done
 
 
-def choose(
-    cases: Iterable[CaseFiles], wanted: Sequence[str], source: Source
-) -> tuple[CaseFiles, ...]:
-    """Take the cases that are wanted, all where none is named.
+def choose(cases: Iterable[CaseFiles], ids: Sequence[str], source: Source) -> tuple[CaseFiles, ...]:
+    """Select cases by id; all where no id is given.
 
     Raises:
-        BratsError: one is not there.
+        BratsError: the source has no such case.
     """
-    found = {files.id: files for files in cases}
-    missing = [name for name in wanted if name not in found]
+    by_id = {files.id: files for files in cases}
+    missing = [name for name in ids if name not in by_id]
     if missing:
         raise BratsError(
             f"{source.path}: holds no case {', '.join(missing)}; "
-            f"the first of its {len(found)} cases is {next(iter(found))}"
+            f"the first of its {len(by_id)} cases is {next(iter(by_id))}"
         )
-    return tuple(found[name] for name in sorted(set(wanted))) if wanted else tuple(found.values())
+    return tuple(by_id[name] for name in sorted(set(ids))) if ids else tuple(by_id.values())
 
 
 def schemes_to_write(
     source: Source, cases: Sequence[CaseFiles], fitted: Fitted, labels: str
 ) -> dict[str, Scheme]:
-    """Label scheme to write each case in: the one asked for, its own, or else the run's.
+    """Label scheme to write each case in: the requested one, its own, or else the runs'.
 
     Raises:
-        LabelError: the scheme cannot be told.
+        LabelError: a case's scheme is unknown.
     """
-    known = resolve(source, cases, labels)
+    schemes = resolve(source, cases, labels)
     for files in cases:
-        if files.id in known:
+        if files.id in schemes:
             continue
         own = files.scheme or ("" if files.scheme_fault else fitted.scheme)
         name = labels if labels != "auto" else own
         if name not in SCHEMES:
             raise LabelError(
-                f"{source.path}: {files.id} has no label and its name says no scheme; "
-                f"say which of {', '.join(SCHEMES)} to write with --labels NAME"
+                f"{source.path}: {files.id} has no label and no known naming, so its label scheme "
+                f"is unknown; choose one of {', '.join(SCHEMES)} with --labels NAME"
             )
-        known[files.id] = SCHEMES[name]
-    return known
+        schemes[files.id] = SCHEMES[name]
+    return schemes
 
 
-def spread(case: Prepared, chances: NDArray[np.float32]) -> Iterable[NDArray[np.float32]]:
-    """Whole (z, y, x) float32 volume of each class; all background where nothing was looked at."""
-    for label, planes in enumerate(chances):
+def spread(case: Prepared, probability: NDArray[np.float32]) -> Iterable[NDArray[np.float32]]:
+    """Place the probabilities of the predicted planes into whole volumes.
+
+    Args:
+        case: whose planes they are.
+        probability: (classes, s, h, w) float32.
+
+    Yields:
+        (z, y, x) float32 for each class; voxels that were not predicted are background, 1.
+    """
+    for label, planes in enumerate(probability):
         volume = case.paste(planes - 1) + 1 if label == 0 else case.paste(planes)
         yield volume.astype(np.float32, copy=False)
 
 
-def chances_path(out: Path, case: str) -> Path:
-    """Where the probabilities of a case go."""
-    return out / f"{case}{CHANCES}{SUFFIX}"
+def probabilities_path(out: Path, case: str) -> Path:
+    """Path of the probabilities of a case."""
+    return out / f"{case}{PROBABILITIES}{SUFFIX}"
 
 
 def _refuse_existing(
     out: Path, cases: Sequence[CaseFiles], source: Source, *, force: bool, probabilities: bool
 ) -> None:
-    """Refuse to write over predictions that nobody gave up, and over scans in any case.
+    """Refuse to overwrite predictions without `force`, and scans in any case.
 
     Raises:
-        BratsError: such a file is there.
+        BratsError: such a file exists.
     """
     paths = [out / f"{files.id}{SUFFIX}" for files in cases]
     if probabilities:
-        paths += [chances_path(out, files.id) for files in cases]
-    there = [path for path in paths if path.exists()]
-    if there and (not force or out.resolve().is_relative_to(source.path.resolve())):
+        paths += [probabilities_path(out, files.id) for files in cases]
+    existing = [path for path in paths if path.exists()]
+    if existing and (not force or out.resolve().is_relative_to(source.path.resolve())):
         raise BratsError(
-            f"{there[0]}: is there already, {len(there)} files in all; "
+            f"{existing[0]}: exists already, {len(existing)} files in all; "
             f"name another folder{'' if force else ', or replace them with --force'}"
         )

@@ -1,4 +1,4 @@
-"""From a case to its labels: every brain plane, prepared as the slice file prepares it."""
+"""From a case to its labels: every brain plane, prepared by the code that builds slice files."""
 
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,9 +30,9 @@ FLIPS: Final = MappingProxyType(
         "lr+ap": ((), (-1,), (-2,), (-2, -1)),
     }
 )
-"""Axes of (b, c, h, w) that each pass is flipped along: left-right, and front-back too."""
+"""Axes of (b, c, h, w) along which each pass is flipped: left-right, and front-back too."""
 SPACING_TOLERANCE: Final = 0.1
-"""Share by which voxels may be larger or smaller than those of the run."""
+"""Share by which voxels may be larger or smaller than the run's."""
 
 
 Read = TypeVar("Read")
@@ -41,7 +41,7 @@ Read = TypeVar("Read")
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One case as a network takes it, independent of any buffer."""
+    """A case prepared for a network, independent of any buffer."""
 
     files: CaseFiles
     geometry: Geometry
@@ -52,12 +52,12 @@ class Prepared:
     z: NDArray[np.int64]
     """(s,) planes with brain, rising."""
     image: NDArray[Any]
-    """(s, 4, h, w) float16 or float32, standard deviations."""
+    """(s, m, h, w) float16 or float32, standard deviations."""
     label: NDArray[np.uint8] | None
-    """(z, y, x) stored classes of the whole volume, where they were asked for."""
+    """(z, y, x) uint8 stored classes of the whole volume, if they were requested."""
 
     def paste(self, planes: NDArray[Any]) -> NDArray[Any]:
-        """Put (s, h, w) planes back into a (z, y, x) volume, zero elsewhere."""
+        """Put (s, h, w) planes of any dtype back into a (z, y, x) volume, zero elsewhere."""
         block = np.zeros((self.shape[0], *planes.shape[1:]), planes.dtype)
         block[self.z] = planes
         return self.box.paste(block, self.shape)
@@ -71,12 +71,12 @@ def prepare_case(
     Args:
         files: the case.
         buffers: overwritten.
-        source: what it lies in.
-        fitted: the runs it is for: their preparation and window.
-        scheme: of the label, where it is wanted.
+        source: of the case.
+        fitted: the runs, for their preparation and window.
+        scheme: of the label; None if the label is not requested.
 
     Raises:
-        BratsError: whatever is wrong with the case.
+        BratsError: the case is at fault.
     """
     return prepared(read_scan(files, source, buffers, scheme), fitted)
 
@@ -98,51 +98,51 @@ def prepared(scan: CaseVolumes, fitted: Fitted) -> Prepared:
 
 
 def as_the_network_sees(preparation: PrepConfig) -> tuple[str, str]:
-    """Normalisation and NumPy dtype of what a network is given.
+    """Normalisation and NumPy dtype of the input of a network.
 
-    Raw slices are scaled on their way into the network while it is fitted, by the same moments.
+    Slices that are stored raw are scaled when a batch is read during training, by the same moments.
     """
     if preparation.normalise == "none":
         return "modality", "<f4"
     return preparation.normalise, preparation.stored
 
 
-def check_spacing(fitted: Fitted, where: str, found: NDArray[Any]) -> None:
-    """Refuse voxels that are of another size than those that the runs were fitted on.
+def check_spacing(fitted: Fitted, where: str, spacing: NDArray[Any]) -> None:
+    """Refuse voxels of another size than those that the runs were fitted on.
 
     Args:
         fitted: the runs.
         where: the case, for errors.
-        found: (3,) mm, along RAS+ (x, y, z).
+        spacing: (3,) float, mm, along RAS+ (x, y, z).
 
     Raises:
-        BratsError: a side differs by more than `SPACING_TOLERANCE`, or the runs do not say it.
+        BratsError: a side differs by more than `SPACING_TOLERANCE`, or the runs do not record it.
     """
-    wanted = np.asarray(fitted.spacing)
-    if np.isnan(wanted).any():
+    expected = np.asarray(fitted.spacing)
+    if np.isnan(expected).any():
         raise BratsError(
-            f"{fitted.name}: does not say on which voxel size it was fitted; "
-            "go ahead with --any-spacing"
+            f"{fitted.name}: does not record the voxel size that it was fitted on; "
+            "accept any with --any-spacing"
         )
-    if np.any(np.abs(found / wanted - 1) > SPACING_TOLERANCE):
-        said = [" x ".join(f"{side:.4g}" for side in sides) for sides in (found, wanted)]
+    if np.any(np.abs(spacing / expected - 1) > SPACING_TOLERANCE):
+        case, run = (" x ".join(f"{side:.4g}" for side in sides) for sides in (spacing, expected))
         raise BratsError(
-            f"{where}: voxels are {said[0]} mm (x, y, z), {fitted.name} was fitted on {said[1]} "
-            "mm; resample the scan, or go ahead with --any-spacing"
+            f"{where}: voxels are {case} mm (x, y, z), {fitted.name} was fitted on {run} mm; "
+            "resample the scan, or accept any size with --any-spacing"
         )
 
 
 def read_ahead(
     cases: Iterable[CaseFiles], read: Callable[[CaseFiles, Buffers], Read]
 ) -> Generator[Read, None, None]:
-    """Prepare case after case in a thread, one ahead of the one in use.
+    """Prepare cases in a thread, one ahead of the one in use.
 
     Args:
-        cases: what to read.
-        read: called with a case and the thread's memory.
+        cases: in order.
+        read: called with a case and the buffers of the thread.
 
     Raises:
-        BratsError: as `read` does, when that case's turn comes.
+        BratsError: as `read` does, when the case is due.
     """
     buffers = Buffers()
     pool = ThreadPoolExecutor(1, "case")
@@ -163,8 +163,8 @@ def probabilities(fitted: Fitted, image: NDArray[Any], tta: str) -> torch.Tensor
 
     Args:
         fitted: the networks.
-        image: (b, 4, h, w) float16 or float32, standard deviations.
-        tta: one of FLIPS.
+        image: (b, m, h, w) float16 or float32, standard deviations.
+        tta: a name in `FLIPS`.
 
     Returns:
         (b, classes, h, w) float32 on the device.
@@ -173,11 +173,11 @@ def probabilities(fitted: Fitted, image: NDArray[Any], tta: str) -> torch.Tensor
     total = torch.zeros(len(image), len(CLASSES), *image.shape[2:], device=fitted.device)
     passes = list(product(FLIPS[tta], fitted.networks))
     for axes, network in passes:
-        turned = planes.flip(axes) if axes else planes
+        flipped = planes.flip(axes) if axes else planes
         with fitted.autocast():
-            logits = network(turned.contiguous(memory_format=torch.channels_last))
-        chance = logits.float().softmax(dim=1)
-        total += chance.flip(axes) if axes else chance
+            logits = network(flipped.contiguous(memory_format=torch.channels_last))
+        probability = logits.float().softmax(dim=1)
+        total += probability.flip(axes) if axes else probability
     return total / len(passes)
 
 
@@ -185,25 +185,25 @@ def probabilities(fitted: Fitted, image: NDArray[Any], tta: str) -> torch.Tensor
 def segment(
     fitted: Fitted, image: NDArray[Any], config: ApplyConfig, *, keep: bool = False
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Label planes, a batch at a time.
+    """Label planes in batches.
 
     Args:
         fitted: the networks.
-        image: (s, 4, h, w) float16 or float32, standard deviations.
+        image: (s, m, h, w) float16 or float32, standard deviations.
         config: flips and batch size.
-        keep: keep the probabilities too.
+        keep: return the probabilities too.
 
     Returns:
-        (s, h, w) uint8 stored classes; and (classes, s, h, w) float32 probabilities, of no plane
-        where they are not kept.
+        (s, h, w) uint8 stored classes; and (classes, s, h, w) float32 probabilities, of 0 planes
+        where `keep` is False.
     """
     n_planes, (h, w) = len(image), image.shape[2:]
     label = np.empty((n_planes, h, w), np.uint8)
-    chances = np.empty((len(CLASSES), n_planes if keep else 0, h, w), np.float32)
+    kept = np.empty((len(CLASSES), n_planes if keep else 0, h, w), np.float32)
     for first in range(0, n_planes, config.batch_size):
         part = slice(first, first + config.batch_size)
-        found = probabilities(fitted, image[part], config.tta)
-        label[part] = found.argmax(dim=1).to("cpu", torch.uint8).numpy()
+        probability = probabilities(fitted, image[part], config.tta)
+        label[part] = probability.argmax(dim=1).to("cpu", torch.uint8).numpy()
         if keep:
-            chances[:, part] = found.cpu().numpy().swapaxes(0, 1)
-    return label, chances
+            kept[:, part] = probability.cpu().numpy().swapaxes(0, 1)
+    return label, kept

@@ -1,9 +1,9 @@
 # mypy: disallow-untyped-decorators=False
-"""Small components of a prediction, and from which size on they stay.
+"""Removal of small components of a prediction, and tuning of the minimum size per class.
 
-A component below the size of its class gets the label that it shares most faces with: an island
-becomes background, a speck inside the tumour what surrounds it. Sizes are tuned on the validation
-cases of a run and never on the cases that are reported.
+A component below the minimum size of its class gets the label that it shares most faces with:
+background for an island, the surrounding class for one inside the tumour. Sizes are tuned on the
+validation cases of a run and never on the cases that are reported.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,41 +24,42 @@ from bratstrain.scoring.metrics import confusion
 from bratstrain.scoring.surface import union_box
 
 CLEANUP: Final = "cleanup.json"
-"""In the run folder."""
+"""File in the run folder."""
 CANDIDATES: Final = (0, 10, 30, 100, 300, 1000)
-"""Voxels that are tried as the smallest size of a class; 0 drops nothing."""
+"""Sizes in voxels that are tried as the minimum of a class; 0 keeps everything."""
+N_CLASSES: Final = len(CLASSES)
 
 
 @dataclass(frozen=True, slots=True)
 class Cleanup:
-    """Smallest components that stay, and where that was found out."""
+    """Minimum sizes of components, and the cases that they were tuned on."""
 
     least_voxels: dict[str, int]
-    """Of each class by name; smaller components go."""
+    """Minimum size of each class by name; smaller components are removed."""
     tuned_on: str
     """Cases and planes."""
     cases: list[str]
     """Ids of those cases."""
     before: float
-    """Case-average volume Dice on those cases, mean of classes, with nothing dropped."""
+    """Case-average volume Dice on those cases, mean of classes, with nothing removed."""
     after: float
-    """The same with the sizes above."""
+    """The same with the sizes above applied."""
 
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """The components of every class of a prediction, over the box that holds them."""
+    """The components of every class of a prediction, within their bounding box."""
 
     part: tuple[slice, slice, slice]
-    """The box, of the volume."""
+    """The box in the volume."""
     number: NDArray[np.int32]
     """(z, y, x) component of each voxel of the box, from 1; 0 in the background."""
     label: NDArray[np.uint8]
-    """(n + 1,) class of each."""
+    """(n + 1,) uint8 class of each."""
     size: NDArray[np.int64]
-    """(n + 1,) voxels of each."""
+    """(n + 1,) int64 voxels of each."""
     instead: NDArray[np.uint8]
-    """(n + 1,) label that it gets where it is dropped."""
+    """(n + 1,) uint8 label of each where it is removed."""
 
 
 def find_components(predicted: NDArray[np.uint8]) -> Components:
@@ -72,8 +73,8 @@ def find_components(predicted: NDArray[np.uint8]) -> Components:
     number = np.zeros(inside.shape, np.int32)
     labels = [0]
     for label in range(1, len(CLASSES)):
-        found, count = label_components(inside == label)
-        number[found > 0] = found[found > 0] + len(labels) - 1
+        numbered, count = label_components(inside == label)
+        number[numbered > 0] = numbered[numbered > 0] + len(labels) - 1
         labels += [label] * count
     size = np.bincount(number.ravel(), minlength=len(labels))
     faces = count_faces(number, inside, len(labels))
@@ -88,13 +89,13 @@ def count_faces(number: NDArray[np.int32], label: NDArray[np.uint8], n: int) -> 
 
     Args:
         number: (z, y, x) int32, 0 to n - 1.
-        label: (z, y, x) uint8, 0 to 3.
-        n: numbers.
+        label: (z, y, x) uint8, stored labels.
+        n: number of components, that of the background included.
 
     Returns:
-        (n, 4) int64, by component and label beyond the face.
+        (n, classes) int64, by component and label beyond the face.
     """
-    faces = np.zeros((n, 4), np.int64)
+    faces = np.zeros((n, N_CLASSES), np.int64)
     n_z, n_y, n_x = number.shape
     for z, y, x in np.ndindex(n_z, n_y, n_x):
         here = label[z, y, x]
@@ -116,39 +117,42 @@ def count_faces(number: NDArray[np.int32], label: NDArray[np.uint8], n: int) -> 
 
 
 def drop_small(predicted: NDArray[np.uint8], least_voxels: Mapping[str, int]) -> NDArray[np.uint8]:
-    """Relabel every component that is smaller than the least size of its class.
+    """Relabel every component that is smaller than the minimum size of its class.
 
-    All are judged by the prediction as it came, so the order of the classes does not matter.
+    All sizes are measured before any component is relabelled, so the order of the classes does not
+    matter.
 
     Args:
         predicted: (z, y, x) uint8, stored labels.
-        least_voxels: by the name of the class; a class that is missing keeps everything.
+        least_voxels: minimum sizes by class name; a missing class keeps everything.
 
     Returns:
         (z, y, x) uint8, a new volume.
     """
     least = np.array([least_voxels.get(name, 0) for name in CLASSES])
-    found = find_components(predicted)
-    becomes = np.where(found.size < least[found.label], found.instead, found.label)
+    components = find_components(predicted)
+    is_small = components.size < least[components.label]
+    becomes = np.where(is_small, components.instead, components.label)
     becomes[0] = 0
     cleaned = predicted.copy()
-    cleaned[found.part] = becomes[found.number]
+    cleaned[components.part] = becomes[components.number]
     return cleaned
 
 
 @dataclass(slots=True)
 class Tuning:
-    """What every choice of sizes would do to the confusions of some cases.
+    """Effect of every choice of sizes on the confusion matrices of a set of cases.
 
-    Components are judged each by itself, so what a choice does is the sum of what it does to
-    each class: no volume has to be kept.
+    Components are removed independently, so the effect of a choice is the sum of its effects on
+    the classes, and no volume has to be kept.
     """
 
     names: list[str] = field(default_factory=list)
     base: list[NDArray[np.int64]] = field(default_factory=list)
-    """(4, 4) confusion of each case, truth by predicted."""
+    """(classes, classes) int64 confusion matrix of each case, truth by predicted."""
     change: list[NDArray[np.int64]] = field(default_factory=list)
-    """(3, candidates, 4, 4): what dropping a class below a size adds to it."""
+    """(classes - 1, candidates, classes, classes) int64 of each case: change of the matrix when
+    components of a class below a size are removed."""
 
     def add(self, case: str, truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> None:
         """Measure one case.
@@ -158,35 +162,34 @@ class Tuning:
             truth: (z, y, x) uint8, stored labels.
             predicted: (z, y, x) uint8, same shape.
         """
-        found = find_components(predicted)
-        n = len(found.label)
-        pairs = found.number.astype(np.int64) * len(CLASSES) + truth[found.part]
-        held = np.bincount(pairs.ravel(), minlength=n * len(CLASSES)).reshape(n, len(CLASSES))
-        change = np.zeros((len(CLASSES) - 1, len(CANDIDATES), 4, 4), np.int64)
+        components = find_components(predicted)
+        n = len(components.label)
+        pairs = components.number.astype(np.int64) * N_CLASSES + truth[components.part]
+        held = np.bincount(pairs.ravel(), minlength=n * N_CLASSES).reshape(n, N_CLASSES)
+        change = np.zeros((N_CLASSES - 1, len(CANDIDATES), N_CLASSES, N_CLASSES), np.int64)
         for i in range(1, n):
-            label, moved = int(found.label[i]), held[i]
+            label, moved = int(components.label[i]), held[i]
             for c, least in enumerate(CANDIDATES):
-                if found.size[i] < least:
+                if components.size[i] < least:
                     change[label - 1, c, :, label] -= moved
-                    change[label - 1, c, :, found.instead[i]] += moved
+                    change[label - 1, c, :, components.instead[i]] += moved
         self.names.append(case)
         self.base.append(confusion(truth, predicted))
         self.change.append(change)
 
     def best(self, tuned_on: str) -> Cleanup:
-        """Find the sizes with the best mean over the classes; the smallest among equals.
+        """Choose the sizes with the best mean over the classes; the smallest among equals.
 
         Args:
-            tuned_on: what to call cases and planes.
+            tuned_on: name of cases and planes.
 
         Raises:
-            ValueError: there is no case.
+            ValueError: no case was added.
         """
         if not self.names:
             raise ValueError("tuning needs at least one case")
         base, change = np.stack(self.base), np.stack(self.change)
-        n_classes = len(CLASSES) - 1
-        choices = sorted(product(range(len(CANDIDATES)), repeat=n_classes), key=sum)
+        choices = sorted(product(range(len(CANDIDATES)), repeat=N_CLASSES - 1), key=sum)
         before = best = mean_dice(base)
         chosen: Sequence[int] = choices[0]
         for choice in choices:
@@ -198,10 +201,10 @@ class Tuning:
 
 
 def mean_dice(matrices: NDArray[np.int64]) -> float:
-    """Case-average volume Dice, mean of classes, both empty counting 1 (convention brats).
+    """Case-average volume Dice, mean of classes; 1 where both are empty (convention brats).
 
     Args:
-        matrices: (cases, 4, 4) int64, truth by predicted.
+        matrices: (cases, classes, classes) int64, truth by predicted.
     """
     shared = np.diagonal(matrices, axis1=1, axis2=2)[:, 1:].astype(np.float64)
     total = (matrices.sum(axis=1) + matrices.sum(axis=2))[:, 1:]
@@ -210,7 +213,7 @@ def mean_dice(matrices: NDArray[np.int64]) -> float:
 
 
 def write_cleanup(run: Path, cleanup: Cleanup) -> None:
-    """Put the sizes into a run folder."""
+    """Write the sizes into a run folder."""
     write_json(run / CLEANUP, asdict(cleanup))
 
 
@@ -226,21 +229,21 @@ def read_cleanup(run: Path) -> Cleanup:
             f"{run}: sizes of small components are not tuned yet; "
             f"run 'bratstrain evaluate {run} --tune-cleanup' first"
         )
-    found = read_json(path)
+    content = read_json(path)
     try:
-        least = {name: int(found["least_voxels"][name]) for name in CLASSES[1:]}
-        named = [str(name) for name in found["cases"]]
-        scores = float(found["before"]), float(found["after"])
-        return Cleanup(least, str(found["tuned_on"]), named, *scores)
+        least = {name: int(content["least_voxels"][name]) for name in CLASSES[1:]}
+        cases = [str(name) for name in content["cases"]]
+        scores = float(content["before"]), float(content["after"])
+        return Cleanup(least, str(content["tuned_on"]), cases, *scores)
     except (KeyError, TypeError, ValueError) as error:
         raise BratsError(f"{path}: cannot be read: {error}; tune it again") from error
 
 
 def shared_sizes(runs: Sequence[Path]) -> dict[str, int]:
-    """Sizes for an ensemble: of each class the smallest that any of its runs has.
+    """Minimum sizes for an ensemble: for each class the smallest of its runs.
 
     Raises:
         BratsError: a run's sizes are not tuned.
     """
-    each = [read_cleanup(run).least_voxels for run in runs]
-    return {name: min(sizes[name] for sizes in each) for name in CLASSES[1:]}
+    tuned = [read_cleanup(run).least_voxels for run in runs]
+    return {name: min(sizes[name] for sizes in tuned) for name in CLASSES[1:]}

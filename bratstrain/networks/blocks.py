@@ -1,4 +1,4 @@
-"""What the networks are built of: convolution blocks, skips, padding and He's weights."""
+"""Parts of the networks: convolution blocks, skip connections, padding and He's weights."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -11,25 +11,25 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, interpolate, pad
 
 Norm: TypeAlias = Callable[[int], nn.Module]
-"""Channels to a normalisation layer with a scale and a shift a channel."""
+"""Number of channels to a normalisation layer with a scale and a shift for each."""
 
 
 class InstanceNorm(nn.InstanceNorm2d):
-    """Instance norm with a scale and a shift (Ulyanov et al. 2016), quick on a CPU.
+    """Instance norm with a scale and a shift (Ulyanov et al. 2016), fast on a CPU.
 
-    Torch's own turns channels-last images into the other order and back. Batch norm of one slice
-    is the same in numbers and leaves the order, so a CPU takes slice after slice. A graph that is
-    exported or compiled has torch's, which leaves the number of slices open.
+    On a CPU, torch's own converts channels-last images to contiguous ones and back. Batch norm of
+    a single slice computes the same numbers without that, so slices are processed one by one. An
+    exported or compiled graph uses torch's, which leaves the number of slices open.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Turn (b, c, h, w) float into the same of mean 0 and spread 1 in each (h, w)."""
+        """Normalise (b, c, h, w) float to mean 0 and deviation 1 over each (h, w)."""
         if x.device.type != "cpu" or torch.compiler.is_compiling():
             return super().forward(x)
-        return torch.cat([self.one(each) for each in x.chunk(x.shape[0])])
+        return torch.cat([self.one(plane) for plane in x.chunk(x.shape[0])])
 
     def one(self, x: Tensor) -> Tensor:
-        """Do it to one slice, (1, c, h, w)."""
+        """Normalise one slice, (1, c, h, w) float."""
         return batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
 
 
@@ -44,7 +44,7 @@ class ConvBlock(nn.Sequential):
     Args:
         above: input channels.
         here: output channels; h and w stay as they are.
-        norm: makes the normalisation of so many channels.
+        norm: makes the normalisation of a number of channels.
     """
 
     def __init__(self, above: int, here: int, norm: Norm) -> None:
@@ -59,15 +59,15 @@ class ConvBlock(nn.Sequential):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions beside a shortcut (He et al. 2016, in a U-Net: Zhang et al. 2018).
+    """Two 3 x 3 convolutions and a shortcut (He et al. 2016, in a U-Net: Zhang et al. 2018).
 
-    The shortcut is a 1 x 1 convolution where the number of channels changes. Whole channels are
-    dropped between the convolutions, since neighbouring pixels would stand in for single ones.
+    The shortcut is a 1 x 1 convolution where the number of channels changes. Dropout between the
+    convolutions drops whole channels, since neighbouring pixels are too similar to drop alone.
 
     Args:
         above: input channels.
         here: output channels; h and w stay as they are.
-        norm: makes the normalisation of so many channels.
+        norm: makes the normalisation of a number of channels.
         dropout: share of the channels dropped in training, 0 to below 1.
     """
 
@@ -88,25 +88,25 @@ class ResidualBlock(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Turn (b, above, h, w) float into (b, here, h, w) float, at least 0."""
+        """Map (b, above, h, w) float to (b, here, h, w) float, at least 0."""
         out: Tensor = self.body(x)
         out += self.shortcut(x)  # in place: the backward pass needs no summand
         return torch.relu_(out)
 
 
 class PlainSkip(nn.Module):
-    """A skip connection that passes everything on."""
+    """A skip connection without a gate."""
 
     def forward(self, skip: Tensor, below: Tensor) -> Tensor:
-        """Give `skip` as it is; `below` is there for the gates' sake."""
+        """Return (b, here, h, w) float `skip`; `below` is for gates alone."""
         return skip
 
 
 class AttentionGate(nn.Module):
     """Weigh each pixel of a skip connection by the level below it (Oktay et al. 2018, eq. 1-2).
 
-    The weights are worked out at the resolution below and brought up bilinearly. Unlike the
-    paper, which leaves the first level open, every skip has a gate.
+    The weights are computed at the resolution below and upsampled bilinearly. Every skip connection
+    has a gate, unlike in the paper, where the first level has none.
 
     Args:
         here: channels of the skip connection.
@@ -136,11 +136,11 @@ class AttentionGate(nn.Module):
 
 
 def pad_to_cells(image: Tensor, cell: int) -> Tensor:
-    """Pad with zeros below and to the right to whole cells, at least two of them each way.
+    """Pad with zeros below and to the right to whole cells, at least two in each direction.
 
-    One cell is one pixel of the lowest level: a single one has no spread, so neither instance
-    norm nor batch norm on a batch of one could be worked out there. There is no branch on the
-    size, so that the network can be exported with h and w left open.
+    One cell is one pixel of the lowest level. A single pixel has no standard deviation, so instance
+    norm, and batch norm on a batch of one, would be undefined there. The size is not branched on,
+    so that a graph can be traced with h and w open.
 
     Args:
         image: (b, m, h, w) float.
@@ -157,18 +157,18 @@ def pad_to_cells(image: Tensor, cell: int) -> Tensor:
 
 
 def at_least_two(count: int) -> int:
-    """Give the count, or 2 where it is lower; an exporter sees a symbol here, not a number."""
-    return torch.sym_max(count, 2)  # type: ignore[no-untyped-call]  # torch types it not
+    """The larger of a count and 2; an exporter may trace it as a symbol."""
+    return torch.sym_max(count, 2)  # type: ignore[no-untyped-call]  # torch's stub
 
 
 def he_init_(network: nn.Module) -> None:
     """Draw all convolution weights of a network in place, biases 0 (He et al. 2015).
 
-    A transposed 2 x 2 convolution of stride 2 adds up one tap a channel, not four, which
-    `nn.init` cannot know.
+    `nn.init` assumes that a transposed 2 x 2 convolution sums four taps a channel; with stride 2 it
+    is one.
 
     Args:
-        network: its weights are overwritten; the global generator of torch is drawn from.
+        network: its weights are overwritten, drawn from torch's global generator.
     """
     for module in network.modules():
         if isinstance(module, nn.ConvTranspose2d):

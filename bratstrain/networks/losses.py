@@ -4,6 +4,7 @@ Logits are widened to float32 before anything is added up: a float16 sum overflo
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Final, TypeAlias
@@ -53,8 +54,8 @@ def tversky(
 ) -> Tensor:
     """One minus the Tversky index, mean over the tumour classes (Salehi et al. 2017, eq. 2).
 
-    A missed pixel weighs more than a false alarm. The background is left out, since a missed
-    tumour pixel is a false alarm of the background, and the two would pull against each other.
+    A false negative weighs more than a false positive. The background is left out: a missed
+    tumour pixel is a false positive of the background, so the two terms would counteract.
 
     Args:
         logits: (b, c, h, w) float, before the softmax, background first.
@@ -94,18 +95,18 @@ def focal(
         logits: (b, c, h, w) float, before the softmax.
         label: (b, h, w) uint8 or int64, 0 to c - 1.
         weights: (c,) float, weight of each class; None weighs pixels alike.
-        gamma: how far pixels that are easy already lose their weight; 0 is `cross_entropy`.
+        gamma: how strongly well-classified pixels are down-weighted; 0 is `cross_entropy`.
 
     Returns:
         () float32, nats, at least 0; the divisor is that of `cross_entropy`.
     """
     index = label.long()
     log_p = widen(logits).log_softmax(dim=1).gather(1, index[:, None])[:, 0]  # (b, h, w)
-    each = -((1 - log_p.exp()) ** gamma) * log_p
+    pixels = -((1 - log_p.exp()) ** gamma) * log_p
     if weights is None:
-        return each.mean()
+        return pixels.mean()
     share = weights[index]
-    return (share * each).sum() / share.sum()
+    return (share * pixels).sum() / share.sum()
 
 
 def dice_ce(logits: Tensor, label: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -117,22 +118,33 @@ def dice_ce(logits: Tensor, label: Tensor, weights: Tensor | None = None) -> Ten
     return overlap + cross_entropy(logits, label, weights)
 
 
-LOSSES: Final[Mapping[str, PlainLoss]] = MappingProxyType(
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """A loss in the registry."""
+
+    loss: PlainLoss
+    is_weighted: bool = False
+    """Whether `fit` gives it class weights; losses that measure overlap need none."""
+
+
+LOSSES: Final[Mapping[str, Criterion]] = MappingProxyType(
     {
-        "dice": soft_dice,
-        "dice_ce": dice_ce,
-        "ce": cross_entropy,
-        "focal": focal,
-        "tversky": tversky,
+        "dice": Criterion(soft_dice),
+        "dice_ce": Criterion(dice_ce),
+        "ce": Criterion(cross_entropy, is_weighted=True),
+        "focal": Criterion(focal, is_weighted=True),
+        "tversky": Criterion(tversky),
     }
 )
+"""Losses by name. To add one: a function like those above, a line here, and the same name in
+`bratstrain.config.LOSSES`."""
 
 
 def build_loss(kind: str, classes: int, weights: Tensor | None = None) -> Loss:
     """Build a loss that takes one tensor of logits or, with deep supervision, several.
 
     Args:
-        kind: `dice` (background included), `dice_ce`, `ce`, `focal` or `tversky`.
+        kind: a name in `LOSSES`.
         classes: channels of the logits, background included, at least 2.
         weights: (classes,) float above 0, on the device of the logits; only ratios count.
 
@@ -152,7 +164,7 @@ def build_loss(kind: str, classes: int, weights: Tensor | None = None) -> Loss:
             raise ValueError(f"weights must be of shape ({classes},), got {tuple(weights.shape)}")
         if not bool((weights.isfinite() & (weights > 0)).all()):
             raise ValueError(f"weights must be finite and above 0, got {weights.tolist()}")
-    return partial(supervise, LOSSES[kind], classes, weights)
+    return partial(supervise, LOSSES[kind].loss, classes, weights)
 
 
 def supervise(
@@ -168,8 +180,8 @@ def supervise(
         loss: loss of one level.
         classes: channels that the logits must have.
         weights: (classes,) float or None, handed to the loss.
-        logits: (b, classes, h, w) float, or a list: level k of it has ceil(h / 2**k) rows and
-            ceil(w / 2**k) columns, and is held against every 2**k-th pixel of the label.
+        logits: (b, classes, h, w) float, or a list: level k has ceil(h / 2**k) rows and
+            ceil(w / 2**k) columns, and is compared with every 2**k-th pixel of the label.
         label: (b, h, w) uint8 or int64, 0 to classes - 1.
 
     Returns:
@@ -185,15 +197,15 @@ def supervise(
     parts = []
     for k, (level, share) in enumerate(zip(levels, shares, strict=True)):
         coarse = label[:, :: 2**k, :: 2**k]
-        wanted = (coarse.shape[0], classes, *coarse.shape[1:])
-        if level.shape != wanted:
-            raise ValueError(f"logits of level {k} must be {wanted}, got {tuple(level.shape)}")
+        expected = (coarse.shape[0], classes, *coarse.shape[1:])
+        if level.shape != expected:
+            raise ValueError(f"logits of level {k} must be {expected}, got {tuple(level.shape)}")
         parts.append(share / sum(shares) * loss(level, coarse, weights))
     return torch.stack(parts).sum()
 
 
 def class_sums(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Add up what was predicted and what is true of each class over a batch.
+    """Add up predicted and true pixels of each class over a batch.
 
     Args:
         logits: (b, c, h, w) float, before the softmax.
@@ -212,7 +224,7 @@ def class_sums(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def class_mean(score: Tensor, weights: Tensor | None, background: bool) -> Tensor:
-    """Mean of a (c,) score over the classes, class 0 among them or not, by their weights."""
+    """Average a (c,) float score over the classes by their (c,) weights, class 0 optional."""
     first = 0 if background else 1
     if weights is None:
         return score[first:].mean()
@@ -220,5 +232,8 @@ def class_mean(score: Tensor, weights: Tensor | None, background: bool) -> Tenso
 
 
 def widen(logits: Tensor) -> Tensor:
-    """Give logits in float32; float64 stays, so that gradients can be checked."""
+    """Convert logits of any float dtype and shape to float32.
+
+    Float64 stays as it is, so that gradients can be checked.
+    """
     return logits if logits.dtype == torch.float64 else logits.float()

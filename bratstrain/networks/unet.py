@@ -1,6 +1,5 @@
-"""The networks: one U-Net whose blocks and skips make it plain, attention or residual."""
+"""The U-Nets: one class, whose blocks and skip connections make it plain, attention or residual."""
 
-import copy
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
@@ -9,7 +8,6 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
-from torch.utils.flop_counter import FlopCounterMode
 
 from bratstrain.config import ModelConfig
 from bratstrain.networks.blocks import (
@@ -91,8 +89,8 @@ class UNet(nn.Module):
             image: (b, modalities, h, w) float; h and w are multiples of `cell`.
 
         Returns:
-            (b, widths[k], h / 2**k, w / 2**k) float of each level of the decoder, k rising
-            from 0; the bottleneck is not among them.
+            One (b, widths[k], h / 2**k, w / 2**k) float tensor for each level k of the decoder,
+            k rising from 0, without the bottleneck.
         """
         skips: list[Tensor] = []
         x = self.encoders[0](image)
@@ -106,57 +104,30 @@ class UNet(nn.Module):
         return levels[::-1]
 
 
-def build_model(config: ModelConfig, seed: int = 0) -> nn.Module:
-    """Build the network that a config describes, with fresh weights (He et al. 2015).
+def plain_unet(config: ModelConfig) -> UNet:
+    """Make a U-Net of plain convolution blocks; `dropout` does not apply."""
+    return _unet(config, partial(ConvBlock, norm=NORMS[config.norm]), _plain_skip)
 
-    Args:
-        config: `dropout` acts in residual blocks only.
-        seed: the same one draws the same weights; torch's global generator stays as it was.
 
-    Returns:
-        A `UNet` on the CPU in float32, in training mode.
-    """
-    norm = NORMS[config.norm]
-    block: Block = partial(ConvBlock, norm=norm)
-    gate: Gate = AttentionGate if config.kind == "attention" else plain_skip
-    if config.kind == "residual":
-        block = partial(ResidualBlock, norm=norm, dropout=config.dropout)
+def attention_unet(config: ModelConfig) -> UNet:
+    """Make a U-Net with a gate on every skip connection; `dropout` does not apply."""
+    return _unet(config, partial(ConvBlock, norm=NORMS[config.norm]), AttentionGate)
+
+
+def residual_unet(config: ModelConfig) -> UNet:
+    """Make a U-Net of residual blocks."""
+    block = partial(ResidualBlock, norm=NORMS[config.norm], dropout=config.dropout)
+    return _unet(config, block, _plain_skip)
+
+
+def _unet(config: ModelConfig, block: Block, gate: Gate) -> UNet:
+    """Make a U-Net of the sizes in a config, with weights drawn after He et al. 2015."""
     widths = [config.width * 2**level for level in range(config.depth)]
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        network = UNet(
-            config.modalities, config.classes, widths, block, gate, config.deep_supervision
-        )
-        he_init_(network)
+    network = UNet(config.modalities, config.classes, widths, block, gate, config.deep_supervision)
+    he_init_(network)
     return network
 
 
-def plain_skip(here: int, below: int) -> nn.Module:
+def _plain_skip(here: int, below: int) -> nn.Module:
     """Make the skip connection of a network without gates, whatever its channels."""
     return PlainSkip()
-
-
-def count_parameters(model: nn.Module) -> int:
-    """Count the numbers that training changes; running moments are not among them."""
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-
-
-def count_macs(model: nn.Module, h: int, w: int) -> int:
-    """Count the multiply-adds of all convolutions in one forward pass of one slice.
-
-    Nothing is computed: a copy without values runs in evaluation mode.
-
-    Args:
-        model: any network of convolutions; the first one takes the image.
-        h: rows of the slice.
-        w: columns of the slice.
-
-    Returns:
-        Multiply-adds, each of which others count as two operations.
-    """
-    ghost = copy.deepcopy(model).to("meta").eval()
-    first = next(module for module in ghost.modules() if isinstance(module, nn.Conv2d))
-    counter = FlopCounterMode(display=False)
-    with torch.no_grad(), counter:
-        ghost(torch.empty(1, first.in_channels, h, w, device="meta"))
-    return counter.get_total_flops() // 2

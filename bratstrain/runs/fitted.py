@@ -1,9 +1,9 @@
-"""`Fitted`: one or several finished runs, as they are applied to cases."""
+"""`Fitted`: one or several finished runs, loaded to be applied to cases."""
 
 import json
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,16 +13,16 @@ from torch import nn
 
 from bratsprep.config import PrepConfig
 from bratsprep.errors import BratsError
-from bratsprep.labels import MODALITIES, SCHEMES
+from bratsprep.labels import SCHEMES
 from bratstrain.data.splits import PARTS, Split
 from bratstrain.device import DTYPES, choose_device, choose_precision
 from bratstrain.runs.checkpoint import Weights, load_network, read_config
 from bratstrain.runs.files import BEST, CONFIG, FACTS, SPLIT, read_json
 
-LARGEST: Final = 4096
-"""Pixels along a side of a slice."""
+MAX_SIDE: Final = 4096
+"""Largest height or width of a slice, pixels."""
 UNKNOWN_SPACING: Final = (math.nan,) * 3
-"""Of a run that did not write it down; it compares with nothing."""
+"""Voxel size of a run that did not record it; nan equals nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,11 +39,11 @@ class Fitted:
     size: tuple[int, int]
     """(h, w) of the slices."""
     spacing: tuple[float, ...]
-    """(3,) mm, along RAS+ (x, y, z); nan where the runs do not say it."""
+    """(3,) mm, along RAS+ (x, y, z); nan where the runs do not record it."""
     scheme: str
-    """Label scheme of the cases that they were fitted on; empty where there were several."""
+    """Label scheme of the cases that they were fitted on; empty where they had several."""
     data_digest: str
-    """Of the first run's slice file."""
+    """Digest of the first run's slice file."""
 
     @property
     def name(self) -> str:
@@ -56,27 +56,30 @@ class Fitted:
         return None if self.preparation.crop == "none" else self.size
 
     def autocast(self) -> torch.autocast:
-        """Run convolutions in the precision."""
+        """Context in which convolutions run in the precision of the runs."""
         is_on = self.precision != "fp32"
         return torch.autocast(self.device.type, DTYPES[self.precision], enabled=is_on)
 
 
-def load_fitted(runs: Sequence[Path], device: str = "auto") -> Fitted:
+def load_fitted(
+    runs: Sequence[Path], device: str = "auto", trusted: Collection[str] = ()
+) -> Fitted:
     """Load the best weights of some runs; several make an ensemble.
 
     Args:
         runs: run folders, at least one.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        trusted: custom networks, as `package.module:function`, whose code may be imported.
 
     Raises:
-        BratsError: a folder is no finished run, or the runs were fitted on slices of different
-            preparation, size or spacing.
-        ValueError: there is no run, or the device's name is wrong.
+        BratsError: a folder is no finished run, its network is a custom one that is not trusted,
+            or the runs were fitted on slices of different preparation, size or spacing.
+        ValueError: no run is given, or the device's name is wrong.
     """
     if not runs:
         raise ValueError("runs holds 0 folders; name at least one")
-    where = choose_device(device)
-    loaded = [(run, *load_network(best_of(run))) for run in runs]
+    on = choose_device(device)
+    loaded = [(run, *load_network(best_of(run), trusted)) for run in runs]
     facts = [read_json(run / FACTS) for run in runs]
     first, weights = loaded[0][0], loaded[0][2]
     preparation, size = preparation_of(first, weights)
@@ -90,9 +93,9 @@ def load_fitted(runs: Sequence[Path], device: str = "auto") -> Fitted:
             )
     return Fitted(
         folders=tuple(runs),
-        networks=tuple(network.to(where) for _, network, _ in loaded),
-        device=where,
-        precision=precision_of(first, weights, where),
+        networks=tuple(network.to(on) for _, network, _ in loaded),
+        device=on,
+        precision=precision_of(first, weights, on),
         preparation=preparation,
         size=size,
         spacing=spacing,
@@ -105,14 +108,14 @@ def preparation_of(run: Path, weights: Weights) -> tuple[PrepConfig, tuple[int, 
     """How the slices of a run were prepared, and their (h, w).
 
     Raises:
-        BratsError: the weights say something that cannot be.
+        BratsError: the preparation in the file is not valid.
     """
     try:
         preparation = PrepConfig.from_json(weights.preparation)
         h, w = (operator.index(side) for side in weights.shape)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise BratsError(f"{run / BEST}: its preparation cannot be read: {error}") from error
-    if not (1 <= h <= LARGEST and 1 <= w <= LARGEST) or preparation.window not in (None, (h, w)):
+    if not (1 <= h <= MAX_SIDE and 1 <= w <= MAX_SIDE) or preparation.window not in (None, (h, w)):
         raise BratsError(
             f"{run / BEST}: slices of {h} x {w} do not go with crop {preparation.crop}"
         )
@@ -120,15 +123,15 @@ def preparation_of(run: Path, weights: Weights) -> tuple[PrepConfig, tuple[int, 
 
 
 def best_of(run: Path) -> Path:
-    """Find the weights of a run.
+    """Path of the best weights of a run.
 
     Raises:
-        BratsError: the folder is no run, or none of its weights have been validated yet.
+        BratsError: the folder is no run, or no weights have been validated yet.
     """
     if not (run / CONFIG).is_file():
         raise BratsError(f"{run}: is no run folder; 'bratstrain fit' makes one")
     if not (run / BEST).is_file():
-        raise BratsError(f"{run}: has no {BEST} yet; let 'bratstrain fit' go on")
+        raise BratsError(f"{run}: has no {BEST} yet; resume it with 'bratstrain fit'")
     return run / BEST
 
 
@@ -139,12 +142,13 @@ def check_alike(first: Path, weights: Weights, run: Path, other: Weights) -> Non
         BratsError: settings or sizes of the slices differ.
     """
     one, two = (
-        {**json.loads(each.preparation), "size": each.shape, "modalities": list(MODALITIES)}
-        for each in (weights, other)
+        {**json.loads(run_weights.preparation), "size": run_weights.shape}
+        for run_weights in (weights, other)
     )
     names = ("normalise", "crop", "dtype", "size")
-    differing = [f"{name} {two.get(name)}, not {one[name]}" for name in names
-                 if one[name] != two.get(name)]  # fmt: skip
+    differing = [
+        f"{name} {two.get(name)}, not {one[name]}" for name in names if one[name] != two.get(name)
+    ]
     if differing:
         raise BratsError(
             f"{run}: was fitted on other slices than {first}: {'; '.join(differing)}; "
@@ -153,17 +157,17 @@ def check_alike(first: Path, weights: Weights, run: Path, other: Weights) -> Non
 
 
 def spacing_of(facts: dict[str, Any], run: Path) -> tuple[float, ...]:
-    """Voxel size that a run was fitted on, mm along RAS+ (x, y, z); nan where it is not said.
+    """Voxel size that a run was fitted on, mm along RAS+ (x, y, z); nan where it is not recorded.
 
     Raises:
         BratsError: it is not three sizes above 0.
     """
-    found = facts.get("spacing", UNKNOWN_SPACING)
+    sides = facts.get("spacing", UNKNOWN_SPACING)
     if "spacing" in facts:
-        is_sizes = isinstance(found, list) and len(found) == 3
-        if not is_sizes or not all(isinstance(side, int | float) and side > 0 for side in found):
-            raise BratsError(f"{run / FACTS}: 'spacing' is {found!r}, expected three sizes in mm")
-    return tuple(float(side) for side in found)
+        is_triple = isinstance(sides, list) and len(sides) == 3
+        if not is_triple or not all(isinstance(side, int | float) and side > 0 for side in sides):
+            raise BratsError(f"{run / FACTS}: 'spacing' is {sides!r}, expected three sizes in mm")
+    return tuple(float(side) for side in sides)
 
 
 def _same(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
@@ -175,14 +179,14 @@ def _same(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
 
 
 def scheme_of(facts: Sequence[dict[str, Any]]) -> str:
-    """Label scheme that all runs were fitted on; empty where they are several or none is said."""
-    found = {str(fact.get("scheme", "")) for fact in facts}
-    name = found.pop()
-    return name if not found and name in SCHEMES else ""
+    """Label scheme that all runs were fitted on; empty where they differ or do not record it."""
+    names = {str(fact.get("scheme", "")) for fact in facts}
+    name = names.pop()
+    return name if not names and name in SCHEMES else ""
 
 
 def precision_of(run: Path, weights: Weights, device: torch.device) -> str:
-    """Precision to apply a run in: on a GPU its own, on a CPU always fp32."""
+    """Precision in which a run is applied: on a GPU its own, on a CPU fp32."""
     if device.type == "cpu":
         return "fp32"
     return choose_precision(read_config(run / BEST, weights.config).precision, device)
@@ -194,16 +198,16 @@ def read_split(run: Path) -> Split:
     Raises:
         BratsError: it is missing or not as `bratstrain fit` wrote it.
     """
-    found = read_json(run / SPLIT)
+    split = read_json(run / SPLIT)
     try:
-        sides = {part: tuple(found[part]) for part in PARTS}
+        sides = {part: tuple(split[part]) for part in PARTS}
         return Split(
-            str(found["name"]),
-            int(found["fold"]),
+            str(split["name"]),
+            int(split["fold"]),
             **sides,
-            leaks=bool(found["leaks"]),
-            subjects=dict(found.get("subjects", {})),
-            sliced=tuple(found.get("sliced", ())),
+            leaks=bool(split["leaks"]),
+            subjects=dict(split.get("subjects", {})),
+            sliced=tuple(split.get("sliced", ())),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BratsError(f"{run / SPLIT}: is no split of a run: {error}") from error

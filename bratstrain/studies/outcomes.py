@@ -56,7 +56,7 @@ class Facts:
     steps: int
     best_step: int
     seconds: float
-    """Of fitting, over all sittings."""
+    """Of fitting, over all sessions."""
     run: str
     """Run folder, in the study's."""
     slice_file: str

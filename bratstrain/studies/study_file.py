@@ -16,7 +16,7 @@ from typing import Any, Final
 from bratsprep.config import PrepConfig
 from bratsprep.errors import BratsError
 from bratsprep.settings import check_values, hint, keywords
-from bratstrain.config import ModelConfig, TrainConfig
+from bratstrain.config import MODELS, ModelConfig, TrainConfig
 from bratstrain.recipes import LENGTHS, configure
 
 SHIPPED: Final = Path(__file__).parent / "definitions"
@@ -259,6 +259,11 @@ def _experiment(each: Mapping[str, Any], settings: Tables, path: Path) -> Experi
         build.check_effects()
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
+    if config.model.is_custom:
+        raise ValueError(
+            f"{where}: model {config.model.kind} is code outside of bratstrain, which a study file "
+            f"may not run; take {', '.join(MODELS)}"
+        )
     if not config.split.endswith(".json") and not config.test_share:
         raise ValueError(
             f"{where}: holds out no case; give fit a test_share such as 0.2, and split subject, "

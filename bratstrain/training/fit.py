@@ -1,9 +1,9 @@
-"""The loop: open or make a run, learn batch by batch, validate, save, go on after any cut."""
+"""The training loop: learn batch by batch, validate, save, and resume an interrupted run."""
 
-import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Unpack
 
@@ -15,22 +15,24 @@ from bratsprep.slicefile.reader import SliceFile
 from bratsprep.system.memory import peak_bytes
 from bratstrain.config import FitSettings, ModelConfig, Session, TrainConfig
 from bratstrain.data.intake import Intake
-from bratstrain.data.loader import Batch
+from bratstrain.data.loader import Batch, Loader
 from bratstrain.device import peak_device_bytes, set_up
-from bratstrain.networks.unet import count_parameters
+from bratstrain.networks.counts import count_parameters
 from bratstrain.runs import files
 from bratstrain.runs.checkpoint import Checkpoint, Weights, save
-from bratstrain.training import log
-from bratstrain.training.prepare_run import Job, make_trainer, prepare, restore, run_folder
-from bratstrain.training.result import Run
-from bratstrain.training.schedule import FORWARD, time_to_learn
+from bratstrain.training.job import Job
+from bratstrain.training.length import is_finished, is_over, part
+from bratstrain.training.log import Bar, RunLog
+from bratstrain.training.prepare_run import make_trainer, prepare, restore, run_folder
+from bratstrain.training.result import Progress, Run
 from bratstrain.training.signals import Signals, Stopped
+from bratstrain.training.step import Trainer
 from bratstrain.training.validate import Validation, validate
 
 LOG_STEPS: Final = 10
 """Steps that a line of the log is over."""
-MOST_IN_A_ROW: Final = 5
-"""Steps without a finite loss that end a run."""
+MAX_SKIPPED: Final = 5
+"""Consecutive steps without a finite loss that end a run."""
 
 
 def fit(
@@ -44,9 +46,9 @@ def fit(
 ) -> Run:
     """Fit a network on a slice file; `bratstrain.fit`.
 
-    An interrupted run resumes with the settings that it has; on a CPU it ends with the same
-    weights to the bit as an uninterrupted one, if torch has as many threads and the length is not
-    in minutes. A finished run is left as it is.
+    An interrupted run is resumed from its last checkpoint, with its own settings. On a CPU it ends
+    with the same weights, bit for bit, as an uninterrupted one, if torch has as many threads and
+    the length is not in minutes. A finished run is left as it is.
 
     Example:
         bratstrain.fit("out.h5", model="residual", epochs=2)
@@ -60,14 +62,15 @@ def fit(
             validation where no bar is shown.
         **settings: keywords of `bratstrain.config.TrainConfig`, `ModelConfig` and `Session`.
             Those of the run that are not given are taken from the recipe, or from the run being
-            resumed.
+            resumed. `model` may be `package.module:function`, whose module is then imported.
 
     Raises:
         BratsError: slice file, split, run folder or checkpoint are at fault, the run was begun
-            with another slice file, or the loss is not finite any more.
+            with another slice file, or the loss stays not finite.
         TypeError: a keyword is unknown.
-        ValueError: a value is not allowed or has no effect, or the run was begun with another.
-        Stopped: SIGINT or SIGTERM; a checkpoint is left, and the same call resumes.
+        ValueError: a value is not allowed or has no effect, the run was begun with another, or a
+            custom network breaks its contract.
+        Stopped: SIGINT or SIGTERM was received; see `bratstrain.training.signals`.
     """
     own, _, _ = take("fit", settings, Session, TrainConfig, ModelConfig)
     of_run = {name: value for name, value in settings.items() if name not in own}
@@ -75,94 +78,98 @@ def fit(
     check_values(of_run, keywords(TrainConfig) | keywords(ModelConfig))
     with SliceFile(data, prints=False) as file:
         folder = run_folder(file, run, config, of_run)
-        with files.claimed(folder) as is_there:
-            job = prepare(file, folder, session, config, of_run, is_there=is_there)
+        with files.claimed(folder) as is_begun:
+            job = prepare(file, folder, session, config, of_run, is_begun=is_begun)
             with set_up(job.device):
-                fitting = Fitting(job, shown=progress, tell=tell)
-                tell(job.line(fitting.state.step, count_parameters(fitting.trainer.network)))
-                return fitting.go_on()
+                trainer = make_trainer(job)
+                state = restore(job, trainer)
+                tell(job.line(state.step, count_parameters(trainer.network)))
+                return finish(job, trainer, state, shown=progress, tell=tell)
+
+
+def finish(
+    job: Job, trainer: Trainer, state: Progress, *, shown: bool, tell: Callable[[str], None]
+) -> Run:
+    """Fit a run to its end.
+
+    Args:
+        job: the run.
+        trainer: as the last checkpoint left it.
+        state: likewise; brought up to date.
+        shown: show a bar.
+        tell: receives a line after each validation where no bar is shown.
+
+    Raises:
+        BratsError: a file of the run or the slice file is at fault, or the loss is not finite.
+        Stopped: a signal was received.
+    """
+    was_complete = is_finished(job, state)
+    if not was_complete:
+        with (
+            Signals() as signals,
+            RunLog(job.folder, state.step, state.validated) as log,
+            Bar(job.steps, state.step, shown=shown) as bar,
+            job.load(state.step) as loader,
+        ):
+            Fitting(job, trainer, state, Channels(signals, log, bar, loader, tell)).learn()
+    return Run(job.folder, job.config, state, job.planes, was_complete)
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """What connects a run with the outside while it learns, all of it open."""
+
+    signals: Signals
+    log: RunLog
+    bar: Bar
+    loader: Loader
+    tell: Callable[[str], None]
+    """Receives a line after each validation where no bar is shown."""
 
 
 class Fitting:
-    """One session of a run.
+    """A run while it learns.
 
     Args:
-        job: what to do.
-        shown: show a bar on standard error, where that is a terminal.
-        tell: receives a line after each validation where no bar is shown.
+        job: the run.
+        trainer: as the last checkpoint left it.
+        state: likewise.
+        channels: signals, log, bar and loader.
     """
 
-    def __init__(
-        self, job: Job, *, shown: bool, tell: Callable[[str], None] = lambda line: None
-    ) -> None:
+    def __init__(self, job: Job, trainer: Trainer, state: Progress, channels: Channels) -> None:
         self.job = job
-        self._tell = tell
-        self.trainer = make_trainer(job)
-        self.state = restore(job, self.trainer)
-        self._shown = shown
+        self.trainer = trainer
+        self.state = state
+        self._signals = channels.signals
+        self._log = channels.log
+        self._bar = channels.bar
+        self._loader = channels.loader
+        self._tell = channels.tell
         self._intake = Intake(job.file, job.device)
-        self._before = self.state.used_s, self.state.waited_s
+        self._before = state.used_s, state.waited_s
         self._start = self._saved = time.perf_counter()
-        self._mark = (self.state.step, *self._before)
+        self._logged = (state.step, *self._before)
         self._losses: deque[Tensor] = deque()
-
-    def go_on(self) -> Run:
-        """Go on to the end of the run."""
-        job, state = self.job, self.state
-        was_complete = self.is_finished()
-        if not was_complete:
-            with (
-                Signals() as self._signals,
-                log.RunLog(job.folder, state.step, state.validated) as self._log,
-                log.Bar(job.steps, state.step, shown=self._shown) as self._bar,
-                job.load(state.step) as self._loader,
-            ):
-                self.learn()
-        return Run(job.folder, job.config, state, job.planes, was_complete)
 
     def learn(self) -> None:
         """Learn, validate and save in turn until the run is finished."""
-        batches: Iterator[Batch] = iter(self._loader)
-        self.validate_if_due()  # the last session may have been stopped in the middle of one
+        batches = iter(self._loader)
+        self.validate_if_due()  # the last session may have been stopped during a validation
         self.save_if_due()
-        while not self.is_finished():
+        while not is_finished(self.job, self.state):
             self.train(next(batches))
             self.log_if_due()
             self.validate_if_due()
             self.save_if_due()
 
-    def is_over(self) -> bool:
-        """Whether no step is left: of the number, the time or the patience."""
-        config, state = self.job.config, self.state
-        if config.patience and state.since_best >= config.patience:
-            return True
-        if config.minutes:
-            return state.used_s >= self.learning_s()
-        return state.step >= self.job.steps
-
-    def learning_s(self) -> float:
-        """Seconds of a run of some minutes that are for learning."""
-        job, state = self.job, self.state
-        batches = len(job.validation_rows) / job.config.batch_size
-        reckoned_s = FORWARD * batches * state.used_s / max(state.step, 1)
-        return time_to_learn(60 * job.config.minutes, state.validation_s or reckoned_s)
-
-    def is_finished(self) -> bool:
-        """Whether the run is over and its last weights are validated."""
-        return self.is_over() and self.state.step == self.state.validated
-
-    def part(self) -> float:
-        """Part of the run that is over, 0 to 1."""
-        if self.job.config.minutes:
-            return min(1.0, self.state.used_s / self.learning_s())
-        return self.state.step / self.job.steps
-
     def train(self, batch: Batch) -> None:
         """Learn one batch."""
         image = self._intake(batch.image, batch.rows)
-        self._losses.append(self.trainer.step(image, batch.label, batch.step, self.part()))
+        progress = part(self.job, self.state)
+        self._losses.append(self.trainer.step(image, batch.label, batch.step, progress))
         self.state.step += 1
-        self._tell_time()
+        self._update_time()
         self._bar.advance()
         self.count_losses(later=1)
 
@@ -170,30 +177,30 @@ class Fitting:
         """Count the losses of the last steps.
 
         Args:
-            later: how many of the last ones to leave for later, so that a GPU has another step
-                to do while this one is waited for.
+            later: how many of the last ones to leave for later, so that a GPU is busy with
+                another step while the loss of this one is waited for.
 
         Raises:
-            BratsError: the loss has not been finite for too many steps.
+            BratsError: the loss was not finite in too many consecutive steps.
         """
         while len(self._losses) > later:
             self.state.count(float(self._losses.popleft()))
-            if self.state.in_a_row >= MOST_IN_A_ROW:
+            if self.state.in_a_row >= MAX_SKIPPED:
                 raise BratsError(
-                    f"{self.job.folder}: the loss was not finite in the {MOST_IN_A_ROW} steps up "
+                    f"{self.job.folder}: the loss was not finite in the {MAX_SKIPPED} steps up "
                     f"to {self.state.step - len(self._losses)}; begin a new run with a smaller "
                     "--lr, or with --precision fp32"
                 )
 
     def log_if_due(self) -> None:
-        """Write a line of the log every `LOG_STEPS` steps, and show it."""
+        """Log every `LOG_STEPS` steps and after the last one."""
         state = self.state
-        if state.step % LOG_STEPS and not self.is_over():
+        if state.step % LOG_STEPS and not is_over(self.job, state):
             return
         self.count_losses()
-        step, used_s, waited_s = self._mark
+        step, used_s, waited_s = self._logged
         seconds = max(state.used_s - used_s, 1e-9)
-        self._mark = state.step, state.used_s, state.waited_s
+        self._logged = state.step, state.used_s, state.waited_s
         record = {
             "epoch": self.job.plan.epoch(state.step - 1),
             "loss": files.finite(state.mean_loss()),
@@ -206,12 +213,12 @@ class Fitting:
             "skipped": state.skipped,
         }
         self._log.write("train", state.step, **record)
-        self._bar.tell(record)
+        self._bar.show(record)
 
     def validate_if_due(self) -> None:
-        """Score the weights at the end of an epoch and of the run; keep them if they are best."""
+        """Validate after each epoch, or so many steps, and after the last step."""
         state, job = self.state, self.job
-        is_due = state.step % job.validate_steps == 0 or self.is_over()
+        is_due = state.step % job.validate_steps == 0 or is_over(job, state)
         if not state.step or state.validated == state.step or not is_due:
             return
         start = time.perf_counter()
@@ -221,22 +228,22 @@ class Fitting:
             job.validation_rows,
             job.device,
             batch_size=job.config.batch_size,
-            stopped=self._signals.asked,
+            stopped=self._signals.is_set,
             twins=job.twins.cases,
         )
         if scores is None:
             return
         state.validation_s = time.perf_counter() - start
         self.count_losses()
-        self._tell_time()
-        self._note(scores)
+        self._update_time()
+        self._record(scores)
         self.save()
 
     def save_if_due(self) -> None:
-        """Save after so many steps or minutes; after a signal always, and stop.
+        """Save after so many steps or minutes, and after a signal.
 
         Raises:
-            Stopped: there was a signal.
+            Stopped: a signal was received.
         """
         session, number = self.job.session, self._signals.number
         minutes = (time.perf_counter() - self._saved) / 60
@@ -247,14 +254,10 @@ class Fitting:
         ):
             self.save()
         if number:
-            raise Stopped(
-                f"{self.job.folder}: stopped by {signal.Signals(number).name} after step "
-                f"{self.state.step}; repeat the same command to resume",
-                number,
-            )
+            raise Stopped(self.job.folder, self.state.step, number)
 
     def save(self) -> None:
-        """Leave a checkpoint, and the facts of the run so far."""
+        """Write a checkpoint, and the facts of the run so far."""
         job = self.job
         self.count_losses()
         save(
@@ -269,19 +272,19 @@ class Fitting:
         )
         self._saved = time.perf_counter()
         facts = files.read_json(job.folder / files.FACTS) | self.state.to_plain()
-        facts["finished"] = self.is_finished()
+        facts["finished"] = is_finished(job, self.state)
         facts["peak_memory_mb"] = max(facts["peak_memory_mb"], peak_bytes() / 1e6)
         facts["peak_gpu_memory_mb"] = peak_device_bytes(job.device) / 1e6
         files.write_json(job.folder / files.FACTS, facts)
 
-    def _tell_time(self) -> None:
-        """Bring the seconds up to now."""
+    def _update_time(self) -> None:
+        """Bring the seconds up to date."""
         used_s, waited_s = self._before
         self.state.used_s = used_s + time.perf_counter() - self._start
         self.state.waited_s = waited_s + self._loader.waited_s
 
-    def _note(self, scores: Validation) -> None:
-        """Log a validation, and keep the weights where it is the best."""
+    def _record(self, scores: Validation) -> None:
+        """Log a validation, and write the weights if their score is the best."""
         state, job = self.state, self.job
         state.validated = state.step
         state.since_best += 1
@@ -302,5 +305,5 @@ class Fitting:
                 ),
             )
         self._log.write("validation", state.step, **scores.record(), seconds=state.used_s)
-        if not self._bar.say(scores.line(state.step)):
+        if not self._bar.write(scores.line(state.step)):
             self._tell(scores.line(state.step))

@@ -1,4 +1,4 @@
-"""The log of a run, kept as JSON lines and for TensorBoard, and the progress bar."""
+"""The log of a run, as JSON lines and for TensorBoard, and the progress bar."""
 
 import json
 import math
@@ -17,12 +17,12 @@ from bratstrain.runs.files import EVENTS, LOG, read_log, saying
 
 
 class RunLog:
-    """The log of a run, open for more records; TensorBoard gets the same.
+    """The log of a run, open for more records, which TensorBoard receives too.
 
     Args:
         folder: of the run.
-        step: the run goes on after this one; records of later steps are dropped.
-        validated: step of the last validation that counts; later ones are dropped too.
+        step: the run is resumed after this one; records of later steps are dropped.
+        validated: step of the last validation before that; later validations are dropped.
     """
 
     def __init__(self, folder: Path, step: int, validated: int) -> None:
@@ -40,7 +40,7 @@ class RunLog:
             self._file = path.open("a", encoding="utf-8")
 
     def write(self, kind: str, step: int, **values: Any) -> None:  # noqa: ANN401  JSON
-        """Add a record; it is with the system, if not on disk, when this returns.
+        """Add a record and flush it to the operating system.
 
         Raises:
             BratsError: it cannot be written.
@@ -68,7 +68,7 @@ class RunLog:
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """Numbers of nested records, as `outer/inner` and value."""
+    """Iterate over the numbers of nested records, as `outer/inner` and value."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{name}/")
@@ -81,8 +81,8 @@ class Bar:
 
     Args:
         steps: of the whole run; 0 where the time decides.
-        done: steps made before.
-        shown: False for none, terminal or not.
+        done: steps of earlier sessions.
+        shown: False shows no bar even on a terminal.
     """
 
     def __init__(self, steps: int, done: int, *, shown: bool) -> None:
@@ -92,18 +92,18 @@ class Bar:
         )
 
     def advance(self) -> None:
-        """Count a step."""
+        """Advance by one step."""
         self._bar.update()
 
-    def tell(self, record: Mapping[str, Any]) -> None:
-        """Show loss, speed, share of waiting and memory."""
+    def show(self, record: Mapping[str, Any]) -> None:
+        """Show loss, speed, share of the time that data was waited for, and memory."""
         loss = math.nan if record["loss"] is None else record["loss"]
         self._bar.set_postfix_str(
             f"loss {loss:.3f}, {record['slices_per_s']:.0f} slices/s, "
             f"{record['wait_share']:.0%} waiting, {record['memory_mb']:.0f} MB"
         )
 
-    def say(self, line: str) -> bool:
+    def write(self, line: str) -> bool:
         """Write a line above the bar, on standard error; return False where no bar is shown."""
         if not self._bar.disable:
             self._bar.write(line, file=sys.stderr)

@@ -1,36 +1,34 @@
-"""What a run is to do: its settings, slice file, split and plan, made or found in its folder."""
+"""Everything that a run needs before its first step, read from its folder or made there."""
 
 import hashlib
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from bratsprep.errors import BratsError
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.system.atomic import replacing
 from bratstrain.config import Session, TrainConfig
-from bratstrain.data.intake import planes_name
-from bratstrain.data.loader import Loader
-from bratstrain.data.sampler import Plan
 from bratstrain.data.splits import Split, make_split
-from bratstrain.data.twins import Twins, leak_warning, validation_twins
+from bratstrain.data.twins import leak_warning, validation_twins
 from bratstrain.device import (
     choose_device,
     choose_precision,
     cores,
     largest_batch,
-    loader_threads,
     set_up,
 )
+from bratstrain.networks.contract import check_contract
+from bratstrain.networks.losses import LOSSES
 from bratstrain.recipes import check_same, configure, depart
 from bratstrain.runs.checkpoint import Checkpoint, load, read_config
 from bratstrain.runs.files import (
+    BEST,
     CONFIG,
     FACTS,
     LAST,
@@ -40,109 +38,25 @@ from bratstrain.runs.files import (
     versions,
     write_json,
 )
+from bratstrain.training.job import Job, make_job
 from bratstrain.training.result import Progress
-from bratstrain.training.step import WEIGHTED, Trainer, class_weights
+from bratstrain.training.step import Trainer, class_weights
 
 RUNS: Final = Path("runs")
-"""Folder of the run folders that nobody named."""
-ENDLESS: Final = 1 << 40
-"""Steps of a run that the time ends."""
+"""Parent of the run folders that the caller does not name."""
 Settings = Mapping[str, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Job:
-    """A run, ready to be begun or gone on with."""
-
-    folder: Path
-    file: SliceFile
-    config: TrainConfig
-    """Settled: batch size and precision are those of the run's device."""
-    session: Session
-    split: Split
-    device: torch.device
-    plan: Plan = field(init=False)
-    validation_rows: NDArray[np.int64] = field(init=False)
-    """(n,) int64, rows under /slice."""
-
-    def __post_init__(self) -> None:
-        train, validation = (
-            self.split.rows(part, self.file.slices, self.file.cases)
-            for part in ("train", "validation")
-        )
-        if not len(validation):
-            raise BratsError(
-                f"{self.file.path}: holds no slice of the {len(self.split.validation)} validation "
-                "cases; take another --fold or --split"
-            )
-        config = self.config
-        plan = Plan(
-            train,
-            self.file.slices["voxels"][train],
-            config.batch_size,
-            config.sampling,
-            config.block,
-            config.seed,
-        )
-        object.__setattr__(self, "plan", plan)
-        object.__setattr__(self, "validation_rows", validation)
-
-    @property
-    def steps(self) -> int:
-        """Steps of the whole run; 0 where the time decides."""
-        if self.config.minutes:
-            return 0
-        return self.config.steps or self.config.epochs * self.plan.steps_per_epoch
-
-    @property
-    def validate_steps(self) -> int:
-        """Steps between validations."""
-        return self.config.validate_steps or self.plan.steps_per_epoch
-
-    @property
-    def twins(self) -> Twins:
-        """Which validation cases have a twin in training."""
-        return validation_twins(self.split, self.file)
-
-    @property
-    def planes(self) -> str:
-        """Which planes validation looks at."""
-        return planes_name(self.file)
-
-    def load(self, first: int) -> Loader:
-        """Start to read the batches from a step on."""
-        return Loader(
-            self.file,
-            self.plan,
-            first=first,
-            last=self.steps or ENDLESS,
-            threads=self.session.threads or loader_threads(self.device),
-            prefetch=self.session.prefetch,
-            device=self.device,
-        )
-
-    def line(self, step: int, n_parameters: int) -> str:
-        """Say where the run lies, and what goes on from a step."""
-        config, split = self.config, self.split
-        unit = "slices" if split.name == "slice" else "cases"
-        return (
-            f"{self.folder}: {f'goes on after step {step}' if step else 'begins'}; "
-            f"{config.model.kind}, {n_parameters:,} parameters, {config.precision} on "
-            f"{self.device}; {len(split.train)} {unit} to learn from and "
-            f"{len(split.validation)} to validate with, batches of {config.batch_size}"
-        )
 
 
 def run_folder(
     file: SliceFile, run: Path | str | None, config: TrainConfig | None, settings: Settings
 ) -> Path:
-    """Name the folder of a run: the one that is given, or one that follows from its content."""
+    """Name the folder of a run: the given one, or one derived from slice file and settings."""
     if run is not None:
         return Path(run)
-    asked = config or configure(**settings)
-    content = f"{file.digest}{asked.to_json()}".encode()
+    requested = config or configure(**settings)
+    content = f"{file.digest}{requested.to_json()}".encode()
     short = hashlib.sha256(content).hexdigest()[:8]
-    return RUNS / f"{file.path.stem}-{asked.model.kind}-{short}"
+    return RUNS / f"{file.path.stem}-{requested.model.kind.replace(':', '.')}-{short}"
 
 
 def prepare(
@@ -152,9 +66,9 @@ def prepare(
     config: TrainConfig | None,
     settings: Settings,
     *,
-    is_there: bool,
+    is_begun: bool,
 ) -> Job:
-    """Find a run in its folder, or begin it there.
+    """Prepare a run: read it from its folder, or begin it there.
 
     Args:
         file: open slice file.
@@ -162,29 +76,26 @@ def prepare(
         session: how this session is done.
         config: all settings at once, or None.
         settings: by name, as `bratstrain.recipes.configure` takes them.
-        is_there: the folder holds a run, whose settings hold where nothing is said.
+        is_begun: the folder holds a run, whose settings apply where no others are given.
 
     Raises:
-        BratsError: the run was begun with another slice file or split, or its files are damaged.
+        BratsError: the run was begun with another slice file or split, its files are damaged, or
+            its network is a custom one that `settings` do not name.
         ValueError: a setting is not allowed, or the run was begun with another.
     """
     device = choose_device(session.device)
     check_slices(file)
-    if config is not None and settings:
-        raise ValueError(f"give config or settings by name, got both: {', '.join(settings)}")
-    found = read_config(folder / CONFIG, read_text(folder / CONFIG)) if is_there else None
-    if found is not None:
-        asked = config or depart(found, settings)
-        check_same(str(folder), asked, found)
-        settled = found
-    else:
-        settled = on_device(config or configure(**settings), file, device)
+    settled = settings_of(folder, config, settings, is_begun=is_begun)
+    if settled.model.is_custom:
+        check_contract(settled.model, *file.shape)
+    if not is_begun:
+        settled = on_device(settled, file, device)
     choose_precision(settled.precision, device)
     split = split_of(settled, file)
     if warning := leak_warning(split, validation_twins(split, file)):
         warnings.warn(warning, stacklevel=3)
-    job = Job(folder, file, settled, session, split, device)
-    if is_there:
+    job = make_job(folder, file, settled, session, split, device)
+    if is_begun:
         check_origin(job)
     else:
         begin(job)
@@ -204,10 +115,37 @@ def check_slices(file: SliceFile) -> None:
         )
 
 
-def split_of(config: TrainConfig, file: SliceFile) -> Split:
-    """Make the split that the settings name; the run's seed has no part in it.
+def settings_of(
+    folder: Path, config: TrainConfig | None, settings: Settings, *, is_begun: bool
+) -> TrainConfig:
+    """Settings of a run: those given where it begins, its own where it is resumed.
 
-    Runs of several seeds on one fold can be compared, and put together, only so.
+    Its own are checked against those given. Code that a run folder names is not run unless the
+    caller has named it too.
+
+    Raises:
+        BratsError: its own cannot be read, or name a custom network that the caller does not.
+        ValueError: a given setting is not allowed, or differs.
+    """
+    if config is not None and settings:
+        raise ValueError(f"give config or settings by name, got both: {', '.join(settings)}")
+    if not is_begun:
+        return config or configure(**settings)
+    begun = read_config(folder / CONFIG, read_text(folder / CONFIG))
+    check_same(str(folder), config or depart(begun, settings), begun)
+    if begun.model.is_custom and config is None and "model" not in settings:
+        raise BratsError(
+            f"{folder}: its network is made by {begun.model.kind}, and resuming the run would "
+            f"execute that code; if you trust it, add --model {begun.model.kind}"
+        )
+    return begun
+
+
+def split_of(config: TrainConfig, file: SliceFile) -> Split:
+    """Make the split that the settings name.
+
+    It does not depend on the run's seed, so that runs of several seeds on one fold have the same
+    validation cases.
     """
     return make_split(
         config.split, config.fold, file.slices, file.cases, test_share=config.test_share
@@ -215,7 +153,7 @@ def split_of(config: TrainConfig, file: SliceFile) -> Split:
 
 
 def check_origin(job: Job) -> None:
-    """Refuse to go on with another slice file or another split.
+    """Refuse to resume a run with another slice file or another split.
 
     Raises:
         BratsError: a digest differs.
@@ -231,7 +169,10 @@ def check_origin(job: Job) -> None:
 
 
 def begin(job: Job) -> None:
-    """Write what stays the same in a run; the settings last, since they make it a run."""
+    """Write the files that stay the same during a run.
+
+    The settings are written last: a folder with settings counts as a run.
+    """
     folder, file, split = job.folder, job.file, job.split
     facts = {
         "data": file.path.name,
@@ -255,23 +196,32 @@ def begin(job: Job) -> None:
 
 
 def scheme_of(file: SliceFile) -> str:
-    """Name the label scheme of the labelled cases; empty where there are several."""
+    """Name the label scheme of the labelled cases; empty where they have several."""
     names = {str(row["scheme"]) for row in file.cases if row["labelled"]}
     return names.pop() if len(names) == 1 else ""
 
 
 def device_name(device: torch.device) -> str:
-    """Name a device for people."""
+    """Name a device as its maker does, or as `cpu`."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
 def on_device(config: TrainConfig, file: SliceFile, device: torch.device) -> TrainConfig:
-    """Settle what was left to the device: the precision, and the batch size where it is 0."""
-    cell = 2 ** (config.model.depth - 1)
-    if config.model.norm == "instance" and max(file.shape) <= cell:
+    """Settle what was left to the device: the precision, and the batch size where it is 0.
+
+    Raises:
+        ValueError: the network's lowest level would be one pixel under instance norm, or the
+            precision needs another device.
+    """
+    model = config.model
+    if (
+        not model.is_custom
+        and model.norm == "instance"
+        and max(file.shape) <= 2 ** (model.depth - 1)
+    ):
         raise ValueError(
-            f"depth {config.model.depth} leaves one pixel of {file.shape[0]} x {file.shape[1]}, "
-            "of which instance norm knows no spread; take a smaller --depth or --norm batch"
+            f"depth {model.depth} leaves one pixel of {file.shape[0]} x {file.shape[1]}, which "
+            "has no standard deviation for instance norm; take a smaller --depth or --norm batch"
         )
     config = replace(config, precision=choose_precision(config.precision, device))
     if config.batch_size:
@@ -288,12 +238,12 @@ def on_device(config: TrainConfig, file: SliceFile, device: torch.device) -> Tra
 
 def make_trainer(job: Job) -> Trainer:
     """Make the trainer of a run at its beginning."""
-    weights = class_weights(job.plan.voxels) if job.config.loss in WEIGHTED else None
-    return Trainer(job.config, job.device, weights)
+    is_weighted = LOSSES[job.config.loss].is_weighted
+    return Trainer(job.config, job.device, class_weights(job.voxels) if is_weighted else None)
 
 
 def restore(job: Job, trainer: Trainer) -> Progress:
-    """Put a trainer where the last checkpoint of a run was; without one it is at its beginning.
+    """Bring a trainer to the last checkpoint of a run; without one it stays at the beginning.
 
     Raises:
         BratsError: the checkpoint is damaged, or of another run.
@@ -301,13 +251,25 @@ def restore(job: Job, trainer: Trainer) -> Progress:
     path = job.folder / LAST
     if not path.exists():
         return Progress()
-    found = load(path, Checkpoint)
-    origin = (found.config, found.data_digest, found.split_digest)
-    if origin != (job.config.to_json(), job.file.digest, job.split.digest):
+    try:
+        checkpoint = load(path, Checkpoint)
+    except BratsError as error:
+        raise BratsError(f"{error}; {way_on(job.folder)}") from error
+    origin = (checkpoint.data_digest, checkpoint.split_digest)
+    is_ours = origin == (job.file.digest, job.split.digest)
+    if not is_ours or read_config(path, checkpoint.config) != job.config:
         raise BratsError(f"{path}: is of another run; put the run's own file back")
     try:
-        trainer.load_state({name: getattr(found, name) for name in trainer.state()})
-        return Progress.from_plain(found.progress)
+        trainer.load_state({name: getattr(checkpoint, name) for name in trainer.state()})
+        return Progress.from_plain(checkpoint.progress)
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise BratsError(f"{path}: does not fit the run's network: {reason}") from error
+
+
+def way_on(folder: Path) -> str:
+    """Name the ways on for a run whose last checkpoint cannot be read."""
+    restart = f"delete {LAST} to start the run over from step 0"
+    if not (folder / BEST).is_file():
+        return restart
+    return f"{restart}; until then evaluate and predict still use {BEST}"

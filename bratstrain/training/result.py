@@ -1,4 +1,4 @@
-"""How far a run is, and what a fit gives back."""
+"""The progress of a run, and the result of a fit."""
 
 import math
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ from bratstrain.config import TrainConfig
 
 @dataclass(slots=True)
 class Progress:
-    """How far a run is: plain numbers, written into every checkpoint."""
+    """Progress of a run: plain numbers, written into every checkpoint."""
 
     step: int = 0
-    """Steps made."""
+    """Completed steps."""
     validated: int = 0
     """Step of the last validation; 0 for none."""
     used_s: float = 0.0
-    """Seconds of all sittings."""
+    """Seconds of all sessions."""
     waited_s: float = 0.0
-    """Seconds of those that the network waited for data."""
+    """Of those, seconds that the network waited for data."""
     validation_s: float = 0.0
     """Seconds that the last validation took."""
     best_score: float = -1.0
@@ -28,15 +28,15 @@ class Progress:
     since_best: int = 0
     """Validations since the best one."""
     skipped: int = 0
-    """Steps left out since the loss was not finite."""
+    """Steps that were skipped because the loss was not finite."""
     in_a_row: int = 0
-    """How many of those are the last ones."""
+    """Consecutive skipped steps up to now."""
     loss_sum: float = 0.0
     """Over the steps since the last line of the log."""
     n_losses: int = 0
 
     def count(self, loss: float) -> None:
-        """Count the loss of a step; one that is not finite means that the step was left out."""
+        """Count the loss of a step; one that is not finite means that the step was skipped."""
         if math.isfinite(loss):
             self.loss_sum += loss
             self.n_losses += 1
@@ -46,18 +46,18 @@ class Progress:
             self.in_a_row += 1
 
     def mean_loss(self) -> float:
-        """Give the mean loss since the last call; nan where all steps were left out."""
+        """Mean loss since the last call; nan where all steps were skipped."""
         mean = self.loss_sum / self.n_losses if self.n_losses else math.nan
         self.loss_sum, self.n_losses = 0.0, 0
         return mean
 
     def to_plain(self) -> dict[str, int | float]:
-        """Give all numbers by name."""
+        """All numbers by name."""
         return asdict(self)
 
     @classmethod
     def from_plain(cls, numbers: Mapping[str, int | float]) -> "Progress":
-        """Take over what `to_plain` gave.
+        """Read what `to_plain` returned.
 
         Raises:
             ValueError: a number is missing, unknown, or of another type.
@@ -82,10 +82,10 @@ class Run:
     planes: str
     """Planes that the score is over: `tumour slices only` or `stored planes`."""
     was_complete: bool
-    """It was finished before."""
+    """Whether it was finished before the call."""
 
     def lines(self) -> list[str]:
-        """Say it in a few lines for a terminal."""
+        """Summarise in a few lines for a terminal."""
         done = self.progress
         score = f"mean region volume Dice {done.best_score:.4f} ({self.planes})"
         lines = [f"{self.folder}: {done.step} steps in {done.used_s:.0f} s"]

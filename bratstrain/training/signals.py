@@ -1,7 +1,13 @@
-"""SIGINT and SIGTERM as a wish to stop, which the loop grants when its step is done."""
+"""SIGINT and SIGTERM as a request to stop, which the loop honours when its step is done.
+
+The first signal is only recorded: the loop saves a checkpoint after the current step and raises
+`Stopped`; a validation under way is abandoned and made when the run is resumed. A second signal
+has the effect that it had before.
+"""
 
 import signal
 import threading
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Final
 
@@ -9,38 +15,42 @@ STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(KeyboardInterrupt):
-    """A run was asked to stop, and has left a checkpoint.
+    """A run was stopped by a signal, and has left a checkpoint.
 
-    It is a KeyboardInterrupt, so that what fits several runs stops too.
+    It is a KeyboardInterrupt, so that a caller that fits several runs stops too.
 
     Args:
-        message: for the user.
+        where: run folder.
+        step: of the checkpoint.
         number: of the signal.
     """
 
-    def __init__(self, message: str, number: int) -> None:
-        super().__init__(message)
+    def __init__(self, where: Path, step: int, number: int) -> None:
+        super().__init__(
+            f"{where}: stopped by {signal.Signals(number).name} after step {step}; repeat the "
+            "command to resume"
+        )
         self.number = number
 
 
 class Signals:
-    """Notes the first SIGINT or SIGTERM while it is entered; a second one acts as it always did.
+    """Records the first SIGINT or SIGTERM while it is entered.
 
-    Outside the main thread, where Python allows no handlers, it notes nothing.
+    Outside the main thread, where Python allows no handlers, it records nothing.
     """
 
     def __init__(self) -> None:
         self.number = 0
-        """Of the signal that came; 0 for none."""
+        """Of the signal that was received; 0 for none."""
         self._before: dict[signal.Signals, Any] = {}
 
-    def asked(self) -> bool:
-        """Whether a signal came."""
+    def is_set(self) -> bool:
+        """Whether a signal was received."""
         return self.number != 0
 
     def __enter__(self) -> "Signals":
         if threading.current_thread() is threading.main_thread():
-            self._before = {each: signal.signal(each, self._note) for each in STOPPING}
+            self._before = {number: signal.signal(number, self._record) for number in STOPPING}
         return self
 
     def __exit__(
@@ -51,13 +61,13 @@ class Signals:
     ) -> None:
         self._restore()
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _record(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal."""
         self.number = number
         self._restore()
 
     def _restore(self) -> None:
-        """Put the handlers back that were there before."""
-        for each, handler in self._before.items():
-            signal.signal(each, handler)
+        """Restore the handlers that were set before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
         self._before = {}

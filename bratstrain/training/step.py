@@ -1,9 +1,9 @@
-"""One optimiser step: a network, its averaged twin, its optimiser, and nothing of files."""
+"""One optimiser step of a network and of its averaged weights, without any file."""
 
 import copy
 import math
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,20 +14,17 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from bratstrain.config import TrainConfig
 from bratstrain.data.augment import augment
 from bratstrain.device import DTYPES
+from bratstrain.networks.build import build_model
 from bratstrain.networks.losses import build_loss
-from bratstrain.networks.unet import build_model
 from bratstrain.training.optimizer import build_optimizer, load_moments, moments
 from bratstrain.training.schedule import ema_decay, learning_rate
-
-WEIGHTED: Final = ("ce", "focal")
-"""Losses that weigh the classes; the others measure overlap, which needs no weights."""
 
 
 class Trainer:
     """A network that learns batch by batch.
 
     Args:
-        config: settled: its precision is one that the device has.
+        config: settled: its precision is one that the device supports.
         device: where to compute.
         weights: (classes,) float32 weight of each class in the loss, or None.
     """
@@ -42,7 +39,8 @@ class Trainer:
         self.average: nn.Module | None = None
         if config.ema:
             self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
-        self.optimizer = build_optimizer(self.network.parameters(), config.weight_decay)
+        trained = [value for value in self.network.parameters() if value.requires_grad]
+        self.optimizer = build_optimizer(trained, config.weight_decay)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
         self._loss = build_loss(
             config.loss, config.model.classes, None if weights is None else weights.to(device)
@@ -54,9 +52,9 @@ class Trainer:
     def step(self, image: Tensor, label: Tensor, step: int, progress: float) -> Tensor:
         """Learn one batch; a pure function of the state, the batch, the seed and the step.
 
-        Where the loss or a gradient is not finite, nothing is learnt, and the running moments of
-        batch norm are put back to what they were. All of that is decided on the device: a GPU
-        is not waited for.
+        Where the loss or a gradient is not finite, the step is skipped: neither the weights nor
+        their average change, and where the loss is not finite, the running moments of batch norm
+        are restored. All of this is decided on the device, so that a GPU is not waited for.
 
         Args:
             image: (b, m, h, w) float32, standard deviations.
@@ -65,7 +63,8 @@ class Trainer:
             progress: part of the run that is over, 0 to 1.
 
         Returns:
-            () float32 loss, on the device; nan where nothing was learnt.
+            () float32 loss, on the device; nan where it is not finite, or a gradient in fp32 or
+            bf16 is not. In fp16 the scaler skips a step with an infinite gradient by itself.
         """
         self._seed(step)
         self._set_rate(step, progress)
@@ -74,13 +73,15 @@ class Trainer:
         parameters = self.network.parameters()
         norm = nn.utils.clip_grad_norm_(parameters, self.config.clip or math.inf)
         is_sound = loss.isfinite()
-        if not self.scaler.is_enabled():  # which looks for gradients beyond fp16 by itself
-            is_sound = is_sound & norm.isfinite()
+        is_learnt = is_sound & norm.isfinite()
+        if not self.scaler.is_enabled():  # it checks the gradients by itself
+            is_sound = is_learnt
             self.optimizer.found_inf = (~is_sound).float()  # type: ignore[attr-defined]  # read by the fused step
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad()
-        self._settle(step, is_sound)
+        self._restore_buffers(is_sound)
+        self._average(step, is_learnt)
         return torch.where(is_sound, loss, math.nan)
 
     @property
@@ -89,7 +90,7 @@ class Trainer:
         return float(self.optimizer.param_groups[0]["lr"])
 
     def segment(self, image: Tensor) -> Tensor:
-        """Give the logits of the weights that would be used: the averaged ones, if there are any.
+        """Compute logits with the weights that are to be used: averaged ones, if they are kept.
 
         Args:
             image: (b, m, h, w) float32, standard deviations.
@@ -106,11 +107,11 @@ class Trainer:
         return logits
 
     def weights(self) -> dict[str, Tensor]:
-        """Give the weights that would be used, as they lie on the device."""
+        """Weights that are to be used, on the device: averaged ones, if they are kept."""
         return dict((self.network if self.average is None else self.average).state_dict())
 
     def state(self) -> dict[str, Any]:
-        """Give all that `load_state` needs, by the names of a `Checkpoint`'s fields."""
+        """Everything that `load_state` needs, by the names of a `Checkpoint`'s fields."""
         return {
             "network": dict(self.network.state_dict()),
             "average": {} if self.average is None else dict(self.average.state_dict()),
@@ -119,11 +120,11 @@ class Trainer:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state` gave.
+        """Restore what `state` returned.
 
         Raises:
-            RuntimeError, ValueError, KeyError, TypeError or AttributeError: it is not of such a
-                trainer.
+            RuntimeError, ValueError, KeyError, TypeError or AttributeError: it is the state of
+                another kind of trainer.
         """
         self.network.load_state_dict(state["network"])
         if self.average is not None:
@@ -135,7 +136,7 @@ class Trainer:
             _copy_all(self._sound, list(self.network.buffers()))
 
     def _seed(self, step: int) -> None:
-        """Seed torch for a step, so that dropout does not depend on what went before."""
+        """Seed torch for a step, so that dropout does not depend on earlier steps."""
         words = np.random.SeedSequence((self.config.seed, step, 1)).generate_state(1, np.uint64)
         seed = int(words[0])
         torch.default_generator.manual_seed(seed)
@@ -143,7 +144,16 @@ class Trainer:
             torch.cuda.manual_seed(seed)
 
     def _backward(self, image: Tensor, label: Tensor, step: int) -> Tensor:
-        """Leave the gradients of a batch, scaled in fp16, and give its loss."""
+        """Compute the gradients of a batch, scaled in fp16, and its loss.
+
+        Args:
+            image: (b, m, h, w) float32, standard deviations.
+            label: (b, h, w) uint8.
+            step: counted from 0.
+
+        Returns:
+            () float32 loss.
+        """
         kind, seed = self.config.augment, self.config.seed
         image, label = augment(image, label, kind=kind, seed=seed, step=step)
         with self._precision():
@@ -158,24 +168,41 @@ class Trainer:
         return torch.autocast(self.device.type, DTYPES[name], enabled=name != "fp32")
 
     def _set_rate(self, step: int, progress: float) -> None:
-        """Give the optimiser the learning rate of a step."""
+        """Set the optimiser's learning rate for a step."""
         config = self.config
         self.optimizer.param_groups[0]["lr"] = learning_rate(
             config.learning_rate, config.schedule, config.warmup, step, progress
         )
 
     @torch.no_grad()
-    def _settle(self, step: int, is_sound: Tensor) -> None:
-        """Put the buffers back after a step that is not sound; average the weights."""
+    def _restore_buffers(self, is_sound: Tensor) -> None:
+        """Restore the buffers after a step that is not sound, () bool."""
         buffers = list(self.network.buffers())
         for buffer, sound in zip(buffers, self._sound, strict=True):
             sound.copy_(torch.where(is_sound, buffer, sound))
         _copy_all(buffers, self._sound)
-        if self.average is not None:
-            mine = [each.detach() for each in self.network.parameters()]
-            update = get_ema_multi_avg_fn(ema_decay(self.config.ema, step))  # type: ignore[no-untyped-call]  # torch's stub
-            update(list(self.average.parameters()), mine, step)
-            _copy_all(list(self.average.buffers()), buffers)
+
+    @torch.no_grad()
+    def _average(self, step: int, is_learnt: Tensor) -> None:
+        """Move the averaged weights towards the network's, unless the step was skipped.
+
+        An average of itself with itself is itself to the bit, so a skipped step needs no branch,
+        for which a GPU would be waited for.
+
+        Args:
+            step: counted from 0.
+            is_learnt: () bool, on the device.
+        """
+        if self.average is None:
+            return
+        averages = list(self.average.parameters())
+        targets = [
+            torch.where(is_learnt, weight.detach(), average)
+            for weight, average in zip(self.network.parameters(), averages, strict=True)
+        ]
+        update = get_ema_multi_avg_fn(ema_decay(self.config.ema, step))  # type: ignore[no-untyped-call]  # torch's stub
+        update(averages, targets, step)
+        _copy_all(list(self.average.buffers()), list(self.network.buffers()))
 
 
 def _copy_all(targets: list[Tensor], sources: list[Tensor]) -> None:
@@ -185,14 +212,14 @@ def _copy_all(targets: list[Tensor], sources: list[Tensor]) -> None:
 
 
 def class_weights(voxels: NDArray[np.integer[Any]]) -> Tensor:
-    """Weigh classes by one over the square root of their pixels, the mean weight being 1.
+    """Weight classes by one over the square root of their pixels; the mean weight is 1.
 
-    The root is between no weights, with which rare classes are not learnt, and the inverse
-    itself, with which a pixel of a rare class outweighs a thousand of the background. A class
-    that is absent weighs as the rarest one that is there.
+    The square root is a compromise: without weights rare classes are not learnt, and with the
+    inverse itself one pixel of a rare class outweighs a thousand of the background. An absent
+    class has the weight of the rarest one that occurs.
 
     Args:
-        voxels: (n, classes) int, pixels of each class in each slice of training.
+        voxels: (n, classes) int, pixels of each class in each training slice.
 
     Returns:
         (classes,) float32, above 0.

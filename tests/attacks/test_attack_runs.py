@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from bratstrain.config import TrainConfig
-from bratstrain.networks.unet import build_model
+from bratstrain.networks.build import build_model
 from bratstrain.runs import checkpoint
 from bratstrain.runs.checkpoint import Checkpoint, Weights, load, load_network, save
 from bratstrain.runs.fitted import load_fitted

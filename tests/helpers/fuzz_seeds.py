@@ -18,7 +18,7 @@ import h5py
 import bratsprep
 from bratsprep.config import PrepConfig
 from bratstrain.config import ModelConfig, TrainConfig
-from bratstrain.networks.unet import build_model
+from bratstrain.networks.build import build_model
 from bratstrain.runs.checkpoint import Checkpoint, Weights
 from bratstrain.runs.checkpoint import save as save_checkpoint
 from tests.helpers import niftis, slicefiles

@@ -10,7 +10,7 @@ import torch
 from bratsprep.config import PrepConfig
 from bratstrain.config import ModelConfig, TrainConfig
 from bratstrain.data.splits import Split
-from bratstrain.networks.unet import build_model
+from bratstrain.networks.build import build_model
 from bratstrain.runs.checkpoint import Weights, save
 
 WINDOW = (6, 5)

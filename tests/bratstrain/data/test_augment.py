@@ -8,7 +8,8 @@ import torch
 
 from bratstrain.config import AUGMENTS
 from bratstrain.data import augment as module
-from bratstrain.data.augment import Draw, Pose, augment, bend, blur, coarsen, only, place, stretch
+from bratstrain.data.augment import Draw, Pose, augment, only, place
+from bratstrain.data.intensities import bend, blur, coarsen, stretch
 
 active = pytest.mark.parametrize("kind", AUGMENTS[1:])
 STEPS = range(12)
@@ -104,7 +105,7 @@ def test_background_is_exactly_zero(kind):
         image, label = batch()
         generator = np.random.default_rng((0, step))
         generator.integers(2**63)
-        drawn = Pose(*(draw.sample(generator, 6) for draw in module.POSES[kind]))
+        drawn = module.AUGMENTS[kind].draw_pose(generator, 6)
         _, _, brain = place(image, label, drawn)
         out, _ = augment(image, label, kind=kind, seed=0, step=step)
         assert not out.masked_select(~brain[:, None]).any()
@@ -154,7 +155,7 @@ def test_rotation_only_moves():
     image, label = batch()
     generator = np.random.default_rng((0, 3))
     generator.integers(2**63)
-    turned = Pose(*(draw.sample(generator, 6) for draw in module.POSES["deck"]))
+    turned = module.AUGMENTS["deck"].draw_pose(generator, 6)
     moved = place(image, label, turned)
     out, out_label = augment(image, label, kind="rotation", seed=0, step=3)
     assert torch.equal(out, moved[0].masked_fill(~moved[2][:, None], 0))

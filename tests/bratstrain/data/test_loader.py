@@ -17,7 +17,7 @@ from bratsprep.slicefile.backends import BACKENDS
 from bratsprep.slicefile.chunk_index import read_contents
 from bratsprep.slicefile.reader import open_file
 from bratstrain.data.loader import Loader
-from bratstrain.data.sampler import Plan
+from bratstrain.data.sampler import make_plan
 from tests.helpers import slicefiles
 
 
@@ -35,7 +35,7 @@ def file(path):
 
 
 def plan(file, batch_size=3, **kind):
-    return Plan(np.arange(len(file)), file.slices["voxels"], batch_size, **kind)
+    return make_plan(np.arange(len(file)), file.slices["voxels"], batch_size, **kind)
 
 
 def loader_threads():
@@ -143,7 +143,7 @@ def test_error_of_a_thread_reaches_the_consumer(file, monkeypatch):
 
 
 def test_plan_of_another_file_is_refused(file):
-    stranger = Plan(np.array([70]), np.ones((1, 4), int), 2)
+    stranger = make_plan(np.array([70]), np.ones((1, 4), int), 2)
     with (
         Loader(file, stranger, first=0, last=5) as loader,
         pytest.raises(ValueError, match="rows must be 0 to 6"),
@@ -249,9 +249,9 @@ import sys
 import numpy as np
 from bratsprep.slicefile.reader import open_file
 from bratstrain.data.loader import Loader
-from bratstrain.data.sampler import Plan
+from bratstrain.data.sampler import make_plan
 file = open_file(sys.argv[1])
-loader = Loader(file, Plan(np.arange(7), file.slices["voxels"], 3), first=0, last=1000)
+loader = Loader(file, make_plan(np.arange(7), file.slices["voxels"], 3), first=0, last=1000)
 print(next(iter(loader)).step)
 """
 

@@ -4,7 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bratsprep.errors import BratsError
-from bratstrain.data.sampler import Deck, Plan, epoch_order
+from bratstrain.config import SAMPLINGS
+from bratstrain.data import sampler
+from bratstrain.data.sampler import RowStream, epoch_order, make_plan
 
 
 def plan(n_rows, batch_size, sampling="uniform", *, voxels=None, block=1, seed=0):
@@ -13,7 +15,7 @@ def plan(n_rows, batch_size, sampling="uniform", *, voxels=None, block=1, seed=0
     if voxels is None:
         voxels = np.zeros((n_rows, 4), int)
         voxels[::2, 2] = 5
-    return Plan(rows, np.asarray(voxels), batch_size, sampling, block, seed)
+    return make_plan(rows, np.asarray(voxels), batch_size, sampling, block, seed)
 
 
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(0, 5), st.integers(0, 5))
@@ -50,11 +52,11 @@ def test_order_cannot_be_spoilt_by_who_gets_it():
 
 
 @given(st.integers(1, 12), st.integers(0, 30), st.integers(0, 30))
-def test_deck_deals_the_same_in_one_go_and_in_two(size, first, second):
-    deck = Deck(np.arange(size), 1, (5,))
-    together = deck.deal(0, first + second)
-    apart = np.concatenate([deck.deal(0, first), deck.deal(first, first + second)])
-    np.testing.assert_array_equal(together, apart)
+def test_stream_is_the_same_in_one_piece_and_in_two(size, first, second):
+    stream = RowStream(np.arange(size), 1, (5,))
+    together = stream.take(0, first + second)
+    halves = np.concatenate([stream.take(0, first), stream.take(first, first + second)])
+    np.testing.assert_array_equal(together, halves)
 
 
 @given(st.integers(1, 20), st.integers(1, 8))
@@ -89,12 +91,41 @@ def test_rows_are_of_the_allowed_ones(sampling):
     assert found == {0, 10, 20, 30, 40, 50}
 
 
-@given(batch_size=st.integers(1, 20), step=st.integers(0, 100))
+@given(batch_size=st.integers(3, 20), step=st.integers(0, 100))
 def test_foreground_holds_tumour_in_a_third(batch_size, step):
     voxels = np.zeros((40, 4), int)
     voxels[7, 1] = voxels[9, 3] = 1
     drawn = plan(40, batch_size, "foreground", voxels=voxels).rows(step)
     assert np.isin(drawn, [70, 90]).sum() >= batch_size / 3
+
+
+def test_foreground_of_single_slices_draws_slices_without_tumour():
+    voxels = np.zeros((40, 4), int)
+    voxels[:4, 2] = 1
+    drawn = plan(40, 1, "foreground", voxels=voxels)
+    rows = np.concatenate([drawn.rows(step) for step in range(180)]) // 10
+    # A third is drawn from the 4 with tumour, and 12 of the other 120 are those 4 again.
+    assert np.count_nonzero(rows < 4) == 60 + 12
+
+
+def test_foreground_of_pairs_takes_a_third_from_the_tumour_slices():
+    voxels = np.zeros((40, 4), int)
+    voxels[:4, 2] = 1
+    drawn = plan(40, 2, "foreground", voxels=voxels)
+    rows = np.concatenate([drawn.rows(step) for step in range(90)]) // 10
+    assert np.count_nonzero(rows < 4) == 60 + 12
+
+
+def test_samplings_are_those_that_the_settings_know():
+    assert tuple(sampler.SAMPLINGS) == SAMPLINGS
+
+
+def test_sampling_can_be_added(monkeypatch):
+    def first_rows(candidates, batch_size):
+        return lambda step: candidates.rows[:batch_size]
+
+    monkeypatch.setattr(sampler, "SAMPLINGS", {"first": first_rows})
+    np.testing.assert_array_equal(plan(5, 2, "first").rows(9), [0, 10])
 
 
 def test_foreground_uses_every_tumour_slice():

@@ -176,9 +176,9 @@ def test_three_subjects_give_three_folds():
 @pytest.mark.parametrize(
     ("subjects", "fold", "message"),
     [
-        ("ABC", 3, "fold 3 is not there, 3 labelled subjects give 3 folds; take --fold 0 to 2"),
-        ("AA", 0, "labelled subjects to divide are 1; training and validation need 2"),
-        ("", 0, "labelled subjects to divide are 0"),
+        ("ABC", 3, "fold 3 does not exist, 3 labelled subjects give 3 folds; take --fold 0 to 2"),
+        ("AA", 0, "1 labelled subjects to divide; training and validation need 2"),
+        ("", 0, "0 labelled subjects to divide"),
     ],
     ids=["fold", "one subject", "none"],
 )

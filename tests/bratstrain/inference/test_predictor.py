@@ -229,7 +229,7 @@ def test_spacing_within_a_tenth_is_taken(tmp_path, raw):
 
 def test_run_that_does_not_say_its_spacing_is_refused(tmp_path, raw):
     runs.write(tmp_path / "run", facts={"spacing": None})
-    with pytest.raises(BratsError, match="run: does not say on which voxel size"):
+    with pytest.raises(BratsError, match="run: does not record the voxel size"):
         predict(tmp_path / "run", raw, tmp_path / "out")
 
 
@@ -237,7 +237,7 @@ def test_prediction_that_is_there_is_kept(run, raw, tmp_path):
     path = predict(run, raw, tmp_path / "out")[0].path
     before = path.read_bytes()
     path.write_bytes(b"mine")
-    with pytest.raises(BratsError, match=r"is there already, 1 files in all; .*--force"):
+    with pytest.raises(BratsError, match=r"exists already, 1 files in all; .*--force"):
         predict(run, raw, tmp_path / "out", probabilities=True)
     assert predict(run, raw, tmp_path / "out", force=True)[0].path.read_bytes() == before
 
@@ -247,7 +247,7 @@ def test_scan_is_never_written_over(run, tmp_path):
     scans = tmp_path / "Task01_BrainTumour" / "imagesTr"
     scan = niftis.write(scans / "BRATS_001.nii.gz", np.moveaxis(images, 0, -1))
     before = scan.read_bytes()
-    with pytest.raises(BratsError, match=r"is there already, 1 files in all; name another folder$"):
+    with pytest.raises(BratsError, match=r"exists already, 1 files in all; name another folder$"):
         predict(run, tmp_path / "Task01_BrainTumour", scans, force=True)
     assert scan.read_bytes() == before
 
@@ -310,7 +310,7 @@ def test_folder_that_is_no_run_is_refused(tmp_path):
 
 def test_run_without_a_validation_is_refused(run):
     (run / "best.pt").unlink()
-    with pytest.raises(BratsError, match=r"has no best.pt yet; let 'bratstrain fit' go on"):
+    with pytest.raises(BratsError, match=r"has no best.pt yet; resume it with"):
         load_fitted([run])
 
 

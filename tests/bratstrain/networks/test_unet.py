@@ -17,7 +17,8 @@ from bratstrain.networks.blocks import (
     he_init_,
     pad_to_cells,
 )
-from bratstrain.networks.unet import build_model, count_macs, count_parameters
+from bratstrain.networks.build import build_model
+from bratstrain.networks.counts import count_macs, count_parameters
 
 each_kind = pytest.mark.parametrize("kind", MODELS)
 each_norm = pytest.mark.parametrize("norm", NORMS)

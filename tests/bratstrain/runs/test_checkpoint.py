@@ -9,9 +9,10 @@ import torch
 
 from bratsprep.errors import BratsError
 from bratstrain.config import ModelConfig, TrainConfig
-from bratstrain.networks.unet import build_model
+from bratstrain.networks.build import build_model
 from bratstrain.runs import checkpoint
-from bratstrain.runs.checkpoint import Checkpoint, Weights, load, load_network, not_plain, save
+from bratstrain.runs.checkpoint import Checkpoint, Weights, load, load_network, save
+from bratstrain.runs.plain import not_plain
 
 CONFIG = TrainConfig(model=ModelConfig(width=2, depth=2))
 
@@ -111,7 +112,7 @@ def test_changed_bit_is_found(saved):
         middle = largest.header_offset + 64 + len(largest.filename) + largest.file_size // 2
     whole[middle] ^= 1
     saved.write_bytes(whole)
-    with pytest.raises(BratsError, match="is damaged; its checksum is another"):
+    with pytest.raises(BratsError, match="is damaged; its checksum differs"):
         load(saved, Checkpoint)
 
 
@@ -183,7 +184,7 @@ def test_weights_are_no_checkpoint(saved):
     [
         ("config", 3, "'config' is int, expected str"),
         ("progress", [], "'progress' is list, expected dict"),
-        ("network", {"a": 3}, "'network' holds something that is no tensor"),
+        ("network", {"a": 3}, "'network' holds a value that is no tensor"),
     ],
 )
 def test_field_of_another_type_is_refused(tmp_path, name, value, message):
@@ -203,4 +204,13 @@ def test_weights_of_another_network_are_refused(tmp_path):
     odd = dict(build_model(ModelConfig(width=4, depth=2)).state_dict())
     save(tmp_path / "best.pt", dataclasses.replace(weights(), network=odd))
     with pytest.raises(BratsError, match=r"best.pt: weights do not fit the network"):
+        load_network(tmp_path / "best.pt")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path, value):
+    network = dict(weights().network)
+    network["heads.0.bias"] = torch.tensor([0.0, value, 0.0, 0.0])
+    save(tmp_path / "best.pt", dataclasses.replace(weights(), network=network))
+    with pytest.raises(BratsError, match=r"best.pt: heads.0.bias holds values that are not finite"):
         load_network(tmp_path / "best.pt")

@@ -153,7 +153,7 @@ def test_cut_run_goes_on_and_the_table_knows_what_is_finished(raw, tmp_path, mon
     assert so_far["unfinished"] == ["plain", "case-norm"]
     said = []
     done = run(tmp_path, raw, tell=said.append)
-    assert any("plain" in line and "goes on after step 2" in line for line in said)
+    assert any("plain" in line and "resumes after step 2" in line for line in said)
     assert honest(done) == honest(finished[1])
 
 

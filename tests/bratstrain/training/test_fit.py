@@ -24,7 +24,8 @@ from bratstrain.training import fit as fit_module
 from bratstrain.training import prepare_run
 from bratstrain.training import step as step_module
 from bratstrain.training.fit import Stopped, fit
-from bratstrain.training.prepare_run import Job, class_weights, scheme_of
+from bratstrain.training.job import make_job
+from bratstrain.training.prepare_run import scheme_of
 from tests.helpers import fitfiles, niftis
 from tests.helpers.fitfiles import (
     SMALL,
@@ -157,7 +158,7 @@ def test_signal_leaves_a_checkpoint_of_its_step(data, whole, tmp_path, monkeypat
         cut(patch, 5, lambda: signal.raise_signal(signum))
         fit(data, tmp_path / "run", **WHOLE)
     assert str(stop.value) == (
-        f"{tmp_path / 'run'}: stopped by {name} after step 5; repeat the same command from there"
+        f"{tmp_path / 'run'}: stopped by {name} after step 5; repeat the command to resume"
     )
     assert stop.value.number == signum
     assert signal.getsignal(signum) is before
@@ -258,12 +259,27 @@ def test_checkpoint_of_another_run_is_refused(data, whole, tmp_path):
         fit(data, tmp_path / "run")
 
 
-def test_truncated_checkpoint_stops_a_run(data, tmp_path):
-    fit(data, tmp_path / "run", **SMALL, steps=2)
-    path = tmp_path / "run" / "last.pt"
-    os.truncate(path, path.stat().st_size // 2)
-    with pytest.raises(BratsError, match=r"last.pt: is truncated or no checkpoint"):
-        fit(data, tmp_path / "run")
+@pytest.mark.parametrize("share", [0.0, 0.5], ids=["empty", "half"])
+def test_truncated_checkpoint_names_the_ways_on(data, whole, tmp_path, share):
+    folder = tmp_path / "run"
+    fit(data, folder, **WHOLE)
+    path = folder / "last.pt"
+    os.truncate(path, int(path.stat().st_size * share))
+    message = r"last.pt: is truncated .*; delete last.pt to start the run over .* still use best.pt"
+    with pytest.raises(BratsError, match=message):
+        fit(data, folder)
+    path.unlink()
+    fit(data, folder)
+    assert_same(folder, whole)
+
+
+def test_truncated_checkpoint_without_best_weights_can_be_deleted(data, tmp_path):
+    folder = tmp_path / "run"
+    fit(data, folder, **SMALL, steps=2)
+    (folder / "best.pt").unlink()
+    os.truncate(folder / "last.pt", 0)
+    with pytest.raises(BratsError, match=r"delete last.pt to start the run over from step 0$"):
+        fit(data, folder)
 
 
 @pytest.mark.parametrize("field", ["optimizer", "network", "progress", "average"])
@@ -363,16 +379,14 @@ def test_finished_run_of_minutes_is_left_alone(data, tmp_path):
     assert again.progress == first.progress
 
 
-def test_minutes_are_over_all_sittings(data, tmp_path, monkeypatch):
+def test_minutes_are_over_all_sittings(data, tmp_path, monkeypatch, slow_clock):
     with monkeypatch.context() as patch, pytest.raises(Stopped):  # noqa: PT012
         cut(patch, 8, lambda: signal.raise_signal(signal.SIGTERM))
-        fit(data, tmp_path / "run", **SMALL, minutes=0.02)
-    used_s = json.loads((tmp_path / "run" / "run.json").read_text())["used_s"]
-    assert used_s > 0
-    start = time.perf_counter()
+        fit(data, tmp_path / "run", **SMALL, minutes=1, validate_steps=12)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["used_s"] == 8
     done = fit(data, tmp_path / "run")
-    assert done.progress.used_s >= 0.8 * 1.2
-    assert done.progress.used_s <= used_s + time.perf_counter() - start
+    assert done.progress.used_s == 60
+    assert [r["step"] for r in records(tmp_path / "run", "validation")] == [12, 24, 30]
 
 
 def test_split_does_not_depend_on_the_seed(data, whole, tmp_path):
@@ -448,7 +462,7 @@ def test_validation_without_slices_is_refused(data, tmp_path):
         split = make_split("subject", 0, file.slices, file.cases)
         nobody = Split("subject", 0, split.train, ("X",), (), leaks=False)
         with pytest.raises(BratsError, match="holds no slice of the 1 validation cases"):
-            Job(tmp_path, file, TrainConfig(), Session(), nobody, torch.device("cpu"))
+            make_job(tmp_path, file, TrainConfig(), Session(), nobody, torch.device("cpu"))
 
 
 def test_file_without_slices_is_refused_for_its_true_reason(tmp_path):
@@ -474,7 +488,7 @@ def test_validations_are_told_where_no_bar_is_shown(data, tmp_path):
 
 def test_class_weights_are_inverse_roots_with_mean_1():
     voxels = np.array([[300, 4, 0, 1], [100, 0, 0, 0]])
-    weights = class_weights(voxels).numpy()
+    weights = step_module.class_weights(voxels).numpy()
     assert weights == pytest.approx(np.array([0.05, 0.5, 1.0, 1.0]) / 0.6375)
 
 

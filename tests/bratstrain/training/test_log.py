@@ -166,8 +166,8 @@ RECORD = {"loss": None, "slices_per_s": 12.3, "wait_share": 0.25, "memory_mb": 6
 def test_bar_is_quiet_without_a_terminal(capfd):
     with Bar(10, 0, shown=True) as bar:
         bar.advance()
-        bar.tell(RECORD)
-        bar.say("validated")
+        bar.show(RECORD)
+        bar.write("validated")
     assert capfd.readouterr() == ("", "")
 
 
@@ -175,8 +175,8 @@ def test_bar_shows_loss_speed_waiting_and_memory(capfd, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     with Bar(10, 4, shown=True) as bar:
         bar.advance()
-        bar.tell(RECORD)
-        bar.say("validated")
+        bar.show(RECORD)
+        bar.write("validated")
     out, err = capfd.readouterr()
     assert "loss nan, 12 slices/s, 25% waiting, 600 MB" in err
     assert "5/10" in err

@@ -38,7 +38,7 @@ def test_rate_refuses_progress_outside_the_run(progress):
 
 
 def test_rate_refuses_an_unknown_schedule():
-    with pytest.raises(ValueError, match="must be constant, cosine or poly, got 'step'"):
+    with pytest.raises(ValueError, match="must be one of constant, cosine, poly, got 'step'"):
         learning_rate(1.0, "step", 0, 0, 0.0)
 
 

@@ -4,7 +4,11 @@ import math
 import pytest
 import torch
 
+from bratstrain import config
 from bratstrain.config import ModelConfig, TrainConfig
+from bratstrain.data import augment
+from bratstrain.networks import losses
+from bratstrain.training import schedule
 from bratstrain.training.result import Progress
 from bratstrain.training.step import Trainer
 
@@ -89,6 +93,74 @@ def test_bad_step_changes_nothing():
     assert math.isnan(trainer.step(image * math.inf, label, 1, 0.1))
     for name, each in trainer.network.state_dict().items():
         assert torch.equal(each, before[name]), name
+
+
+def test_bad_step_does_not_move_the_average():
+    trainer, (image, label) = make(ema=0.9), batch()
+    for step in range(3):
+        trainer.step(image, label, step, 0.0)
+    before = {name: value.clone() for name, value in trainer.average.state_dict().items()}
+    trainer.step(image * math.inf, label, 3, 0.1)
+    for name, value in trainer.average.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_gradient_beyond_fp16_does_not_move_the_average():
+    trainer = make(precision="fp16", ema=0.9)
+    trainer.step(*batch(), 0, 0.0)
+    before = [value.clone() for value in trainer.average.parameters()]
+    trainer.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40)
+    trainer.step(*batch(1), 1, 0.1)
+    pairs = zip(before, trainer.average.parameters(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_loss_can_be_added(monkeypatch):
+    def absolute(logits, label, weights):
+        return (logits.argmax(dim=1) - label.long()).abs().float().mean() + logits.square().mean()
+
+    monkeypatch.setattr("bratstrain.config.LOSSES", (*config.LOSSES, "absolute"))
+    entry = losses.Criterion(absolute, is_weighted=True)
+    monkeypatch.setattr(losses, "LOSSES", {**losses.LOSSES, "absolute": entry})
+    trainer, (image, label) = make(loss="absolute", ema=0.0), batch()
+    before = [value.detach().clone() for value in trainer.network.parameters()]
+    expected = absolute(trainer.network(image), label, None)
+    assert float(trainer.step(image, label, 0, 0.0)) == pytest.approx(float(expected.detach()))
+    pairs = zip(before, trainer.network.parameters(), strict=True)
+    assert not all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_augmentation_can_be_added(monkeypatch):
+    def brighter(image, label, generator, noise):
+        return image + 1
+
+    monkeypatch.setattr("bratstrain.config.AUGMENTS", (*config.AUGMENTS, "brighter"))
+    added = {**augment.AUGMENTS, "brighter": augment.Augmentation(look=brighter)}
+    monkeypatch.setattr(augment, "AUGMENTS", added)
+    image, label = batch()
+    plain = make().step(image + 1, label, 0, 0.0)
+    assert torch.equal(make(augment="brighter").step(image, label, 0, 0.0), plain)
+
+
+def test_schedule_can_be_added(monkeypatch):
+    monkeypatch.setattr("bratstrain.config.SCHEDULES", (*config.SCHEDULES, "half"))
+    monkeypatch.setattr(schedule, "SCHEDULES", {"half": lambda progress: 0.5})
+    trainer = make(schedule="half", learning_rate=0.2)
+    trainer.step(*batch(), 0, 0.0)
+    assert trainer.rate == 0.1
+
+
+@pytest.mark.parametrize(
+    ("registry", "names"),
+    [
+        (losses.LOSSES, config.LOSSES),
+        (augment.AUGMENTS, config.AUGMENTS),
+        (schedule.SCHEDULES, config.SCHEDULES),
+    ],
+    ids=["losses", "augments", "schedules"],
+)
+def test_registries_are_those_that_the_settings_know(registry, names):
+    assert tuple(registry) == names
 
 
 def test_scaler_of_fp16_goes_into_the_state():

@@ -1,0 +1,46 @@
+"""The registry of networks, and the one place that turns a config into a network.
+
+To add a network: a module beside this one with a function of a `ModelConfig`, a line in
+`NETWORKS`, and the same name in `bratstrain.config.MODELS`.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+import torch
+from torch import nn
+
+from bratstrain.config import ModelConfig
+from bratstrain.networks.custom import custom_network
+from bratstrain.networks.unet import attention_unet, plain_unet, residual_unet
+
+Builder: TypeAlias = Callable[[ModelConfig], nn.Module]
+"""Makes a network whose weights are drawn from torch's global generator. It maps (b, modalities,
+h, w) float32 to (b, classes, h, w) logits for any h and w, and in training it may give a list of
+them, see `bratstrain.networks.losses.supervise`."""
+NETWORKS: Final[Mapping[str, Builder]] = MappingProxyType(
+    {"unet": plain_unet, "attention": attention_unet, "residual": residual_unet}
+)
+
+
+def build_model(config: ModelConfig, seed: int = 0) -> nn.Module:
+    """Build the network that a config describes, with fresh weights.
+
+    Where the config names a function outside of bratstrain, its module is imported and run:
+    callers first make sure that the user has asked for that function.
+
+    Args:
+        config: kind and sizes.
+        seed: equal seeds draw equal weights; torch's global generator is restored afterwards.
+
+    Returns:
+        A network on the CPU in float32, in training mode.
+
+    Raises:
+        ValueError: a custom network cannot be imported or made.
+    """
+    builder = custom_network if config.is_custom else NETWORKS[config.kind]
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return builder(config)

@@ -1,0 +1,125 @@
+"""`Job`: a run, ready to begin or to be resumed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bratsprep.errors import BratsError
+from bratsprep.slicefile.reader import SliceFile
+from bratstrain.config import Session, TrainConfig
+from bratstrain.data.intake import planes_name
+from bratstrain.data.loader import Loader
+from bratstrain.data.sampler import Plan, make_plan
+from bratstrain.data.splits import Split
+from bratstrain.data.twins import Twins, validation_twins
+from bratstrain.device import loader_threads
+
+ENDLESS: Final = 1 << 40
+"""Upper bound of the steps of a run whose length is in minutes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """A run, ready to begin or to be resumed; `make_job` makes one."""
+
+    folder: Path
+    file: SliceFile
+    config: TrainConfig
+    """Settled: batch size and precision are those of the run's device."""
+    session: Session
+    split: Split
+    device: torch.device
+    plan: Plan
+    """The training slices of every step."""
+    voxels: NDArray[np.integer[Any]]
+    """(n, classes) int, pixels of each class in each training slice, background first."""
+    validation_rows: NDArray[np.int64]
+    """(n,) int64, rows under /slice."""
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run; 0 where the time decides."""
+        if self.config.minutes:
+            return 0
+        return self.config.steps or self.config.epochs * self.plan.steps_per_epoch
+
+    @property
+    def validate_steps(self) -> int:
+        """Steps between validations."""
+        return self.config.validate_steps or self.plan.steps_per_epoch
+
+    @property
+    def twins(self) -> Twins:
+        """Which validation cases have a twin in training."""
+        return validation_twins(self.split, self.file)
+
+    @property
+    def planes(self) -> str:
+        """Which planes validation scores."""
+        return planes_name(self.file)
+
+    def load(self, first: int) -> Loader:
+        """Start to read the batches, beginning with that of step `first`."""
+        return Loader(
+            self.file,
+            self.plan,
+            first=first,
+            last=self.steps or ENDLESS,
+            threads=self.session.threads or loader_threads(self.device),
+            prefetch=self.session.prefetch,
+            device=self.device,
+        )
+
+    def line(self, step: int, n_parameters: int) -> str:
+        """Describe the run in one line: its folder, network, device and cases.
+
+        Args:
+            step: that the run is resumed after; 0 where it begins.
+            n_parameters: of the network.
+        """
+        config, split = self.config, self.split
+        unit = "slices" if split.name == "slice" else "cases"
+        return (
+            f"{self.folder}: {f'resumes after step {step}' if step else 'begins'}; "
+            f"{config.model.kind}, {n_parameters:,} parameters, {config.precision} on "
+            f"{self.device}; {len(split.train)} training and {len(split.validation)} validation "
+            f"{unit}, batches of {config.batch_size}"
+        )
+
+
+def make_job(
+    folder: Path,
+    file: SliceFile,
+    config: TrainConfig,
+    session: Session,
+    split: Split,
+    device: torch.device,
+) -> Job:
+    """Choose the slices of a run.
+
+    Args:
+        folder: of the run.
+        file: open slice file.
+        config: settled on the device.
+        session: how this session is done.
+        split: whose training and validation cases are taken.
+        device: where to compute.
+
+    Raises:
+        BratsError: the slice file holds no slice of the training or of the validation cases.
+    """
+    train, validation = (
+        split.rows(part, file.slices, file.cases) for part in ("train", "validation")
+    )
+    if not len(validation):
+        raise BratsError(
+            f"{file.path}: holds no slice of the {len(split.validation)} validation cases; take "
+            "another --fold or --split"
+        )
+    voxels = file.slices["voxels"][train]
+    plan = make_plan(train, voxels, config.batch_size, config.sampling, config.block, config.seed)
+    return Job(folder, file, config, session, split, device, plan, voxels, validation)
