@@ -196,8 +196,6 @@ def setting_option(
         recipes: as of `settings_options`.
     """
     facts = facts_of(member)
-    if facts is None:
-        raise TypeError(f"{name} was not made with setting()")
     declared = option_name(name, facts)
     shown = defaults_shown(name, member, recipes)
     kwargs: dict[str, Any] = {"type": parameter_type(member, facts), "default": None}

@@ -12,6 +12,7 @@ from bratsprep.settings import (
     check,
     default_text,
     described,
+    facts_of,
     from_names,
     keywords,
     setting,
@@ -142,6 +143,13 @@ def test_names_of_another_form_are_refused(names):
 def test_defaults_are_written_as_options_take_them(name, value, text):
     members = {member.name: member for member in fields(Example)}
     assert default_text(members[name], value) == text
+
+
+def test_plain_field_has_no_facts():
+    members = {member.name: member for member in fields(Example)}
+    assert facts_of(members["count"]).maximum == 9
+    with pytest.raises(TypeError, match="plain was not made with setting"):
+        facts_of(members["plain"])
 
 
 def test_types_are_described_in_words():
