@@ -157,7 +157,7 @@ def test_signal_leaves_a_checkpoint_of_its_step(data, whole, tmp_path, monkeypat
         cut(patch, 5, lambda: signal.raise_signal(signum))
         fit(data, tmp_path / "run", **WHOLE)
     assert str(stop.value) == (
-        f"{tmp_path / 'run'}: stopped by {name} after step 5; repeat the same command from there"
+        f"{tmp_path / 'run'}: stopped by {name} after step 5; repeat the same command to resume"
     )
     assert stop.value.number == signum
     assert signal.getsignal(signum) is before
