@@ -167,7 +167,8 @@ def _check_value(name: str, value: object, kind: object, facts: Setting) -> None
     if not _fits(value, kind):
         raise ValueError(f"{name} must be {described(kind)}, got {value!r}")
     for number in value if isinstance(value, tuple) else (value,):
-        if isinstance(number, int) and abs(number) >= MAX_WHOLE and facts.maximum == math.inf:
+        is_exact = MAX_WHOLE <= facts.maximum < math.inf  # the setting allows larger ones itself
+        if isinstance(number, int) and abs(number) >= MAX_WHOLE and not is_exact:
             raise ValueError(f"{name} must be below 2**53, got {number.bit_length()} bits")
         if isinstance(number, int | float) and not facts.allows(number):
             raise ValueError(f"{name} must be {facts.bounds() or 'finite'}, got {value}")

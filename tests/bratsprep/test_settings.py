@@ -86,6 +86,7 @@ def test_allowed_values_are_accepted(values):
         ({"rate": math.inf}, "learning_rate must be above 0, got inf"),
         ({"free": math.inf}, "free must be finite, got inf"),
         ({"big": 2**53}, "big must be below 2\\*\\*53, got 54 bits"),
+        ({"count": 10**400}, "count must be below 2\\*\\*53, got 1329 bits"),
         ({"flag": 1}, "flag must be true or false, got 1"),
         ({"names": "ab"}, "names must be a list of: text, got 'ab'"),
         ({"names": (1,)}, "names must be a list of: text"),
