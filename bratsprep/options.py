@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Decorator = Callable[[Function], Function]
 FILE: Final = click.Path(dir_okay=False, path_type=Path)
 FOLDER: Final = click.Path(file_okay=False, path_type=Path)
 PLACE: Final = click.Path(path_type=Path)
@@ -225,8 +224,6 @@ def setting_option(
         recipes: as of `settings_options`.
     """
     facts = facts_of(member)
-    if facts is None:
-        raise TypeError(f"{name} was not made with setting()")
     declared = option_name(name, facts)
     shown = defaults_shown(name, member, recipes)
     kwargs: dict[str, Any] = {"type": parameter_type(member, facts), "default": None}

@@ -95,16 +95,26 @@ def setting(default: Any, **facts: Any) -> Any:  # noqa: ANN401  any type, as da
     return field(default=default, metadata={_KEY: Setting(**facts)})
 
 
-def facts_of(member: "Field[Any]") -> Setting | None:
-    """Give the facts of a field, or None where it was not made with `setting`."""
+def is_setting(member: "Field[Any]") -> bool:
+    """Whether a field was made with `setting`."""
+    return _KEY in member.metadata
+
+
+def facts_of(member: "Field[Any]") -> Setting:
+    """Give the facts of a field that was made with `setting`.
+
+    Raises:
+        TypeError: it was not.
+    """
     facts = member.metadata.get(_KEY)
-    return facts if isinstance(facts, Setting) else None
+    if not isinstance(facts, Setting):
+        raise TypeError(f"{member.name} was not made with setting()")
+    return facts
 
 
 def keyword_of(member: "Field[Any]") -> str:
-    """Give the name of a field in a verb, in TOML and in messages."""
-    facts = facts_of(member)
-    return facts.keyword or member.name if facts else member.name
+    """Give the name of a setting in a verb, in TOML and in messages."""
+    return facts_of(member).keyword or member.name
 
 
 def keywords(kind: "type[DataclassInstance]") -> dict[str, "Field[Any]"]:
@@ -112,7 +122,7 @@ def keywords(kind: "type[DataclassInstance]") -> dict[str, "Field[Any]"]:
     return {
         keyword_of(member): member
         for member in fields(kind)
-        if (facts := facts_of(member)) is not None and not facts.is_fixed
+        if is_setting(member) and not facts_of(member).is_fixed
     }
 
 
@@ -134,10 +144,10 @@ def check(config: "DataclassInstance") -> None:
     Raises:
         ValueError: a value is of another type, not among the choices, or out of bounds.
     """
-    for member in fields(config):
-        facts = facts_of(member)
-        if facts is not None:
-            _check_value(keyword_of(member), getattr(config, member.name), member.type, facts)
+    for member in filter(is_setting, fields(config)):
+        _check_value(
+            keyword_of(member), getattr(config, member.name), member.type, facts_of(member)
+        )
 
 
 def check_values(values: Mapping[str, object], known: "Mapping[str, Field[Any]]") -> None:
@@ -151,9 +161,7 @@ def check_values(values: Mapping[str, object], known: "Mapping[str, Field[Any]]"
         ValueError: as `check`.
     """
     for name, value in values.items():
-        facts = facts_of(known[name])
-        if facts is not None:
-            _check_value(name, value, known[name].type, facts)
+        _check_value(name, value, known[name].type, facts_of(known[name]))
 
 
 def _check_value(name: str, value: object, kind: object, facts: Setting) -> None:
@@ -161,7 +169,8 @@ def _check_value(name: str, value: object, kind: object, facts: Setting) -> None
     if not _fits(value, kind):
         raise ValueError(f"{name} must be {described(kind)}, got {value!r}")
     for number in value if isinstance(value, tuple) else (value,):
-        if isinstance(number, int) and abs(number) >= MAX_WHOLE and facts.maximum == math.inf:
+        is_exact = MAX_WHOLE <= facts.maximum < math.inf  # the setting allows larger ones itself
+        if isinstance(number, int) and abs(number) >= MAX_WHOLE and not is_exact:
             raise ValueError(f"{name} must be below 2**53, got {number.bit_length()} bits")
         if isinstance(number, int | float) and not facts.allows(number):
             raise ValueError(f"{name} must be {facts.bounds() or 'finite'}, got {value}")
@@ -263,8 +272,7 @@ def from_names(kind: type[Config], names: object) -> Config:
 
 def default_text(member: "Field[Any]", value: object) -> str:
     """Write a value as an option takes it; empty where there is nothing to show."""
-    facts = facts_of(member)
-    words = {number: word for word, number in facts.words.items()} if facts else {}
+    words = {number: word for word, number in facts_of(member).words.items()}
     if value is None or value in ("", (), {}):
         return ""
     if type(value) is bool:

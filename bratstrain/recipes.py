@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import Any, Final, Unpack
 
-from bratsprep.settings import facts_of, keyword_of, keywords, take
+from bratsprep.settings import is_setting, keyword_of, keywords, take
 from bratstrain.config import MODELS, ModelConfig, RunSettings, TrainConfig
 
 RECIPES: Final[Mapping[str, TrainConfig]] = MappingProxyType(
@@ -149,7 +149,7 @@ def check_same(where: str, asked: TrainConfig, begun: TrainConfig) -> None:
         (keyword_of(member), getattr(now, member.name), getattr(then, member.name))
         for now, then in ((asked, begun), (asked.model, begun.model))
         for member in fields(now)
-        if facts_of(member) is not None and getattr(now, member.name) != getattr(then, member.name)
+        if is_setting(member) and getattr(now, member.name) != getattr(then, member.name)
     ]
     if differing:
         was = ", ".join(f"{name} {then}" for name, _, then in differing)

@@ -198,3 +198,13 @@ def test_commands_on_labels_load_neither_torch_nor_tensorboard(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "tables").is_dir()
+
+
+@pytest.mark.parametrize("verb", [bratsprep.inspect, bratsprep.twins])
+def test_labels_of_a_slice_file_are_refused(verb, tmp_path):
+    path = tmp_path / "a.h5"
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match="labels msd has no effect on"):
+        verb(path, labels="msd")
+    with pytest.raises(bratsprep.BratsError):
+        verb(path)

@@ -12,6 +12,7 @@ from bratsprep.settings import (
     check,
     default_text,
     described,
+    facts_of,
     from_names,
     keywords,
     setting,
@@ -85,6 +86,7 @@ def test_allowed_values_are_accepted(values):
         ({"rate": math.inf}, "learning_rate must be above 0, got inf"),
         ({"free": math.inf}, "free must be finite, got inf"),
         ({"big": 2**53}, "big must be below 2\\*\\*53, got 54 bits"),
+        ({"count": 10**400}, "count must be below 2\\*\\*53, got 1329 bits"),
         ({"flag": 1}, "flag must be true or false, got 1"),
         ({"names": "ab"}, "names must be a list of: text, got 'ab'"),
         ({"names": (1,)}, "names must be a list of: text"),
@@ -142,6 +144,13 @@ def test_names_of_another_form_are_refused(names):
 def test_defaults_are_written_as_options_take_them(name, value, text):
     members = {member.name: member for member in fields(Example)}
     assert default_text(members[name], value) == text
+
+
+def test_plain_field_has_no_facts():
+    members = {member.name: member for member in fields(Example)}
+    assert facts_of(members["count"]).maximum == 9
+    with pytest.raises(TypeError, match="plain was not made with setting"):
+        facts_of(members["plain"])
 
 
 def test_types_are_described_in_words():

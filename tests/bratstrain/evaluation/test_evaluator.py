@@ -329,10 +329,16 @@ def test_slices_prepared_differently_are_refused(tmp_path, files):
         ({}, "slice file, or raw cases: one of them"),
         ({"raw": ".", "data": "a.h5"}, "slice file, or raw cases: one of them"),
         ({"raw": ".", "split": "best"}, "split must be one of validation, test, train, all"),
-        ({"raw": ".", "split": "test", "tune_cleanup": True}, "for split validation alone"),
-        ({"raw": ".", "cleanup": True, "tune_cleanup": True}, "for split validation alone"),
+        (
+            {"raw": ".", "split": "test", "tune_cleanup": True},
+            "tune_cleanup needs split validation",
+        ),
+        (
+            {"raw": ".", "cleanup": True, "tune_cleanup": True},
+            "tune_cleanup needs split validation",
+        ),
         ({"raw": ".", "conventions": ()}, "conventions must name at least one"),
-        ({"raw": ".", "conventions": ("mine",)}, "conventions mine are unknown; known: brats"),
+        ({"raw": ".", "conventions": ("mine",)}, "conventions must be one of brats"),
     ],
 )
 def test_call_is_checked(run, settings, message):
