@@ -1,7 +1,7 @@
 """Truth and prediction of case after case: from raw cases, a slice file, or files of labels."""
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -30,9 +30,12 @@ from bratstrain.inference.segment import (
 )
 from bratstrain.inference.small_components import drop_small, read_cleanup
 from bratstrain.runs.fitted import Fitted, load_fitted
-from bratstrain.scoring.metrics import PART_LABELS, plane_confusion
+from bratstrain.scoring.metrics import PART_LABELS, LabelFiles, plane_confusion
 
 T1GD: Final = MODALITIES.index("t1gd")
+CAVITY_SCHEME: Final = Scheme(
+    "resection cavity", "the cavity of BraTS 2024 alone", ((1, 0), (2, 0), (3, 0), (4, 1)), ()
+)
 ENDINGS: Final = ("", "_seg", "-seg")
 """What may follow the case id in the name of a label file."""
 
@@ -48,6 +51,8 @@ class LabelPair:
     """(z, y, x) stored labels."""
     spacing: tuple[float, float, float]
     """mm, along x, y, z."""
+    files: LabelFiles = field(default_factory=LabelFiles)
+    """Order and cavity of the label files."""
     lost: int = 0
     """Tumour voxels of the truth that the network was not shown."""
     picture: Picture | None = None
@@ -104,6 +109,7 @@ def raw_pairs(
     def read(files: CaseFiles, buffers: Buffers) -> Prepared:
         return prepare_case(files, buffers, source, labeller.fitted, schemes[files.id])
 
+    cavities = Buffers()
     for case in read_ahead(cases, read):
         if case.label is None:
             raise BratsError(f"{source.path}: {case.files.id} has no label to be scored against")
@@ -118,7 +124,17 @@ def raw_pairs(
         )
         x, y, z = case.geometry.spacing.tolist()
         lost = int(np.count_nonzero(case.label) - np.count_nonzero(shown))
-        yield LabelPair(case.files.id, case.label, predicted, (x, y, z), lost, picture)
+        orientation, member = case.geometry.orientation, str(case.files.label)
+        hole = read_cavity(source, member, schemes[case.files.id], cavities)
+        yield LabelPair(
+            case=case.files.id,
+            truth=case.label,
+            predicted=predicted,
+            spacing=(x, y, z),
+            files=LabelFiles(orientation, None if hole is None else (hole, np.zeros_like(hole))),
+            lost=lost,
+            picture=picture,
+        )
 
 
 def file_pairs(
@@ -151,13 +167,29 @@ def file_pairs(
         x_mm, y_mm, z_mm = case["spacing"].tolist()
         lost = int(case["lost_voxels"][1:].sum())
         yield LabelPair(
-            str(case["id"]),
-            file.paste(int(c), label, z),
-            predicted,
-            (x_mm, y_mm, z_mm),
-            lost,
-            picture,
+            case=str(case["id"]),
+            truth=file.paste(int(c), label, z),
+            predicted=predicted,
+            spacing=(x_mm, y_mm, z_mm),
+            lost=lost,
+            picture=picture,
         )
+
+
+def read_cavity(
+    source: Source, member: str, scheme: Scheme, buffers: Buffers
+) -> NDArray[np.bool_] | None:
+    """Read the resection cavity of a label file, which the stored labels have no class for.
+
+    Returns:
+        (z, y, x) bool in RAS+ order; None where the scheme of the file knows no cavity.
+
+    Raises:
+        BratsError: the file cannot be read.
+    """
+    if scheme.name != "brats2024":
+        return None
+    return read_labels(source, member, CAVITY_SCHEME, buffers)[0] > 0
 
 
 def check_file(fitted: Fitted, file: SliceFile) -> None:

@@ -328,6 +328,8 @@ def score_pairs(selection: CaseSelection, tally: Tally, *, progress: bool) -> No
     """Score case after case on threads, while the next is being predicted."""
     warm()
     metrics.warm()
+    conventions = (CONVENTIONS[name] for name in tally.config.conventions)
+    rules = tuple(dict.fromkeys(rule.rules for rule in conventions if rule.rules))
     workers = cores()
     off = None if progress else True
     waiting: deque[Future[CaseScores]] = deque()
@@ -338,13 +340,15 @@ def score_pairs(selection: CaseSelection, tally: Tally, *, progress: bool) -> No
     ):
         for pair in pairs:
             tally.note(pair)
-            waiting.append(pool.submit(_score, pair))
+            waiting.append(pool.submit(_score, pair, rules))
             if len(waiting) > workers:
                 tally.scores.append(waiting.popleft().result())
             bar.update()
         tally.scores += [score.result() for score in waiting]
 
 
-def _score(pair: LabelPair) -> CaseScores:
-    """Score one case."""
-    return score_case(pair.truth, pair.predicted, pair.spacing, case=pair.case)
+def _score(pair: LabelPair, rules: Sequence[str]) -> CaseScores:
+    """Score one case, its lesions by some rules."""
+    return score_case(
+        pair.truth, pair.predicted, pair.spacing, case=pair.case, lesions=rules, files=pair.files
+    )

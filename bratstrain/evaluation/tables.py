@@ -23,6 +23,7 @@ from bratstrain.evaluation.formatting import (
     number,
 )
 from bratstrain.scoring.aggregate import Row, Table, case_rows
+from bratstrain.scoring.intervals import METHOD
 from bratstrain.scoring.metric_registry import (
     EVALUATION_VERSION,
     HEADLINE,
@@ -149,7 +150,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "planes": report.table.planes,
         "notes": list(report.notes),
         "about": dict(report.about),
-        "bootstrap": {"resamples": report.table.resamples, "seed": report.table.seed},
+        "interval": METHOD,
         "headline": headline(report, report.table),
         "headline_without_twins": None if second is None else headline(report, second),
         "twins": None if report.repeats is None else report.repeats.to_json(),

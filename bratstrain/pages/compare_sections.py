@@ -1,11 +1,20 @@
 """The page of `bratstrain compare`."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 
-from bratstrain.evaluation.comparison import LEAD, Comparison, Difference, chance, short
+from bratstrain.evaluation.comparison import (
+    LEAD,
+    Comparison,
+    Difference,
+    chance,
+    difference_span,
+    short,
+)
+from bratstrain.evaluation.formatting import none_for_nan
 from bratstrain.evaluation.tables import ORDER
 from bratstrain.pages import svg_charts
 from bratstrain.pages.case_viewer import viewer
@@ -22,8 +31,8 @@ EXPLAINED: Final = {
     "difference": "Mean over the cases of the first run's value minus the second's, on the same "
     "case. Cases vary far more than runs do; pairing takes that out.",
     "95 %": "Where the mean difference would lie if other cases like these had been drawn: "
-    "percentile bootstrap over the cases (Efron 1979). An interval with 0 inside says that these "
-    "cases cannot tell the runs apart.",
+    "Student's t (1908), wider on the side of the longer tail. An interval with 0 inside says that "
+    "these cases cannot tell the runs apart.",
     "p": "Wilcoxon's signed-rank test, two-sided (Wilcoxon 1945): how often signs drawn by a coin "
     "would favour one run as clearly as this.",
     "p (Holm)": "The same, corrected for the number of pairs of runs in this table (Holm 1979).",
@@ -95,7 +104,7 @@ def runs(comparison: Comparison) -> Markup:
         lead = each.means[HEADLINE][LEAD]
         drawing = DASH if lead is None else svg_charts.interval(lead, each.low, each.high, None)
         others = (digits(each.means[name].get(LEAD), name) for name in beside)
-        span = f"{digits(each.low)} {DASH} {digits(each.high)}"
+        span = f"{digits(each.low)} {DASH} {digits(each.high)} (n {each.n_interval})"
         mean = tag("strong", digits(lead))
         rows.append([each.run, short(each.rank, 2), mean, span, drawing, *others])
     said = tag(
@@ -143,13 +152,16 @@ def difference_table(rows: Sequence[Difference], caption: str) -> Markup:
     head = ["", "difference", "95 %", "0 in the middle", "median", "better/worse", "cases", "p",
             "p (Holm)"]  # fmt: skip
     places = decimals(rows[0].metric)
-    reach = max([1e-9, *(abs(end) for row in rows for end in (row.low, row.high))]) * 1.05
+    ends = [abs(end) for row in rows for end in (row.low, row.high) if math.isfinite(end)]
+    reach = max([1e-9, *ends, *(abs(row.mean) for row in rows)]) * 1.05
     body = [
         [
             minus(row),
             tag("strong", f"{row.mean:+.{places}f}"),
-            f"{row.low:+.{places}f} to {row.high:+.{places}f}",
-            svg_charts.interval(row.mean, row.low, row.high, 0.0, (-reach, reach)),
+            f"{difference_span(row, places)} (n {row.n_cases})",
+            svg_charts.interval(
+                row.mean, none_for_nan(row.low), none_for_nan(row.high), 0.0, (-reach, reach)
+            ),
             f"{row.median:+.{places}f}",
             f"{row.n_better}/{row.n_worse}",
             str(row.n_cases),

@@ -26,8 +26,8 @@ PART_NAMES: Final = {
     "WT": "WT (NCR + ED + ET)",
 }
 COLUMNS_EXPLAINED: Final = {
-    "95 %": "Where the mean would lie if other cases like these had been drawn: percentile "
-    "bootstrap over the cases.",
+    "95 %": "Where the mean would lie if other cases like these had been drawn, and n, the cases "
+    "that this is judged from: Student's t on the logit, wider on the side of the longer tail.",
     "nothing": "What a prediction without any tumour would score on these cases. It is above 0 "
     "where a case holds none of a class.",
     "present/absent/false": "Cases that hold the class, cases that do not, and cases of the latter "
@@ -51,9 +51,10 @@ def digits(value: float | None, metric: str = "") -> str:
 
 def between(row: Mapping[str, Any]) -> str:
     """The interval of a row."""
+    n = row["n_interval"]
     if row["low"] is None:
-        return DASH
-    return f"{digits(row['low'])} {DASH} {digits(row['high'])}"
+        return DASH if not n else "none: 1 case" if n == 1 else f"none: {n} equal cases"
+    return f"{digits(row['low'])} {DASH} {digits(row['high'])} (n {n})"
 
 
 def key_numbers(evaluation: Evaluation) -> Markup:
@@ -128,12 +129,10 @@ def named(part: str) -> Child:
 
 def scores(evaluation: Evaluation) -> Markup:
     """The headline's section."""
-    record = evaluation.record
-    bootstrap = record["bootstrap"]
     parts: list[Child] = [
         tag("p", f"Convention for empty masks: {evaluation.convention}. In the drawing the dot is "
             "the mean, the bar its 95 % interval, the upright mark what an empty prediction "
-            f"scores; {bootstrap['resamples']:,} resamples of the cases."),
+            "scores."),
         headline_table(evaluation, caption=evaluation.title),
         *without_twins(evaluation),
         tag("details", tag("summary", "What each number means"), facts(explanations())),

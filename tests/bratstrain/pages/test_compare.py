@@ -60,7 +60,7 @@ def test_page_shows_each_run_and_the_numbers_lie_beside(place, tmp_path):
 
 def test_second_comparison_evaluates_nothing(place, monkeypatch):
     compare([place / "one", place / "two"], raw=place / "raw")
-    monkeypatch.setattr(stored, "evaluate", None)
+    monkeypatch.setattr(stored, "evaluate_cases", None)
     compare([place / "two", place / "one"], raw=place / "raw")
 
 
