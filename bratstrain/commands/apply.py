@@ -21,7 +21,7 @@ PLACE: Final = click.Path(path_type=Path)
 SPLIT_PARTS: Final = ("validation", "test", "train", "all")
 NEEDS_RUN: Final = (
     "data", "split", "tta", "cleanup", "any_spacing", "batch_size", "device", "tune_cleanup",
-    "figure",
+    "figure", "subjects",
 )  # fmt: skip
 """Options of `evaluate` that mean nothing to label files."""
 EXTRAS: Final = {"matplotlib": "plot", "torch": "train", "tensorboard": "train"}
@@ -105,8 +105,13 @@ def predict(paths: tuple[Path, ...], out: Path, **settings: object) -> None:
     metavar="NAME",
     help="Instead of brats, brats2023, brats2024 and nnunet; first is the headline's.",
 )
+@click.option("--prediction-labels", type=click.Choice(LABELS), default="auto", show_default=True,
+              help="Label scheme of --predictions; auto is that of the truth.")  # fmt: skip
+@click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop",
+              show_default=True, help="skip sets a case at fault aside; exit code 1.")  # fmt: skip
+@click.option("--subjects", type=FILE, metavar="CSV", help="Table of case and subject ids.")
 @click.option("--planes", is_flag=True, help="Count every plane into planes.csv.")
-@click.option("--tune-cleanup", is_flag=True, help="Find which small components had better go.")
+@click.option("--tune-cleanup", is_flag=True, help="Tune the minimum component size of each class.")
 @click.option("--figure", type=FILE, metavar="PNG", help="Best, median and worst case.")
 @click.option("-o", "--out", type=RUN, metavar="DIR", help="For the tables.")
 def evaluate(run: Path | None, figure: Path | None, **settings: object) -> None:
@@ -118,6 +123,8 @@ def evaluate(run: Path | None, figure: Path | None, **settings: object) -> None:
         bratstrain evaluate --predictions predicted/ --raw raw/
     """  # noqa: D301 (click wants a real backspace)
     given = {name: value for name, value in settings.items() if value not in ((), None)}
+    if "subjects" in given:
+        given["subjects"] = str(given["subjects"])
     with told():
         if run is None:
             check_alone(click.get_current_context())
@@ -126,10 +133,14 @@ def evaluate(run: Path | None, figure: Path | None, **settings: object) -> None:
         elif "predictions" in given:
             raise ValueError("give RUN or --predictions, not both")
         else:
+            if given.pop("prediction_labels") != "auto":
+                raise ValueError("prediction_labels is for --predictions; a run has no labels")
             report = bratstrain.evaluate(run, progress=True, pictures=figure is not None, **given)
         if figure is not None:
             bratstrain.draw_report(figure, report)
     click.echo("\n".join(report.lines()))
+    if report.set_aside:
+        click.get_current_context().exit(1)
 
 
 def check_alone(context: click.Context) -> None:

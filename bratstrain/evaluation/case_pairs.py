@@ -3,7 +3,7 @@
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes import nifti
 from bratstrain.data.intake import Intake
+from bratstrain.evaluation.label_checks import check_values
 from bratstrain.evaluation.tables import Picture
 from bratstrain.inference.nifti_out import read_labels
 from bratstrain.inference.segment import (
@@ -91,9 +92,26 @@ def load_labeller(run: Path, apply: ApplyConfig) -> Labeller:
     return Labeller(fitted, apply, cleanup.least_voxels, frozenset(cleanup.cases))
 
 
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A case that cannot be scored, and why."""
+
+    case: str
+    reason: str
+
+
+Pairs: TypeAlias = Generator[LabelPair | SetAside, None, None]
+"""Cases one after another; those that cannot be scored as `SetAside`, where faults are skipped."""
+
+
 def raw_pairs(
-    labeller: Labeller, source: Source, cases: Sequence[CaseFiles], schemes: Mapping[str, Scheme]
-) -> Generator[LabelPair, None, None]:
+    labeller: Labeller,
+    source: Source,
+    cases: Sequence[CaseFiles],
+    schemes: Mapping[str, Scheme],
+    *,
+    skip: bool = False,
+) -> Pairs:
     """Predict raw cases over every brain plane, in original space.
 
     Args:
@@ -101,79 +119,105 @@ def raw_pairs(
         source: what the cases lie in.
         cases: labelled ones.
         schemes: of their labels, by id.
+        skip: set a case at fault aside.
 
     Raises:
         BratsError: a case is at fault, or has voxels of another size than the run's.
     """
 
-    def read(files: CaseFiles, buffers: Buffers) -> Prepared:
-        return prepare_case(files, buffers, source, labeller.fitted, schemes[files.id])
+    def read(files: CaseFiles, buffers: Buffers) -> Prepared | SetAside:
+        try:
+            prepared = prepare_case(files, buffers, source, labeller.fitted, schemes[files.id])
+            where = f"{source.path}: {files.id}"
+            if prepared.label is None:
+                raise BratsError(f"{where} has no label to be scored against")
+            if not labeller.config.any_spacing:
+                check_spacing(labeller.fitted, where, prepared.geometry.spacing)
+        except BratsError as error:
+            if not skip:
+                raise
+            return SetAside(files.id, str(error))
+        return prepared
 
     cavities = Buffers()
     for case in read_ahead(cases, read):
-        if case.label is None:
-            raise BratsError(f"{source.path}: {case.files.id} has no label to be scored against")
-        if not labeller.config.any_spacing:
-            where = f"{source.path}: {case.files.id}"
-            check_spacing(labeller.fitted, where, case.geometry.spacing)
-        planes = labeller.label(case.image)
-        predicted = labeller.clean(case.paste(planes))
-        shown = case.box.cut(case.label)
-        picture = pictured(
+        if isinstance(case, SetAside):
+            yield case
+        else:
+            files = case.files
+            hole = read_cavity(source, str(files.label), schemes[files.id], cavities)
+            yield _raw_pair(labeller, case, hole)
+
+
+def _raw_pair(labeller: Labeller, case: Prepared, hole: NDArray[np.bool_] | None) -> LabelPair:
+    """Predict one labelled case; with the (z, y, x) bool cavity of its truth where it is known."""
+    truth = case.label
+    if truth is None:
+        raise ValueError(f"{case.files.id}: the case was prepared without its label")
+    predicted = labeller.clean(case.paste(labeller.label(case.image)))
+    shown = case.box.cut(truth)
+    x, y, z = case.geometry.spacing.tolist()
+    cavity = None if hole is None else (hole, np.zeros_like(hole))
+    return LabelPair(
+        case=case.files.id,
+        truth=truth,
+        predicted=predicted,
+        spacing=(x, y, z),
+        files=LabelFiles(case.geometry.orientation, cavity),
+        lost=int(np.count_nonzero(truth) - np.count_nonzero(shown)),
+        picture=pictured(
             case.files.id, case.z, case.image, shown[case.z], case.box.cut(predicted)[case.z]
-        )
-        x, y, z = case.geometry.spacing.tolist()
-        lost = int(np.count_nonzero(case.label) - np.count_nonzero(shown))
-        orientation, member = case.geometry.orientation, str(case.files.label)
-        hole = read_cavity(source, member, schemes[case.files.id], cavities)
-        yield LabelPair(
-            case=case.files.id,
-            truth=case.label,
-            predicted=predicted,
-            spacing=(x, y, z),
-            files=LabelFiles(orientation, None if hole is None else (hole, np.zeros_like(hole))),
-            lost=lost,
-            picture=picture,
-        )
+        ),
+    )
 
 
 def file_pairs(
-    labeller: Labeller, file: SliceFile, rows: NDArray[np.int64]
-) -> Generator[LabelPair, None, None]:
+    labeller: Labeller, file: SliceFile, rows: NDArray[np.int64], *, skip: bool = False
+) -> Pairs:
     """Predict stored planes; those that are not stored are empty on both sides.
 
     Args:
         labeller: what predicts.
         file: open slice file of the same preparation.
         rows: (n,) int64, rows under /slice, rising.
+        skip: set a case at fault aside.
 
     Raises:
         BratsError: a chunk is damaged, or a case has voxels of another size than the run's.
     """
     intake = Intake(file, torch.device("cpu"))
     for c in np.unique(file.slices["case"][rows]):
-        mine = rows[file.slices["case"][rows] == c]
-        case = file.cases[c]
-        if not labeller.config.any_spacing:
-            check_spacing(labeller.fitted, f"{file.path}: {case['id']}", case["spacing"])
-        stored, label = file.read(mine)
-        image = stored
-        if file.config.normalise == "none":
-            image = intake(torch.from_numpy(stored), mine).numpy()
-        z = file.slices["z"][mine].astype(np.int64)
-        found = labeller.label(image)
-        predicted = labeller.clean(file.paste(int(c), found, z))
-        picture = pictured(str(case["id"]), z, image, label, found)
-        x_mm, y_mm, z_mm = case["spacing"].tolist()
-        lost = int(case["lost_voxels"][1:].sum())
-        yield LabelPair(
-            case=str(case["id"]),
-            truth=file.paste(int(c), label, z),
-            predicted=predicted,
-            spacing=(x_mm, y_mm, z_mm),
-            lost=lost,
-            picture=picture,
-        )
+        try:
+            yield _file_pair(labeller, file, intake, rows[file.slices["case"][rows] == c])
+        except BratsError as error:
+            if not skip:
+                raise
+            yield SetAside(str(file.cases["id"][c]), str(error))
+
+
+def _file_pair(
+    labeller: Labeller, file: SliceFile, intake: Intake, rows: NDArray[np.int64]
+) -> LabelPair:
+    """Predict the stored planes of one case; (n,) int64 rows under /slice, rising."""
+    c = int(file.slices["case"][rows[0]])
+    case = file.cases[c]
+    if not labeller.config.any_spacing:
+        check_spacing(labeller.fitted, f"{file.path}: {case['id']}", case["spacing"])
+    stored, label = file.read(rows)
+    image = stored
+    if file.config.normalise == "none":
+        image = intake(torch.from_numpy(stored), rows).numpy()
+    z = file.slices["z"][rows].astype(np.int64)
+    planes = labeller.label(image)
+    x_mm, y_mm, z_mm = case["spacing"].tolist()
+    return LabelPair(
+        case=str(case["id"]),
+        truth=file.paste(c, label, z),
+        predicted=labeller.clean(file.paste(c, planes, z)),
+        spacing=(x_mm, y_mm, z_mm),
+        lost=int(case["lost_voxels"][1:].sum()),
+        picture=pictured(str(case["id"]), z, image, label, planes),
+    )
 
 
 def read_cavity(
@@ -214,33 +258,87 @@ def _prepared(config: PrepConfig, size: tuple[int, int]) -> dict[str, Any]:
     return {"normalise": config.normalise, "crop": config.crop, "size": tuple(size)}
 
 
+@dataclass(frozen=True, slots=True)
+class Schemes:
+    """What the label values of truth and predictions mean."""
+
+    truth: Mapping[str, Scheme]
+    """By case id."""
+    predicted: Scheme | None = None
+    """Of every prediction; None for that of the truth."""
+
+
 def folder_pairs(
-    predictions: Source, source: Source, cases: Sequence[CaseFiles], schemes: Mapping[str, Scheme]
-) -> Generator[LabelPair, None, None]:
-    """Read label files and hold each beside the truth of its case.
+    predictions: Source,
+    source: Source,
+    cases: Sequence[CaseFiles],
+    schemes: Schemes,
+    *,
+    skip: bool = False,
+) -> Pairs:
+    """Read label files and pair each with the truth of its case.
 
     Args:
         predictions: files named for the case ids; those of no case are passed over.
         source: what the cases lie in.
         cases: labelled ones.
-        schemes: of truth and prediction, by case id.
+        schemes: of truth and predictions.
+        skip: set a case at fault aside.
 
     Raises:
-        BratsError: a prediction is missing, is there twice, or is not on the grid of its truth.
+        BratsError: a prediction is missing, is there twice, holds values outside its scheme, or
+            is not on the grid of its truth.
     """
-    members = prediction_files(predictions, cases)
+    members = prediction_files(predictions, cases, skip=skip)
     buffers = Buffers()
     for files in cases:
-        scheme, member = schemes[files.id], members[files.id]
-        truth, geometry = read_labels(source, str(files.label), scheme, buffers)
-        predicted, found = read_labels(predictions, member, scheme, buffers)
-        nifti.check_same(geometry, found, predictions.where(member), str(files.label))
-        x, y, z = geometry.spacing.tolist()
-        yield LabelPair(files.id, truth, predicted, (x, y, z))
+        try:
+            member = members.get(files.id, "")
+            if not member:
+                raise BratsError(f"{predictions.path}: holds no prediction of {files.id}")
+            yield _folder_pair(predictions, member, source, files, schemes, buffers)
+        except BratsError as error:
+            if not skip:
+                raise
+            yield SetAside(files.id, str(error))
 
 
-def prediction_files(predictions: Source, cases: Sequence[CaseFiles]) -> dict[str, str]:
+def _folder_pair(
+    predictions: Source,
+    member: str,
+    source: Source,
+    files: CaseFiles,
+    schemes: Schemes,
+    buffers: Buffers,
+) -> LabelPair:
+    """Read truth and prediction of one case."""
+    scheme = schemes.truth[files.id]
+    predicted_scheme = schemes.predicted or scheme
+    truth, geometry = read_labels(source, str(files.label), scheme, buffers)
+    check_values(predictions, member, predicted_scheme, buffers)
+    predicted, placed = read_labels(predictions, member, predicted_scheme, buffers)
+    nifti.check_same(geometry, placed, predictions.where(member), str(files.label))
+    x, y, z = geometry.spacing.tolist()
+    holes = (
+        read_cavity(source, str(files.label), scheme, buffers),
+        read_cavity(predictions, member, predicted_scheme, buffers),
+    )
+    true_hole, predicted_hole = (np.zeros(truth.shape, bool) if h is None else h for h in holes)
+    is_known = any(hole is not None for hole in holes)
+    cavity = (true_hole, predicted_hole) if is_known else None
+    order = LabelFiles(geometry.orientation, cavity)
+    return LabelPair(files.id, truth, predicted, (x, y, z), order)
+
+
+def prediction_files(
+    predictions: Source, cases: Sequence[CaseFiles], *, skip: bool = False
+) -> dict[str, str]:
     """Find the label file of each case: `<case>.nii.gz`, with `_seg` or `-seg` perhaps.
+
+    Args:
+        predictions: the files.
+        cases: whose files are wanted.
+        skip: leave out a case without a file; none at all is an error.
 
     Raises:
         BratsError: a case has none, or several.
@@ -256,7 +354,7 @@ def prediction_files(predictions: Source, cases: Sequence[CaseFiles]) -> dict[st
         for files in cases
     }
     missing = [case for case, members in found.items() if not members]
-    if missing:
+    if missing and (not skip or len(missing) == len(cases)):
         raise BratsError(
             f"{predictions.path}: holds no prediction of {len(missing)} of {len(cases)} cases, "
             f"such as {missing[0]}.nii.gz; predict them, or choose cases with --case"
@@ -264,9 +362,9 @@ def prediction_files(predictions: Source, cases: Sequence[CaseFiles]) -> dict[st
     doubled = [members for members in found.values() if len(members) > 1]
     if doubled:
         raise BratsError(
-            f"{predictions.path}: {' and '.join(doubled[0])} are of one case; one should go"
+            f"{predictions.path}: {' and '.join(doubled[0])} are of one case; remove one"
         )
-    return {case: members[0] for case, members in found.items()}
+    return {case: members[0] for case, members in found.items() if members}
 
 
 def pictured(

@@ -1,8 +1,8 @@
 """Which cases an evaluation is over, and the caveats that belong to its numbers."""
 
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +11,7 @@ import numpy as np
 from bratsprep.case import CaseFiles
 from bratsprep.discovery.discover import Found, listing, scan
 from bratsprep.errors import BratsError, LayoutError
+from bratsprep.labels import scheme
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source, open_source
 from bratsprep.volumes.label_schemes import resolve
@@ -19,7 +20,9 @@ from bratstrain.data.splits import Split
 from bratstrain.data.twins import Training
 from bratstrain.evaluation.case_pairs import (
     Labeller,
-    LabelPair,
+    Pairs,
+    Schemes,
+    SetAside,
     check_file,
     file_pairs,
     folder_pairs,
@@ -29,6 +32,8 @@ from bratstrain.evaluation.case_pairs import (
 EVERY_PLANE: Final = "every plane, original space"
 UNSEEN: Final = "original space, other planes taken as empty on both sides"
 """Of a slice file that does not hold every plane with brain."""
+USER_TABLE: Final = "csv:--subjects"
+"""Where subjects are from that the user gives with an evaluation."""
 CHOSEN: Final = "best.pt was chosen on these very cases: scores on other cases will be lower"
 FITTED: Final = "the network was fitted on these very cases"
 BLIND: Final = (
@@ -45,7 +50,7 @@ class CaseSelection:
     planes: str
     notes: tuple[str, ...]
     ids: tuple[str, ...]
-    pairs: Generator[LabelPair, None, None]
+    pairs: Pairs
     """Truth and prediction of each, not begun yet."""
     space: str
     """What is meant by tumour that the network was not shown."""
@@ -53,6 +58,20 @@ class CaseSelection:
     """What to call one of the cases."""
     training: Training | None = None
     """Who the network was fitted on; None for label files, of which that is not known."""
+    set_aside: tuple[SetAside, ...] = ()
+    """Cases that were wanted and whose files cannot be put together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which cases are wanted, and what becomes of one that is at fault."""
+
+    cases: tuple[str, ...] = ()
+    """Ids; every case of the part where none is named."""
+    skip: bool = False
+    """Set a case at fault aside instead of stopping."""
+    subjects: Mapping[str, str] = field(default_factory=dict)
+    """Subject by case id, from the user's table; goes before what the names say."""
 
 
 @contextmanager
@@ -82,7 +101,7 @@ def select_cases(
     where: SliceFile | Source,
     split: Split,
     part: str,
-    wanted: Sequence[str],
+    wanted: Wanted,
 ) -> CaseSelection:
     """Select cases of a slice file or of raw data; arguments as of `select_from_file`."""
     if isinstance(where, SliceFile):
@@ -91,7 +110,7 @@ def select_cases(
 
 
 def select_from_file(
-    labeller: Labeller, file: SliceFile, split: Split, part: str, wanted: Sequence[str]
+    labeller: Labeller, file: SliceFile, split: Split, part: str, wanted: Wanted
 ) -> CaseSelection:
     """Select cases of a slice file.
 
@@ -100,7 +119,7 @@ def select_from_file(
         file: open slice file.
         split: of the run.
         part: `validation`, `test`, `train` or `all`.
-        wanted: ids of the cases to take from the part; all where none is named.
+        wanted: which cases of the part.
 
     Raises:
         BratsError: the file is prepared differently, or does not hold those cases.
@@ -120,7 +139,7 @@ def select_from_file(
     else:
         rows = np.flatnonzero(labelled[file.slices["case"]])
         known = set(file.cases["id"][labelled].tolist())
-    ids = members(split, part, known, wanted, where)
+    ids = members(split, part, known, wanted.cases, where)
     rows = rows[np.isin(file.cases["id"][file.slices["case"][rows]].astype(str), ids)]
     if not len(rows):
         raise BratsError(f"{where}: holds no slice of the {len(ids)} cases; take others")
@@ -131,15 +150,17 @@ def select_from_file(
         planes=EVERY_PLANE if is_whole else f"{planes_name(file)}, {UNSEEN}",
         notes=notes if is_whole else (BLIND, *notes),
         ids=ids,
-        pairs=file_pairs(labeller, file, rows),
+        pairs=file_pairs(labeller, file, rows, skip=wanted.skip),
         space="and are in no count: the slice file does not hold them",
         noun=noun(part),
-        training=training(labeller, split, dict(file.cases[["id", "subject"]].tolist())),
+        training=training(
+            labeller, split, dict(file.cases[["id", "subject"]].tolist()), wanted.subjects
+        ),
     )
 
 
 def select_from_raw(
-    labeller: Labeller, source: Source, split: Split, part: str, wanted: Sequence[str]
+    labeller: Labeller, source: Source, split: Split, part: str, wanted: Wanted
 ) -> CaseSelection:
     """Select labelled raw cases; arguments as of `select_from_file`.
 
@@ -154,31 +175,38 @@ def select_from_raw(
         )
     found = labelled_cases(source)
     known = {files.id for files in found.cases} | set(dict(found.bad))
-    ids = members(split, part, known, wanted, str(source.path))
-    chosen = good_cases(source, found, ids)
+    ids = members(split, part, known, wanted.cases, str(source.path))
+    chosen, set_aside = usable_cases(source, found, ids, skip=wanted.skip)
     schemes = resolve(source, chosen, labeller.config.labels)
     return CaseSelection(
         cases=title(split, part),
         planes=EVERY_PLANE,
         notes=caveats(labeller, split, part, ids),
         ids=ids,
-        pairs=raw_pairs(labeller, source, chosen, schemes),
+        pairs=raw_pairs(labeller, source, chosen, schemes, skip=wanted.skip),
         space="and count as missed",
         noun=noun(part),
-        training=training(labeller, split, {files.id: files.subject for files in chosen}),
+        training=training(
+            labeller,
+            split,
+            {files.id: files.subject for files in chosen},
+            wanted.subjects,
+        ),
+        set_aside=set_aside,
     )
 
 
 def select_from_folder(
-    predictions: Source, source: Source, labels: str, wanted: Sequence[str]
+    predictions: Source, source: Source, labels: str, prediction_labels: str, wanted: Wanted
 ) -> CaseSelection:
     """Select label files that exist already.
 
     Args:
         predictions: the files.
         source: labelled raw cases.
-        labels: label scheme of both sides, or `auto`.
-        wanted: ids of the cases; all of the source where none is named.
+        labels: label scheme of the truth, or `auto`.
+        prediction_labels: label scheme of the predictions; `auto` for that of the truth.
+        wanted: which cases of the source.
 
     Raises:
         BratsError: the source does not hold those cases, one of them cannot be put together, or
@@ -186,16 +214,18 @@ def select_from_folder(
     """
     found = labelled_cases(source)
     known = {files.id for files in found.cases} | set(dict(found.bad))
-    ids = _taken(known, wanted, str(source.path))
-    chosen = good_cases(source, found, ids)
-    schemes = resolve(source, chosen, labels)
+    ids = _taken(known, wanted.cases, str(source.path))
+    chosen, set_aside = usable_cases(source, found, ids, skip=wanted.skip)
+    predicted = None if prediction_labels == "auto" else scheme(prediction_labels)
+    schemes = Schemes(resolve(source, chosen, labels), predicted)
     return CaseSelection(
         cases=f"label files of {predictions.path.name}",
         planes=EVERY_PLANE,
         notes=(),
         ids=ids,
-        pairs=folder_pairs(predictions, source, chosen, schemes),
+        pairs=folder_pairs(predictions, source, chosen, schemes, skip=wanted.skip),
         space="",
+        set_aside=set_aside,
     )
 
 
@@ -231,6 +261,22 @@ def good_cases(source: Source, found: Found, ids: Sequence[str]) -> list[CaseFil
         raise LayoutError(listing(source, faults))
     cases = {files.id: files for files in found.cases}
     return [cases[name] for name in ids]
+
+
+def usable_cases(
+    source: Source, found: Found, ids: Sequence[str], *, skip: bool
+) -> tuple[list[CaseFiles], tuple[SetAside, ...]]:
+    """Files of the wanted cases, and those set aside that cannot be put together.
+
+    Raises:
+        LayoutError: one of them cannot be put together and none may be skipped, or none is left.
+    """
+    bad = dict(found.bad)
+    kept = [name for name in ids if not skip or name not in bad]
+    faults = tuple(SetAside(name, bad[name]) for name in ids if skip and name in bad)
+    if not kept:
+        raise LayoutError(listing(source, [fault.reason for fault in faults]))
+    return good_cases(source, found, kept), faults
 
 
 def members(
@@ -291,9 +337,21 @@ def noun(part: str) -> str:
     return {"all": "case", "train": "training case"}.get(part, f"{part} case")
 
 
-def training(labeller: Labeller, split: Split, named: Mapping[str, str]) -> Training:
-    """Who a run was fitted on, and who the cases of a source are by its own account."""
-    return Training(split, labeller.fitted.preparation.subjects, named)
+def training(
+    labeller: Labeller, split: Split, named: Mapping[str, str], subjects: Mapping[str, str]
+) -> Training:
+    """Describe who a run was fitted on, and who the cases of a source are.
+
+    Args:
+        labeller: the run.
+        split: of the run.
+        named: subject of each case as its source names it.
+        subjects: subject by case id from the user's table, which goes before all else.
+    """
+    if not subjects:
+        return Training(split, labeller.fitted.preparation.subjects, named)
+    known = replace(split, subjects={**split.subjects, **subjects})
+    return Training(known, USER_TABLE, {**named, **subjects})
 
 
 def caveats(labeller: Labeller, split: Split, part: str, ids: Sequence[str]) -> tuple[str, ...]:

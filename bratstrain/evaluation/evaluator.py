@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from tqdm import tqdm
 
+from bratsprep.discovery.subject_tables import read_table
+from bratsprep.errors import BratsError
 from bratsprep.labels import CLASSES
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source, open_source
@@ -22,13 +24,15 @@ from bratstrain.evaluation.cache_key import (
     evaluation_name,
     inputs_digest,
 )
-from bratstrain.evaluation.case_pairs import LabelPair, load_labeller, plane_rows
+from bratstrain.evaluation.case_pairs import LabelPair, SetAside, load_labeller, plane_rows
 from bratstrain.evaluation.case_selection import (
     CaseSelection,
+    Wanted,
     open_cases,
     select_cases,
     select_from_folder,
 )
+from bratstrain.evaluation.label_checks import class_order_note, single_class_note
 from bratstrain.evaluation.tables import Picture, Report, write_report
 from bratstrain.inference.nifti_out import make_folder
 from bratstrain.inference.segment import APPLY_SETTINGS, ApplyConfig
@@ -59,10 +63,16 @@ class ReportConfig:
     """Count every plane into planes.csv."""
     pictures: bool = False
     """Keep the fullest plane of each case, for a figure."""
+    on_error: str = "stop"
+    """`stop`, or `skip` to set a case at fault aside with its reason."""
+    subjects: str = ""
+    """CSV file with the columns case and subject, which goes before what names say; none if ''."""
     tune_cleanup: bool = False
     """Tune the minimum component size of each class, and write cleanup.json into the run."""
 
     def __post_init__(self) -> None:
+        if self.on_error not in ("stop", "skip"):
+            raise ValueError(f"on_error must be stop or skip, got {self.on_error!r}")
         if not self.conventions:
             raise ValueError("conventions must name at least one")
         unknown = sorted(set(self.conventions) - set(CONVENTIONS))
@@ -70,6 +80,15 @@ class ReportConfig:
             raise ValueError(
                 f"conventions {', '.join(unknown)} are unknown; known: {', '.join(CONVENTIONS)}"
             )
+
+    def wanted(self) -> Wanted:
+        """Which cases are wanted.
+
+        Raises:
+            BratsError: the table of subjects cannot be read.
+        """
+        subjects = read_table(Path(self.subjects)).subjects if self.subjects else {}
+        return Wanted(self.cases, self.on_error == "skip", subjects)
 
 
 REPORT_SETTINGS: Final = tuple(setting.name for setting in fields(ReportConfig))
@@ -86,6 +105,8 @@ class Tally:
     tuning: Tuning = field(default_factory=Tuning)
     lost: int = 0
     """Tumour voxels that the network was not shown."""
+    set_aside: list[SetAside] = field(default_factory=list)
+    """Cases at fault."""
 
     def note(self, pair: LabelPair) -> None:
         """Take from a case all but its scores."""
@@ -165,7 +186,7 @@ def evaluate_cases(
         BratsError: run, cases or slice file are at fault, or do not go together.
     """
     labeller, splits, cases = load_labeller(run, apply), read_split(run), report_config.cases
-    selection = select_cases(labeller, where, splits, part, cases)
+    selection = select_cases(labeller, where, splits, part, report_config.wanted())
     about: dict[str, Any] = {"run": run.name, "split digest": splits.digest}
     about |= {setting: getattr(apply, setting) for setting in APPLY_SETTINGS}
     about |= {"device": str(labeller.fitted.device), "precision": labeller.fitted.precision}
@@ -186,6 +207,7 @@ def score_folders(
     *,
     out: Path | str | None = None,
     labels: str = "auto",
+    prediction_labels: str = "auto",
     progress: bool = False,
     **settings: Any,  # noqa: ANN401  fields of ReportConfig, checked there
 ) -> Report:
@@ -197,7 +219,8 @@ def score_folders(
         raw: data set or archive of the labelled cases.
         out: folder for the tables; `evaluation-<name>-<data set>-<digest>` beside the files by
             default.
-        labels: label scheme of both sides; `auto` for the source's own.
+        labels: label scheme of the truth; `auto` for the source's own.
+        prediction_labels: label scheme of the predictions; `auto` for that of the truth.
         progress: show a bar on standard error, where that is a terminal.
         **settings: fields of `ReportConfig`; there is nothing to tune and no picture.
 
@@ -208,10 +231,16 @@ def score_folders(
     report_config = ReportConfig(**settings)
     if report_config.pictures or report_config.tune_cleanup:
         raise ValueError("pictures and tune_cleanup need a run, not label files")
-    labels = ApplyConfig(labels=labels).labels
+    if report_config.subjects:
+        raise ValueError("subjects needs a run: who label files were fitted on is not known")
+    for name in (labels, prediction_labels):
+        ApplyConfig(labels=name)
     with open_source(Path(predictions)) as files, open_source(Path(raw)) as source:
-        selection = select_from_folder(files, source, labels, report_config.cases)
+        selection = select_from_folder(
+            files, source, labels, prediction_labels, report_config.wanted()
+        )
         about = {"predictions": files.path.name, "raw": source.path.name, "labels": labels}
+        about["prediction labels"] = prediction_labels
         beside = files.path if files.path.is_dir() else files.path.parent
         name = DATA_SUFFIX.sub("", files.path.resolve().name)
         folder = evaluation_folder(beside, name, source, report_config.cases)
@@ -264,11 +293,19 @@ def conclude(
     make_folder(destination.folder)
     tally = Tally(report_config)
     score_pairs(selection, tally, progress=progress)
+    if not tally.scores:
+        raise BratsError(
+            f"{selection.cases}: none of the {len(selection.ids)} cases can be scored; "
+            f"{tally.set_aside[0].reason}"
+        )
     notes = list(selection.notes)
     if tally.lost:
         notes.append(f"{tally.lost} tumour voxels lie outside the crop {selection.space}")
     if destination.run is not None and report_config.tune_cleanup:
         notes.append(tune_cleanup(destination.run, selection, tally.tuning))
+    if destination.run is None:
+        scores = tally.scores
+        notes += filter(None, (class_order_note(scores), single_class_note(scores)))
     repeats = repeats_of(selection, tally.scores)
     table, second = summarise_twice(selection, tally.scores, repeats, report_config.conventions)
     report = Report(
@@ -282,6 +319,7 @@ def conclude(
         repeats=repeats,
         table_without_twins=second,
         folder=destination.folder,
+        set_aside={fault.case: fault.reason for fault in tally.set_aside},
     )
     write_report(report, destination.folder)
     return report
@@ -338,7 +376,11 @@ def score_pairs(selection: CaseSelection, tally: Tally, *, progress: bool) -> No
         closing(selection.pairs) as pairs,
         tqdm(total=len(selection.ids), desc="evaluate", unit="case", disable=off) as bar,
     ):
+        tally.set_aside += selection.set_aside
         for pair in pairs:
+            if isinstance(pair, SetAside):
+                tally.set_aside.append(pair)
+                continue
             tally.note(pair)
             waiting.append(pool.submit(_score, pair, rules))
             if len(waiting) > workers:

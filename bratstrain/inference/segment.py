@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from itertools import product
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import torch
@@ -149,9 +149,12 @@ def check_spacing(fitted: Fitted, where: str, found: NDArray[Any]) -> None:
         )
 
 
+Case = TypeVar("Case")
+
+
 def read_ahead(
-    cases: Iterable[CaseFiles], read: Callable[[CaseFiles, Buffers], Prepared]
-) -> Generator[Prepared, None, None]:
+    cases: Iterable[CaseFiles], read: Callable[[CaseFiles, Buffers], Case]
+) -> Generator[Case, None, None]:
     """Prepare case after case in a thread, one ahead of the one in use.
 
     Args:
@@ -164,7 +167,7 @@ def read_ahead(
     buffers = Buffers()
     pool = ThreadPoolExecutor(1, "case")
     try:
-        coming: Future[Prepared] | None = None
+        coming: Future[Case] | None = None
         for files in cases:
             current, coming = coming, pool.submit(read, files, buffers)
             if current is not None:

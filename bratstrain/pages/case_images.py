@@ -13,7 +13,7 @@ from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
 from bratstrain.data.splits import Split
 from bratstrain.evaluation.case_pairs import Labeller, LabelPair
-from bratstrain.evaluation.case_selection import good_cases, labelled_cases, select_cases
+from bratstrain.evaluation.case_selection import Wanted, good_cases, labelled_cases, select_cases
 from bratstrain.inference.segment import prepare_case
 from bratstrain.pages.sprites import View
 from bratstrain.runs.fitted import Fitted, read_split
@@ -66,9 +66,9 @@ def predicted(
 ) -> dict[str, LabelPair]:
     """Truth and prediction of some cases, by id."""
     split = read_split(labeller.fitted.folders[0])
-    selection = select_cases(labeller, where, split, part, cases)
+    selection = select_cases(labeller, where, split, part, Wanted(tuple(cases)))
     with closing(selection.pairs) as pairs:
-        return {pair.case: pair for pair in pairs}
+        return {pair.case: pair for pair in pairs if isinstance(pair, LabelPair)}
 
 
 def images_of(labeller: Labeller, where: SliceFile | Source, part: str, case: str) -> Images:

@@ -37,7 +37,7 @@ class Row:
     mean: float
     """Mean over the scored cases, and for several parts the mean of their means."""
     median: float
-    """Of the scored cases, and for several parts the mean of their medians."""
+    """Of the scored cases; for several parts, of the means that cases have over those scored."""
     low: float
     """Lower end of the 95 % interval of the mean, over cases; nan where there is none."""
     high: float
@@ -185,7 +185,7 @@ def _rows(column: Column, masks: PartMasks) -> list[Row]:
     above, scored = column.values.above, column.values.scored
     means = _divide(above.sum(axis=0), scored.sum(axis=0))
     empty = _divide(column.nothing.above.sum(axis=0), column.nothing.scored.sum(axis=0))
-    medians = np.array([_defined(np.median, values) for values in _divide(above, scored).T])
+    case_values = _divide(above, scored)
     influence = _influence(column.values, means)
     scale = METRICS[column.metric].scale if column.metric in METRICS else "share"
     rows = []
@@ -209,7 +209,7 @@ def _rows(column: Column, masks: PartMasks) -> list[Row]:
                 n_false=int((false & ~truth).sum()),
                 n_scored=int((scored[:, places] > 0).sum()),
                 mean=mean,
-                median=_defined(np.mean, medians[places]),
+                median=_defined(np.median, _case_means(case_values[:, places])),
                 low=low,
                 high=high,
                 n_interval=n_interval,
@@ -232,6 +232,13 @@ def _influence(values: Ratios, means: NDArray[np.float64]) -> NDArray[np.float64
     centre = np.where(np.isnan(means), 0.0, means)
     share = np.maximum(values.scored.mean(axis=0), np.finfo(np.float64).tiny)
     return np.asarray((values.above - centre * values.scored) / share, np.float64)
+
+
+def _case_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of each row of (cases, parts) float64 over what is not nan; nan where all is."""
+    is_known = ~np.isnan(values)
+    sums = np.where(is_known, values, 0.0).sum(axis=1)
+    return _divide(sums, is_known.sum(axis=1).astype(np.float64))
 
 
 def _divide(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
