@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypedDict, get_args
 
-from bratsprep.config import Labels
+from bratsprep.config import Labels, OnError
 from bratsprep.settings import check, setting
 from bratstrain.config import Session
 
 Part = Literal["validation", "test", "train", "all"]
 """Part of a run's split, or all cases of the data."""
 Tta = Literal["none", "lr", "lr+ap"]
-Convention = Literal["brats", "brats2023", "brats2024", "nnunet", "present"]
+Convention = Literal[
+    "brats", "brats2023", "brats2024", "brats2024-met", "brats2024-ped", "brats2024-ssa",
+    "brats2024-men", "nnunet", "present",
+]  # fmt: skip
 PARTS: Final[tuple[str, ...]] = get_args(Part)
 DEFAULT_CONVENTIONS: Final[tuple[Convention, ...]] = ("brats", "brats2023", "brats2024", "nnunet")
 """Conventions of every report; `present` hides false positives and is shown on request."""
@@ -75,6 +78,7 @@ class ScoreSettings(TypedDict, total=False):
     cases: Sequence[str]
     conventions: Sequence[Convention]
     planes: bool
+    on_error: OnError
 
 
 class ReportSettings(ScoreSettings, total=False):
@@ -82,6 +86,7 @@ class ReportSettings(ScoreSettings, total=False):
 
     pictures: bool
     tune_cleanup: bool
+    subjects: Path | str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +102,9 @@ class ScoreConfig:
         option="--convention",
     )
     planes: bool = setting(False, help="Write the counts of every plane to planes.csv.")
+    on_error: OnError = setting(
+        "stop", help="skip sets a case at fault aside with its reason; the exit code is then 1."
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -111,6 +119,9 @@ class ReportConfig(ScoreConfig):
     pictures: bool = setting(False, help="Keep the fullest plane of each case, for a figure.")
     tune_cleanup: bool = setting(
         False, help="Tune the minimum component size per class, and write cleanup.json to the run."
+    )
+    subjects: Path | str = setting(
+        "", help="Table of case and subject ids, instead of what the names say.", metavar="CSV"
     )
 
 

@@ -44,8 +44,8 @@ class Member:
 
     case: str
     subject: str
-    score: float
-    """Of its best pair; 0 where there was no candidate."""
+    score: float | None
+    """Of its best pair, at most 1; None where it was no candidate for any."""
     certainty: str
     """`certain` or `likely`; `named` where only the names say so; empty where it stands alone."""
     voxels: tuple[int, ...]
@@ -107,7 +107,7 @@ class Twins:
         writer.writerow(COLUMNS)
         for member in self.members:
             voxels = member.voxels or ("", "", "")
-            score = f"{member.score:.3f}"
+            score = "" if member.score is None else f"{member.score:.3f}"
             writer.writerow([member.case, member.subject, score, member.certainty, *voxels])
         with replacing(path) as file:
             file.write(table.getvalue().encode())
@@ -226,7 +226,7 @@ def _pair(
     """A candidate with its names and reasons."""
     names = sides[0].cases[found.first].id, sides[-1].cases[found.second].id
     flip = "".join(axis for axis, is_turned in zip("yx", found.flip, strict=True) if is_turned)
-    return Pair(*names, score, evidence, reasons, flip)
+    return Pair(*names, min(score, 1.0), evidence, reasons, flip)  # rounding can exceed 1
 
 
 def inside(first: Collection, pairs: Iterable[Pair]) -> dict[str, str]:
@@ -266,7 +266,7 @@ def _members(
         Member(
             case.id,
             people[case.id],
-            score.get(case.id, 0.0),
+            score.get(case.id),
             certainty.get(case.id) or ("named" if size[people[case.id]] > 1 else ""),
             case.voxels,
         )

@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 import bratstrain
+from bratsprep.config import LABELS
 from bratsprep.options import FILE, FOLDER, PLACE, given, reported, settings_options
 from bratsprep.settings import keywords
 from bratstrain.apply_config import PARTS, ApplyConfig, ReportConfig, ScoreConfig
@@ -66,6 +67,12 @@ def predict(paths: tuple[Path, ...], out: Path, **settings: Any) -> None:
     metavar="DIR",
     help="Score these label files against --raw, without a RUN.",
 )
+@click.option(
+    "--prediction-labels",
+    type=click.Choice(LABELS),
+    default=None,
+    help="Label scheme of --predictions; that of the truth by default.",
+)
 @SPLIT
 @settings_options(ApplyConfig)
 @settings_options(ReportConfig, without=("pictures",))
@@ -87,11 +94,15 @@ def evaluate(run: Path | None, figure: Path | None, **settings: Any) -> None:
         elif settings.pop("predictions") is not None:
             raise ValueError("give RUN or --predictions, not both")
         else:
+            if settings.pop("prediction_labels") is not None:
+                raise ValueError("prediction_labels is for --predictions; a run has no labels")
             pictures = figure is not None
             report = bratstrain.evaluate(run, progress=True, pictures=pictures, **given(settings))
         if figure is not None:
             bratstrain.draw_report(figure, report)
     click.echo("\n".join(report.lines()))
+    if report.set_aside:
+        click.get_current_context().exit(1)
 
 
 def check_alone(context: click.Context) -> None:

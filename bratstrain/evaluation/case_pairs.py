@@ -1,6 +1,6 @@
 """Truth and prediction of case after case: from raw cases, a slice file, or files of labels."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,8 @@ from bratsprep.volumes.case_volumes import read_scan
 from bratstrain.apply_config import ApplyConfig
 from bratstrain.data.intake import Intake
 from bratstrain.evaluation.case_images import brain_images, stored_images
-from bratstrain.evaluation.label_pair import Images, LabelPair
+from bratstrain.evaluation.folder_pairs import read_cavity
+from bratstrain.evaluation.label_pair import Images, LabelPair, Pairs, SetAside
 from bratstrain.evaluation.tables import Picture
 from bratstrain.inference.segment import (
     Prepared,
@@ -31,6 +32,7 @@ from bratstrain.inference.segment import (
 )
 from bratstrain.inference.small_components import drop_small, read_cleanup
 from bratstrain.runs.fitted import Fitted, load_fitted
+from bratstrain.scoring.metrics import LabelFiles
 
 T1GD: Final = MODALITIES.index("t1gd")
 
@@ -75,7 +77,8 @@ def raw_pairs(
     schemes: Mapping[str, Scheme],
     *,
     images: bool = False,
-) -> Generator[LabelPair, None, None]:
+    skip: bool = False,
+) -> Pairs:
     """Predict raw cases over every brain plane, in original space.
 
     Args:
@@ -84,46 +87,91 @@ def raw_pairs(
         cases: labelled ones.
         schemes: of their labels, by id.
         images: keep the modalities of each case with its pair.
+        skip: set a case at fault aside.
 
     Raises:
         BratsError: a case is at fault, or has voxels of another size than the run's.
     """
 
-    def read(files: CaseFiles, buffers: Buffers) -> tuple[Prepared, Images | None]:
-        scan = read_scan(files, source, buffers, schemes[files.id])
-        shown = brain_images(scan, labeller.fitted.preparation) if images else None
-        return prepared(scan, labeller.fitted), shown
+    def read(files: CaseFiles, buffers: Buffers) -> tuple[Prepared, Images | None] | SetAside:
+        try:
+            scan = read_scan(files, source, buffers, schemes[files.id])
+            shown = brain_images(scan, labeller.fitted.preparation) if images else None
+            case = prepared(scan, labeller.fitted)
+            check_prepared(labeller, source, case)
+        except BratsError as error:
+            if not skip:
+                raise
+            return SetAside(files.id, str(error))
+        return case, shown
 
-    for case, shown in read_ahead(cases, read):
-        yield raw_pair(labeller, source, case, shown)
+    cavities = Buffers()
+    for item in read_ahead(cases, read):
+        if isinstance(item, SetAside):
+            yield item
+        else:
+            case, shown = item
+            label, scheme = str(case.files.label), schemes[case.files.id]
+            yield raw_pair(labeller, case, read_cavity(source, label, scheme, cavities), shown)
 
 
-def raw_pair(
-    labeller: Labeller, source: Source, case: Prepared, images: Images | None
-) -> LabelPair:
-    """Predict a raw case that has been prepared for the run.
+def check_prepared(labeller: Labeller, source: Source, case: Prepared) -> None:
+    """Refuse a case that has no label, or voxels of another size than the run's.
 
     Raises:
-        BratsError: the case has no label, or voxels of another size than the run's.
+        BratsError: it has.
     """
     where = f"{source.path}: {case.files.id}"
     if case.label is None:
         raise BratsError(f"{where} has no label to be scored against")
     if not labeller.config.any_spacing:
         check_spacing(labeller.fitted, where, case.geometry.spacing)
+
+
+def raw_pair(
+    labeller: Labeller,
+    case: Prepared,
+    cavity: NDArray[np.bool_] | None = None,
+    images: Images | None = None,
+) -> LabelPair:
+    """Predict a raw case that has been prepared for the run.
+
+    Args:
+        labeller: what predicts.
+        case: labelled, and checked by `check_prepared`.
+        cavity: (z, y, x) bool, resection cavity of the truth where it is known.
+        images: modalities to keep with the pair.
+    """
+    if case.label is None:
+        raise ValueError(f"{case.files.id}: the case was prepared without its label")
     predicted = labeller.clean(case.paste(labeller.label(case.image)))
     truth = case.box.cut(case.label)
-    picture = pictured(
-        case.files.id, case.z, case.image, truth[case.z], case.box.cut(predicted)[case.z]
-    )
     x, y, z = case.geometry.spacing.tolist()
-    lost = int(np.count_nonzero(case.label) - np.count_nonzero(truth))
-    return LabelPair(case.files.id, case.label, predicted, (x, y, z), lost, picture, images)
+    return LabelPair(
+        case=case.files.id,
+        truth=case.label,
+        predicted=predicted,
+        spacing=(x, y, z),
+        files=LabelFiles(
+            case.geometry.orientation.codes,
+            None if cavity is None else (cavity, np.zeros_like(cavity)),
+        ),
+        lost=int(np.count_nonzero(case.label) - np.count_nonzero(truth)),
+        picture=pictured(
+            case.files.id, case.z, case.image, truth[case.z], case.box.cut(predicted)[case.z]
+        ),
+        images=images,
+    )
 
 
 def file_pairs(
-    labeller: Labeller, file: SliceFile, rows: NDArray[np.int64], *, images: bool = False
-) -> Generator[LabelPair, None, None]:
+    labeller: Labeller,
+    file: SliceFile,
+    rows: NDArray[np.int64],
+    *,
+    images: bool = False,
+    skip: bool = False,
+) -> Pairs:
     """Predict stored planes; those that are not stored are empty on both sides.
 
     Args:
@@ -131,15 +179,21 @@ def file_pairs(
         file: open slice file of the same preparation.
         rows: (n,) int64, rows under /slice, rising.
         images: keep the modalities of each case with its pair.
+        skip: set a case at fault aside.
 
     Raises:
         BratsError: a chunk is damaged, or a case has voxels of another size than the run's.
     """
     for c in np.unique(file.slices["case"][rows]):
         mine = rows[file.slices["case"][rows] == c]
-        stored, label = file.read(mine)
-        shown = stored_images(file, mine, stored) if images else None
-        yield file_pair(labeller, file, mine, (stored, label), shown)
+        try:
+            stored, label = file.read(mine)
+            shown = stored_images(file, mine, stored) if images else None
+            yield file_pair(labeller, file, mine, (stored, label), shown)
+        except BratsError as error:
+            if not skip:
+                raise
+            yield SetAside(str(file.cases["id"][c]), str(error))
 
 
 def file_pair(
@@ -173,10 +227,15 @@ def file_pair(
     predicted = labeller.clean(file.paste(c, planes, z))
     picture = pictured(str(case["id"]), z, image, label, planes)
     x_mm, y_mm, z_mm = case["spacing"].tolist()
-    lost = int(case["lost_voxels"][1:].sum())
-    truth = file.paste(c, label, z)
-    spacing = (x_mm, y_mm, z_mm)
-    return LabelPair(str(case["id"]), truth, predicted, spacing, lost, picture, images)
+    return LabelPair(
+        case=str(case["id"]),
+        truth=file.paste(c, label, z),
+        predicted=predicted,
+        spacing=(x_mm, y_mm, z_mm),
+        lost=int(case["lost_voxels"][1:].sum()),
+        picture=picture,
+        images=images,
+    )
 
 
 def check_file(fitted: Fitted, file: SliceFile) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -18,11 +19,14 @@ from bratstrain.evaluation.case_pairs import Labeller, check_file, file_pairs, r
 from bratstrain.evaluation.folder_selection import (
     EVERY_PLANE,
     CaseSelection,
-    good_cases,
+    Wanted,
     labelled_cases,
     taken,
+    usable_cases,
 )
 
+USER_TABLE: Final = "csv:--subjects"
+"""Where subjects are from that the user gives with an evaluation."""
 UNSEEN: Final = "original space, other planes taken as empty on both sides"
 """Of a slice file that does not hold every plane with brain."""
 CHOSEN: Final = "best.pt was chosen on these very cases: scores on other cases will be lower"
@@ -59,14 +63,12 @@ def select_cases(
     where: SliceFile | Source,
     split: Split,
     part: str,
-    wanted: Sequence[str],
-    *,
-    images: bool = False,
+    wanted: Wanted,
 ) -> CaseSelection:
     """Select cases of a slice file or of raw data; arguments as of `select_from_file`."""
     if isinstance(where, SliceFile):
-        return select_from_file(labeller, where, split, part, wanted, images=images)
-    return select_from_raw(labeller, where, split, part, wanted, images=images)
+        return select_from_file(labeller, where, split, part, wanted)
+    return select_from_raw(labeller, where, split, part, wanted)
 
 
 def select_from_file(
@@ -74,9 +76,7 @@ def select_from_file(
     file: SliceFile,
     split: Split,
     part: str,
-    wanted: Sequence[str],
-    *,
-    images: bool = False,
+    wanted: Wanted,
 ) -> CaseSelection:
     """Select cases of a slice file.
 
@@ -85,8 +85,7 @@ def select_from_file(
         file: open slice file.
         split: of the run.
         part: `validation`, `test`, `train` or `all`.
-        wanted: ids of the cases to take from the part; all where none is named.
-        images: keep the modalities of each case with its pair.
+        wanted: which cases of the part.
 
     Raises:
         BratsError: the file is prepared differently, or does not hold those cases.
@@ -106,7 +105,7 @@ def select_from_file(
     else:
         rows = np.flatnonzero(labelled[file.slices["case"]])
         known = set(file.cases["id"][labelled].tolist())
-    ids = members(split, part, known, wanted, where)
+    ids = members(split, part, known, wanted.cases, where)
     rows = rows[np.isin(file.cases["id"][file.slices["case"][rows]].astype(str), ids)]
     if not len(rows):
         raise BratsError(f"{where}: holds no slice of the {len(ids)} cases; take others")
@@ -117,10 +116,12 @@ def select_from_file(
         planes=EVERY_PLANE if is_whole else f"{planes_name(file)}, {UNSEEN}",
         notes=notes if is_whole else (BLIND, *notes),
         ids=ids,
-        pairs=file_pairs(labeller, file, rows, images=images),
+        pairs=file_pairs(labeller, file, rows, images=wanted.images, skip=wanted.skip),
         space="and are in no count: the slice file does not hold them",
         noun=noun(part),
-        training=training(labeller, split, dict(file.cases[["id", "subject"]].tolist())),
+        training=training(
+            labeller, split, dict(file.cases[["id", "subject"]].tolist()), wanted.subjects
+        ),
     )
 
 
@@ -129,9 +130,7 @@ def select_from_raw(
     source: Source,
     split: Split,
     part: str,
-    wanted: Sequence[str],
-    *,
-    images: bool = False,
+    wanted: Wanted,
 ) -> CaseSelection:
     """Select labelled raw cases; arguments as of `select_from_file`.
 
@@ -146,18 +145,21 @@ def select_from_raw(
         )
     found = labelled_cases(source)
     known = {files.id for files in found.cases} | set(dict(found.bad))
-    ids = members(split, part, known, wanted, str(source.path))
-    chosen = good_cases(source, found, ids)
+    ids = members(split, part, known, wanted.cases, str(source.path))
+    chosen, set_aside = usable_cases(source, found, ids, skip=wanted.skip)
     schemes = resolve(source, chosen, labeller.config.labels)
     return CaseSelection(
         cases=title(split, part),
         planes=EVERY_PLANE,
         notes=caveats(labeller, split, part, ids),
         ids=ids,
-        pairs=raw_pairs(labeller, source, chosen, schemes, images=images),
+        pairs=raw_pairs(labeller, source, chosen, schemes, images=wanted.images, skip=wanted.skip),
         space="and count as missed",
         noun=noun(part),
-        training=training(labeller, split, {files.id: files.subject for files in chosen}),
+        training=training(
+            labeller, split, {files.id: files.subject for files in chosen}, wanted.subjects
+        ),
+        set_aside=set_aside,
     )
 
 
@@ -207,9 +209,21 @@ def noun(part: str) -> str:
     return {"all": "case", "train": "training case"}.get(part, f"{part} case")
 
 
-def training(labeller: Labeller, split: Split, named: Mapping[str, str]) -> Training:
-    """Who a run was fitted on, and who the cases of a source are by its own account."""
-    return Training(split, labeller.fitted.preparation.subjects, named)
+def training(
+    labeller: Labeller, split: Split, named: Mapping[str, str], subjects: Mapping[str, str]
+) -> Training:
+    """Describe who a run was fitted on, and who the cases of a source are.
+
+    Args:
+        labeller: the run.
+        split: of the run.
+        named: subject of each case as its source names it.
+        subjects: subject by case id from the user's table, which goes before all else.
+    """
+    if not subjects:
+        return Training(split, labeller.fitted.preparation.subjects, named)
+    known = replace(split, subjects={**split.subjects, **subjects})
+    return Training(known, USER_TABLE, {**named, **subjects})
 
 
 def caveats(labeller: Labeller, split: Split, part: str, ids: Sequence[str]) -> tuple[str, ...]:

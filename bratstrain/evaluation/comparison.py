@@ -14,8 +14,9 @@ from bratstrain.evaluation.formatting import aligned, none_for_nan
 from bratstrain.evaluation.ranks import challenge_ranks
 from bratstrain.evaluation.stored import Evaluation
 from bratstrain.evaluation.tables import ORDER
+from bratstrain.scoring.intervals import METHOD, mean_interval
 from bratstrain.scoring.metric_registry import HEADLINE, Metric, compared_metrics
-from bratstrain.scoring.paired_tests import RESAMPLES, bootstrap_interval, holm, signed_rank
+from bratstrain.scoring.paired_tests import holm, signed_rank
 
 LEAD: Final = "mean of classes"
 """Part that the terminal's table is of."""
@@ -34,6 +35,8 @@ class Standing:
     """Lower end of the 95 % interval of the mean of classes' volume Dice."""
     high: float | None
     """Upper end of it."""
+    n_interval: int
+    """Cases that the interval is from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Difference:
     """Of `run` minus `other`."""
     median: float
     low: float
-    """Lower end of the bootstrap's 95 % interval of the mean difference."""
+    """Lower end of the 95 % interval of the mean difference, over `n_cases`; nan for none."""
     high: float
     """Upper end of that interval."""
     p: float
@@ -102,7 +105,7 @@ class Comparison:
                 name: list(each.record["notes"])
                 for name, each in zip(self.names, self.evaluations, strict=True)
             },
-            "bootstrap": {"resamples": RESAMPLES, "seed": 0},
+            "interval": METHOD,
             "runs": [_without_nan(asdict(each)) for each in self.standings],
             "differences": [_without_nan(asdict(each)) for each in self.table],
         }
@@ -187,7 +190,7 @@ def standing(name: str, evaluation: Evaluation, rank: float) -> Standing:
         for metric in compared_metrics()
     }
     lead = evaluation.rows()[LEAD]
-    return Standing(name, rank, means, lead["low"], lead["high"])
+    return Standing(name, rank, means, lead["low"], lead["high"], lead["n_interval"])
 
 
 def differences(
@@ -205,7 +208,7 @@ def differences(
         test = signed_rank(both)
         counts = both.size, int((sign * both > 0).sum()), int((sign * both < 0).sum())
         centre = float(both.mean()), float(np.median(both))
-        spread = bootstrap_interval(both)
+        spread = mean_interval(both, "difference")
         rows.append((names[i], names[j], *counts, *centre, *spread, test.p, test.method))
     corrected = holm([row[-2] for row in rows])
     return [
@@ -226,7 +229,7 @@ def terminal_lines(comparison: Comparison) -> Iterator[str]:
         lead, *beside = (
             short(each.means[metric.name].get(LEAD), metric.decimals) for metric in metrics
         )
-        span = f"{short(each.low)}-{short(each.high)}"
+        span = f"{span_text(each.low, each.high)} (n {each.n_interval})"
         rows.append([each.run, lead, span, *beside, short(each.rank, 2)])
     yield from aligned(rows)
     pairs = [
@@ -234,7 +237,8 @@ def terminal_lines(comparison: Comparison) -> Iterator[str]:
     ]
     pairs += [
         [
-            f"{row.run} - {row.other}", f"{row.mean:+.3f}", f"{row.low:+.3f} to {row.high:+.3f}",
+            f"{row.run} - {row.other}", f"{row.mean:+.3f}",
+            f"{difference_span(row)} (n {row.n_cases})",
             f"{row.n_better}/{row.n_worse}", chance(row.p), chance(row.p_holm),
         ]
         for row in comparison.chosen()
@@ -248,6 +252,18 @@ def terminal_lines(comparison: Comparison) -> Iterator[str]:
 def short(value: float | None, digits: int = 3) -> str:
     """A number with so many digits; a dash where there is none."""
     return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def span_text(low: float | None, high: float | None) -> str:
+    """An interval of a mean; a dash where there is none."""
+    return f"{short(low)}-{short(high)}" if low is not None and math.isfinite(low) else "-"
+
+
+def difference_span(row: Difference, places: int = 3) -> str:
+    """The interval of a difference; a dash where one case or equal cases give none."""
+    if not math.isfinite(row.low):
+        return "-"
+    return f"{row.low:+.{places}f} to {row.high:+.{places}f}"
 
 
 def chance(p: float) -> str:

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Unpack
 
+from bratsprep.discovery.subject_tables import read_table
 from bratsprep.settings import take
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
@@ -11,6 +12,7 @@ from bratstrain.apply_config import PARTS, ApplyConfig, EvaluateSettings, Part, 
 from bratstrain.evaluation.cache_key import inputs_digest
 from bratstrain.evaluation.case_pairs import load_labeller
 from bratstrain.evaluation.case_selection import open_cases, select_cases
+from bratstrain.evaluation.folder_selection import Wanted
 from bratstrain.evaluation.folders import evaluation_folder, evaluation_name
 from bratstrain.evaluation.scorer import Destination, Watch, conclude
 from bratstrain.evaluation.tables import Report
@@ -110,8 +112,8 @@ def evaluate_opened(
         BratsError: run, cases or slice file are at fault, or do not go together.
     """
     labeller, split = load_labeller(job.run, job.apply), read_split(job.run)
-    images = watch is not None
-    selection = select_cases(labeller, where, split, job.part, job.config.cases, images=images)
+    wanted = wanted_cases(job.config, images=watch is not None)
+    selection = select_cases(labeller, where, split, job.part, wanted)
     about: dict[str, Any] = {"run": job.run.name, "split digest": split.digest}
     about |= asdict(job.apply)
     about |= {"device": str(labeller.fitted.device), "precision": labeller.fitted.precision}
@@ -122,6 +124,20 @@ def evaluate_opened(
     about[INPUTS] = job.inputs(where)
     destination = Destination(job.name(where), about, job.folder(where), job.run)
     return conclude(selection, job.config, destination, progress=progress, watch=watch)
+
+
+def wanted_cases(config: ReportConfig, *, images: bool) -> Wanted:
+    """Which cases are wanted.
+
+    Args:
+        config: what is looked at.
+        images: keep the modalities of each case with its pair.
+
+    Raises:
+        BratsError: the table of subjects cannot be read.
+    """
+    subjects = read_table(Path(config.subjects)).subjects if config.subjects else {}
+    return Wanted(tuple(config.cases), config.on_error == "skip", subjects, images)
 
 
 def check_call(

@@ -4,10 +4,12 @@ Nothing here needs torch: label files can be scored where it is not installed.
 """
 
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bratsprep.case import CaseFiles
 from bratsprep.errors import BratsError
@@ -15,41 +17,99 @@ from bratsprep.labels import Scheme
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes import nifti
-from bratstrain.evaluation.label_pair import LabelPair
+from bratstrain.evaluation.label_checks import check_values
+from bratstrain.evaluation.label_pair import LabelPair, Pairs, SetAside
 from bratstrain.inference.nifti_out import read_labels
-from bratstrain.scoring.metrics import PART_LABELS, plane_confusion
+from bratstrain.scoring.metrics import PART_LABELS, LabelFiles, plane_confusion
 
+CAVITY_SCHEME: Final = Scheme(
+    "resection cavity", "the cavity of BraTS 2024 alone", ((1, 0), (2, 0), (3, 0), (4, 1)), ()
+)
 ENDINGS: Final = ("", "_seg", "-seg")
 """What may follow the case id in the name of a label file."""
 
 
+@dataclass(frozen=True, slots=True)
+class Schemes:
+    """What the label values of truth and predictions mean."""
+
+    truth: Mapping[str, Scheme]
+    """By case id."""
+    predicted: Scheme | None = None
+    """Of every prediction; None for that of the truth."""
+
+
 def folder_pairs(
-    predictions: Source, source: Source, cases: Sequence[CaseFiles], schemes: Mapping[str, Scheme]
-) -> Generator[LabelPair, None, None]:
-    """Read label files and hold each beside the truth of its case.
+    predictions: Source,
+    source: Source,
+    cases: Sequence[CaseFiles],
+    schemes: Schemes,
+    *,
+    skip: bool = False,
+) -> Pairs:
+    """Read label files and pair each with the truth of its case.
 
     Args:
         predictions: files named for the case ids; those of no case are passed over.
         source: what the cases lie in.
         cases: labelled ones.
-        schemes: of truth and prediction, by case id.
+        schemes: of truth and predictions.
+        skip: set a case at fault aside.
 
     Raises:
-        BratsError: a prediction is missing, is there twice, or is not on the grid of its truth.
+        BratsError: a prediction is missing, is there twice, holds values outside its scheme, or
+            is not on the grid of its truth.
     """
-    members = prediction_files(predictions, cases)
+    members = prediction_files(predictions, cases, skip=skip)
     buffers = Buffers()
     for files in cases:
-        scheme, member = schemes[files.id], members[files.id]
-        truth, geometry = read_labels(source, str(files.label), scheme, buffers)
-        predicted, found = read_labels(predictions, member, scheme, buffers)
-        nifti.check_same(geometry, found, predictions.where(member), str(files.label))
-        x, y, z = geometry.spacing.tolist()
-        yield LabelPair(files.id, truth, predicted, (x, y, z))
+        try:
+            member = members.get(files.id, "")
+            if not member:
+                raise BratsError(f"{predictions.path}: holds no prediction of {files.id}")
+            yield _folder_pair(predictions, member, source, files, schemes, buffers)
+        except BratsError as error:
+            if not skip:
+                raise
+            yield SetAside(files.id, str(error))
 
 
-def prediction_files(predictions: Source, cases: Sequence[CaseFiles]) -> dict[str, str]:
+def _folder_pair(
+    predictions: Source,
+    member: str,
+    source: Source,
+    files: CaseFiles,
+    schemes: Schemes,
+    buffers: Buffers,
+) -> LabelPair:
+    """Read truth and prediction of one case."""
+    scheme = schemes.truth[files.id]
+    predicted_scheme = schemes.predicted or scheme
+    truth, geometry = read_labels(source, str(files.label), scheme, buffers)
+    check_values(predictions, member, predicted_scheme, buffers)
+    predicted, placed = read_labels(predictions, member, predicted_scheme, buffers)
+    nifti.check_same(geometry, placed, predictions.where(member), str(files.label))
+    x, y, z = geometry.spacing.tolist()
+    holes = (
+        read_cavity(source, str(files.label), scheme, buffers),
+        read_cavity(predictions, member, predicted_scheme, buffers),
+    )
+    true_hole, predicted_hole = (np.zeros(truth.shape, bool) if h is None else h for h in holes)
+    is_known = any(hole is not None for hole in holes)
+    cavity = (true_hole, predicted_hole) if is_known else None
+    order = LabelFiles(geometry.orientation.codes, cavity)
+    return LabelPair(files.id, truth, predicted, (x, y, z), order)
+
+
+def prediction_files(
+    predictions: Source, cases: Sequence[CaseFiles], *, skip: bool = False
+) -> dict[str, str]:
     """Find the label file of each case: `<case>.nii.gz`, with `_seg` or `-seg` perhaps.
+
+    Args:
+        predictions: the files.
+        cases: whose files are wanted.
+        skip: leave out a case without a file; none at all is an error.
 
     Raises:
         BratsError: a case has none, or several.
@@ -65,7 +125,7 @@ def prediction_files(predictions: Source, cases: Sequence[CaseFiles]) -> dict[st
         for files in cases
     }
     missing = [case for case, members in found.items() if not members]
-    if missing:
+    if missing and (not skip or len(missing) == len(cases)):
         raise BratsError(
             f"{predictions.path}: holds no prediction of {len(missing)} of {len(cases)} cases, "
             f"such as {missing[0]}.nii.gz; predict them, or choose cases with --case"
@@ -73,9 +133,25 @@ def prediction_files(predictions: Source, cases: Sequence[CaseFiles]) -> dict[st
     doubled = [members for members in found.values() if len(members) > 1]
     if doubled:
         raise BratsError(
-            f"{predictions.path}: {' and '.join(doubled[0])} are of one case; one should go"
+            f"{predictions.path}: {' and '.join(doubled[0])} are of one case; remove one"
         )
-    return {case: members[0] for case, members in found.items()}
+    return {case: members[0] for case, members in found.items() if members}
+
+
+def read_cavity(
+    source: Source, member: str, scheme: Scheme, buffers: Buffers
+) -> NDArray[np.bool_] | None:
+    """Read the resection cavity of a label file, which the stored labels have no class for.
+
+    Returns:
+        (z, y, x) bool in RAS+ order; None where the scheme of the file knows no cavity.
+
+    Raises:
+        BratsError: the file cannot be read.
+    """
+    if scheme.name != "brats2024":
+        return None
+    return read_labels(source, member, CAVITY_SCHEME, buffers)[0] > 0
 
 
 def plane_rows(pair: LabelPair) -> Generator[dict[str, Any], None, None]:

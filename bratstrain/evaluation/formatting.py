@@ -39,8 +39,13 @@ def number(value: float, metric: str = "") -> str:
 
 
 def interval(row: Row) -> str:
-    """The bootstrap's interval."""
-    return f"{number(row.low)}-{number(row.high)}" if math.isfinite(row.low) else "-"
+    """The interval of a mean with its number of cases, or why there is none."""
+    if math.isfinite(row.low):
+        ends = f"{number(row.low, row.metric)}-{number(row.high, row.metric)}"
+        return f"{ends} (n {row.n_interval})"
+    if not row.n_interval:
+        return "-"
+    return "none: 1 case" if row.n_interval == 1 else f"none: {row.n_interval} equal cases"
 
 
 def none_for_nan(value: float) -> float | None:

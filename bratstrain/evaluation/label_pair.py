@@ -3,14 +3,16 @@
 Nothing here needs torch: label files can be scored where it is not installed.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bratsprep.case import Box
 from bratstrain.evaluation.tables import Picture
+from bratstrain.scoring.metrics import LabelFiles
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,8 +42,22 @@ class LabelPair:
     """(z, y, x) stored labels."""
     spacing: tuple[float, float, float]
     """mm, along x, y, z."""
+    files: LabelFiles = field(default_factory=LabelFiles)
+    """Order and cavity of the label files."""
     lost: int = 0
     """Tumour voxels of the truth that the network was not shown."""
     picture: Picture | None = None
     images: Images | None = None
     """Modalities of the case, where they were asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A case that cannot be scored, and why."""
+
+    case: str
+    reason: str
+
+
+Pairs: TypeAlias = Generator[LabelPair | SetAside, None, None]
+"""Cases one after another; those that cannot be scored as `SetAside`, where faults are skipped."""

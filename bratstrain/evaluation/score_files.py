@@ -7,7 +7,7 @@ from bratsprep.config import Labels
 from bratsprep.settings import take
 from bratsprep.sources.source import open_source
 from bratstrain.apply_config import ApplyConfig, ReportConfig, ScoreConfig, ScoreSettings
-from bratstrain.evaluation.folder_selection import select_from_folder
+from bratstrain.evaluation.folder_selection import Wanted, select_from_folder
 from bratstrain.evaluation.folders import DATA_SUFFIX, evaluation_folder
 from bratstrain.evaluation.scorer import Destination, conclude
 from bratstrain.evaluation.tables import Report
@@ -19,6 +19,7 @@ def score_folders(
     *,
     out: Path | str | None = None,
     labels: Labels = "auto",
+    prediction_labels: Labels = "auto",
     progress: bool = False,
     **settings: Unpack[ScoreSettings],
 ) -> Report:
@@ -33,7 +34,8 @@ def score_folders(
         raw: data set or archive of the labelled cases.
         out: folder for the tables; `evaluation-<name>-<data set>-<digest>` beside the files by
             default.
-        labels: label scheme of both sides; `auto` for the source's own.
+        labels: label scheme of the truth; `auto` for the source's own.
+        prediction_labels: label scheme of the predictions; `auto` for that of the truth.
         progress: show a bar on standard error, where that is a terminal.
         **settings: keywords of `bratstrain.apply_config.ScoreConfig`.
 
@@ -44,10 +46,13 @@ def score_folders(
     """
     (own,) = take("score_folders", settings, ScoreConfig)
     config = ReportConfig(**own)
-    scheme = ApplyConfig(labels=labels).labels
+    for scheme in (labels, prediction_labels):
+        ApplyConfig(labels=scheme)
+    wanted = Wanted(tuple(config.cases), config.on_error == "skip")
     with open_source(Path(predictions)) as files, open_source(Path(raw)) as source:
-        selection = select_from_folder(files, source, scheme, config.cases)
-        about = {"predictions": files.path.name, "raw": source.path.name, "labels": scheme}
+        selection = select_from_folder(files, source, labels, prediction_labels, wanted)
+        about = {"predictions": files.path.name, "raw": source.path.name, "labels": labels}
+        about["prediction labels"] = prediction_labels
         beside = files.path if files.path.is_dir() else files.path.parent
         name = DATA_SUFFIX.sub("", files.path.resolve().name)
         folder = evaluation_folder(beside, name, source, config.cases)

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from tqdm import tqdm
 
+from bratsprep.errors import BratsError
 from bratsprep.labels import CLASSES
 from bratsprep.system.threads import cores
 from bratsprep.volumes.warm import warm
@@ -17,13 +18,15 @@ from bratstrain.apply_config import ReportConfig
 from bratstrain.data.twins import WITHOUT, Twins
 from bratstrain.evaluation.folder_pairs import plane_rows
 from bratstrain.evaluation.folder_selection import CaseSelection
-from bratstrain.evaluation.label_pair import LabelPair
+from bratstrain.evaluation.label_checks import class_order_note, single_class_note
+from bratstrain.evaluation.label_pair import LabelPair, SetAside
 from bratstrain.evaluation.tables import Picture, Report, write_report
 from bratstrain.inference.nifti_out import make_folder
 from bratstrain.inference.small_components import Tuning, write_cleanup
 from bratstrain.runs.files import versions
 from bratstrain.scoring import metrics
 from bratstrain.scoring.aggregate import Table, summarise
+from bratstrain.scoring.conventions import CONVENTIONS
 from bratstrain.scoring.metrics import CaseScores, score_case
 
 Watch: TypeAlias = Callable[[LabelPair, CaseScores], None]
@@ -42,6 +45,8 @@ class Tally:
     tuning: Tuning = field(default_factory=Tuning)
     lost: int = 0
     """Tumour voxels that the network was not shown."""
+    set_aside: list[SetAside] = field(default_factory=list)
+    """Cases at fault."""
 
     def note(self, pair: LabelPair) -> None:
         """Take from a case all but its scores."""
@@ -90,11 +95,19 @@ def conclude(
     make_folder(destination.folder)
     tally = Tally(report_config)
     score_pairs(selection, tally, progress=progress, watch=watch)
+    if not tally.scores:
+        raise BratsError(
+            f"{selection.cases}: none of the {len(selection.ids)} cases can be scored; "
+            f"{tally.set_aside[0].reason}"
+        )
     notes = list(selection.notes)
     if tally.lost:
         notes.append(f"{tally.lost} tumour voxels lie outside the crop {selection.space}")
     if destination.run is not None and report_config.tune_cleanup:
         notes.append(tune_cleanup(destination.run, selection, tally.tuning))
+    if destination.run is None:
+        scores = tally.scores
+        notes += filter(None, (class_order_note(scores), single_class_note(scores)))
     repeats = repeats_of(selection, tally.scores)
     table, second = summarise_twice(selection, tally.scores, repeats, report_config.conventions)
     report = Report(
@@ -108,6 +121,7 @@ def conclude(
         repeats=repeats,
         table_without_twins=second,
         folder=destination.folder,
+        set_aside={fault.case: fault.reason for fault in tally.set_aside},
     )
     write_report(report, destination.folder)
     return report
@@ -156,6 +170,8 @@ def score_pairs(
     """Score case after case on threads, while the next is being predicted."""
     warm()
     metrics.warm()
+    conventions = (CONVENTIONS[name] for name in tally.config.conventions)
+    rules = tuple(dict.fromkeys(rule.rules for rule in conventions if rule.rules))
     workers = cores()
     off = None if progress else True
     waiting: deque[Future[CaseScores]] = deque()
@@ -164,18 +180,24 @@ def score_pairs(
         closing(selection.pairs) as pairs,
         tqdm(total=len(selection.ids), desc="evaluate", unit="case", disable=off) as bar,
     ):
+        tally.set_aside += selection.set_aside
         for pair in pairs:
+            if isinstance(pair, SetAside):
+                tally.set_aside.append(pair)
+                continue
             tally.note(pair)
-            waiting.append(pool.submit(_score, pair, watch))
+            waiting.append(pool.submit(_score, pair, rules, watch))
             if len(waiting) > workers:
                 tally.scores.append(waiting.popleft().result())
             bar.update()
         tally.scores += [score.result() for score in waiting]
 
 
-def _score(pair: LabelPair, watch: Watch | None) -> CaseScores:
-    """Score one case, and show it to `watch`."""
-    scores = score_case(pair.truth, pair.predicted, pair.spacing, case=pair.case)
+def _score(pair: LabelPair, rules: Sequence[str], watch: Watch | None) -> CaseScores:
+    """Score one case, its lesions by some rules, and show it to `watch`."""
+    scores = score_case(
+        pair.truth, pair.predicted, pair.spacing, case=pair.case, lesions=rules, files=pair.files
+    )
     if watch is not None:
         watch(pair, scores)
     return scores

@@ -5,7 +5,7 @@ import io
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from bratstrain.evaluation.formatting import (
     number,
 )
 from bratstrain.scoring.aggregate import Row, Table, case_rows
+from bratstrain.scoring.intervals import METHOD
 from bratstrain.scoring.metric_registry import (
     EVALUATION_VERSION,
     HEADLINE,
@@ -78,6 +79,8 @@ class Report:
     """Which of the cases have a twin in training; None where there was no training."""
     table_without_twins: Table | None = None
     """Of the cases without a twin in training; None where all have one, or none has."""
+    set_aside: Mapping[str, str] = field(default_factory=dict)
+    """Why a case could not be scored, by id."""
     folder: Path | None = None
     """Where the tables are; None before they are written."""
 
@@ -148,8 +151,9 @@ def to_json(report: Report) -> dict[str, Any]:
         "cases": report.table.cases,
         "planes": report.table.planes,
         "notes": list(report.notes),
+        "set_aside": dict(report.set_aside),
         "about": dict(report.about),
-        "bootstrap": {"resamples": report.table.resamples, "seed": report.table.seed},
+        "interval": METHOD,
         "headline": headline(report, report.table),
         "headline_without_twins": None if second is None else headline(report, second),
         "twins": None if report.repeats is None else report.repeats.to_json(),
@@ -204,6 +208,7 @@ def terminal_lines(report: Report) -> list[str]:
     if report.table_without_twins is not None:
         lines += terminal_table(report.table_without_twins, first)
     lines += [f"note: {note}" for note in report.notes]
+    lines += [f"set aside: {case}: {reason}" for case, reason in report.set_aside.items()]
     return lines if report.folder is None else [*lines, f"written to {report.folder}"]
 
 
@@ -248,6 +253,7 @@ def markdown(report: Report) -> list[str]:
     """Write a page: notes, the headline, then every metric, conventions side by side."""
     page = [f"# Evaluation: {report.name}", "", report.title, ""]
     page += [f"- **{note}**" for note in report.notes]
+    page += [f"- **set aside: {case}**: {reason}" for case, reason in report.set_aside.items()]
     page += [f"- {key}: {in_words(value)}" for key, value in report.about.items()]
     page += ["", f"## Case-average {HEADLINE}", "", *headline_table(report, report.table), ""]
     twins = twin_lines(report)

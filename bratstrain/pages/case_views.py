@@ -23,6 +23,7 @@ from bratstrain.evaluation.case_images import brain_images, stored_images
 from bratstrain.evaluation.case_pairs import (
     Labeller,
     check_file,
+    check_prepared,
     file_pair,
     load_labeller,
     raw_pair,
@@ -106,16 +107,19 @@ def read_cases(
 
 
 def raw_cases(
-    labellers: Sequence[Labeller], source: Source, cases: Sequence[str]
+    labellers: Sequence[Labeller], source: Source, wanted: Sequence[str]
 ) -> Iterator[ReadCase]:
     """Read raw cases, all planes of each."""
-    chosen = good_cases(source, labelled_cases(source), cases)
+    chosen = good_cases(source, labelled_cases(source), wanted)
     schemes = resolve(source, chosen, labellers[0].config.labels)
 
     def read(files: CaseFiles, buffers: Buffers) -> tuple[Images, list[Prepared]]:
         scan = read_scan(files, source, buffers, schemes[files.id])
         images = brain_images(scan, labellers[0].fitted.preparation)
-        return images, [prepared(scan, labeller.fitted) for labeller in labellers]
+        cases = [prepared(scan, labeller.fitted) for labeller in labellers]
+        for labeller, case in zip(labellers, cases, strict=True):
+            check_prepared(labeller, source, case)
+        return images, cases
 
     for images, ready in read_ahead(chosen, read):
         first = ready[0]
@@ -124,7 +128,7 @@ def raw_cases(
             first.files.id,
             Kept.of(images, np.asarray(first.label), (x, y, z)),
             tuple(
-                partial(raw_pair, labeller, source, case, None)
+                partial(raw_pair, labeller, case)
                 for labeller, case in zip(labellers, ready, strict=True)
             ),
         )

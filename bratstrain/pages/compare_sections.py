@@ -1,5 +1,6 @@
 """Content of the page of `bratstrain compare`, which `templates/compare.html` shows."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -7,7 +8,15 @@ import numpy as np
 
 from bratsprep.drawing.charts import column_rows, dots, interval
 from bratsprep.drawing.svg import Drawing
-from bratstrain.evaluation.comparison import LEAD, Comparison, Difference, chance, short
+from bratstrain.evaluation.comparison import (
+    LEAD,
+    Comparison,
+    Difference,
+    chance,
+    difference_span,
+    short,
+)
+from bratstrain.evaluation.formatting import none_for_nan
 from bratstrain.evaluation.tables import ORDER
 from bratstrain.pages.html_file import html
 from bratstrain.pages.score_sections import DASH, Table, digits
@@ -19,8 +28,8 @@ EXPLAINED: Final = {
     "difference": "Mean over the cases of the first run's value minus the second's, on the same "
     "case. Cases vary far more than runs do; pairing removes that variation.",
     "95 %": "Range of the mean difference to expect if other cases like these were drawn: "
-    "percentile bootstrap over the cases (Efron 1979). An interval that contains 0 means that "
-    "these cases cannot distinguish the runs.",
+    "Student's t (1908), wider on the side of the longer tail. An interval that contains 0 means "
+    "that these cases cannot distinguish the runs.",
     "p": "Wilcoxon's signed-rank test, two-sided (Wilcoxon 1945): probability of a difference at "
     "least as large as this one if neither run were better.",
     "p (Holm)": "The same, corrected for the number of pairs of runs in this table (Holm 1979).",
@@ -110,7 +119,7 @@ def standings(comparison: Comparison) -> Table:
         mean = run.means[HEADLINE][LEAD]
         drawing = DASH if mean is None else interval(mean, run.low, run.high, None)
         others = [digits(run.means[name].get(LEAD), name) for name in beside]
-        span = f"{digits(run.low)} {DASH} {digits(run.high)}"
+        span = f"{digits(run.low)} {DASH} {digits(run.high)} (n {run.n_interval})"
         rows.append([run.run, short(run.rank, 2), digits(mean), span, drawing, *others])
     return {"head": ["", "rank", HEADLINE, "95 %", "0 to 1", *beside], "rows": rows}
 
@@ -136,13 +145,14 @@ def tables(comparison: Comparison, metric: str) -> Iterator[tuple[str, Table]]:
 def difference_table(rows: Sequence[Difference]) -> Table:
     """Every pair of runs in one metric of one part."""
     places = decimals(rows[0].metric)
-    reach = max([1e-9, *(abs(end) for row in rows for end in (row.low, row.high))]) * 1.05
+    ends = [abs(end) for row in rows for end in (row.low, row.high) if math.isfinite(end)]
+    reach = max([1e-9, *ends, *(abs(row.mean) for row in rows)]) * 1.05
     body = [
         [
             minus(row),
             f"{row.mean:+.{places}f}",
-            f"{row.low:+.{places}f} to {row.high:+.{places}f}",
-            interval(row.mean, row.low, row.high, 0.0, (-reach, reach)),
+            f"{difference_span(row, places)} (n {row.n_cases})",
+            interval(row.mean, none_for_nan(row.low), none_for_nan(row.high), 0.0, (-reach, reach)),
             f"{row.median:+.{places}f}",
             f"{row.n_better}/{row.n_worse}",
             str(row.n_cases),

@@ -19,8 +19,9 @@ MEAN: Final = "mean of classes"
 SHOWN_PARTS: Final = (MEAN, "NCR", "ED", "ET", "TC", "WT")
 """Columns of the dots."""
 COLUMNS_EXPLAINED: Final = {
-    "95 %": "Range of the mean to expect if other cases like these were drawn: percentile "
-    "bootstrap over the cases.",
+    "95 %": "Range of the mean to expect if other cases like these were drawn, and n, the number "
+    "of cases that it is computed from: Student's t on the logit, wider on the side of the longer "
+    "tail.",
     "nothing": "Score of a prediction without any tumour on these cases. It is above 0 where a "
     "case does not contain a class.",
     "present/absent/false": "Cases that contain the class, cases that do not, and cases of the "
@@ -47,8 +48,11 @@ def digits(value: float | None, metric: str = "") -> str:
 
 
 def between(row: Mapping[str, Any]) -> str:
-    """95 % interval of a row as text."""
-    return DASH if row["low"] is None else f"{digits(row['low'])} {DASH} {digits(row['high'])}"
+    """95 % interval of a row as text, with the number of cases."""
+    n = row["n_interval"]
+    if row["low"] is None:
+        return DASH if not n else "none: 1 case" if n == 1 else f"none: {n} equal cases"
+    return f"{digits(row['low'])} {DASH} {digits(row['high'])} (n {n})"
 
 
 def key_numbers(evaluation: Evaluation) -> list[tuple[str, str, str]]:
@@ -104,7 +108,6 @@ def scores(evaluation: Evaluation) -> dict[str, Any]:
         without = headline_table(evaluation, "rows_without_twins")
     return {
         "convention": evaluation.convention,
-        "resamples": record["bootstrap"]["resamples"],
         "table": headline_table(evaluation),
         "twins": record.get("twins"),
         "table_without_twins": without,

@@ -7,18 +7,15 @@ it was predicted; and it gives the score of an empty prediction.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bratstrain.scoring.conventions import Convention, convention_named
+from bratstrain.scoring.intervals import interval_of
 from bratstrain.scoring.metric_registry import METRICS, POOLED, Measure
 from bratstrain.scoring.metrics import MEANS, PART_LABELS, CaseScores
-
-RESAMPLES: Final = 2000
-"""Bootstrap samples of the cases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +37,13 @@ class Row:
     mean: float
     """Mean over the scored cases, and for several parts the mean of their means."""
     median: float
-    """Of the scored cases, and for several parts the mean of their medians."""
+    """Of the scored cases; for several parts, of the means that cases have over those scored."""
     low: float
-    """Lower end of the bootstrap's 95 % interval of the mean, over cases."""
+    """Lower end of the 95 % interval of the mean, over cases; nan where there is none."""
     high: float
     """Upper end of that interval."""
+    n_interval: int
+    """Cases that the interval is from: for several parts, those scored in any of them."""
     nothing: float
     """The mean that an empty prediction has."""
 
@@ -57,8 +56,6 @@ class Table:
     """Which cases, such as `fold 0 validation`."""
     planes: str
     """Which planes of them, such as `every plane`."""
-    resamples: int
-    seed: int
     rows: tuple[Row, ...]
 
     def to_rows(self) -> list[dict[str, Any]]:
@@ -98,29 +95,23 @@ def summarise(
     cases: str,
     planes: str = "every plane",
     conventions: Sequence[str] = ("brats", "nnunet"),
-    seed: int = 0,
-    resamples: int = RESAMPLES,
 ) -> Table:
     """Average every metric of every part over the cases, under each convention.
 
-    Metrics that nothing was measured for have no row. Intervals are those of the percentile
-    bootstrap (Efron 1979); every row draws the same cases.
+    Metrics that nothing was measured for have no row. Intervals are those of
+    `bratstrain.scoring.intervals`.
 
     Args:
         scores: of the cases, at least one.
         cases: what to call the set of cases.
         planes: what to call the set of planes.
         conventions: names of CONVENTIONS.
-        seed: of the draws.
-        resamples: how often the cases are drawn anew.
 
     Raises:
         ValueError: there is no case, or a convention is unknown.
     """
     if not scores:
         raise ValueError("scores holds 0 cases; a table needs at least one")
-    n = len(scores)
-    draws = np.random.default_rng(seed).multinomial(n, [1 / n] * n, resamples).astype(np.float64)
     empty = [case.of_nothing() for case in scores]
     masks = _part_masks(scores)
     columns = [Column("pooled", POOLED, _pooled(scores), _pooled(empty))]
@@ -130,8 +121,8 @@ def summarise(
             if values.scored.any():
                 nothing = _values(empty, metric.measure, rule)
                 columns.append(Column(rule.name, metric.name, values, nothing))
-    rows = [row for column in columns for row in _rows(column, masks, draws)]
-    return Table(cases, planes, resamples, seed, tuple(rows))
+    rows = [row for column in columns for row in _rows(column, masks)]
+    return Table(cases, planes, tuple(rows))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -189,26 +180,24 @@ def _pooled(scores: Sequence[CaseScores]) -> Ratios:
     return Ratios(above, above + errors)
 
 
-def _rows(column: Column, masks: PartMasks, draws: NDArray[np.float64]) -> list[Row]:
-    """Make the rows of one metric: each part, then the means of several.
-
-    Args:
-        column: values of every case and part.
-        masks: where each part has a voxel.
-        draws: (resamples, cases) float64, how often each sample holds each case.
-    """
+def _rows(column: Column, masks: PartMasks) -> list[Row]:
+    """Make the rows of one metric: each part, then the means of several."""
     above, scored = column.values.above, column.values.scored
-    drawn = np.ma.masked_invalid(_divide(draws @ above, draws @ scored))
     means = _divide(above.sum(axis=0), scored.sum(axis=0))
     empty = _divide(column.nothing.above.sum(axis=0), column.nothing.scored.sum(axis=0))
-    medians = np.array([_defined(np.median, values) for values in _divide(above, scored).T])
+    case_values = _divide(above, scored)
+    influence = _influence(column.values, means)
+    scale = METRICS[column.metric].scale if column.metric in METRICS else "share"
     rows = []
     for part, members in ({name: (name,) for name in PART_LABELS} | dict(MEANS)).items():
         places = [list(PART_LABELS).index(name) for name in members]
         truth, false = masks.truth[:, places], masks.false[:, places]
         n_present = int(truth.sum())
-        spread = drawn[:, places].mean(axis=1).compressed()
-        low, high = (_defined(partial(np.percentile, q=q), spread) for q in (2.5, 97.5))
+        mean = _defined(np.mean, means[places])
+        known = [place for place in places if not math.isnan(means[place])]
+        n_interval = int(np.count_nonzero(scored[:, known].any(axis=1)))
+        errors = influence[:, known].mean(axis=1) if known else influence[:, 0]
+        low, high = interval_of(mean, errors, n_interval, scale)
         rows.append(
             Row(
                 convention=column.convention,
@@ -219,14 +208,37 @@ def _rows(column: Column, masks: PartMasks, draws: NDArray[np.float64]) -> list[
                 n_absent=truth.size - n_present,
                 n_false=int((false & ~truth).sum()),
                 n_scored=int((scored[:, places] > 0).sum()),
-                mean=_defined(np.mean, means[places]),
-                median=_defined(np.mean, medians[places]),
+                mean=mean,
+                median=_defined(np.median, _case_means(case_values[:, places])),
                 low=low,
                 high=high,
+                n_interval=n_interval,
                 nothing=_defined(np.mean, empty[places]),
             )
         )
     return rows
+
+
+def _influence(values: Ratios, means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Contribution of every case to the error of each part's mean, times the number of cases.
+
+    Args:
+        values: of every case and part.
+        means: (parts,) float64 ratios of the sums; nan where nothing is scored.
+
+    Returns:
+        (cases, parts) float64; 0 for a case that is left out.
+    """
+    centre = np.where(np.isnan(means), 0.0, means)
+    share = np.maximum(values.scored.mean(axis=0), np.finfo(np.float64).tiny)
+    return np.asarray((values.above - centre * values.scored) / share, np.float64)
+
+
+def _case_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of each row of (cases, parts) float64 over what is not nan; nan where all is."""
+    is_known = ~np.isnan(values)
+    sums = np.where(is_known, values, 0.0).sum(axis=1)
+    return _divide(sums, is_known.sum(axis=1).astype(np.float64))
 
 
 def _divide(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -205,3 +205,45 @@ def label_boxes(labels: NDArray[np.int32], n: int) -> tuple[NDArray[np.int64], N
                     box[0, 1], box[1, 1] = min(box[0, 1], y), max(box[1, 1], y + 1)
                     box[0, 2], box[1, 2] = min(box[0, 2], x), max(box[1, 2], x + 1)
     return boxes, size
+
+
+@njit(cache=True, nogil=True)
+def beside(
+    labels: NDArray[np.int32], others: NDArray[np.int32], n_labels: int, n_others: int
+) -> NDArray[np.bool_]:
+    """Tell which labels of one volume are 18-neighbours of which labels of another.
+
+    Args:
+        labels: (z, y, x) int32, 0 to n_labels.
+        others: (z, y, x) int32, 0 to n_others, same shape.
+        n_labels: the highest of `labels`.
+        n_others: the highest of `others`.
+
+    Returns:
+        (n_labels + 1, n_others + 1) bool; row 0 and column 0, the outside, are False.
+    """
+    n_z, n_y, n_x = labels.shape
+    near = np.zeros((n_labels + 1, n_others + 1), np.bool_)
+    for z in range(n_z):
+        for y in range(n_y):
+            for x in range(n_x):
+                label = labels[z, y, x]
+                if label:
+                    mark_neighbours_(near[label], others, z, y, x)
+    near[:, 0] = False
+    return near
+
+
+@njit(cache=True, nogil=True)
+def mark_neighbours_(
+    seen: NDArray[np.bool_], labels: NDArray[np.int32], z: int, y: int, x: int
+) -> None:
+    """Set, in (n + 1,) `seen`, the labels of a voxel and of its 18 neighbours."""
+    n_z, n_y, n_x = labels.shape
+    for dz in range(-1, 2):
+        for dy in range(-1, 2):
+            for dx in range(-1, 2):
+                k, j, i = z + dz, y + dy, x + dx
+                is_inside = 0 <= k < n_z and 0 <= j < n_y and 0 <= i < n_x
+                if is_inside and abs(dz) + abs(dy) + abs(dx) < 3:
+                    seen[labels[k, j, i]] = True

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from bratstrain.scoring.metrics import Counts
+from bratstrain.scoring.metrics import Counts, PartScores
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,9 @@ class Convention:
     """Dice or surface Dice where only the prediction has a voxel."""
     both_empty_mm: float
     """HD95 where neither side has a voxel, mm."""
-    penalty_mm: float
-    """HD95 where one side is empty, and of a missed or false lesion, mm."""
+    penalty_mm: float | None
+    """HD95 where one side is empty, and of a missed or false lesion, mm; None for the diagonal of
+    the volume in voxels, which the code of that task takes for mm."""
     rules: str
     """Name of the lesion rules; empty where the convention defines no lesions."""
 
@@ -35,13 +36,17 @@ class Convention:
             return value if counts.n_predicted else 0.0
         return self.truth_empty if counts.n_predicted else self.both_empty
 
-    def distance(self, value_mm: float | None, counts: Counts) -> float:
+    def distance(self, value_mm: float | None, part: PartScores) -> float:
         """Apply the convention to an HD95, mm; nan for None."""
         if value_mm is None:
             return math.nan
-        if counts.n_truth and counts.n_predicted:
+        if math.isfinite(value_mm):
             return value_mm
-        return self.penalty_mm if counts.n_truth or counts.n_predicted else self.both_empty_mm
+        return self.both_empty_mm if math.isnan(value_mm) else self.penalty(part)
+
+    def penalty(self, part: PartScores) -> float:
+        """HD95 where one side is empty, and of a missed or false lesion, mm."""
+        return part.diagonal if self.penalty_mm is None else self.penalty_mm
 
 
 LEFT_OUT: Final = math.nan
@@ -52,13 +57,18 @@ CONVENTIONS: Final = MappingProxyType(
             Convention("brats", 1.0, 0.0, 0.0, 373.13, "brats2023"),
             Convention("brats2023", 1.0, 0.0, 0.0, 374.0, "brats2023"),
             Convention("brats2024", 1.0, 0.0, 0.0, 337.0, "brats2024"),
+            Convention("brats2024-met", 1.0, 0.0, 0.0, None, "brats2024-met"),
+            Convention("brats2024-ped", 1.0, 0.0, 0.0, 374.0, "brats2024-ped"),
+            Convention("brats2024-ssa", 1.0, 0.0, 0.0, 374.0, "brats2024-ssa"),
+            Convention("brats2024-men", 1.0, 0.0, 0.0, 374.0, "brats2024-men"),
             Convention("nnunet", LEFT_OUT, 0.0, LEFT_OUT, LEFT_OUT, ""),
             Convention("present", LEFT_OUT, LEFT_OUT, LEFT_OUT, LEFT_OUT, ""),
         )
     }
 )
 """By name. `brats`, the default, has the published penalty, the diagonal of 240 x 240 x 155 in
-mm; `brats2023` the one that year's code prints. `present` hides false positives."""
+mm; `brats2023` the one that year's code prints; `brats2024` follows the code for post-treatment
+glioma, the others that of their task. `present` hides false positives."""
 
 
 def convention_named(name: str) -> Convention:

@@ -1,59 +1,61 @@
-"""Lesion-wise scores of one region, after the evaluation code of BraTS 2023 and 2024.
+"""Lesion-wise scores, after the evaluation code of BraTS 2023 and 2024.
 
 Nearby pieces of the truth are one lesion; a lesion is found where a predicted component comes
-near it; what belongs to no lesion is a false positive, of whatever size.
+near it; a component that belongs to no lesion is a false positive, of whatever size.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bratstrain.scoring.components import dilate, label_boxes, label_components, touching
+from bratstrain.scoring.borders import TOLERANCES_MM, border_dice
+from bratstrain.scoring.components import label_boxes, touching
+from bratstrain.scoring.lesion_groups import (
+    Lesions,
+    is_small,
+    predicted_lesions,
+    truth_lesions,
+)
+from bratstrain.scoring.lesion_rules import CAVITY, LesionRules
 from bratstrain.scoring.surface import check_pair, surface_distances, union_box
 
-DILATIONS: Final = 3
-"""Steps of the 18-neighbour element, in which pieces join and predictions count as near."""
+Crop = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, slots=True)
-class LesionRules:
-    """What one year's evaluation counts as a lesion."""
+class KeptScores:
+    """Scores of the whole case after small predicted lesions were dropped, without a penalty."""
 
-    name: str
-    least_voxels: Mapping[str, int]
-    """Region name to the size of lesions that leave the score: at most so many voxels."""
-    joins_predicted: bool
-    """Predicted components are joined by dilation too, and dropped at that size."""
+    n_truth: int
+    """Voxels of the truth."""
+    n_predicted: int
+    """Predicted voxels that are left."""
+    n_shared: int
+    """Voxels of both."""
+    hd95_mm: float
+    """inf where one side is empty, nan where both are."""
+    border_dice: tuple[float, ...]
+    """At each of `TOLERANCES_MM`; 0 where one side is empty, 1 where both are."""
 
+    @property
+    def volume_dice(self) -> float:
+        """Dice of the voxels; nan where both sides are empty."""
+        total = self.n_truth + self.n_predicted
+        return 2 * self.n_shared / total if total else math.nan
 
-RULES: Final = MappingProxyType(
-    {
-        rules.name: rules
-        for rules in (
-            LesionRules(
-                "brats2023",
-                dict.fromkeys(("NCR", "ED", "ET", "TC", "WT"), 50),
-                joins_predicted=False,
-            ),
-            LesionRules(
-                "brats2024",
-                {"NCR": 20, "ED": 20, "ET": 10, "TC": 20, "WT": 20},
-                joins_predicted=True,
-            ),
-        )
-    }
-)
-"""Rules by name; `brats2024` is post-treatment glioma, which calls NCR NETC and ED SNFH."""
+    def of_nothing(self) -> "KeptScores":
+        """Give the scores of an empty prediction of the same truth."""
+        value, hd95_mm = (0.0, math.inf) if self.n_truth else (1.0, math.nan)
+        return KeptScores(self.n_truth, 0, 0, hd95_mm, (value,) * len(self.border_dice))
 
 
 @dataclass(frozen=True, slots=True)
 class LesionScores:
-    """The lesions of one region of one case, without a penalty for what is missed or false."""
+    """The lesions of one region of one case, without a penalty for missed or false ones."""
 
     overlap: tuple[float, ...]
     """Dice of each kept lesion with the union of its predicted components; 0 where missed."""
@@ -63,6 +65,12 @@ class LesionScores:
     """Predicted components that belong to no lesion."""
     n_small: int
     """Truth lesions too small to count; they absorb predictions all the same."""
+    border_dice: tuple[tuple[float, ...], ...] = ()
+    """Of each kept lesion at each of `TOLERANCES_MM`; empty where it was not measured."""
+    kept: KeptScores | None = None
+    """Of the whole case; None where the rules drop nothing."""
+    counts_false: bool = True
+    """False lesions enter the means."""
 
     @property
     def n_found(self) -> int:
@@ -71,14 +79,18 @@ class LesionScores:
 
     @property
     def n_missed(self) -> int:
-        """Kept lesions without."""
+        """Kept lesions without one."""
         return len(self.hd95_mm) - self.n_found
 
     @property
+    def n_scored(self) -> int:
+        """Lesions that a mean is over: kept ones, and false ones where they count."""
+        return len(self.overlap) + (self.n_false if self.counts_false else 0)
+
+    @property
     def lesionwise_dice(self) -> float:
-        """Sum over kept lesions / (kept + false positives); 1 with nothing on either side."""
-        n = len(self.overlap) + self.n_false
-        return math.fsum(self.overlap) / n if n else 1.0
+        """Mean over kept lesions and false positives; 1 with nothing on either side."""
+        return math.fsum(self.overlap) / self.n_scored if self.n_scored else 1.0
 
     def lesionwise_hd95(self, penalty_mm: float) -> float:
         """Mean over kept lesions and false positives, mm; 0 with nothing on either side.
@@ -86,74 +98,177 @@ class LesionScores:
         Args:
             penalty_mm: what a missed lesion and a false positive count.
         """
-        n = len(self.hd95_mm) + self.n_false
-        found = math.fsum(distance for distance in self.hd95_mm if distance < math.inf)
-        return (found + penalty_mm * (self.n_missed + self.n_false)) / n if n else 0.0
+        if not self.n_scored:
+            return 0.0
+        measured = math.fsum(distance for distance in self.hd95_mm if distance < math.inf)
+        n_penalties = self.n_missed + self.n_scored - len(self.overlap)
+        return (measured + penalty_mm * n_penalties) / self.n_scored
+
+    def lesionwise_border_dice(self, tolerance_mm: float) -> float:
+        """Mean over kept lesions and false positives; nan where it was not measured.
+
+        Args:
+            tolerance_mm: one of `TOLERANCES_MM`.
+        """
+        if len(self.border_dice) < len(self.overlap) or self.kept is None:
+            return math.nan
+        place = TOLERANCES_MM.index(tolerance_mm)
+        total = math.fsum(values[place] for values in self.border_dice)
+        return total / self.n_scored if self.n_scored else 1.0
 
     def of_nothing(self) -> "LesionScores":
         """Give the scores of an empty prediction of the same truth."""
         n = len(self.overlap)
-        return LesionScores((0.0,) * n, (math.inf,) * n, 0, self.n_small)
+        return replace(
+            self,
+            overlap=(0.0,) * n,
+            hd95_mm=(math.inf,) * n,
+            n_false=0,
+            border_dice=((0.0,) * len(TOLERANCES_MM),) * len(self.border_dice),
+            kept=None if self.kept is None else self.kept.of_nothing(),
+        )
+
+
+def case_lesions(
+    truth: Mapping[str, NDArray[np.bool_]],
+    predicted: Mapping[str, NDArray[np.bool_]],
+    spacing: Sequence[float],
+    rules: LesionRules,
+    *,
+    orientation: str = "RAS",
+    with_cavity: bool = False,
+) -> dict[str, LesionScores]:
+    """Match the lesions of every class and region with predicted components, and score each.
+
+    Args:
+        truth: (z, y, x) bool each, of one shape, by the names of classes and regions; with the
+            resection cavity as `CAVITY` where it is known, through which lesions are joined.
+            Around the labels there are `rules.margin` voxels, as far as the volume goes.
+        predicted: the same of the prediction.
+        spacing: (3,) mm, voxel size along x, y, z.
+        rules: of the edition.
+        orientation: directions of the axes of the label files, such as `LPS`; the official code
+            numbers lesions in the order of a file, its first axis slowest, and the numbers decide
+            through which lesion another is joined.
+        with_cavity: score the cavity too.
+
+    Returns:
+        Scores by name; lesions in the order of their numbers.
+    """
+    truth, predicted = (
+        {name: in_file_order(mask, orientation) for name, mask in side.items()}
+        for side in (truth, predicted)
+    )
+    spacing = [spacing[2 - axis] for axis in reversed(file_axes(orientation))]
+    true_lesions = truth_lesions(truth, rules)
+    found = predicted_lesions(predicted, rules, math.prod(spacing))
+    return {
+        name: score_lesions(true_lesions[name], found[name], spacing, rules, rules.least(name))
+        for name in truth
+        if with_cavity or name != CAVITY
+    }
+
+
+def file_axes(orientation: str) -> list[int]:
+    """Axis of a (z, y, x) volume along each axis of a file, such as [2, 1, 0] for `LPS`."""
+    return ["ISPALR".index(code) // 2 for code in orientation]
+
+
+def in_file_order(mask: NDArray[np.bool_], orientation: str) -> NDArray[np.bool_]:
+    """Turn a (z, y, x) bool mask in RAS+ order into the axes and directions of a file, C order."""
+    turn = tuple(slice(None, None, -1 if code in orientation else 1) for code in ("I", "P", "L"))
+    return np.ascontiguousarray(mask[turn].transpose(file_axes(orientation)))
 
 
 def lesion_scores(
     truth: NDArray[Any],
     predicted: NDArray[Any],
     spacing: Sequence[float],
-    least_voxels: int,
-    *,
-    joins_predicted: bool = False,
+    rules: LesionRules,
+    part: str = "WT",
 ) -> LesionScores:
-    """Match the lesions of a region with the predicted components, and score each.
+    """Score the lesions of a single region, with no other tissue beside it.
 
     Args:
         truth: (z, y, x) bool or uint8, non-zero inside the region.
         predicted: (z, y, x) bool or uint8, same shape.
         spacing: (3,) mm, voxel size along x, y, z.
-        least_voxels: lesions of at most so many voxels leave the score.
-        joins_predicted: join predicted components by dilation too, and drop those that small.
-
-    Returns:
-        Lesions in the order of their first voxel after dilation.
+        rules: of the edition.
+        part: name of the region, for its limits.
 
     Raises:
         ValueError: the masks are not 3D and of one shape, or the spacing is not three sizes > 0.
     """
     check_pair(truth, predicted, spacing)
-    part = union_box(truth, predicted, DILATIONS)
-    inside, said = truth[part] != 0, predicted[part] != 0
-    zone, n_lesions = label_components(dilate(inside, DILATIONS))
-    component, n_components = _predicted_components(said, least_voxels, joins_predicted)
-    lesion = np.where(inside, zone, 0)
-    near = touching(zone, component, n_lesions, n_components)
-    boxes, size = label_boxes(lesion, n_lesions)
-    component_boxes, _ = label_boxes(component, n_components)
-    pairs: list[tuple[float, float]] = []
-    for i in range(1, n_lesions + 1):
-        if size[i] > least_voxels:
-            members = np.flatnonzero(near[i])
-            cut = _cover(boxes[i : i + 1], component_boxes[members])
-            pairs.append(_score(lesion[cut] == i, near[i][component[cut]], spacing))
-    n_false = int(np.count_nonzero(~near[:, 1:].any(axis=0)))
-    n_small = n_lesions - len(pairs)
-    return LesionScores(tuple(p[0] for p in pairs), tuple(p[1] for p in pairs), n_false, n_small)
+    box = union_box(truth, predicted, rules.margin)
+    true, said = ({part: np.asarray(side[box] != 0)} for side in (truth, predicted))
+    return case_lesions(true, said, spacing, rules)[part]
 
 
-def _predicted_components(
-    mask: NDArray[np.bool_], least_voxels: int, joins: bool
-) -> tuple[NDArray[np.int32], int]:
-    """Label what is predicted: by components, or by joined components above a size."""
-    if not joins:
-        return label_components(mask)
-    zone, n = label_components(dilate(mask, DILATIONS))
-    joined = np.where(mask, zone, 0)
-    kept = np.bincount(joined.ravel(), minlength=n + 1) > least_voxels
-    kept[0] = False
-    number = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
-    return number[joined], int(kept.sum())
+def score_lesions(
+    truth: Lesions,
+    predicted: Lesions,
+    spacing: Sequence[float],
+    rules: LesionRules,
+    least_mm3: float,
+) -> LesionScores:
+    """Score numbered lesions of one class or region.
+
+    Args:
+        truth: with zones.
+        predicted: numbered components.
+        spacing: (3,) mm, voxel size along x, y, z.
+        rules: of the edition.
+        least_mm3: lesions of at most this volume leave the score, mm3.
+    """
+    zones = truth.labels if truth.zones is None else truth.zones
+    near = touching(zones, predicted.labels, truth.n, predicted.n)
+    boxes, sizes = label_boxes(truth.labels, truth.n)
+    predicted_boxes, predicted_sizes = label_boxes(predicted.labels, predicted.n)
+    with_borders = bool(rules.drops_predicted)
+    overlap, hd95_mm, borders = [], [], []
+    for i in range(1, truth.n + 1):
+        if is_small(int(sizes[i]), math.prod(spacing), least_mm3):
+            continue
+        members = np.flatnonzero(near[i])
+        cut = _cover(boxes[i : i + 1], predicted_boxes[members])
+        lesion, union = truth.labels[cut] == i, near[i][predicted.labels[cut]]
+        overlap.append(_dice(lesion, union))
+        hd95_mm.append(surface_distances(lesion, union, spacing).hausdorff())
+        if with_borders:
+            borders.append(border_dice(lesion, union, spacing))
+    exists = predicted_sizes > 0
+    return LesionScores(
+        overlap=tuple(overlap),
+        hd95_mm=tuple(hd95_mm),
+        n_false=int(np.count_nonzero(exists & ~near.any(axis=0))),
+        n_small=truth.n - len(overlap),
+        border_dice=tuple(borders),
+        kept=_kept(truth.labels, predicted.labels, spacing) if with_borders else None,
+        counts_false=rules.counts_false,
+    )
 
 
-def _cover(one: NDArray[np.int64], more: NDArray[np.int64]) -> tuple[slice, slice, slice]:
+def _kept(
+    truth: NDArray[np.int32], predicted: NDArray[np.int32], spacing: Sequence[float]
+) -> KeptScores:
+    """Score the whole case as it is left after small lesions were dropped.
+
+    The HD95 is that of the official code, which measures lesion numbers as if they were a mask.
+    """
+    masks = truth > 0, predicted > 0
+    n_truth, n_predicted = (int(np.count_nonzero(mask)) for mask in masks)
+    surfaces = surface_distances(truth, predicted, spacing, are_numbers=True)
+    return KeptScores(
+        n_truth,
+        n_predicted,
+        int(np.count_nonzero(masks[0] & masks[1])),
+        surfaces.hausdorff() if n_truth or n_predicted else math.nan,
+        border_dice(*masks, spacing),
+    )
+
+
+def _cover(one: NDArray[np.int64], more: NDArray[np.int64]) -> Crop:
     """Cover (n, 2, 3) boxes by one."""
     both = np.concatenate((one, more))
     start, stop = both[:, 0].min(axis=0), both[:, 1].max(axis=0)
@@ -161,10 +276,8 @@ def _cover(one: NDArray[np.int64], more: NDArray[np.int64]) -> tuple[slice, slic
     return z, y, x
 
 
-def _score(
-    truth: NDArray[np.bool_], predicted: NDArray[np.bool_], spacing: Sequence[float]
-) -> tuple[float, float]:
-    """Dice and HD95 of one lesion."""
+def _dice(truth: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> float:
+    """Dice of two (z, y, x) bool masks, of which the truth is not empty."""
     shared = int(np.count_nonzero(truth & predicted))
     total = int(np.count_nonzero(truth)) + int(np.count_nonzero(predicted))
-    return 2 * shared / total, surface_distances(truth, predicted, spacing).hausdorff()
+    return 2 * shared / total

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from bratstrain.scoring.conventions import Convention
-from bratstrain.scoring.lesions import LesionScores
+from bratstrain.scoring.lesions import KeptScores, LesionScores
 from bratstrain.scoring.metrics import PartScores
 
-EVALUATION_VERSION: Final = 1
+EVALUATION_VERSION: Final = 2
 """Raised with every change of a number in an evaluation, so that stored ones are made anew."""
 HEADLINE: Final = "volume Dice"
 """The one metric that is called Dice without a further word."""
@@ -31,7 +31,7 @@ class Metric:
     short: str = ""
     """Heading of a narrow column; the name where it is empty."""
     unit: str = ""
-    """`mm`, or empty for a share or a count."""
+    """`mm` or `lesions`; empty for a share."""
     better: str
     """`higher` or `lower`; empty for a count that has no direction of its own."""
     explained: str
@@ -55,6 +55,11 @@ class Metric:
         return self.short or self.name
 
     @property
+    def scale(self) -> str:
+        """Range of the values, one of `bratstrain.scoring.intervals.SCALES`."""
+        return "positive" if self.unit else "share"
+
+    @property
     def decimals(self) -> int:
         """Digits after the point: one for mm, three otherwise."""
         return 1 if self.unit == "mm" else 3
@@ -66,9 +71,35 @@ def _of_lesions(score: Callable[[LesionScores, float], float]) -> Measure:
     def measure(part: PartScores, rule: Convention) -> float:
         if rule.rules not in part.lesions:
             return float("nan")
-        return score(part.lesions[rule.rules], rule.penalty_mm)
+        return score(part.lesions[rule.rules], rule.penalty(part))
 
     return measure
+
+
+def _of_kept(score: Callable[[KeptScores], float]) -> Measure:
+    """Make an overlap of the case without small predicted lesions; nan where none is dropped."""
+
+    def measure(part: PartScores, rule: Convention) -> float:
+        kept = _kept(part, rule)
+        return float("nan") if kept is None else score(kept)
+
+    return measure
+
+
+def _kept(part: PartScores, rule: Convention) -> KeptScores | None:
+    """Scores of the case without small predicted lesions; None where the rules drop none."""
+    return part.lesions[rule.rules].kept if rule.rules in part.lesions else None
+
+
+def _kept_dice(kept: KeptScores) -> float:
+    """Volume Dice; 1 where both sides are empty."""
+    return kept.volume_dice if kept.n_truth or kept.n_predicted else 1.0
+
+
+def _kept_distance(part: PartScores, rule: Convention) -> float:
+    """HD95 without small predicted lesions, mm."""
+    kept = _kept(part, rule)
+    return rule.distance(None if kept is None else kept.hd95_mm, part)
 
 
 METRICS: Final[dict[str, Metric]] = {
@@ -90,7 +121,7 @@ METRICS: Final[dict[str, Metric]] = {
             better="lower",
             explained="95 % of the predicted surface lies at most this far from the true one, and "
             "the other way round; an empty side costs the convention's penalty.",
-            measure=lambda part, rule: rule.distance(part.hd95_mm, part.counts),
+            measure=lambda part, rule: rule.distance(part.hd95_mm, part),
             is_beside=True,
             is_compared=True,
             is_ranked=True,
@@ -132,21 +163,67 @@ METRICS: Final[dict[str, Metric]] = {
         ),
         Metric(
             name="lesions TP",
+            unit="lesions",
             better="higher",
             explained="Lesions of the truth that a predicted component comes near.",
             measure=_of_lesions(lambda lesions, _: lesions.n_found),
         ),
         Metric(
             name="lesions FP",
+            unit="lesions",
             better="lower",
             explained="Predicted components that belong to no lesion of the truth.",
             measure=_of_lesions(lambda lesions, _: lesions.n_false),
         ),
         Metric(
             name="lesions FN",
+            unit="lesions",
             better="lower",
             explained="Lesions of the truth that no predicted component comes near.",
             measure=_of_lesions(lambda lesions, _: lesions.n_missed),
+        ),
+        Metric(
+            name="lesion-wise border Dice at 0.5 mm",
+            better="higher",
+            explained="As border Dice, for each lesion; a missed or a false lesion counts 0.",
+            measure=_of_lesions(lambda lesions, _: lesions.lesionwise_border_dice(0.5)),
+        ),
+        Metric(
+            name="lesion-wise border Dice at 1 mm",
+            better="higher",
+            explained="As border Dice, for each lesion; a missed or a false lesion counts 0.",
+            measure=_of_lesions(lambda lesions, _: lesions.lesionwise_border_dice(1.0)),
+        ),
+        Metric(
+            name="volume Dice, small lesions dropped",
+            short="Dice, dropped",
+            better="higher",
+            explained="Volume Dice as BraTS 2024 reports it for the whole case: predicted lesions "
+            "of few voxels are removed first.",
+            measure=_of_kept(_kept_dice),
+        ),
+        Metric(
+            name="HD95 (mm), small lesions dropped",
+            short="HD95 (mm), dropped",
+            unit="mm",
+            better="lower",
+            explained="HD95 as BraTS 2024 reports it for the whole case: predicted lesions of few "
+            "voxels are removed first, and the numbers of the lesions enter the surface.",
+            measure=_kept_distance,
+        ),
+        Metric(
+            name="border Dice at 0.5 mm, small lesions dropped",
+            better="higher",
+            explained="Share of both borders, in voxels, within 0.5 mm of each other (the surface "
+            "Dice of nnU-Net's first version), after small predicted lesions were removed.",
+            measure=_of_kept(lambda kept: kept.border_dice[0]),
+        ),
+        Metric(
+            name="border Dice at 1 mm, small lesions dropped",
+            better="higher",
+            explained="Share of both borders, in voxels, within 1 mm of each other (the surface "
+            "Dice of nnU-Net's first version), after small predicted lesions were removed.",
+            measure=_of_kept(lambda kept: kept.border_dice[1]),
         ),
         Metric(
             name="slice-mean Dice, tumour slices",

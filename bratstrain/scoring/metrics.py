@@ -16,7 +16,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bratsprep.labels import CLASSES, REGIONS
-from bratstrain.scoring.lesions import DILATIONS, RULES, LesionScores, lesion_scores
+from bratstrain.scoring.lesion_rules import CAVITY, RULES
+from bratstrain.scoring.lesions import LesionScores, case_lesions
 from bratstrain.scoring.surface import SurfaceDistances, check_pair, surface_distances, union_box
 
 PART_LABELS: Final = MappingProxyType(
@@ -112,6 +113,8 @@ class PartScores:
     """At TOLERANCE_MM; 0 where one side is empty, nan where both are; None as before."""
     lesions: Mapping[str, LesionScores]
     """By the name of the rules; empty where they were not asked for."""
+    diagonal: float = 0.0
+    """Of the whole volume, voxels."""
 
     @property
     def volumes_mm3(self) -> tuple[float, float]:
@@ -147,6 +150,17 @@ class CaseScores:
         confusion[:, 0] = self.confusion.sum(axis=1)
         parts = {name: part.of_nothing() for name, part in self.parts.items()}
         return CaseScores(self.case, confusion, parts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelFiles:
+    """What the label files of a case hold beside its volumes in RAS+ order."""
+
+    orientation: str = "RAS"
+    """Directions of the axes of the files, such as `LPS`."""
+    cavity: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None
+    """(z, y, x) bool resection cavity of truth and predicted, which is stored as background; None
+    where it is not known. Lesions of BraTS 2024 are joined through it."""
 
 
 def ratio(above: float, below: float) -> float:
@@ -248,7 +262,8 @@ def score_case(
     *,
     case: str = "",
     distances: bool = True,
-    lesions: Sequence[str] = tuple(RULES),
+    lesions: Sequence[str] = ("brats2023", "brats2024"),
+    files: LabelFiles | None = None,
 ) -> CaseScores:
     """Score every class and region of a case, over every voxel of it.
 
@@ -259,6 +274,7 @@ def score_case(
         case: its id.
         distances: measure HD95 and surface Dice too.
         lesions: names of the lesion rules to score by; none leaves the lesions out.
+        files: what is known of the label files; by default RAS+ order and no cavity.
 
     Raises:
         ValueError: the volumes are not 3D and of one shape, a label is above 3, the spacing is
@@ -270,25 +286,43 @@ def score_case(
         raise ValueError(
             f"lesion rules {', '.join(unknown)} are unknown; known: {', '.join(RULES)}"
         )
-    part = union_box(truth, predicted, DILATIONS)
+    files = LabelFiles() if files is None else files
     truth, predicted = np.ascontiguousarray(truth), np.ascontiguousarray(predicted)
     planes = plane_confusion(truth, predicted)
-    labels = truth[part], predicted[part]
+    diagonal = math.sqrt(sum(side**2 for side in truth.shape))
+    masks = _cropped_masks(truth, predicted, files, max(RULES[name].margin for name in RULES))
+    found = {
+        rule: case_lesions(*masks, spacing, RULES[rule], orientation=files.orientation)
+        for rule in lesions
+    }
     parts = {}
     for name in PART_LABELS:
-        masks = _mask(labels[0], name), _mask(labels[1], name)
-        whole = surface_distances(*masks, spacing) if distances else None
-        lesions_found = {
-            rule: lesion_scores(
-                *masks,
-                spacing,
-                RULES[rule].least_voxels[name],
-                joins_predicted=RULES[rule].joins_predicted,
-            )
-            for rule in lesions
-        }
-        parts[name] = _part_scores(name, planes, math.prod(spacing), whole, lesions_found)
+        sides = masks[0][name], masks[1][name]
+        whole = surface_distances(*sides, spacing) if distances else None
+        scores = _part_scores(name, planes, math.prod(spacing), whole)
+        by_rule = {rule: parts_found[name] for rule, parts_found in found.items()}
+        parts[name] = replace(scores, lesions=by_rule, diagonal=diagonal)
     return CaseScores(case, planes.sum(axis=0), parts)
+
+
+def _cropped_masks(
+    truth: NDArray[np.uint8], predicted: NDArray[np.uint8], files: LabelFiles, margin: int
+) -> tuple[dict[str, NDArray[np.bool_]], dict[str, NDArray[np.bool_]]]:
+    """Cut both (z, y, x) uint8 volumes to their labels and a margin, as masks of each part.
+
+    Returns:
+        (z, y, x) bool of truth and of predicted by the names of classes and regions, with the
+        cavity where it is known.
+    """
+    sides = (truth, predicted)
+    filled = sides
+    if files.cavity is not None:
+        filled = (truth | files.cavity[0], predicted | files.cavity[1])
+    box = union_box(*filled, margin)
+    true, said = ({name: _mask(side[box], name) for name in PART_LABELS} for side in sides)
+    if files.cavity is not None:
+        true[CAVITY], said[CAVITY] = (hole[box] for hole in files.cavity)
+    return true, said
 
 
 def warm() -> None:
@@ -311,9 +345,8 @@ def _part_scores(
     planes: NDArray[np.int64],
     voxel_mm3: float,
     surface: SurfaceDistances | None,
-    lesions: Mapping[str, LesionScores],
 ) -> PartScores:
-    """Put the scores of a class or region together."""
+    """Put the scores of a class or region together, without its lesions."""
     counts = counts_from_confusion(planes.sum(axis=0), PART_LABELS[name])
     slices = slices_from_confusion(planes, PART_LABELS[name])
     hd95_mm = surface_dice = None
@@ -321,4 +354,4 @@ def _part_scores(
         both_empty = not counts.n_truth and not counts.n_predicted
         hd95_mm = math.nan if both_empty else surface.hausdorff()
         surface_dice = surface.surface_dice(TOLERANCE_MM)
-    return PartScores(name, counts, voxel_mm3, slices, hd95_mm, surface_dice, lesions)
+    return PartScores(name, counts, voxel_mm3, slices, hd95_mm, surface_dice, {})

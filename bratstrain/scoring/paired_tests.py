@@ -12,8 +12,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-RESAMPLES: Final = 2000
-"""Of the cases, for the bootstrap."""
 EXACT_UP_TO: Final = 200
 """Cases; beyond, the normal approximation is as good and takes no time."""
 
@@ -77,22 +75,6 @@ def _exact(ranks: NDArray[np.float64], above: float) -> float:
     middle = (chance.size - 1) / 2
     away = np.abs(np.arange(chance.size) - middle)
     return min(1.0, float(chance[away >= abs(2 * above - middle)].sum()))
-
-
-def bootstrap_interval(
-    differences: NDArray[np.float64], seed: int = 0, resamples: int = RESAMPLES
-) -> tuple[float, float]:
-    """95 % interval of a mean, by the percentile bootstrap over the cases (Efron 1979).
-
-    Args:
-        differences: (n,) float64, at least one; none is nan.
-        seed: of the draws.
-        resamples: how often the cases are drawn anew.
-    """
-    n = len(differences)
-    draws = np.random.default_rng(seed).multinomial(n, [1 / n] * n, resamples)
-    low, high = np.percentile(draws @ differences / n, (2.5, 97.5))
-    return float(low), float(high)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

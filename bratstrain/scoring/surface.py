@@ -56,7 +56,11 @@ class SurfaceDistances:
 
 
 def surface_distances(
-    truth: NDArray[Any], predicted: NDArray[Any], spacing: Sequence[float]
+    truth: NDArray[Any],
+    predicted: NDArray[Any],
+    spacing: Sequence[float],
+    *,
+    are_numbers: bool = False,
 ) -> SurfaceDistances:
     """Measure every boundary element of each mask against the surface of the other.
 
@@ -66,6 +70,9 @@ def surface_distances(
         truth: (z, y, x) bool or uint8, non-zero inside.
         predicted: (z, y, x) bool or uint8, same shape.
         spacing: (3,) mm, voxel size along x, y, z.
+        are_numbers: take integer lesion numbers as they are, as the evaluation of BraTS 2024 does
+            for whole cases: the code of a corner is then the sum of numbers times bits, modulo
+            256, so that lesions with a number above 1 get other areas and inner elements.
 
     Returns:
         Distances of both directions; inf to an empty mask.
@@ -77,8 +84,8 @@ def surface_distances(
     part = union_box(truth, predicted, 0)
     step = np.array(tuple(spacing)[::-1], np.float64)
     areas = surface_areas(spacing)
-    truth_code = neighbour_codes(np.ascontiguousarray(truth[part]))
-    predicted_code = neighbour_codes(np.ascontiguousarray(predicted[part]))
+    truth_code = neighbour_codes(np.ascontiguousarray(truth[part]), are_numbers)
+    predicted_code = neighbour_codes(np.ascontiguousarray(predicted[part]), are_numbers)
     truth_on = (truth_code > 0) & (truth_code < FULL)
     predicted_on = (predicted_code > 0) & (predicted_code < FULL)
     to_truth = squared_distances(truth_on, predicted_on, step)
@@ -223,11 +230,12 @@ def _percentile(distance: NDArray[np.float64], area: NDArray[np.float64], percen
 
 
 @njit(cache=True, nogil=True)
-def neighbour_codes(mask: NDArray[Any]) -> NDArray[np.uint8]:
+def neighbour_codes(mask: NDArray[Any], are_numbers: bool = False) -> NDArray[np.uint8]:
     """Code the eight voxels around every voxel corner; voxels outside the volume are 0.
 
     Args:
-        mask: (z, y, x) bool or uint8, non-zero inside.
+        mask: (z, y, x) bool or integer, non-zero inside.
+        are_numbers: weigh each bit by the value of the voxel, modulo 256.
 
     Returns:
         (z + 1, y + 1, x + 1) uint8, bits as in `unit_triangles`.
@@ -238,9 +246,9 @@ def neighbour_codes(mask: NDArray[Any]) -> NDArray[np.uint8]:
     for z in range(n_z):
         for y in range(n_y):
             for x in range(n_x):
-                row[x] = 1 if mask[z, y, x] else 0
+                row[x] = mask[z, y, x] if are_numbers else mask[z, y, x] != 0
             for bit in range(8):
                 around = codes[z + (bit >> 2), y + (bit >> 1 & 1), (bit & 1) :]
                 for x in range(n_x):
-                    around[x] |= row[x] << bit
+                    around[x] += row[x] << bit
     return codes

@@ -13,9 +13,9 @@ import numpy as np
 
 from bratstrain.evaluation.formatting import none_for_nan
 from bratstrain.evaluation.stored import Evaluation
+from bratstrain.scoring.intervals import mean_interval
 from bratstrain.scoring.metric_registry import HEADLINE
 from bratstrain.scoring.metrics import MEANS, PART_LABELS
-from bratstrain.scoring.paired_tests import bootstrap_interval
 from bratstrain.studies.study_file import Experiment, Plan
 
 CLAIMED: Final = "slice-mean Dice, tumour slices"
@@ -98,7 +98,7 @@ def score_of(evaluation: Evaluation, metric: str, part: str) -> Score:
     if row is None or row["mean"] is None:
         return UNKNOWN
     low, high = (math.nan if row[end] is None else row[end] for end in ("low", "high"))
-    return Score(row["mean"], low, high, row["n_cases"])
+    return Score(row["mean"], low, high, row["n_interval"])
 
 
 def difference(ours: Outcome, other: Outcome, part: str = PART) -> Score:
@@ -114,7 +114,7 @@ def difference(ours: Outcome, other: Outcome, part: str = PART) -> Score:
     apart = apart[np.isfinite(apart)]
     if not len(apart):
         return UNKNOWN
-    interval = bootstrap_interval(apart)
+    interval = mean_interval(apart, "difference")
     return Score(float(apart.mean()), *interval, len(apart), int((apart > 0).sum()))
 
 

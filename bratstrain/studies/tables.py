@@ -1,6 +1,7 @@
 """A study as files and as lines: terminal, Markdown, CSV and JSON."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -160,12 +161,16 @@ def row_cells(study: Study, outcome: Outcome) -> dict[str, str]:
 
 def span(score: Score) -> str:
     """The interval of a score."""
-    return f"{number(score.low)}-{number(score.high)}" if score.is_known else "-"
+    if not math.isfinite(score.low):
+        return "-"
+    return f"{number(score.low)}-{number(score.high)} (n {score.n_cases})"
 
 
 def signed_span(score: Score) -> str:
     """The interval of a difference."""
-    return f"{signed(score.low)} to {signed(score.high)}" if score.is_known else "-"
+    if not math.isfinite(score.low):
+        return "-"
+    return f"{signed(score.low)} to {signed(score.high)} (n {score.n_cases})"
 
 
 def signed(value: float) -> str:
@@ -194,7 +199,7 @@ def meanings(study: Study) -> list[tuple[str, str]]:
     if departs(study):
         lines.append(("gain", "the same, minus that of the experiment that it departs from"))
     lines += [(name, "of the held-out cases, mean of a case") for name in plan.also]
-    chance = "bootstrap over cases; a difference whose interval contains 0 may be chance"
+    chance = "of n cases, by Student's t; a difference whose interval contains 0 may be chance"
     lines.append(("95 %", chance))
     lines.append(("scores", f"are the {PART} (NCR, ED, ET), convention {convention}"))
     return lines

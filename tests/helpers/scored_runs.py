@@ -35,7 +35,7 @@ def report(dice=0.8, hd95_mm=3.0, *, run="run", cases=("a", "b"), notes=()):
     scores = [
         case_scores(name, float(a), float(b)) for name, a, b in zip(cases, *values, strict=True)
     ]
-    table = summarise(scores, cases="test of fold 0", planes="every plane", resamples=50)
+    table = summarise(scores, cases="test of fold 0", planes="every plane")
     about = {"run": Path(run).name, "split digest": "d" * 64, "versions": {"torch": "2"}}
     return Report("test-raw", tuple(notes), about, tuple(scores), table)
 

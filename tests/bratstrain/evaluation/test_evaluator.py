@@ -486,7 +486,7 @@ def test_truth_against_itself_is_perfect(raw, predictions, tmp_path):
     assert {
         row.mean for row in report.table.rows if row.metric in ("volume Dice", "lesion-wise Dice")
     } == {1.0}
-    assert (predictions / "evaluation" / "summary.md").is_file()
+    assert (report.folder / "summary.md").is_file()
     assert are_perfect(score_folders(raw, raw, out=tmp_path / "self"))
 
 

@@ -43,7 +43,7 @@ def report():
     scores = scored()
     table = summarise(
         scores, cases="test of fold 2, split slice LEAKS", planes="tumour slices only",
-        conventions=CONVENTIONS, resamples=50,
+        conventions=CONVENTIONS,
     )  # fmt: skip
     planes = ({"case": "A", "z": 1},)
     about = {"run": "a", "versions": {"torch": "2"}}
@@ -55,7 +55,7 @@ def twice(report):
     """The same, where case A has a twin in training."""
     second = summarise(
         report.scores[1:], cases=f"{report.table.cases}, {WITHOUT}", planes="tumour slices only",
-        conventions=CONVENTIONS, resamples=50,
+        conventions=CONVENTIONS,
     )  # fmt: skip
     repeats = Twins("test case", 2, {"A": ("T",)}, are_told=True)
     return replace(report, repeats=repeats, table_without_twins=second)
@@ -212,7 +212,7 @@ def test_terminal_leaves_out_what_was_not_measured():
     scores = [
         score_case(*2 * [np.zeros((1, 2, 2), np.uint8)], (1, 1, 1), distances=False, lesions=())
     ]
-    table = summarise(scores, cases="all cases", resamples=5, conventions=("nnunet",))
+    table = summarise(scores, cases="all cases", conventions=("nnunet",))
     lines = Report("x", (), {}, tuple(scores), table).lines()
     assert lines[0] == "all cases: 1 case, every plane"
     assert "HD95" not in lines[2]
@@ -220,7 +220,7 @@ def test_terminal_leaves_out_what_was_not_measured():
 
 def test_json_of_a_report_without_numbers_has_none(report):
     empty = score_case(*2 * [np.zeros((1, 2, 2), np.uint8)], (1, 1, 1), case="E")
-    table = summarise([empty], cases="c", conventions=("nnunet",), resamples=5)
+    table = summarise([empty], cases="c", conventions=("nnunet",))
     found = to_json(Report("x", (), {}, (empty,), table))
     assert found["headline"]["values"]["ED"] is None
 

@@ -4,8 +4,10 @@ import math
 import numpy as np
 import pytest
 
+from bratsprep.labels import REGIONS
 from bratstrain.scoring.aggregate import case_rows, summarise
 from bratstrain.scoring.conventions import CONVENTIONS
+from bratstrain.scoring.intervals import mean_interval
 from bratstrain.scoring.metric_registry import METRICS, POOLED
 from bratstrain.scoring.metrics import score_case
 
@@ -159,7 +161,7 @@ def scores():
 @pytest.fixture(scope="module")
 def table(scores):
     conventions = ("brats", "nnunet", "present")
-    return summarise(scores, cases="four cubes", conventions=conventions, resamples=200)
+    return summarise(scores, cases="four cubes", conventions=conventions)
 
 
 def test_row_counts_present_absent_and_absent_but_predicted(table):
@@ -210,36 +212,42 @@ def test_interval_holds_the_mean_within_bounds(table):
     assert 0 <= got.low < got.mean < got.high <= 1
 
 
-def test_interval_equals_a_plain_bootstrap():
+def test_interval_is_that_of_the_case_values():
     many = [scored(A, np.roll(A, shift, axis=2), lesions=(), distances=False) for shift in range(9)]
-    got = row(
-        summarise(many, cases="shifts", conventions=("brats",), seed=1),
-        "brats",
-        "volume Dice",
-        "ET",
+    got = row(summarise(many, cases="shifts", conventions=("brats",)), "brats", "volume Dice", "ET")
+    values = np.array([1 - shift / 10 for shift in range(9)])
+    assert (got.low, got.high) == pytest.approx(mean_interval(values, "share"))
+    assert got.n_interval == 9
+
+
+def test_interval_of_a_mean_is_that_of_the_case_means(scores):
+    table = summarise(scores, cases="four cubes", conventions=("brats",))
+    got = row(table, "brats", "volume Dice", "mean of regions")
+    rule = CONVENTIONS["brats"]
+    values = [
+        np.mean([METRICS["volume Dice"].measure(case.parts[name], rule) for name in REGIONS])
+        for case in scores
+    ]
+    assert (got.low, got.high) == pytest.approx(mean_interval(np.array(values), "share"))
+
+
+def test_interval_is_of_the_scored_cases_alone():
+    some = [scored(A, np.roll(A, shift, axis=2), lesions=()) for shift in (1, 2, 4)]
+    table = summarise(
+        [*some, scored(EMPTY, EMPTY, lesions=())], cases="c", conventions=("present",)
     )
-    value = np.array([1 - shift / 10 for shift in range(9)])
-    drawn = np.random.default_rng(99).choice(value, (20_000, 9)).mean(axis=1)
-    assert (got.low, got.high) == pytest.approx(np.percentile(drawn, [2.5, 97.5]), abs=0.03)
+    got = row(table, "present", "volume Dice", "ET")
+    assert got.n_interval == 3
+    assert (got.low, got.high) == pytest.approx(mean_interval(np.array([0.9, 0.8, 0.6]), "share"))
 
 
-def test_interval_of_equal_cases_has_no_width():
-    table = summarise([scored(A, SHIFTED, lesions=())] * 3, cases="same", conventions=("brats",))
+@pytest.mark.parametrize("n", [1, 3])
+def test_one_case_and_equal_cases_have_no_interval(n):
+    table = summarise([scored(A, SHIFTED, lesions=())] * n, cases="same", conventions=("brats",))
     got = row(table, "brats", "volume Dice", "ET")
-    assert (got.low, got.high) == pytest.approx((0.8, 0.8))
-
-
-def test_same_seed_gives_the_same_table(scores, table):
-    again = summarise(
-        scores, cases="four cubes", conventions=("brats", "nnunet", "present"), resamples=200
-    )
-    assert again.to_rows() == table.to_rows()
-
-
-def test_bootstrap_leaves_the_global_generator_alone(scores):
-    before = np.random.get_state()[1].copy()  # noqa: NPY002 (its state is the claim)
-    summarise(scores, cases="four cubes", resamples=5)
-    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+    assert math.isnan(got.low)
+    assert math.isnan(got.high)
+    assert got.n_interval == n
 
 
 def test_table_rows_say_what_they_were_made_from(table):
@@ -250,7 +258,7 @@ def test_table_rows_say_what_they_were_made_from(table):
 
 def test_metrics_that_were_not_measured_have_no_row(scores):
     fast = [scored(A, SHIFTED, distances=False, lesions=())]
-    names = {r.metric for r in summarise(fast, cases="one", resamples=5).rows}
+    names = {r.metric for r in summarise(fast, cases="one").rows}
     assert "volume Dice" in names
     assert not names & {"HD95 (mm)", "surface Dice at 1 mm", "lesion-wise Dice", "lesions TP"}
 

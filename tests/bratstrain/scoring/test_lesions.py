@@ -1,6 +1,8 @@
 import math
+from dataclasses import replace
 
 import cc3d
+import nibabel
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,14 +11,19 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 from surface_distance import metrics as published
 
-from bratstrain.scoring.lesions import (
-    RULES,
-    LesionScores,
-    lesion_scores,
-)
+from bratstrain.scoring.lesion_rules import RULES
+from bratstrain.scoring.lesions import LesionScores, in_file_order, lesion_scores
 
 UNIT = (1.0, 1.0, 1.0)
 EIGHTEEN = ndimage.generate_binary_structure(3, 2)
+
+
+def rules_of(year, least=None):
+    """The rules of a year, with another least volume where it is given."""
+    rules = RULES[f"brats{year}"]
+    return rules if least is None else replace(rules, least_mm3=least, least_mm3_of={})
+
+
 sparse = hnp.arrays(np.bool_, (6, 7, 8), elements=st.sampled_from([False] * 9 + [True]))
 
 
@@ -90,7 +97,7 @@ VOXEL = cubes((40, 41))
     ids=["empty", "missed", "false", "same", "shifted", "one of two", "voxel", "near", "small"],
 )
 def test_lesions_reproduce_the_official_values(truth, predicted, expected):
-    assert summary(lesion_scores(truth, predicted, UNIT, 50)) == pytest.approx(expected)
+    assert summary(lesion_scores(truth, predicted, UNIT, rules_of(2023))) == pytest.approx(expected)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised inside surface_distance
@@ -101,7 +108,7 @@ def test_lesions_equal_the_steps_done_with_other_libraries(joins, seed):
     smooth = ndimage.gaussian_filter(noise, (0, 1.3, 1.3, 1.3))
     truth = smooth[0] > 0.3
     predicted = smooth[0] + 0.6 * smooth[1] > 0.36
-    got = lesion_scores(truth, predicted, UNIT, 6, joins_predicted=joins)
+    got = lesion_scores(truth, predicted, UNIT, rules_of(2024 if joins else 2023, 6))
     assert len(got.overlap) > 1
     expected = official(truth, predicted, 6, joins)
     assert summary(got)[3:] == pytest.approx(expected)
@@ -111,75 +118,77 @@ def test_lesions_equal_the_steps_done_with_other_libraries(joins, seed):
 def test_pieces_are_one_lesion_when_their_dilations_touch(gap, n_lesions):
     truth = np.zeros((12, 12, 24), bool)
     truth[4:8, 4:8, 2:6] = truth[4:8, 4:8, 6 + gap : 10 + gap] = True
-    assert len(lesion_scores(truth, truth, UNIT, 50).overlap) == n_lesions
+    assert len(lesion_scores(truth, truth, UNIT, rules_of(2023)).overlap) == n_lesions
 
 
 def test_one_component_may_serve_two_lesions():
     truth = A | cubes((40, 50))
     bridge = truth.copy()
     bridge[15, 15, 10:50] = bridge[15, 10:50, 45] = bridge[10:50, 45, 45] = True
-    scores = lesion_scores(truth, bridge, UNIT, 50)
+    scores = lesion_scores(truth, bridge, UNIT, rules_of(2023))
     assert (scores.n_found, scores.n_false, scores.n_missed) == (2, 0, 0)
 
 
 def test_small_lesion_absorbs_its_prediction():
     small = cubes((40, 43))
-    scores = lesion_scores(A | small, A | small, UNIT, 50)
+    scores = lesion_scores(A | small, A | small, UNIT, rules_of(2023))
     assert (scores.n_found, scores.n_false, scores.n_small) == (1, 0, 1)
 
 
 def test_lesion_of_exactly_the_threshold_leaves_the_score():
     truth = np.zeros((8, 8, 8), bool)
     truth[1:6, 1:6, 1:3] = True
-    assert lesion_scores(truth, truth, UNIT, 50).n_small == 1
-    assert lesion_scores(truth, truth, UNIT, 49).n_found == 1
+    assert lesion_scores(truth, truth, UNIT, rules_of(2023)).n_small == 1
+    assert lesion_scores(truth, truth, UNIT, rules_of(2023, 49)).n_found == 1
 
 
 def test_lesion_found_without_overlap_has_a_distance():
     predicted = np.zeros_like(A)
     predicted[10:20, 10:20, 21:24] = True
-    scores = lesion_scores(A, predicted, UNIT, 50)
+    scores = lesion_scores(A, predicted, UNIT, rules_of(2023))
     assert scores.overlap == (0.0,)
     assert scores.n_found == 1
     assert scores.hd95_mm[0] < 20
 
 
 def test_2024_drops_a_small_false_component():
-    scores = lesion_scores(A, A | VOXEL, UNIT, 20, joins_predicted=True)
+    scores = lesion_scores(A, A | VOXEL, UNIT, rules_of(2024))
     assert summary(scores, 337) == (1, 0, 0, 1, 0)
 
 
 def test_2024_joins_false_components_that_are_near():
     false = cubes((40, 44))
     false[40:44, 40:44, 46:50] = True
-    assert lesion_scores(A, A | false, UNIT, 20).n_false == 2
-    assert lesion_scores(A, A | false, UNIT, 20, joins_predicted=True).n_false == 1
+    assert lesion_scores(A, A | false, UNIT, rules_of(2023, 20)).n_false == 2
+    assert lesion_scores(A, A | false, UNIT, rules_of(2024)).n_false == 1
 
 
 def test_2024_counts_a_missed_lesion_337_mm():
-    scores = lesion_scores(A, NOTHING, UNIT, 20, joins_predicted=True)
+    scores = lesion_scores(A, NOTHING, UNIT, rules_of(2024))
     assert scores.lesionwise_hd95(337) == 337
 
 
 def test_2024_thresholds_are_10_for_et_and_20_for_others():
-    thresholds = RULES["brats2024"].least_voxels
-    assert thresholds == {"ET": 10, "TC": 20, "WT": 20, "NCR": 20, "ED": 20}
+    rules = RULES["brats2024"]
+    assert {part: rules.least(part) for part in ("ET", "TC", "WT", "NCR", "ED")} == {
+        "ET": 10, "TC": 20, "WT": 20, "NCR": 20, "ED": 20,
+    }  # fmt: skip
 
 
 def test_lesions_know_the_spacing():
-    scores = lesion_scores(A, np.roll(A, 2, axis=2), (3.0, 1.0, 1.0), 50)
+    scores = lesion_scores(A, np.roll(A, 2, axis=2), (3.0, 1.0, 1.0), rules_of(2023))
     assert scores.hd95_mm == (6.0,)
 
 
 def test_lesions_at_the_border_are_scored():
     truth = np.zeros((6, 6, 6), bool)
     truth[:4, :4, :4] = True
-    assert summary(lesion_scores(truth, truth, UNIT, 50)) == (1, 0, 0, 1, 0)
+    assert summary(lesion_scores(truth, truth, UNIT, rules_of(2023))) == (1, 0, 0, 1, 0)
 
 
 @given(truth=sparse, predicted=sparse)
 def test_lesionwise_scores_keep_their_bounds(truth, predicted):
-    scores = lesion_scores(truth, predicted, UNIT, 1)
+    scores = lesion_scores(truth, predicted, UNIT, rules_of(2023, 1))
     assert 0 <= scores.lesionwise_dice <= 1
     assert 0 <= scores.lesionwise_hd95(374) <= 374
 
@@ -187,15 +196,15 @@ def test_lesionwise_scores_keep_their_bounds(truth, predicted):
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @given(truth=sparse, predicted=sparse)
 def test_lesionwise_scores_survive_a_flip(axis, truth, predicted):
-    one = lesion_scores(truth, predicted, UNIT, 1)
-    other = lesion_scores(np.flip(truth, axis), np.flip(predicted, axis), UNIT, 1)
+    one = lesion_scores(truth, predicted, UNIT, rules_of(2023, 1))
+    other = lesion_scores(np.flip(truth, axis), np.flip(predicted, axis), UNIT, rules_of(2023, 1))
     assert summary(one) == pytest.approx(summary(other))
 
 
 def test_scores_of_nothing_equal_those_of_an_empty_prediction():
     truth = A | cubes((40, 50)) | cubes((30, 32))
-    scores = lesion_scores(truth, A | VOXEL, UNIT, 50).of_nothing()
-    assert scores == lesion_scores(truth, NOTHING, UNIT, 50)
+    scores = lesion_scores(truth, A | VOXEL, UNIT, rules_of(2023)).of_nothing()
+    assert scores == lesion_scores(truth, NOTHING, UNIT, rules_of(2023))
 
 
 def test_lesionwise_hd95_counts_each_miss_and_each_false_one():
@@ -205,4 +214,13 @@ def test_lesionwise_hd95_counts_each_miss_and_each_false_one():
 
 def test_lesions_refuse_masks_that_differ_in_shape():
     with pytest.raises(ValueError, match="of one shape"):
-        lesion_scores(np.zeros((2, 2, 2)), np.zeros((2, 2, 3)), UNIT, 50)
+        lesion_scores(np.zeros((2, 2, 2)), np.zeros((2, 2, 3)), UNIT, rules_of(2023))
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "PIR", "ASL"])
+def test_file_order_is_that_of_nibabel(codes):
+    canonical = np.arange(24).reshape(2, 3, 4)  # (z, y, x)
+    target = nibabel.orientations.axcodes2ornt(codes)
+    turn = nibabel.orientations.ornt_transform(nibabel.orientations.axcodes2ornt("RAS"), target)
+    wanted = nibabel.orientations.apply_orientation(canonical.transpose(), turn)
+    np.testing.assert_array_equal(in_file_order(canonical, codes), wanted)
