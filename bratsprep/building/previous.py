@@ -136,6 +136,11 @@ class Previous:
                 f"{out}: exists but is no slice file; choose another name, or replace it with "
                 "--force"
             ) from error
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise BuildError(
+                f"{out}: attribute 'skipped' or 'software' cannot be read; replace the file with "
+                "--force"
+            ) from error
         self.file = SliceFile(out)
         self.rows = {str(case): c for c, case in enumerate(self.file.cases["id"])}
         self.key = content_key(self.file.digest, self.file.cases["source"])

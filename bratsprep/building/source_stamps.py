@@ -39,6 +39,9 @@ class Stamp(NamedTuple):
     """Time of the last change of content, name or times, ns: a program cannot set it."""
     crc32: int | None = None
     """CRC-32 of the bytes on disk; None where it is recorded elsewhere or not at all."""
+    channels: str | None = ""
+    """Volumes of a 4D file in the order of the modalities, such as `0,1,2,3`; empty for a 3D file,
+    None where they were not recorded."""
 
 
 Stamps = tuple[Stamp, ...]
@@ -65,7 +68,10 @@ def take_stamps(source: Source, cases: Iterable[CaseFiles]) -> dict[str, Stamps]
         for member in members_of(files):
             times = source.times_ns(member)
             settled = times if max(times) <= newest else (0, 0)
-            listed.append(Stamp(base_name(member), source.members[member], *settled))
+            volumes = [c.index for c in files.images if c.member == member and c.index is not None]
+            channels = ",".join(map(str, volumes))
+            size = source.members[member]
+            listed.append(Stamp(base_name(member), size, *settled, channels=channels))
         stamps[files.id] = tuple(listed)
     return stamps
 
@@ -96,11 +102,13 @@ def first_change(source: Source, files: CaseFiles, now: Stamps, then: Stamps) ->
         Empty where all are unchanged.
     """
     if [stamp.name for stamp in now] != [stamp.name for stamp in then]:
-        return "its files have other names"
+        return "its files are not those recorded"
     for member, new, old in zip(members_of(files), now, then, strict=True):
         if new.size != old.size:
             return f"{new.name} has {new.size:,} bytes, had {old.size:,}"
-        if new.modified_ns and new[2:4] == old[2:4]:
+        if old.channels not in (None, new.channels):
+            return f"volumes {new.channels} of {new.name} are taken, were {old.channels}"
+        if any(new[2:4]) and new[2:4] == old[2:4]:
             continue
         if content_crc(source, member) != old.crc32:
             return f"{new.name} has another content"
@@ -113,9 +121,17 @@ def recorded(source_column: str, times: Stamps) -> Stamps:
     Args:
         source_column: JSON of name, size and crc32 of each file.
         times: stamps of the same files; without effect where they are of others.
+
+    Returns:
+        Nothing where `case/source` cannot be read.
     """
-    parts = json.loads(source_column)
-    listed = tuple(Stamp(part["name"], part["size"], crc32=part["crc32"]) for part in parts)
+    try:
+        listed = tuple(
+            Stamp(part["name"], part["size"], crc32=part["crc32"], channels=None)
+            for part in json.loads(source_column)
+        )
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return ()
     if [stamp[:2] for stamp in listed] != [stamp[:2] for stamp in times]:
         return listed
     return tuple(
@@ -153,5 +169,5 @@ def read_sidecar(out: Path, key: str) -> dict[str, Stamps]:
             str(case): tuple(Stamp(*stamp) for stamp in stamps)
             for case, stamps in content["cases"].items()
         }
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}

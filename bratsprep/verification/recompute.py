@@ -242,7 +242,7 @@ def compare(file: SliceFile, tables: CaseTables, case: RawCase) -> None:
         SchemaError: the first difference.
     """
     where = f"{file.path}: case {tables.case['id']}"
-    same(where, raw_pairs(tables, case, file), "the raw files give")
+    same(where, raw_pairs(tables, case, file), "the raw files")
     images, labels, z = file.volume(tables.case["id"])
     box = tables.case["box"]
     truth = np.zeros(case.brain.shape, np.uint8) if case.label is None else case.label
@@ -263,26 +263,26 @@ def compare(file: SliceFile, tables: CaseTables, case: RawCase) -> None:
     }
     for name, print_ in prints.items():
         stored = tables.case[name]
-        same(where, [(name, stored, close(stored, print_))], "the raw files give")
+        same(where, [(name, stored, close(stored, print_))], "the raw files")
 
 
 def refuse(
-    odd: NDArray[np.bool_],
+    differs: NDArray[np.bool_],
     stored: NDArray[Any],
     expected: NDArray[Any],
     where: str,
     box: NDArray[np.integer[Any]],
 ) -> None:
-    """Name the first odd pixel of a plane by its place in the uncropped RAS+ volume.
+    """Name the first wrong pixel of a plane by its place in the uncropped RAS+ volume.
 
     Raises:
         SchemaError: there is one.
     """
-    if odd.any():
-        y, x = (int(place) for place in np.argwhere(odd)[0])
+    if differs.any():
+        y, x = (int(place) for place in np.argwhere(differs)[0])
         raise SchemaError(
-            f"{where}, voxel (y {y + box[0, 1]}, x {x + box[0, 2]}): is {stored[y, x]}, the raw "
-            f"files give {expected[y, x]}; build it again"
+            f"{where}, voxel (y {y + box[0, 1]}, x {x + box[0, 2]}): is {stored[y, x]}; expected "
+            f"{expected[y, x]}, from the raw files; build it again"
         )
 
 
@@ -321,25 +321,27 @@ def subject_of(row: np.void, case: RawCase, subjects: str) -> str:
     return table_for(subjects).subject(case.files.id, case.files.subject, voxels)
 
 
-def same(where: str, pairs: Iterable[tuple[str, object, object]], than: str) -> None:
+def same(where: str, pairs: Iterable[tuple[str, object, object]], basis: str) -> None:
     """Refuse the first of some named values that is not what it should be.
 
     Args:
         where: file and case.
-        pairs: name, value found, and value expected.
-        than: what to say before the value expected.
+        pairs: name, value in the file, and value expected.
+        basis: what the expected values follow from.
 
     Raises:
-        SchemaError: it says both values, or the first two elements that differ.
+        SchemaError: with both values, or the first two elements that differ.
     """
-    for name, found, expected in pairs:
-        one, two = np.asarray(found), np.asarray(expected)
+    for name, value, expected in pairs:
+        place, one, two = name, np.asarray(value), np.asarray(expected)
         if one.shape == two.shape and one.ndim:
             differing = np.argwhere(one != two)
             if not differing.size:
                 continue
             at = tuple(differing[0])
-            place = f"{name} at {', '.join(map(str, at))}"
-            raise SchemaError(f"{where}: {place} is {one[at]}, {than} {two[at]}; build it again")
-        if not np.array_equal(one, two):
-            raise SchemaError(f"{where}: {name} is {one}, {than} {two}; build it again")
+            place, one, two = f"{name} at {', '.join(map(str, at))}", one[at], two[at]
+        elif np.array_equal(one, two):
+            continue
+        raise SchemaError(
+            f"{where}: {place} is {one}; expected {two}, from {basis}; build it again"
+        )

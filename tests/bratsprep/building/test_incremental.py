@@ -2,17 +2,20 @@
 
 import gzip
 import hashlib
+import json
 import os
 import shutil
 import tarfile
 import time
 
+import h5py
 import nibabel as nib
 import numpy as np
 import pytest
 
 import bratsprep
 from bratsprep.building import builder, source_stamps
+from bratsprep.building.previous import Changes
 from bratsprep.building.source_stamps import sidecar
 from bratsprep.errors import BratsError, BuildError
 
@@ -282,6 +285,71 @@ def test_a_folder_in_place_of_its_archive_is_up_to_date(pair, tmp_path):
     with tarfile.open(tmp_path / "raw.tar", "w") as tar:
         tar.add(raw, "raw")
     assert again(tmp_path / "raw.tar", out).was_complete
+
+
+def test_volumes_taken_as_other_modalities_are_converted_again(tmp_path):
+    raw, out = tmp_path / "raw", tmp_path / "out.h5"
+    bratsprep.phantoms(raw, cases=2, shape=SHAPE, workers=1)
+    again(raw, out)
+    path = raw / "dataset.json"
+    content = json.loads(path.read_text())
+    names = content["modality"]
+    content["modality"] = names | {"0": names["3"], "3": names["0"]}
+    path.write_text(json.dumps(content))
+    reasons = again(raw, out).changes.rebuilt
+    assert reasons["BRATS_001"] == "volumes 3,1,2,0 of BRATS_001.nii.gz are taken, were 0,1,2,3"
+    assert len(reasons) == 2
+    assert bytes_of(out) == fresh(raw, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", '[{"name": "x"}]', "[1]", "1"])
+def test_a_case_whose_list_of_sources_is_broken_is_converted_again(pair, text):
+    raw, out = pair
+    before = bytes_of(out)
+    with h5py.File(out, "r+") as file:
+        file["case/source"][1] = text
+    assert list(again(raw, out).changes.rebuilt) == [SECOND]
+    assert bytes_of(out) == before
+
+
+@pytest.mark.parametrize("name", ["skipped", "software"])
+def test_a_file_with_broken_attributes_is_not_replaced(pair, name):
+    raw, out = pair
+    with h5py.File(out, "r+") as file:
+        file.attrs[name] = "[1"
+    with pytest.raises(BuildError, match=r"out\.h5: attribute 'skipped' or 'software'.*--force"):
+        again(raw, out)
+
+
+def test_another_label_scheme_converts_again(pair, tmp_path):
+    raw, out = pair
+    with h5py.File(out, "r+") as file:
+        file["case/scheme"][0] = "msd"
+    assert again(raw, out).changes.rebuilt == {FIRST: "label scheme is brats2017, was msd"}
+    assert bytes_of(out) == fresh(raw, tmp_path)
+
+
+def test_another_subject_converts_again(pair, tmp_path):
+    raw, out = pair
+    with h5py.File(out, "r+") as file:
+        file["case/subject"][0] = "somebody"
+    assert "was somebody of brats2017" in again(raw, out).changes.rebuilt[FIRST]
+    assert bytes_of(out) == fresh(raw, tmp_path)
+
+
+def test_many_cases_are_counted_and_a_few_named():
+    changes = Changes(added=[f"C{k:02}" for k in range(11)])
+    assert (
+        changes.lines()[-1] == "added    11 cases: " + ", ".join(changes.added[:8]) + " and 3 more"
+    )
+
+
+def test_a_folder_that_cannot_be_written_does_not_stop_a_check(pair, monkeypatch):
+    raw, out = pair
+    sidecar(out).unlink()
+    sidecar(out).with_name(sidecar(out).name + ".new").mkdir()
+    assert again(raw, out).was_complete
+    assert not sidecar(out).exists()
 
 
 @pytest.fixture
