@@ -1,10 +1,11 @@
 """One case from the bytes of its raw files, the slow and plain way, to hold a slice file against.
 
-Nothing here is shared with the way of `build`: gzip of the standard library instead of libdeflate,
-nibabel's voxels and orientation, whole volumes in float64, NumPy's moments, no kernel.
+Nothing here is shared with `build`: gzip of the standard library instead of libdeflate, nibabel's
+headers and orientation, NumPy's moments in float64, no kernel.
 """
 
 import gzip
+import math
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -76,12 +77,8 @@ def raw_case(files: CaseFiles, contents: Mapping[str, bytes], scheme: Scheme | N
     Raises:
         NiftiError: a file cannot be unpacked.
     """
-    opened = {member: nifti_image(member, content) for member, content in contents.items()}
-    voxels = {member: np.asanyarray(image.dataobj) for member, image in opened.items()}
-    volumes = tuple(
-        canonical(voxels[channel.member], opened[channel.member].affine, channel.index)
-        for channel in files.images
-    )
+    opened = {member: read_nifti(member, content) for member, content in contents.items()}
+    volumes = tuple(canonical(*opened[channel.member], channel.index) for channel in files.images)
     brain = np.logical_or.reduce([volume != 0 for volume in volumes])
     box = box_of(brain)
     inside = tuple(map(slice, *box))
@@ -89,12 +86,12 @@ def raw_case(files: CaseFiles, contents: Mapping[str, bytes], scheme: Scheme | N
     values = np.stack([volume[inside][places].astype(np.float64) for volume in volumes])
     label = None
     if files.label is not None and scheme is not None:
-        codes = canonical(voxels[files.label], opened[files.label].affine, None)
+        codes = canonical(*opened[files.label], None)
         whole = np.rint(codes) if codes.dtype.kind == "f" else codes
         label = scheme.table()[np.clip(whole, 0, 255).astype(np.uint8)]
     return RawCase(
         files=files,
-        affine=opened[files.images[0].member].affine,
+        affine=opened[files.images[0].member][1],
         volumes=volumes,
         label=label,
         brain=brain,
@@ -105,8 +102,16 @@ def raw_case(files: CaseFiles, contents: Mapping[str, bytes], scheme: Scheme | N
     )
 
 
-def nifti_image(member: str, content: bytes) -> Any:  # noqa: ANN401  nibabel has no types
-    """Open a NIfTI file, packed or not.
+def read_nifti(member: str, content: bytes) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Read a NIfTI file, packed or not.
+
+    Args:
+        member: its name, for errors.
+        content: the file's bytes.
+
+    Returns:
+        (x, y, z) or (x, y, z, n) voxels in the file's order, any real dtype; and its (4, 4) affine
+        in mm.
 
     Raises:
         NiftiError: it cannot be unpacked.
@@ -114,9 +119,24 @@ def nifti_image(member: str, content: bytes) -> Any:  # noqa: ANN401  nibabel ha
     try:
         plain = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
         is_second = 540 in (int.from_bytes(plain[:4], order) for order in ("little", "big"))
-        return (nib.Nifti2Image if is_second else nib.Nifti1Image).from_bytes(plain)
+        image = (nib.Nifti2Image if is_second else nib.Nifti1Image).from_bytes(plain)
+        return voxels_of(image, plain), np.asarray(image.affine, np.float64)
     except _BROKEN as error:
-        raise NiftiError(f"{member}: cannot be unpacked: {error}; get it again") from error
+        raise NiftiError(
+            f"{member}: cannot be unpacked: {error}; download the file again"
+        ) from error
+
+
+def voxels_of(image: Any, plain: bytes) -> NDArray[Any]:  # noqa: ANN401  nibabel has no types
+    """Voxels of a NIfTI file in its own order, (x, y, z) or (x, y, z, n), any real dtype.
+
+    Without scaling they are a view into the file, since nibabel would copy them.
+    """
+    proxy = image.dataobj
+    if (proxy.slope, proxy.inter) != (1, 0):
+        return np.asarray(proxy)
+    voxels = np.frombuffer(plain, proxy.dtype, math.prod(proxy.shape), proxy.offset)
+    return voxels.reshape(proxy.shape, order="F")
 
 
 def canonical(voxels: NDArray[Any], affine: NDArray[np.float64], index: int | None) -> NDArray[Any]:
