@@ -14,16 +14,25 @@ from tqdm import tqdm
 from bratsprep.building.convert import Converted, Frame, cut, pack
 from bratsprep.building.journal import Entry, Journal
 from bratsprep.building.memory_budget import pools, share
-from bratsprep.building.summary import Summary, is_complete, sources, versions
+from bratsprep.building.previous import (
+    Changes,
+    Inputs,
+    Previous,
+    difference,
+    renew_sidecar,
+    scheme_change,
+    with_checksums,
+)
+from bratsprep.building.source_stamps import Stamps, content_key, take_stamps, write_sidecar
+from bratsprep.building.summary import Summary, versions
 from bratsprep.case import Box, CaseFiles
-from bratsprep.config import ON_ERROR, OnError, PrepConfig, PrepSettings
+from bratsprep.config import OnError, PrepConfig, PrepSettings
 from bratsprep.discovery.discover import Found, scan
-from bratsprep.discovery.subject_tables import table_for
+from bratsprep.discovery.subject_tables import SubjectTable, table_for
 from bratsprep.errors import BratsError, BuildError
 from bratsprep.labels import Scheme
 from bratsprep.settings import take
 from bratsprep.slicefile.chunks import Pages
-from bratsprep.slicefile.digest import build_key
 from bratsprep.slicefile.writer import SliceWriter
 from bratsprep.sources.source import Source, open_source
 from bratsprep.system.memory import Pool, peak_bytes
@@ -39,12 +48,24 @@ _MULTIPLE: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """What is taken over from a finished file under the name of the output."""
+
+    previous: Previous | None
+    changes: Changes
+    """Empty where there is no such file."""
+
+    def set_aside(self) -> dict[str, Stamps]:
+        """Recorded stamps of the cases that were set aside before and have not changed."""
+        return {} if self.previous is None else self.previous.set_aside(self.changes.skipped)
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """What to build from what, all found and resolved."""
 
-    source: Source
-    found: Found
-    frame: Frame
+    inputs: Inputs
+    taken: Taken
     schemes: dict[str, Scheme]
     workers: int
     scans: Pool
@@ -56,16 +77,40 @@ class Job:
     def boxed(self, files: CaseFiles) -> Box:
         """Brain box of a case."""
         with self.scans.borrow() as buffers:
-            return read_scan(files, self.source, buffers, None).brain_box
+            return read_scan(files, self.inputs.source, buffers, None).brain_box
 
     def converted(self, files: CaseFiles) -> Converted:
-        """Rows and chunks of a case."""
+        """Rows and chunks of a case: from a finished file where it has not changed.
+
+        Raises:
+            BratsError: the case cannot be converted, or could not before and has not changed.
+        """
+        changes = self.taken.changes
+        if files.id in changes.skipped:
+            raise BratsError(changes.skipped[files.id])
+        if files.id in changes.kept and self.taken.previous is not None:
+            restored = self.taken.previous.restore(files.id)
+            if restored is not None:
+                return restored
+            changes.kept.discard(files.id)
+            changes.rebuilt[files.id] = "its slices in the file before are damaged"
+        frame = self.inputs.frame
         with ExitStack() as later:
             with self.scans.borrow() as buffers:
-                case = read_scan(files, self.source, buffers, self.schemes.get(files.id))
+                scheme = self.schemes.get(files.id)
+                case = read_scan(files, self.inputs.source, buffers, scheme)
                 memory = later.enter_context(self.cuts.borrow())
-                part = cut(case, self.frame, memory)
-            return pack(part, self.frame.config.compression, self.pages)
+                part = cut(case, frame, memory)
+            return pack(part, frame.config.compression, self.pages)
+
+    def is_current(self, files: CaseFiles, entry: Entry) -> bool:
+        """Whether a journal's entry is what converting the case would give now."""
+        row = entry.tables.case
+        sides = tuple((row["box"][1] - row["box"][0])[1:].tolist())
+        if self.inputs.frame.window not in (None, sides):
+            return False
+        changed = self.inputs.change(files, row, entry.stamps)
+        return not (changed or scheme_change(files, row, self.schemes))
 
 
 def build(
@@ -81,8 +126,10 @@ def build(
 ) -> Summary:
     """Turn raw cases into one slice file.
 
-    An interrupted build resumes when the call is repeated; a complete one is left as it is. The
-    file appears under its name only when it is whole.
+    An interrupted build resumes. A finished file that is up to date is left alone; where source
+    files have changed, were added or removed, only those cases are converted and all others are
+    copied, with the same bytes as a build from scratch. The file appears under its name only when
+    it is whole.
 
     Args:
         raw: folder or archive of cases, in any known layout.
@@ -104,36 +151,57 @@ def build(
         ValueError: a value is not allowed, or has no effect beside the others.
     """
     started = time.monotonic()
-    (own,) = take("build", settings, PrepConfig)
-    people = table_for(own.pop("subjects", "auto"))
-    config = PrepConfig(subjects=people.key, **own)
-    config.check_effects()
-    if on_error not in ON_ERROR:
-        raise ValueError(f"on_error must be one of {', '.join(ON_ERROR)}, got {on_error!r}")
-    if workers < 0 or max_ram < 0:
-        raise ValueError("workers and max_ram must be at least 0")
+    config, people = _configure(settings)
+    _check_call(on_error, workers, max_ram)
     raw, out = Path(raw), Path(out)
-    with open_source(raw) as source:
+    with ExitStack() as later:
+        previous = None
+        if out.is_file() and not force:
+            previous = later.enter_context(closing(Previous(out)))
+            previous.refuse_other_settings(config)
+        source = later.enter_context(open_source(raw))
         found = scan(
             source,
             unlabelled=config.unlabelled,
             skip=on_error == "skip",
             labels=config.labels,
         )
+        frame = Frame(config, config.window, people)
+        inputs = Inputs(source, found, take_stamps(source, found.cases), frame)
         summary = Summary(out, found.layout, found.notes)
-        if out.is_file() and not force and is_complete(out, config, found, source, summary):
+        summary.changes = _changes(previous, inputs, workers or cores())
+        if previous is not None and not summary.changes:
+            renew_sidecar(previous, inputs)
+            summary.take_over(previous)
             return summary
         summary.skipped = [{"id": case, "reason": reason} for case, reason in found.bad]
         with _journal(out) as journal, ThreadPoolExecutor(1, "warm") as aside:
             # The first cases are unpacked meanwhile. What goes wrong comes up again at first use.
             aside.submit(_warm, source, found)
-            frame = Frame(config, config.window, people)
-            job = _job(source, found, frame, workers or cores(), max_ram)
+            taken = Taken(previous, summary.changes or Changes())
+            job = _job(inputs, taken, workers or cores(), max_ram)
             summary.schemes = tuple(sorted({scheme.name for scheme in job.schemes.values()}))
             _run(job, journal, summary, on_error=on_error, force=force, progress=progress)
     summary.seconds = time.monotonic() - started
     summary.peak_bytes = peak_bytes()
     return summary
+
+
+def _configure(settings: PrepSettings) -> tuple[PrepConfig, SubjectTable]:
+    """Settings of a build, and the table of subjects that they name."""
+    (own,) = take("build", settings, PrepConfig)
+    people = table_for(own.pop("subjects", "auto"))
+    config = PrepConfig(subjects=people.key, **own)
+    config.check_effects()
+    return config, people
+
+
+def _check_call(on_error: str, workers: int, max_ram: int) -> None:
+    """Refuse arguments of a build that are not allowed."""
+    if on_error not in ON_ERROR:
+        raise ValueError(f"on_error must be one of {', '.join(ON_ERROR)}, got {on_error!r}")
+    if workers < 0 or max_ram < 0:
+        raise ValueError("workers and max_ram must be at least 0")
 
 
 def _warm(source: Source, found: Found) -> None:
@@ -151,50 +219,63 @@ def _journal(out: Path) -> Journal:
     return Journal(out)
 
 
-def _job(
-    source: Source,
-    found: Found,
-    frame: Frame,
-    workers: int,
-    max_ram: int,
-) -> Job:
+def _changes(previous: Previous | None, inputs: Inputs, workers: int) -> Changes | None:
+    """What has changed since a finished file was built; None where there is none."""
+    if previous is None:
+        return None
+    changes = previous.changes(inputs, workers)
+    if changes and previous.software != versions():
+        changes.rebuild_all("the file before was built with other software versions")
+    return changes
+
+
+def _job(inputs: Inputs, taken: Taken, workers: int, max_ram: int) -> Job:
     """Resolve all that has to be known before the first case is converted."""
-    schemes = resolve(source, found.cases, frame.config.labels)
-    fit, limit = share(source, found.cases, workers, max_ram, frame.config)
-    scans, cuts = pools(source, found.cases, fit, limit)
-    job = Job(source, found, frame, schemes, fit, scans, cuts, Pages())
-    if frame.config.crop != "brain":
+    source, cases, config = inputs.source, inputs.found.cases, inputs.frame.config
+    schemes = resolve(source, cases, config.labels)
+    fit, limit = share(source, cases, workers, max_ram, config)
+    scans, cuts = pools(source, cases, fit, limit)
+    job = Job(inputs, taken, schemes, fit, scans, cuts, Pages())
+    if config.crop != "brain":
         return job
-    boxes = [box for _, box in in_order(found.cases, job.boxed, fit) if isinstance(box, Box)]
-    window = smallest_window(boxes, _MULTIPLE) if boxes else None
-    return replace(job, frame=replace(frame, window=window))
+    window = brain_window(job)
+    previous = taken.previous
+    if previous is not None and window != previous.file.shape:
+        height, width = previous.file.shape
+        taken.changes.rebuild_all(
+            f"the window that holds every brain is no longer {height}x{width}"
+        )
+    return replace(job, inputs=replace(inputs, frame=replace(inputs.frame, window=window)))
+
+
+def brain_window(job: Job) -> tuple[int, int] | None:
+    """Smallest window (y, x) that holds every brain; None where no case can be read."""
+    kept = job.taken.changes.kept
+    boxes = [] if job.taken.previous is None else job.taken.previous.boxes(kept)
+    left = [files for files in job.inputs.found.cases if files.id not in kept]
+    boxes += [box for _, box in in_order(left, job.boxed, job.workers) if isinstance(box, Box)]
+    return smallest_window(boxes, _MULTIPLE) if boxes else None
 
 
 def _run(
     job: Job, journal: Journal, summary: Summary, *, on_error: str, force: bool, progress: bool
 ) -> None:
     """Convert and write every case, finished ones first from the journal."""
-    key = build_key(job.frame.config, sources(job.found.cases, job.source))
-    if force:
-        journal.clear()
-    elif journal.entries and journal.key != key:
-        raise BuildError(
-            f"{journal.path}: a build with other settings or cases stopped here; run it with "
-            "those to go on, or start over with --force"
-        )
-    current = journal.begin(key)
-    done = {str(entry.tables.case["id"]): entry for entry in journal.entries}
+    done = _resumed(job, journal, force)
+    current = journal.begin(job.inputs.frame.config.to_json())
+    columns = []
     with (
-        SliceWriter(current, job.frame.config, plane_size(job)) as writer,
+        SliceWriter(current, job.inputs.frame.config, plane_size(job)) as writer,
         closing(_all(job, journal, dict(done), summary)) as made,
         _bar(job, progress) as bar,
     ):
         for files, result in made:
             if isinstance(result, Converted):
-                _write(writer, journal, result)
+                _write(writer, journal, result, job.inputs.stamps[files.id])
                 job.pages.give_back(result.chunks)
                 summary.add(result.tables, files.subject)
-            elif on_error == "stop":
+                columns.append(result.tables.case["source"])
+            elif on_error == "stop" and files.id not in job.taken.changes.skipped:
                 raise result
             else:
                 summary.skipped.append({"id": files.id, "reason": str(result)})
@@ -202,20 +283,45 @@ def _run(
                 journal.settle(current)
             _advance(bar, job, files)
         if not summary.cases:
-            raise BuildError(f"{job.source.path}: no case could be built; {summary.skipped[0]}")
+            path = job.inputs.source.path
+            raise BuildError(f"{path}: no case could be built; {summary.skipped[0]}")
         summary.digest = writer.finish(summary.skipped, versions())
     summary.written_bytes = current.stat().st_size
+    skipped = {entry["id"] for entry in summary.skipped}
+    stamps = with_checksums(job.inputs, skipped, job.taken.set_aside())
+    write_sidecar(summary.out, content_key(summary.digest, columns), stamps)
     journal.finish(current)
+
+
+def _resumed(job: Job, journal: Journal, force: bool) -> dict[str, Entry]:
+    """Entries of the journal whose case has not changed since, by case id.
+
+    Raises:
+        BuildError: the interrupted build had other settings.
+    """
+    config = job.inputs.frame.config
+    if force:
+        journal.clear()
+    elif journal.entries and journal.key != config.to_json():
+        raise BuildError(
+            f"{journal.path}: a build with other settings was interrupted here "
+            f"({difference(PrepConfig.from_json(journal.key), config)}); run it with those to "
+            "resume, or start over with --force"
+        )
+    entries = {str(entry.tables.case["id"]): entry for entry in journal.entries}
+    left = [files for files in job.inputs.found.cases if files.id in entries]
+    checked = in_order(left, lambda files: job.is_current(files, entries[files.id]), job.workers)
+    return {files.id: entries[files.id] for files, is_current in checked if is_current is True}
 
 
 def _all(
     job: Job, journal: Journal, done: dict[str, Entry], summary: Summary
 ) -> Generator[tuple[CaseFiles, Converted | BratsError], None, None]:
     """Every case in order: from the journal where it is done, else from the workers."""
-    left = [files for files in job.found.cases if files.id not in done]
+    left = [files for files in job.inputs.found.cases if files.id not in done]
     fresh = in_order(left, job.converted, job.workers)
     with closing(fresh):
-        for files in job.found.cases:
+        for files in job.inputs.found.cases:
             if files.id not in done:
                 yield next(fresh)
                 continue
@@ -227,7 +333,7 @@ def _all(
             yield files, Converted(done[files.id].tables, chunks)
 
 
-def _write(writer: SliceWriter, journal: Journal, made: Converted) -> None:
+def _write(writer: SliceWriter, journal: Journal, made: Converted, stamps: Stamps) -> None:
     """Put one case into the file, then into the journal."""
     box = made.tables.case["box"]
     size = tuple(int(side) for side in (box[1] - box[0])[1:])
@@ -237,20 +343,22 @@ def _write(writer: SliceWriter, journal: Journal, made: Converted) -> None:
             f"{writer.size[0]} x {writer.size[1]}; give --crop a window"
         )
     extents = writer.add(made.tables, made.chunks)
-    journal.add(writer.path, made.tables, made.chunks, extents)
+    journal.add(writer.path, made, stamps, extents)
 
 
 def _bar(job: Job, progress: bool) -> "tqdm[Any]":
     """A bar on standard error: cases, cases/s, time left, MB/s read and memory."""
     shown = progress and sys.stderr.isatty()
-    return tqdm(total=len(job.found.cases), unit="case", disable=not shown, dynamic_ncols=True)
+    return tqdm(
+        total=len(job.inputs.found.cases), unit="case", disable=not shown, dynamic_ncols=True
+    )
 
 
 def _advance(bar: "tqdm[Any]", job: Job, files: CaseFiles) -> None:
     """Move the bar on by one case."""
     if bar.disable:
         return
-    read = sum(size for _, size in sources([files], job.source)[files.id])
+    read = sum(stamp.size for stamp in job.inputs.stamps[files.id])
     bar.read_bytes = getattr(bar, "read_bytes", 0) + read
     pace = bar.read_bytes / max(bar.format_dict["elapsed"], 1e-3) / 1e6
     bar.set_postfix_str(f"{pace:.0f} MB/s, {peak_bytes() / 1e6:.0f} MB of memory")
@@ -259,9 +367,9 @@ def _advance(bar: "tqdm[Any]", job: Job, files: CaseFiles) -> None:
 
 def plane_size(job: Job) -> tuple[int, int]:
     """(h, w) of the stored slices: the window, or the whole plane of the first case."""
-    if job.frame.window is not None:
-        return job.frame.window
-    _, y, x = first_header(job.source, job.found.cases).geometry.sides
+    if job.inputs.frame.window is not None:
+        return job.inputs.frame.window
+    _, y, x = first_header(job.inputs.source, job.inputs.found.cases).geometry.sides
     return y, x
 
 

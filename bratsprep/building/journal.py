@@ -21,6 +21,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from bratsprep.building.convert import Converted
+from bratsprep.building.source_stamps import Stamp, Stamps
 from bratsprep.case import CaseTables
 from bratsprep.errors import BuildError
 from bratsprep.slicefile.chunks import Packed
@@ -36,6 +38,8 @@ class Entry:
     file: str
     """Name of the `.partial` file."""
     tables: CaseTables
+    stamps: Stamps
+    """Of the files that it was converted from, taken before they were read."""
     extents: tuple[Extent, ...]
     """Byte offsets and sizes of the places that hold its larger chunks."""
     small: bytes
@@ -61,7 +65,7 @@ class Journal:
         self.path = out.with_name(out.name + ".journal")
         self._handle = self._locked()
         self.key = ""
-        """Settings and cases that the entries belong to; empty for a fresh journal."""
+        """Settings that the entries were made with, as JSON; empty for a fresh journal."""
         self.entries: list[Entry] = []
         self._read()
 
@@ -142,19 +146,21 @@ class Journal:
         self.entries = []
         self.settle(self.out)
 
-    def add(self, file: Path, tables: CaseTables, chunks: Packed, extents: list[Extent]) -> None:
+    def add(self, file: Path, made: Converted, stamps: Stamps, extents: list[Extent]) -> None:
         """Write down a finished case.
 
         Args:
             file: the unfinished file that its chunks are in.
-            tables: its rows.
-            chunks: its chunks.
+            made: its rows and chunks.
+            stamps: of the files that it was converted from.
             extents: where those of LEAST_EXTENT bytes and more lie, in their order.
         """
+        tables, chunks = made.tables, made.chunks
         parts = (*chunks.images(), *chunks.labels())
         texts, numbers = _split(tables.case)
         record = {
             "file": file.name,
+            "stamps": stamps,
             "extents": extents,
             "sizes": chunks.sizes.tolist(),
             "chunks_crc": chunks.crc,
@@ -255,6 +261,7 @@ def _entry(record: dict[str, Any]) -> Entry:
     return Entry(
         file=record["file"],
         tables=tables,
+        stamps=tuple(Stamp(*stamp) for stamp in record["stamps"]),
         extents=tuple((offset, size) for offset, size in record["extents"]),
         small=blobs["small"],
         sizes=np.array(record["sizes"], np.int64).reshape(2, -1),

@@ -1,20 +1,13 @@
-"""What a build did, and whether it was done before."""
+"""What a build did."""
 
 import importlib.metadata
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import h5py
-
-from bratsprep.case import CaseFiles, CaseTables
-from bratsprep.config import PrepConfig
-from bratsprep.discovery.discover import Found
-from bratsprep.errors import BuildError
-from bratsprep.slicefile import schema
-from bratsprep.sources.source import Source
+from bratsprep.building.previous import Changes, Previous
+from bratsprep.case import CaseTables
 
 _SOFTWARE: Final = ("bratsprep", "h5py", "imagecodecs", "isal", "nibabel", "numba", "numpy")
 
@@ -43,14 +36,16 @@ class Summary:
     lost_tumour: int = 0
     """Tumour voxels outside the crop."""
     resumed: int = 0
-    """Cases taken over from a build that was stopped."""
+    """Cases taken over from an interrupted build."""
     skipped: list[dict[str, str]] = field(default_factory=list)
     """Cases set aside: `id` and `reason`."""
     seconds: float = 0.0
     peak_bytes: int = 0
     digest: str = ""
     was_complete: bool = False
-    """The file stood there already; nothing was done."""
+    """The file existed already and is up to date; nothing was done."""
+    changes: Changes | None = None
+    """What was taken over from a finished file and what was not; None for a file built anew."""
 
     def add(self, tables: CaseTables, named: str) -> None:
         """Count one finished case.
@@ -69,17 +64,27 @@ class Summary:
         self.lost_brain += int(row["lost_voxels"][0])
         self.lost_tumour += int(row["lost_voxels"][1:].sum())
 
+    def take_over(self, previous: Previous) -> None:
+        """Describe a finished file that is up to date."""
+        file = previous.file
+        self.was_complete = True
+        self.digest = file.digest
+        self.cases, self.slices, self.planes = len(file.cases), len(file), len(file.planes)
+        self.people = {str(subject) for subject in file.cases["subject"]}
+        self.schemes = tuple(sorted({str(scheme) for scheme in file.cases["scheme"]} - {""}))
+        self.skipped = [{"id": case, "reason": why} for case, why in previous.skipped.items()]
+
     def lines(self, verbose: bool = False) -> list[str]:
-        """Say it in a few lines for a terminal.
+        """Summary for the terminal.
 
         Args:
-            verbose: notes of the layout too.
+            verbose: with the notes of the layout.
         """
         if self.was_complete:
             lines = [f"{self.out}: complete already, nothing to do (--force builds it again)"]
         else:
-            again = f", {self.resumed} taken over from the build before" if self.resumed else ""
-            told = {
+            again = f", {self.resumed} resumed from an interrupted build" if self.resumed else ""
+            rows = {
                 "read": f"{self.cases} cases of {len(self.people)} subjects, "
                 f"{self.read_bytes / 1e6:,.0f} MB{again}",
                 "kept": f"{self.slices:,} of {self.planes:,} planes, "
@@ -90,12 +95,13 @@ class Summary:
                 "content": self.digest[:16],
             }
             if self.renamed:
-                told["people"] = (
+                rows["people"] = (
                     f"{self.renamed} cases show a person who is there under another name, says "
                     "the table of subjects (--subjects names leaves it out)"
                 )
             lines = [f"{self.out}: {self.layout}, labels {', '.join(self.schemes) or 'none'}"]
-            lines += [f"{name:<8} {text}" for name, text in told.items()]
+            lines += [f"{name:<8} {text}" for name, text in rows.items()]
+            lines += self.changes.lines() if self.changes else []
         if verbose:
             lines += [f"note     {note}" for note in self.notes]
         if self.skipped:
@@ -104,53 +110,6 @@ class Summary:
         return lines
 
 
-def sources(cases: Iterable[CaseFiles], source: Source) -> dict[str, list[tuple[str, int]]]:
-    """File names, without folders, and sizes in bytes of each case."""
-    listed = {}
-    for files in cases:
-        members = dict.fromkeys(channel.member for channel in files.images)
-        if files.label is not None:
-            members[files.label] = None
-        listed[files.id] = [(name.rsplit("/", 1)[-1], source.members[name]) for name in members]
-    return listed
-
-
 def versions() -> dict[str, str]:
     """Versions of the programs that decide what stands in the file."""
     return {name: importlib.metadata.version(name) for name in _SOFTWARE}
-
-
-def is_complete(
-    out: Path, config: PrepConfig, found: Found, source: Source, summary: Summary
-) -> bool:
-    """Whether the file stands there already, made of these cases with these settings.
-
-    Raises:
-        BuildError: it was made of others.
-    """
-    try:
-        with h5py.File(out) as file:
-            stored = schema.check(file)
-            skipped = json.loads(file.attrs["skipped"])
-            ids, listed = (file[f"case/{name}"].asstr()[:] for name in ("id", "source"))
-            summary.digest = str(file.attrs["digest"])
-            summary.people = {*file["case/subject"].asstr()[:]}
-            summary.slices, summary.planes = len(file["slice/z"]), len(file["plane/z"])
-            summary.schemes = tuple(sorted({*file["case/scheme"].asstr()[:]} - {""}))
-    except OSError as error:
-        raise BuildError(
-            f"{out}: is there but is no slice file; replace it with --force"
-        ) from error
-    found_files = {
-        str(name): [(part["name"], part["size"]) for part in json.loads(parts)]
-        for name, parts in zip(ids, listed, strict=True)
-    }
-    left_out = {entry["id"] for entry in skipped}
-    kept = [files for files in found.cases if files.id not in left_out]
-    if stored != config or found_files != sources(kept, source):
-        raise BuildError(
-            f"{out}: is there already, built from other cases or with other settings; choose "
-            "another name, or replace it with --force"
-        )
-    summary.was_complete, summary.skipped, summary.cases = True, skipped, len(ids)
-    return True

@@ -1,9 +1,9 @@
 """zlib streams written by our own kernels: runs of zeros and Huffman codes, many slices a call.
 
-A slice is noise inside the head and zeros outside, so looking for repeated strings finds next to
-nothing: libdeflate's level 6 is a tenth smaller and takes ten times as long. What is left is the
-entropy of single bytes, one code a byte plane, made once a case from a few slices. Only
-whole numbers are computed, so the same voxels give the same bytes on every machine.
+A slice is noise inside the head and zeros outside, so a search for repeated strings costs much
+time and saves little. What remains is the entropy of single bytes: one code for each byte plane,
+made once a case from a few slices. Only whole numbers are computed, so the same voxels give the
+same bytes on every machine.
 
 The format is RFC 1950 and RFC 1951; section numbers are those of the latter.
 """
@@ -28,7 +28,7 @@ from bratsprep.deflate.huffman import (
 from bratsprep.deflate.shuffle import adler32, shuffle_
 
 SAMPLED: Final = 8
-"""So many slices are counted, evenly spaced: the size is that of counting all to a thousandth."""
+"""Slices that are counted, evenly spaced; more would hardly change the codes."""
 State = tuple[np.uint64, np.uint64, np.uint64]
 """Word that is being filled, its bits so far, and how many these are; all uint64."""
 Tables = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]
@@ -252,7 +252,7 @@ def checksum(lanes: NDArray[np.uint8], n: int, adler: int) -> int:
     Args:
         lanes: (k, n or more) uint8, C order.
         n: bytes.
-        adler: address of libdeflate's, which is four times as fast as ours; 0 takes ours.
+        adler: address of libdeflate's, which is faster than ours; 0 takes ours.
     """
     if adler == 0:
         return adler32(lanes, n)

@@ -22,7 +22,7 @@ from bratsprep.volumes.gunzip import crc32
 
 _BITS: Final = {1: np.uint8, 2: np.uint16, 4: np.uint32}
 _SMALL_LEVEL: Final = 6
-"""libdeflate's level for `--compression small`: a tenth smaller, ten times slower."""
+"""libdeflate's level for `--compression small`."""
 _SPARE_BYTES: Final = 1024
 """More than deflate adds to a chunk that it cannot make smaller."""
 
@@ -55,8 +55,8 @@ class Packed:
 class Pages:
     """Memory that packed cases take turns with.
 
-    From the allocator, what one thread makes and another frees leaves holes: memory grew by 6 %
-    from 16 cases to 48. Fresh pages for each case cost a quarter of the time of packing it.
+    Memory that one thread allocates and another frees leaves holes in the allocator, so that the
+    program grows with the number of cases; and fresh pages for each case have to be cleared.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class Pages:
         self._largest = 1
 
     def take(self, size: int) -> mmap.mmap:
-        """Have so many bytes or more, with anything in them; what is never written takes none."""
+        """Ensure a capacity of at least `size` bytes; the content is undefined."""
         self._largest = max(self._largest, size)
         with suppress(queue.Empty):
             pages = self._free.get_nowait()
@@ -74,7 +74,7 @@ class Pages:
         return mmap.mmap(-1, self._largest)
 
     def give_back(self, packed: Packed) -> None:
-        """Let another case have them; nothing may look into the chunks from here on."""
+        """Let another case use them; the chunks must not be read from here on."""
         if isinstance(packed.data.obj, mmap.mmap):
             self._free.put(packed.data.obj)
 

@@ -1,7 +1,5 @@
 """Content digests: the same for any machine, day, worker count, archive or compression."""
 
-import json
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from types import MappingProxyType
@@ -44,12 +42,6 @@ def file_digest(config: PrepConfig, case_digests: list[str]) -> str:
     plain = replace(config, compression=PrepConfig().compression)
     lines = [plain.to_json(), *case_digests]
     return sha256("\n".join(lines).encode()).hexdigest()
-
-
-def build_key(config: PrepConfig, sources: Mapping[str, Sequence[tuple[str, int]]]) -> str:
-    """SHA-256 of the settings and of each case's id, file names and sizes; 64 hex digits."""
-    listed = [[case, *map(list, files)] for case, files in sorted(sources.items())]
-    return sha256(f"{config.to_json()}\n{json.dumps(listed)}".encode()).hexdigest()
 
 
 def _bytes(name: str, value: object) -> bytes:

@@ -9,8 +9,7 @@ import operator
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,9 @@ from bratsprep.errors import SchemaError
 from bratsprep.labels import MODALITIES
 from bratsprep.slicefile.backends import Target, chosen_backend, make_backend
 from bratsprep.slicefile.chunk_index import read_contents
+from bratsprep.slicefile.chunks import Packed
 from bratsprep.slicefile.read_batch import FAULTS, IN_LABEL
+from bratsprep.volumes.gunzip import crc32
 
 
 class SliceFile:
@@ -131,6 +132,13 @@ class SliceFile:
         if rows.size and rows.max() >= len(self):  # before a large uint64 becomes negative
             raise ValueError(f"{self.path}: rows must be 0 to {len(self) - 1}, got {rows.max()}")
         return np.ascontiguousarray(rows, np.int64)
+
+    def packed(self, low: int, high: int) -> Packed:
+        """Read the chunks of the slices from `low` to before `high` as they lie on disk."""
+        places = self._storage.chunks[low:high]
+        parts = (*places[:, :2].tolist(), *places[:, 2:].tolist())
+        data = b"".join(os.pread(self._fd, size, offset) for offset, size in parts)
+        return Packed(memoryview(data), np.ascontiguousarray(places[:, 1::2].T), crc32(data))
 
     def read_into(
         self, rows: NDArray[np.int64], image: NDArray[Any], label: NDArray[np.uint8]
@@ -246,15 +254,10 @@ class SliceFile:
             self._fd = -1
             self._backend.close()
 
-    def __enter__(self) -> "SliceFile":
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __del__(self) -> None:

@@ -58,6 +58,24 @@ class Source(ABC):
         """What to call a member in an error."""
         return f"{self.path}/{name}"
 
+    def times_ns(self, name: str) -> tuple[int, int]:
+        """Times of the last change of a member's content, and of anything about it, in ns.
+
+        Those of the archive where the member lies in one.
+
+        Raises:
+            SourceError: the file has vanished.
+        """
+        try:
+            status = self._file(name).stat()
+        except OSError as error:
+            raise SourceError(f"{self.where(name)}: cannot be read: {error}") from error
+        return status.st_mtime_ns, status.st_ctime_ns
+
+    def _file(self, _: str) -> Path:
+        """File that holds a member: the archive, or in a folder the member itself."""
+        return self.path
+
     def read_into(self, name: str, view: memoryview) -> None:
         """Read a whole member; any number of threads may, each into its own memory.
 
@@ -158,6 +176,9 @@ class FolderSource(Source):
         places, passed_over = sift(path, walk(path))
         super().__init__(path, sizes(places), passed_over, None)
         self._files = {name: file for name, (_, file) in places.items()}
+
+    def _file(self, name: str) -> Path:
+        return self._files[name]
 
     def _fill(self, name: str, view: memoryview) -> int:
         content = PlainBytes(self._files[name])

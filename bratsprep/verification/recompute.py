@@ -1,10 +1,11 @@
 """One case from the bytes of its raw files, the slow and plain way, to hold a slice file against.
 
-Nothing here is shared with the way of `build`: gzip of the standard library instead of libdeflate,
-nibabel's voxels and orientation, whole volumes in float64, NumPy's moments, no kernel.
+Nothing here is shared with `build`: gzip of the standard library instead of libdeflate, nibabel's
+headers and orientation, NumPy's moments in float64, no kernel.
 """
 
 import gzip
+import math
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -76,12 +77,8 @@ def raw_case(files: CaseFiles, contents: Mapping[str, bytes], scheme: Scheme | N
     Raises:
         NiftiError: a file cannot be unpacked.
     """
-    opened = {member: nifti_image(member, content) for member, content in contents.items()}
-    voxels = {member: np.asanyarray(image.dataobj) for member, image in opened.items()}
-    volumes = tuple(
-        canonical(voxels[channel.member], opened[channel.member].affine, channel.index)
-        for channel in files.images
-    )
+    opened = {member: read_nifti(member, content) for member, content in contents.items()}
+    volumes = tuple(canonical(*opened[channel.member], channel.index) for channel in files.images)
     brain = np.logical_or.reduce([volume != 0 for volume in volumes])
     box = box_of(brain)
     inside = tuple(map(slice, *box))
@@ -89,12 +86,12 @@ def raw_case(files: CaseFiles, contents: Mapping[str, bytes], scheme: Scheme | N
     values = np.stack([volume[inside][places].astype(np.float64) for volume in volumes])
     label = None
     if files.label is not None and scheme is not None:
-        codes = canonical(voxels[files.label], opened[files.label].affine, None)
+        codes = canonical(*opened[files.label], None)
         whole = np.rint(codes) if codes.dtype.kind == "f" else codes
         label = scheme.table()[np.clip(whole, 0, 255).astype(np.uint8)]
     return RawCase(
         files=files,
-        affine=opened[files.images[0].member].affine,
+        affine=opened[files.images[0].member][1],
         volumes=volumes,
         label=label,
         brain=brain,
@@ -105,8 +102,16 @@ def raw_case(files: CaseFiles, contents: Mapping[str, bytes], scheme: Scheme | N
     )
 
 
-def nifti_image(member: str, content: bytes) -> Any:  # noqa: ANN401  nibabel has no types
-    """Open a NIfTI file, packed or not.
+def read_nifti(member: str, content: bytes) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Read a NIfTI file, packed or not.
+
+    Args:
+        member: its name, for errors.
+        content: the file's bytes.
+
+    Returns:
+        (x, y, z) or (x, y, z, n) voxels in the file's order, any real dtype; and its (4, 4) affine
+        in mm.
 
     Raises:
         NiftiError: it cannot be unpacked.
@@ -114,9 +119,24 @@ def nifti_image(member: str, content: bytes) -> Any:  # noqa: ANN401  nibabel ha
     try:
         plain = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
         is_second = 540 in (int.from_bytes(plain[:4], order) for order in ("little", "big"))
-        return (nib.Nifti2Image if is_second else nib.Nifti1Image).from_bytes(plain)
+        image = (nib.Nifti2Image if is_second else nib.Nifti1Image).from_bytes(plain)
+        return voxels_of(image, plain), np.asarray(image.affine, np.float64)
     except _BROKEN as error:
-        raise NiftiError(f"{member}: cannot be unpacked: {error}; get it again") from error
+        raise NiftiError(
+            f"{member}: cannot be unpacked: {error}; download the file again"
+        ) from error
+
+
+def voxels_of(image: Any, plain: bytes) -> NDArray[Any]:  # noqa: ANN401  nibabel has no types
+    """Voxels of a NIfTI file in its own order, (x, y, z) or (x, y, z, n), any real dtype.
+
+    Without scaling they are a view into the file, since nibabel would copy them.
+    """
+    proxy = image.dataobj
+    if (proxy.slope, proxy.inter) != (1, 0):
+        return np.asarray(proxy)
+    voxels = np.frombuffer(plain, proxy.dtype, math.prod(proxy.shape), proxy.offset)
+    return voxels.reshape(proxy.shape, order="F")
 
 
 def canonical(voxels: NDArray[Any], affine: NDArray[np.float64], index: int | None) -> NDArray[Any]:
@@ -242,7 +262,7 @@ def compare(file: SliceFile, tables: CaseTables, case: RawCase) -> None:
         SchemaError: the first difference.
     """
     where = f"{file.path}: case {tables.case['id']}"
-    same(where, raw_pairs(tables, case, file), "the raw files give")
+    same(where, raw_pairs(tables, case, file), "the raw files")
     images, labels, z = file.volume(tables.case["id"])
     box = tables.case["box"]
     truth = np.zeros(case.brain.shape, np.uint8) if case.label is None else case.label
@@ -263,26 +283,26 @@ def compare(file: SliceFile, tables: CaseTables, case: RawCase) -> None:
     }
     for name, print_ in prints.items():
         stored = tables.case[name]
-        same(where, [(name, stored, close(stored, print_))], "the raw files give")
+        same(where, [(name, stored, close(stored, print_))], "the raw files")
 
 
 def refuse(
-    odd: NDArray[np.bool_],
+    differs: NDArray[np.bool_],
     stored: NDArray[Any],
     expected: NDArray[Any],
     where: str,
     box: NDArray[np.integer[Any]],
 ) -> None:
-    """Name the first odd pixel of a plane by its place in the uncropped RAS+ volume.
+    """Name the first wrong pixel of a plane by its place in the uncropped RAS+ volume.
 
     Raises:
         SchemaError: there is one.
     """
-    if odd.any():
-        y, x = (int(place) for place in np.argwhere(odd)[0])
+    if differs.any():
+        y, x = (int(place) for place in np.argwhere(differs)[0])
         raise SchemaError(
-            f"{where}, voxel (y {y + box[0, 1]}, x {x + box[0, 2]}): is {stored[y, x]}, the raw "
-            f"files give {expected[y, x]}; build it again"
+            f"{where}, voxel (y {y + box[0, 1]}, x {x + box[0, 2]}): is {stored[y, x]}; expected "
+            f"{expected[y, x]}, from the raw files; build it again"
         )
 
 
@@ -321,25 +341,27 @@ def subject_of(row: np.void, case: RawCase, subjects: str) -> str:
     return table_for(subjects).subject(case.files.id, case.files.subject, voxels)
 
 
-def same(where: str, pairs: Iterable[tuple[str, object, object]], than: str) -> None:
+def same(where: str, pairs: Iterable[tuple[str, object, object]], basis: str) -> None:
     """Refuse the first of some named values that is not what it should be.
 
     Args:
         where: file and case.
-        pairs: name, value found, and value expected.
-        than: what to say before the value expected.
+        pairs: name, value in the file, and value expected.
+        basis: what the expected values follow from.
 
     Raises:
-        SchemaError: it says both values, or the first two elements that differ.
+        SchemaError: with both values, or the first two elements that differ.
     """
-    for name, found, expected in pairs:
-        one, two = np.asarray(found), np.asarray(expected)
+    for name, value, expected in pairs:
+        place, one, two = name, np.asarray(value), np.asarray(expected)
         if one.shape == two.shape and one.ndim:
             differing = np.argwhere(one != two)
             if not differing.size:
                 continue
             at = tuple(differing[0])
-            place = f"{name} at {', '.join(map(str, at))}"
-            raise SchemaError(f"{where}: {place} is {one[at]}, {than} {two[at]}; build it again")
-        if not np.array_equal(one, two):
-            raise SchemaError(f"{where}: {name} is {one}, {than} {two}; build it again")
+            place, one, two = f"{name} at {', '.join(map(str, at))}", one[at], two[at]
+        elif np.array_equal(one, two):
+            continue
+        raise SchemaError(
+            f"{where}: {place} is {one}; expected {two}, from {basis}; build it again"
+        )

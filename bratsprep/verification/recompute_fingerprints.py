@@ -65,8 +65,10 @@ def mask_print(
     """
     share = np.zeros((2, *MASK_CELLS))
     middle = (np.array(label.shape) - 1) / 2
-    for region, mask in enumerate([label > 0, (label == 1) | (label == 3)]):
-        places_mm = (np.argwhere(mask) - middle) * spacing_mm[::-1].astype(float)
+    tumour = np.argwhere(label > 0)
+    codes = label[tuple(tumour.T)]
+    for region, places in enumerate([tumour, tumour[(codes == 1) | (codes == 3)]]):
+        places_mm = (places - middle) * spacing_mm[::-1].astype(float)
         cells = np.floor(places_mm / MASK_CELL_MM).astype(int) + np.array(MASK_CELLS) // 2
         is_framed = np.all((cells >= 0) & (cells < MASK_CELLS), axis=1)
         np.add.at(share[region], tuple(cells[is_framed].T), 1)

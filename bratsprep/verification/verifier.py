@@ -1,4 +1,4 @@
-"""Whether a slice file is what it says it is, and what its raw files say.
+"""Whether a slice file agrees with itself and with its raw files.
 
 The file alone: contract, tables, digests, and every slice against its checksum. With the raw
 files: all of their checksums, and chosen cases voxel by voxel, see
@@ -35,7 +35,7 @@ _BATCH: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was checked, and holds."""
+    """What was checked and found right."""
 
     path: Path
     digest: str
@@ -118,17 +118,17 @@ def check_tables(file: SliceFile) -> None:
         SchemaError: the first row that does not fit.
     """
     pair: tuple[str, object, object] = ("size", file.shape, file.config.window or file.shape)
-    same(f"{file.path}: slices", [pair], "its settings say")
+    same(f"{file.path}: slices", [pair], "its settings")
     digests = []
     for c in range(len(file.cases)):
         tables = tables_of(file, c)
-        same(f"{file.path}: case {tables.case['id']}", sums(tables, file.shape), "its rows say")
+        same(f"{file.path}: case {tables.case['id']}", sums(tables, file.shape), "its other rows")
         check_source(file, tables.case)
         digests.append(case_digest(tables))
         pair = ("case/digest", tables.case["digest"], digests[-1])
-        same(f"{file.path}: case {tables.case['id']}", [pair], "the digest of its rows is")
+        same(f"{file.path}: case {tables.case['id']}", [pair], "its rows")
     pair = ("digest", file.digest, file_digest(file.config, digests))
-    same(f"{file.path}", [pair], "its settings and cases give")
+    same(f"{file.path}", [pair], "its settings and cases")
 
 
 def check_source(file: SliceFile, row: np.void) -> None:
@@ -192,9 +192,9 @@ def check_slices(file: SliceFile, workers: int, shown: bool) -> None:
             where = f"{file.path}: case {file.cases['id'][found['case']]}, plane {found['z']}"
             crc = crc32(image), crc32(label)
             pairs = [("checksum of image and label", crc, found["crc"])]
-            same(where, pairs, "slice/crc says")
+            same(where, pairs, "slice/crc")
             voxels = np.bincount(label.reshape(-1), minlength=len(CLASSES))
-            same(where, [("count of each label", voxels, found["voxels"])], "slice/voxels says")
+            same(where, [("count of each label", voxels, found["voxels"])], "slice/voxels")
         return len(rows)
 
     if len(file):
@@ -269,7 +269,7 @@ def read_unchanged(file: SliceFile, c: int, source: Source, files: CaseFiles) ->
     contents = {member: source.read(member) for member in members}
     recorded = json.loads(file.cases["source"][c])
     where = f"{file.path}: case {files.id}"
-    same(where, [("number of raw files", len(recorded), len(contents))], f"{source.path} has")
+    same(where, [("number of raw files", len(recorded), len(contents))], f"{source.path}")
     for member, content in contents.items():
         name = member.rsplit("/", 1)[-1]
         found = asdict(FileRecord(name, len(content), zlib.crc32(content)))

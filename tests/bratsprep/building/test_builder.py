@@ -145,7 +145,7 @@ def test_a_finished_build_says_so(raw, built):
 
 
 def test_another_setting_does_not_replace_a_finished_file(raw, built):
-    with pytest.raises(BuildError, match=r"train\.h5: is there already, built from other cases"):
+    with pytest.raises(BuildError, match=r"train\.h5: was built with .*: slices tumour, now brain"):
         bratsprep.build(raw, built, crop=WINDOW, slices="brain")
 
 
@@ -154,7 +154,7 @@ def test_force_replaces_a_finished_file(raw, tmp_path):
     bratsprep.build(raw, out, crop=WINDOW)
     summary = bratsprep.build(raw, out, crop=WINDOW, slices="brain", force=True)
     assert not summary.was_complete
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.h5"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.h5", "out.h5.sources"]
 
 
 def test_something_else_under_the_name_is_not_replaced(raw, tmp_path):
@@ -242,9 +242,21 @@ def test_a_failed_build_goes_on_where_it_was(spoilt, tmp_path):
     whole = bratsprep.phantoms(tmp_path / "whole", cases=4, shape=(44, 50, 20), workers=1)
     good = whole / "imagesTr" / "BRATS_002.nii.gz"
     (spoilt / "imagesTr" / "BRATS_002.nii.gz").write_bytes(good.read_bytes())
-    with pytest.raises(BuildError, match="other settings or cases"):
+    assert bratsprep.build(spoilt, out, workers=1).resumed == 1
+    bratsprep.build(whole, tmp_path / "whole.h5", workers=1)
+    assert digest(out) == digest(tmp_path / "whole.h5")
+
+
+def test_an_interrupted_build_with_other_settings_is_not_resumed(spoilt, tmp_path):
+    out = tmp_path / "out.h5"
+    with pytest.raises(Exception, match="BRATS_002"):
         bratsprep.build(spoilt, out, workers=1)
-    assert bratsprep.build(spoilt, out, workers=1, force=True).resumed == 0
+    with pytest.raises(
+        BuildError, match=r"other settings was interrupted here \(margin 0, now 2\)"
+    ):
+        bratsprep.build(spoilt, out, workers=1, margin=2)
+    summary = bratsprep.build(spoilt, out, workers=1, margin=2, force=True, on_error="skip")
+    assert summary.resumed == 0
 
 
 def stop_after(monkeypatch, cases):
@@ -271,7 +283,7 @@ def test_a_stopped_build_is_resumed_to_the_same_bytes(raw, built, tmp_path, monk
     summary = bratsprep.build(raw, out, crop=WINDOW)
     assert summary.resumed == 3
     assert digest(out) == digest(built)
-    assert [path.name for path in tmp_path.iterdir()] == ["out.h5"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.h5", "out.h5.sources"]
 
 
 def test_a_damaged_partial_is_made_again(raw, built, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 import bratsprep
 from bratsprep.building.convert import Frame, cut, pack
 from bratsprep.building.journal import Journal
+from bratsprep.building.source_stamps import Stamp
 from bratsprep.config import PrepConfig
 from bratsprep.discovery.discover import scan
 from bratsprep.discovery.subject_tables import table_for
@@ -31,6 +32,9 @@ def made(tmp_path_factory):
         return pack(part, "fast", Pages())
 
 
+STAMPS = (Stamp("a.nii", 12, 34, 56), Stamp("b.nii", 7, 0, 0, 99))
+
+
 def every(made):
     return (*made.chunks.images(), *made.chunks.labels())
 
@@ -42,7 +46,7 @@ def begun(out, made):
     data = b"".join(chunk for chunk in every(made) if len(chunk) >= LEAST_EXTENT)
     assert 4000 < len(data) < len(made.chunks.data)
     partial.write_bytes(b"gap" + data[:3000] + b"another" + data[3000:])
-    journal.add(partial, made.tables, made.chunks, [(3, 3000), (3010, len(data) - 3000)])
+    journal.add(partial, made, STAMPS, [(3, 3000), (3010, len(data) - 3000)])
     journal.__exit__()
     return partial
 
@@ -52,6 +56,7 @@ def test_rows_come_back_as_they_were(made, tmp_path):
     with Journal(tmp_path / "out.h5") as journal:
         entry = journal.entries[0]
         assert journal.key == "key"
+    assert entry.stamps == STAMPS
     assert case_digest(entry.tables) == case_digest(made.tables) == entry.tables.case["digest"]
     for name in entry.tables.case.dtype.names:
         np.testing.assert_array_equal(entry.tables.case[name], made.tables.case[name])

@@ -137,7 +137,7 @@ def test_build_names_repeats_of_task01_by_itself(raw, tmp_path, monkeypatch):
         task01(), subjects={"BRATS_002": "BRATS_001"}, voxels={"BRATS_002": counts}
     )
     monkeypatch.setattr("bratsprep.discovery.subject_tables.task01", lambda: known)
-    with pytest.raises(SchemaError, match="subject is BRATS_002, the raw files give BRATS_001"):
+    with pytest.raises(SchemaError, match="subject is BRATS_002; expected BRATS_001"):
         bratsprep.verify(out, raw, workers=1)
     summary = bratsprep.build(raw, out, crop="24x24", workers=1, force=True)
     assert summary.renamed == 1

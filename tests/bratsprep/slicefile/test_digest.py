@@ -8,7 +8,7 @@ import pytest
 from bratsprep.case import CaseTables
 from bratsprep.config import PrepConfig
 from bratsprep.slicefile import schema
-from bratsprep.slicefile.digest import build_key, case_digest, file_digest
+from bratsprep.slicefile.digest import case_digest, file_digest
 
 OUTSIDE = ("source", "digest")
 CONTENT = [column.name for column in schema.CASE_COLUMNS if column.name not in OUTSIDE]
@@ -151,24 +151,3 @@ def test_file_digest_depends_on_settings_and_order_of_cases():
 def test_file_digest_does_not_depend_on_compression(compression):
     same = file_digest(PrepConfig(compression=compression), ["a"])
     assert same == file_digest(PrepConfig(), ["a"])
-
-
-def test_build_key_does_not_depend_on_the_order_of_cases():
-    cases = {"a": [("a.nii", 1)], "b": [("b.nii", 2), ("c.nii", 3)]}
-    turned = dict(reversed(cases.items()))
-    assert build_key(PrepConfig(), cases) == build_key(PrepConfig(), turned)
-
-
-@pytest.mark.parametrize(
-    ("config", "cases"),
-    [
-        (PrepConfig(compression="none"), {"a": [("a.nii", 1)]}),
-        (PrepConfig(), {"b": [("a.nii", 1)]}),
-        (PrepConfig(), {"a": [("b.nii", 1)]}),
-        (PrepConfig(), {"a": [("a.nii", 2)]}),
-        (PrepConfig(), {"a": [("a.nii", 1)], "b": []}),
-    ],
-    ids=["setting", "id", "name", "size", "one more"],
-)
-def test_build_key_depends_on(config, cases):
-    assert build_key(config, cases) != build_key(PrepConfig(), {"a": [("a.nii", 1)]})
