@@ -26,7 +26,7 @@ from bratsprep.building.previous import (
 from bratsprep.building.source_stamps import Stamps, content_key, take_stamps, write_sidecar
 from bratsprep.building.summary import Summary, versions
 from bratsprep.case import Box, CaseFiles
-from bratsprep.config import OnError, PrepConfig, PrepSettings
+from bratsprep.config import ON_ERROR, OnError, PrepConfig, PrepSettings
 from bratsprep.discovery.discover import Found, scan
 from bratsprep.discovery.subject_tables import SubjectTable, table_for
 from bratsprep.errors import BratsError, BuildError
