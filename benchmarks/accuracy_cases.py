@@ -19,9 +19,10 @@ from scipy.ndimage import gaussian_filter
 
 from bratsprep.labels import SCHEMES
 from bratsprep.phantom.anatomy import Head, Scan, noise_block
+from bratsprep.phantom.layouts import LAYOUTS, Names
 from bratsprep.phantom.paint import paint
 from bratsprep.phantom.phantoms import CONTRAST, SHAPE
-from bratsprep.phantom.write import LAYOUTS, Names, write_case
+from bratsprep.phantom.write import write_case
 
 ENDING = ".nii.gz"
 EDGE = 0.7

@@ -6,6 +6,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bratsprep.orientation import Orientation
+
 BRAIN_CELLS: Final = (16, 16, 16)
 """Cells of a fingerprint of the images along z, y and x."""
 MASK_CELLS: Final = (16, 20, 18)
@@ -37,6 +39,8 @@ class CaseFiles:
     """Member that holds the label; None for an unlabelled case."""
     scheme: str | None
     """Label scheme that the names are evidence for; None where they are none."""
+    scheme_fault: str = ""
+    """Why the named labels of the release fit no scheme, as an error message; empty if they do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +51,19 @@ class Geometry:
     """(4, 4) float64, mm; voxel (x, y, z) of the file to world, RAS+."""
     shape: tuple[int, int, int]
     """(x, y, z) of the file."""
-    orientation: str
-    """Directions of the file's axes as nibabel's codes, such as `LPS`."""
+    orientation: Orientation
+    """Directions of the file's axes."""
 
     @property
     def spacing(self) -> NDArray[np.float64]:
         """(3,) float64, mm: voxel size along RAS+ (x, y, z)."""
         columns = np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0))
-        order = [
-            next(i for i, code in enumerate(self.orientation) if code in pair)
-            for pair in ("LR", "PA", "IS")
-        ]
-        return np.asarray(columns[order], np.float64)
+        return np.asarray(columns[list(self.orientation.axes)], np.float64)
+
+    @property
+    def sides(self) -> tuple[int, int, int]:
+        """Voxels along z, y and x, in RAS+ order."""
+        return self.orientation.sides(self.shape)
 
 
 @dataclass(frozen=True, slots=True)

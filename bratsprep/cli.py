@@ -13,6 +13,8 @@ import click
 import bratsprep
 from bratsprep.config import COMPRESSION, DTYPES, LABELS, NORMALISE, SLICES
 from bratsprep.errors import BratsError
+from bratsprep.labels import SCHEMES
+from bratsprep.phantom.layouts import LAYOUTS
 
 FILE: Final = click.Path(dir_okay=False, path_type=Path)
 PLACE: Final = click.Path(path_type=Path)
@@ -231,9 +233,9 @@ def twins(
 @main.command()
 @click.argument("raw", type=PLACE)
 @click.option("--cases", default=8, show_default=True)
-@click.option("--layout", default="msd", show_default=True, help="msd, brats2018, brats2020, "
-              "brats2023, brats2024, nnunet or plain.")  # fmt: skip
-@click.option("--scheme", help="Label scheme; the layout's own by default.")
+@click.option("--layout", type=click.Choice(tuple(LAYOUTS)), default="msd", show_default=True)
+@click.option("--scheme", type=click.Choice(tuple(SCHEMES)),
+              help="Label scheme; the layout's own by default.")  # fmt: skip
 @click.option("--shape", default="240x240x155", show_default=True, metavar="XxYxZ")
 @click.option("--dtype", default="int16", show_default=True, help="int16 or float32.")
 @click.option("--archive", default="", help="tar, tar.gz or zip: pack the folder.")

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from bratsprep.labels import SCHEMES
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
@@ -14,7 +16,7 @@ SLICES: Final = ("tumour", "brain", "all")
 NORMALISE: Final = ("modality", "case", "none")
 DTYPES: Final = ("auto", "float16", "float32", "int16")
 COMPRESSION: Final = ("fast", "small", "none")
-LABELS: Final = ("auto", "msd", "brats2017", "brats2023", "brats2024", "brats2015")
+LABELS: Final = ("auto", *SCHEMES)
 SUBJECTS: Final = ("auto", "names")
 MOST_PLANES: Final = 32_767
 """Of a volume: NIfTI counts them in 16 bits."""

@@ -23,9 +23,6 @@ REGIONS: Final = MappingProxyType({"ET": (3,), "TC": (1, 3), "WT": (1, 2, 3)})
 UNKNOWN: Final = 255
 """What `Scheme.table` gives for a raw value that the scheme does not know."""
 
-UNFIT: Final = "unfit: "
-"""Begins a scheme's name that is none: why the names of a release's labels fit no scheme."""
-
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
@@ -48,7 +45,7 @@ class Scheme:
         return table
 
     def raw(self) -> NDArray[np.uint8]:
-        """Give (4,) uint8: raw value to write for each stored label; the first that means it."""
+        """Give (c,) uint8: raw value to write for each stored label; the first that means it."""
         back = np.zeros(len(CLASSES), np.uint8)
         for raw, stored in reversed(self.codes):
             if stored:
@@ -60,48 +57,52 @@ class Scheme:
         return frozenset({0, *(raw for raw, _ in self.codes)})
 
 
-SCHEMES: Final = MappingProxyType(
-    {
-        scheme.name: scheme
-        for scheme in (
-            Scheme(
-                "msd",
-                "Medical Segmentation Decathlon Task01, nnU-Net's BraTS tasks",
-                ((1, 2), (2, 1), (3, 3)),
-                ((1, "oedema"), (2, "non-enhancing core"), (3, "enhancing")),
+SCHEMES: Final[dict[str, Scheme]] = {
+    scheme.name: scheme
+    for scheme in (
+        Scheme(
+            "msd",
+            "Medical Segmentation Decathlon Task01, nnU-Net's BraTS tasks",
+            ((1, 2), (2, 1), (3, 3)),
+            ((1, "oedema"), (2, "non-enhancing core"), (3, "enhancing")),
+        ),
+        Scheme(
+            "brats2017",
+            "BraTS 2017 to 2021",
+            ((1, 1), (2, 2), (4, 3)),
+            ((1, "necrotic and non-enhancing core"), (2, "oedema"), (4, "enhancing")),
+        ),
+        Scheme(
+            "brats2023",
+            "BraTS 2023 adult glioma",
+            ((1, 1), (2, 2), (3, 3)),
+            ((1, "necrotic and non-enhancing core"), (2, "oedema"), (3, "enhancing")),
+        ),
+        Scheme(
+            "brats2024",
+            "BraTS 2024 post-treatment glioma; the cavity is stored as background",
+            ((1, 1), (2, 2), (3, 3), (4, 0)),
+            (
+                (1, "non-enhancing core"),
+                (2, "oedema or other FLAIR change"),
+                (3, "enhancing"),
+                (4, "resection cavity"),
             ),
-            Scheme(
-                "brats2017",
-                "BraTS 2017 to 2021",
-                ((1, 1), (2, 2), (4, 3)),
-                ((1, "necrotic and non-enhancing core"), (2, "oedema"), (4, "enhancing")),
-            ),
-            Scheme(
-                "brats2023",
-                "BraTS 2023 adult glioma",
-                ((1, 1), (2, 2), (3, 3)),
-                ((1, "necrotic and non-enhancing core"), (2, "oedema"), (3, "enhancing")),
-            ),
-            Scheme(
-                "brats2024",
-                "BraTS 2024 post-treatment glioma; the cavity is stored as background",
-                ((1, 1), (2, 2), (3, 3), (4, 0)),
-                (
-                    (1, "non-enhancing core"),
-                    (2, "oedema or other FLAIR change"),
-                    (3, "enhancing"),
-                    (4, "resection cavity"),
-                ),
-            ),
-            Scheme(
-                "brats2015",
-                "BraTS 2015 and before; both kinds of non-enhancing core become NCR",
-                ((1, 1), (2, 2), (3, 1), (4, 3)),
-                ((1, "necrosis"), (2, "oedema"), (3, "non-enhancing"), (4, "enhancing")),
-            ),
-        )
-    }
-)
+        ),
+        Scheme(
+            "brats-peds",
+            "BraTS-PEDs 2024 and later; both kinds of non-enhancing core become NCR",
+            ((1, 3), (2, 1), (3, 1), (4, 2)),
+            ((1, "enhancing"), (2, "non-enhancing"), (3, "cystic core"), (4, "oedema")),
+        ),
+        Scheme(
+            "brats2015",
+            "BraTS 2015 and before; both kinds of non-enhancing core become NCR",
+            ((1, 1), (2, 2), (3, 1), (4, 3)),
+            ((1, "necrosis"), (2, "oedema"), (3, "non-enhancing"), (4, "enhancing")),
+        ),
+    )
+}
 
 
 def scheme(name: str) -> Scheme:

@@ -114,7 +114,12 @@ def build(
         raise ValueError("workers and max_ram must be at least 0")
     raw, out = Path(raw), Path(out)
     with open_source(raw) as source:
-        found = scan(source, unlabelled=config.unlabelled, skip=on_error == "skip")
+        found = scan(
+            source,
+            unlabelled=config.unlabelled,
+            skip=on_error == "skip",
+            labels=config.labels,
+        )
         summary = Summary(out, found.layout, found.notes)
         if out.is_file() and not force and is_complete(out, config, found, source, summary):
             return summary
@@ -256,9 +261,7 @@ def plane_size(job: Job) -> tuple[int, int]:
     """(h, w) of the stored slices: the window, or the whole plane of the first case."""
     if job.window is not None:
         return job.window
-    header = first_header(job.source, job.found.cases)
-    sides = dict(zip(header.geometry.orientation, header.geometry.shape, strict=True))
-    y, x = (next(side for code, side in sides.items() if code in pair) for pair in ("PA", "LR"))
+    _, y, x = first_header(job.source, job.found.cases).geometry.sides
     return y, x
 
 

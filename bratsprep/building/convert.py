@@ -13,7 +13,7 @@ from bratsprep.labels import MODALITIES
 from bratsprep.slicefile.chunks import Packed, Pages, pack_chunks
 from bratsprep.slicefile.digest import case_digest
 from bratsprep.system.memory import Buffers
-from bratsprep.volumes.case_volumes import Scan
+from bratsprep.volumes.case_volumes import CaseVolumes
 from bratsprep.volumes.crop import crop_window
 from bratsprep.volumes.fingerprint import fingerprints
 from bratsprep.volumes.gunzip import crc32
@@ -40,7 +40,9 @@ class Converted:
     chunks: Packed
 
 
-def cut(scan: Scan, config: PrepConfig, window: tuple[int, int] | None, buffers: Buffers) -> Cut:
+def cut(
+    scan: CaseVolumes, config: PrepConfig, window: tuple[int, int] | None, buffers: Buffers
+) -> Cut:
     """Cut and normalise the chosen planes of a case.
 
     Args:
@@ -85,7 +87,7 @@ def pack(part: Cut, compression: str, pages: Pages) -> Converted:
 
 
 def _tables(
-    scan: Scan, box: Box, planes: NDArray[np.int16], voxels: NDArray[np.int32]
+    scan: CaseVolumes, box: Box, planes: NDArray[np.int16], voxels: NDArray[np.int32]
 ) -> CaseTables:
     """Rows of a case, but for checksums and digest."""
     count = scan.measured.count
@@ -103,7 +105,7 @@ def _tables(
         affine=scan.geometry.affine,
         spacing=scan.geometry.spacing.astype(np.float32),
         shape=np.array(scan.shape, np.int32),
-        orientation=scan.geometry.orientation,
+        orientation=scan.geometry.orientation.codes,
         box=np.array([box.start, box.stop], np.int32),
         brain_box=np.array([scan.brain_box.start, scan.brain_box.stop], np.int32),
         mean=scan.measured.mean,

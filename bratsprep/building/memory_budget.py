@@ -66,14 +66,14 @@ def case_bytes(source: Source, files: CaseFiles) -> int:
     types = [nifti.held_type(images[channel.member]) for channel in files.images]
     common = np.result_type(*types)
     total += n_voxels * common.itemsize * sum(kind != common for kind in types)
-    if any(is_turned(header) for header in images.values()):
+    if any(header.geometry.orientation.is_permuted for header in images.values()):
         total += n_voxels * common.itemsize * len(files.images)
     scaled = [math.prod(header.shape) for header in images.values() if header.is_scaled]
     label = 0
     if files.label is not None:
         header = nifti.read_header(source, files.label)
         largest = max(largest, source.members[files.label])
-        total += header.size_bytes + n_voxels * is_turned(header)
+        total += header.size_bytes + n_voxels * header.geometry.orientation.is_permuted
         if header.dtype != np.uint8 or header.is_scaled:
             total += n_voxels
             label = 4 * n_voxels * 8  # numbers, rounded numbers, and their distance, once
@@ -89,14 +89,6 @@ def converted_bytes(header: Header) -> int:
     return math.prod(header.shape) * held.itemsize
 
 
-def is_turned(header: Header) -> bool:
-    """Whether a file's axes are in another order than left-right, front-back, up-down."""
-    pairs = ("LR", "PA", "IS")
-    return any(
-        code not in pair for code, pair in zip(header.geometry.orientation, pairs, strict=True)
-    )
-
-
 def cut_bytes(source: Source, files: CaseFiles, config: PrepConfig) -> int:
     """Memory that a worker needs at most for the planes of one case, cut and then packed.
 
@@ -105,9 +97,7 @@ def cut_bytes(source: Source, files: CaseFiles, config: PrepConfig) -> int:
     Raises:
         BratsError: a header cannot be read.
     """
-    geometry = nifti.read_header(source, files.images[0].member).geometry
-    sides = dict(zip(geometry.orientation, geometry.shape, strict=True))
-    x, y, z = (next(sides[code] for code in pair if code in sides) for pair in ("LR", "PA", "IS"))
+    z, y, x = nifti.read_header(source, files.images[0].member).geometry.sides
     height, width = config.window or (y, x)
     slice_bytes = height * width * (len(MODALITIES) * np.dtype(config.stored).itemsize + 1)
     return 2 * z * slice_bytes

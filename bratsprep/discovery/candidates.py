@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from bratsprep.case import CaseFiles, Channel
-from bratsprep.discovery.filenames import LABEL, is_paediatric, subject
+from bratsprep.discovery.filenames import LABEL, subject
 from bratsprep.errors import SourceError
 from bratsprep.labels import MODALITIES
 from bratsprep.sources.source import POINTER_BYTES, Source
@@ -15,12 +15,16 @@ class Draft:
     """Files that seem to make one case."""
 
     id: str
-    release: str
     folder: str
     """Where it lies in the source; empty for the root."""
+    release: str = ""
+    """As in `CaseFiles`."""
     scheme: str | None = None
+    """As in `CaseFiles`."""
+    scheme_fault: str = ""
+    """As in `CaseFiles`."""
     roles: dict[str, list[Channel]] = field(default_factory=dict)
-    """Everything found for each modality and LABEL, once or more."""
+    """Files of each modality and of LABEL, in the order of their names."""
     is_test: bool = False
     """Whether the release publishes it without a label."""
 
@@ -39,13 +43,14 @@ class Draft:
 
 @dataclass(slots=True)
 class Batch:
-    """Cases of one layout, and what is to be said about them."""
+    """Cases of one layout, and notes about them."""
 
-    layout: str
     drafts: list[Draft] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
     """Case id, and what keeps it from being a case."""
+    layout: str = ""
+    """Title of its layout."""
 
 
 def where(source: Source, draft: Draft) -> str:
@@ -56,7 +61,7 @@ def where(source: Source, draft: Draft) -> str:
 
 
 def problems(source: Source, draft: Draft, unlabelled: bool) -> Iterator[str]:
-    """Say everything that keeps a draft from being a case."""
+    """Everything that keeps a draft from being a case, as error messages."""
     place = where(source, draft)
     found = [name for name in MODALITIES if name in draft.roles]
     missing = [name for name in MODALITIES if name not in draft.roles]
@@ -66,11 +71,6 @@ def problems(source: Source, draft: Draft, unlabelled: bool) -> Iterator[str]:
         yield f"{place}: {', '.join(missing)} {verb} missing; found {listed}"
     if LABEL not in draft.roles and not unlabelled:
         yield f"{place}: mask is missing; add it, or take such cases with --unlabelled"
-    if LABEL in draft.roles and is_paediatric(draft.id) and not unlabelled:
-        yield (
-            f"{place}: BraTS-PEDs labels (1 ET, 2 NET, 3 CC, 4 ED) fit no scheme; "
-            "take the images with --unlabelled"
-        )
     for role, channels in draft.roles.items():
         if len(channels) > 1:
             names = ", ".join(channel.member for channel in channels)
@@ -81,7 +81,7 @@ def problems(source: Source, draft: Draft, unlabelled: bool) -> Iterator[str]:
 
 
 def small_file(source: Source, member: str) -> Iterator[str]:
-    """Say what a file is that is too small for a scan: empty, or a pointer."""
+    """Error messages about a file that is too small for a scan: empty, or a Git LFS pointer."""
     if source.members[member] < POINTER_BYTES:
         try:
             source.read(member)
@@ -97,6 +97,7 @@ def finished(draft: Draft) -> CaseFiles:
         subject=subject(draft.id),
         release=draft.release,
         images=tuple(draft.roles[name][0] for name in MODALITIES),
-        label=None if is_paediatric(draft.id) else label,
+        label=label,
         scheme=draft.scheme,
+        scheme_fault=draft.scheme_fault,
     )

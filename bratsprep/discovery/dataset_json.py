@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bratsprep.discovery.candidates import Batch, Draft
-from bratsprep.discovery.filenames import DECATHLON, LABEL, is_nifti, modality, region, stem, tissue
+from bratsprep.discovery.filenames import LABEL, is_nifti, modality, stem
+from bratsprep.discovery.tissue_names import region, tissue
 from bratsprep.errors import LayoutError
-from bratsprep.labels import CLASSES, MODALITIES, SCHEMES, UNFIT
+from bratsprep.labels import CLASSES, MODALITIES, SCHEMES
 from bratsprep.sources.source import Source
 
 FOLDERS: Final = ("imagesTr", "imagesTs", "labelsTr", "labelsTs")
 DECATHLON_ORDER: Final = MODALITIES
 """Channels of Task01 where no dataset.json names them; the order of MODALITIES is theirs."""
+_TASK01: Final = re.compile(r"BRATS_\d{3}")
 _CHANNEL: Final = re.compile(r"(.+)_(\d{4})")
 
 
@@ -30,7 +32,9 @@ class Manifest:
     channels: tuple[tuple[int, str], ...]
     """(index, modality) of each known channel."""
     scheme: str | None
-    """As in `CaseFiles`; begins with UNFIT where the names of the labels fit none."""
+    """Label scheme that the names of the labels mean; None where they are no evidence."""
+    scheme_fault: str
+    """Why the names of the labels fit no scheme, as an error message; empty if they do."""
     training: tuple[tuple[str, str], ...]
     """(image, label) members as listed; empty where nothing is listed."""
     test: tuple[str, ...]
@@ -38,21 +42,37 @@ class Manifest:
 
 
 def read_manifests(source: Source) -> list[Manifest]:
-    """Read each dataset.json that describes images.
+    """Read each dataset.json that describes images, and make up that of a Decathlon without one.
 
     Raises:
         LayoutError: one cannot be understood.
     """
     names = [name for name in source.members if name.rpartition("/")[2] == "dataset.json"]
-    found = []
+    manifests = []
     for name in names:
         try:
             content = json.loads(source.read(name))
         except (ValueError, RecursionError) as error:
             raise LayoutError(f"{source.where(name)}: is no JSON: {error}") from error
         if isinstance(content, dict) and ("modality" in content or "channel_names" in content):
-            found.append(read_manifest(source, name, content))
-    return found
+            manifests.append(read_manifest(source, name, content))
+    described = {manifest.root for manifest in manifests}
+    bare = [root for root in bare_decathlon(source.members) if root not in described]
+    return manifests + [made_up(source, root) for root in bare]
+
+
+def made_up(source: Source, root: str) -> Manifest:
+    """Manifest of a Decathlon folder without a dataset.json."""
+    return Manifest(
+        name=f"{source.path}/{root}",
+        root=root,
+        channels=tuple(enumerate(DECATHLON_ORDER)),
+        scheme=None,
+        scheme_fault="",
+        training=(),
+        test=(),
+        is_nnunet=False,
+    )
 
 
 def read_manifest(source: Source, name: str, content: dict[str, Any]) -> Manifest:
@@ -65,11 +85,13 @@ def read_manifest(source: Source, name: str, content: dict[str, Any]) -> Manifes
     root = name[: -len("dataset.json")]
     images = [stem(member) for member in source.members if member.startswith(f"{root}imagesTr/")]
     try:
+        scheme_name, scheme_fault = scheme(content.get("labels") or {}, place)
         return Manifest(
             name=place,
             root=root,
             channels=channels(content.get("channel_names") or content["modality"], place),
-            scheme=scheme(content.get("labels") or {}, place),
+            scheme=scheme_name,
+            scheme_fault=scheme_fault,
             training=tuple(
                 (listed(root, entry["image"]), listed(root, entry["label"]))
                 for entry in content.get("training") or ()
@@ -108,28 +130,32 @@ def channels(names: dict[str, str], place: str) -> tuple[tuple[int, str], ...]:
     return known
 
 
-def scheme(labels: dict[str, Any], place: str) -> str | None:
-    """Label scheme that the names of the labels mean; None where there are no names.
+def scheme(labels: dict[str, Any], place: str) -> tuple[str | None, str]:
+    """Label scheme that the names of the labels mean.
 
-    Where they mean an order that no scheme has, it is UNFIT and the reason: who asks for the
-    scheme is told, who says it with `--labels` need not know.
+    An order of labels that no scheme has is an error only where the scheme is needed: with
+    `--labels` it is not.
+
+    Returns:
+        Name of the scheme, None where no label is named or no scheme fits; and why none fits,
+        as an error message.
     """
     if not labels:
-        return None
+        return None, ""
     if any(isinstance(value, list) for value in labels.values()):
         meant = by_region(labels)
     else:
         meant = by_name(labels)
     for known in SCHEMES.values():
         if dict(known.codes) == meant:
-            return known.name
-    said = ", ".join(
+            return known.name, ""
+    meanings = ", ".join(
         f"{value} {'unknown' if label is None else CLASSES[label]}"
         for value, label in sorted(meant.items())
     )
-    return (
-        f"{UNFIT}{place}: labels {labels} mean {said}; expected the order of one of "
-        f"{', '.join(SCHEMES)}; say which with --labels NAME"
+    return None, (
+        f"{place}: labels {labels} mean {meanings}; expected the order of one of "
+        f"{', '.join(SCHEMES)}; choose one with --labels NAME"
     )
 
 
@@ -162,7 +188,7 @@ def by_region(labels: dict[str, Any]) -> dict[int, int | None]:
 
 def decathlon(source: Source, manifest: Manifest) -> Batch:
     """Gather the 4D cases that a dataset.json lists, or that lie in its folders."""
-    batch = Batch("Decathlon Task01")
+    batch = Batch()
     inside = folder_files(source, manifest.root)
     training = manifest.training or tuple(
         (image, image.replace("imagesTr/", "labelsTr/")) for image in inside["imagesTr"]
@@ -176,8 +202,7 @@ def decathlon(source: Source, manifest: Manifest) -> Batch:
             lack = f"{source.where(image)}: is listed in {manifest.name} but missing; get it again"
             batch.problems.append((stem(image), lack))
             continue
-        scheme_name = manifest.scheme or ("msd" if DECATHLON.fullmatch(stem(image)) else None)
-        draft = Draft(stem(image), "msd", image.rpartition("/")[0], scheme_name, is_test=not label)
+        draft = Draft(stem(image), image.rpartition("/")[0], is_test=not label)
         for index, name in manifest.channels:
             draft.add(name, image, index)
         if label in source.members:
@@ -200,16 +225,14 @@ def nnunet(source: Source, manifest: Manifest) -> Batch:
         if match is None:
             continue
         folder = member.rpartition("/")[0]
-        draft = drafts.setdefault(
-            (folder, match[1]), Draft(match[1], "nnunet", folder, manifest.scheme)
-        )
+        draft = drafts.setdefault((folder, match[1]), Draft(match[1], folder))
         draft.is_test = folder.endswith("imagesTs")
         if int(match[2]) in wanted:
             draft.add(wanted[int(match[2])], member)
     for (_, case), draft in drafts.items():
         if case in labels and not draft.is_test:
             draft.add(LABEL, labels[case])
-    return Batch("nnU-Net raw", list(drafts.values()))
+    return Batch(list(drafts.values()))
 
 
 def folder_files(source: Source, root: str) -> dict[str, list[str]]:
@@ -225,10 +248,10 @@ def folder_files(source: Source, root: str) -> dict[str, list[str]]:
 
 
 def bare_decathlon(members: Iterable[str]) -> list[str]:
-    """Roots of Decathlon folders that have lost their dataset.json, told by `BRATS_001`."""
+    """Roots of Decathlon folders without a dataset.json, recognised by `BRATS_001`."""
     roots = set()
     for member in members:
         folder = member.rpartition("/")[0]
-        if folder.rpartition("/")[2] == "imagesTr" and DECATHLON.fullmatch(stem(member)):
+        if folder.rpartition("/")[2] == "imagesTr" and _TASK01.fullmatch(stem(member)):
             roots.add(folder.removesuffix("imagesTr"))
     return sorted(roots)

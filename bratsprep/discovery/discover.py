@@ -1,45 +1,18 @@
 """Which cases a folder or archive holds, told from names alone; no voxel is read."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from bratsprep.case import CaseFiles
 from bratsprep.discovery.candidates import Batch, Draft, finished, problems, where
-from bratsprep.discovery.dataset_json import (
-    DECATHLON_ORDER,
-    FOLDERS,
-    Manifest,
-    bare_decathlon,
-    decathlon,
-    nnunet,
-    read_manifests,
-)
-from bratsprep.discovery.filenames import (
-    DECATHLON,
-    LABEL,
-    FileName,
-    file_name,
-    is_nifti,
-    is_paediatric,
-    release,
-    stem,
-    subject,
-)
+from bratsprep.discovery.dataset_json import FOLDERS, Manifest, read_manifests
+from bratsprep.discovery.filenames import LABEL, FileName, file_name, is_nifti, stem, subject
+from bratsprep.discovery.layouts import LAYOUTS, PLAIN, layout_of, patterns, scheme_of
 from bratsprep.errors import LayoutError
 from bratsprep.sources.source import ARCHIVES, Source
 
-LAYOUTS: Final = {
-    "brats2017": "BraTS 2017-2021",
-    "brats2023": "BraTS 2023",
-    "brats2024": "BraTS 2024",
-    "plain": "plain folders",
-}
-LOOKED_FOR: Final = (
-    "dataset.json with imagesTr (Decathlon, nnU-Net), *_flair/_t1/_t1ce/_t2/_seg.nii[.gz], "
-    "*-t2f/-t1n/-t1c/-t2w/-seg.nii[.gz], or names with flair, t1, t1gd, t2 and seg as words"
-)
 MAX_LISTED: Final = 20
 """Problems listed in one error."""
 
@@ -60,13 +33,17 @@ class Found:
     """Id and reason of each case that was set aside."""
 
 
-def scan(source: Source, *, unlabelled: bool = False, skip: bool = False) -> Found:
+def scan(
+    source: Source, *, unlabelled: bool = False, skip: bool = False, labels: str = "auto"
+) -> Found:
     """Find every case of a source.
 
     Args:
         source: a folder or archive.
         unlabelled: take cases without a label along, those of the test sets included.
         skip: set cases aside that cannot be put together.
+        labels: label scheme that is asked for, or `auto`. With `auto` and `unlabelled`, labels of
+            a release whose scheme its ids do not decide are left out.
 
     Raises:
         LayoutError: there is no case, or some cannot be put together: all are listed. With
@@ -83,6 +60,8 @@ def scan(source: Source, *, unlabelled: bool = False, skip: bool = False) -> Fou
         drafts = [draft for draft in drafts if not draft.is_test]
     if not faults and not any(draft.has_image() for draft in drafts):
         raise LayoutError(nothing(source, left))
+    if unlabelled and labels == "auto":
+        notes += drop_labels(drafts)
     faults += [
         (draft.id, fault) for draft in drafts for fault in problems(source, draft, unlabelled)
     ]
@@ -99,6 +78,20 @@ def scan(source: Source, *, unlabelled: bool = False, skip: bool = False) -> Fou
     cases = tuple(sorted(map(finished, good), key=lambda case: case.id))
     named = " + ".join(sorted(layouts))
     return Found(named, cases, source.passed_over, tuple(notes), tuple(sorted(bad.items())))
+
+
+def drop_labels(drafts: Iterable[Draft]) -> list[str]:
+    """Leave out the labels whose case ids leave several schemes open; changes the drafts.
+
+    Returns:
+        A note for each reason, with the number of labels.
+    """
+    reasons = Counter(
+        draft.scheme_fault
+        for draft in drafts
+        if scheme_of(draft.id)[1] and draft.roles.pop(LABEL, None)
+    )
+    return [f"{count} labels are left out: {reason}" for reason, count in reasons.items()]
 
 
 def set_aside(faults: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -133,36 +126,49 @@ def mask_files(source: Source) -> Found:
                 f"{source.where(member)}: is a second mask of {case}; "
                 f"the first is {cases[case].label}"
             )
-        named = [found.scheme for found in manifests if member.startswith(found.root)]
-        scheme = next(iter(named), None) or scheme_of(case)
-        cases[case] = CaseFiles(case, subject(case), "plain", (), member, scheme)
+        scheme, fault = mask_scheme(case, member, manifests)
+        cases[case] = CaseFiles(case, subject(case), PLAIN.release, (), member, scheme, fault)
     if not cases:
         raise LayoutError(nothing(source, 0))
     ordered = tuple(cases[case] for case in sorted(cases))
     return Found("masks only", ordered, source.passed_over, ())
 
 
+def mask_scheme(case: str, member: str, manifests: Iterable[Manifest]) -> tuple[str | None, str]:
+    """Scheme of a mask without images, from its dataset.json or else its case id.
+
+    Returns:
+        As `scheme_of`.
+    """
+    for manifest in manifests:
+        is_described = manifest.scheme is not None or bool(manifest.scheme_fault)
+        if is_described and member.startswith(manifest.root):
+            return manifest.scheme, manifest.scheme_fault
+    return scheme_of(case)
+
+
 def gather(source: Source) -> list[Batch]:
     """Sort the files of a source into cases, one batch a layout."""
     manifests = read_manifests(source)
-    roots = {manifest.root for manifest in manifests}
-    manifests += [
-        Manifest(
-            name=f"{source.path}/{root}",
-            root=root,
-            channels=tuple(enumerate(DECATHLON_ORDER)),
-            scheme="msd",
-            training=(),
-            test=(),
-            is_nnunet=False,
-        )
-        for root in bare_decathlon(source.members)
-        if root not in roots
-    ]
-    batches = [(nnunet if each.is_nnunet else decathlon)(source, each) for each in manifests]
-    described = tuple(f"{each.root}{folder}/" for each in manifests for folder in FOLDERS)
+    batches = [batch for manifest in manifests for batch in by_manifest(source, manifest)]
+    described = tuple(f"{manifest.root}{folder}/" for manifest in manifests for folder in FOLDERS)
     rest = [m for m in source.members if is_nifti(m) and not m.startswith(described)]
     return batches + by_names(source, rest)
+
+
+def by_manifest(source: Source, manifest: Manifest) -> Iterator[Batch]:
+    """Gather the cases that a dataset.json describes."""
+    for layout in LAYOUTS.values():
+        if layout.cases is None or not layout.reads(manifest):
+            continue
+        batch = layout.cases(source, manifest)
+        batch.layout = layout.title
+        for draft in batch.drafts:
+            by_id = layout.scheme if layout.matches(draft.id) else None
+            draft.release = layout.release
+            draft.scheme = manifest.scheme or (None if manifest.scheme_fault else by_id)
+            draft.scheme_fault = manifest.scheme_fault
+        yield batch
 
 
 def by_names(source: Source, members: Iterable[str]) -> list[Batch]:
@@ -171,20 +177,23 @@ def by_names(source: Source, members: Iterable[str]) -> list[Batch]:
     unknown = [member for member, name in names.items() if name is None]
     ids = plain_ids(source, [name for name in names.values() if name])
     drafts: dict[str, Draft] = {}
+    titles: dict[str, str] = {}
     for name in filter(None, names.values()):
-        kind = release(name.key)
+        layout = layout_of(name.key)
         case = ids.get((name.folder, name.key), name.key)
-        slot = name.key if kind != "plain" else f"{name.folder}/ {name.key}"
-        draft = drafts.setdefault(slot, Draft(case, kind, name.folder, scheme_of(case)))
-        draft.add(name.role, name.member)
+        slot = name.key if layout is not PLAIN else f"{name.folder}/ {name.key}"
+        draft = Draft(case, name.folder, layout.release, *scheme_of(case))
+        drafts.setdefault(slot, draft).add(name.role, name.member)
+        titles[slot] = layout.title
     notes = adopt_masks(drafts)
     if unknown:
         notes.append(f"{len(unknown)} NIfTI files of no known modality, such as {unknown[0]}")
     batches: dict[str, Batch] = {}
-    for draft in drafts.values():
+    for slot, draft in drafts.items():
         draft.is_test = "validation" in draft.id.lower() and LABEL not in draft.roles
-        batches.setdefault(draft.release, Batch(LAYOUTS[draft.release])).drafts.append(draft)
-    batches.setdefault("plain", Batch(LAYOUTS["plain"])).notes.extend(notes)
+        batch = batches.setdefault(titles[slot], Batch(layout=titles[slot]))
+        batch.drafts.append(draft)
+    batches.setdefault(PLAIN.title, Batch(layout=PLAIN.title)).notes.extend(notes)
     return list(batches.values())
 
 
@@ -196,7 +205,7 @@ def plain_ids(source: Source, names: Iterable[FileName]) -> dict[tuple[str, str]
     """
     keys: dict[str, set[str]] = defaultdict(set)
     for name in names:
-        if release(name.key) == "plain" and name.role != LABEL:
+        if layout_of(name.key) is PLAIN and name.role != LABEL:
             keys[name.folder].add(name.key)
     folders = Counter(key for inside in keys.values() for key in inside)
     ids = {}
@@ -238,14 +247,6 @@ def adopt_masks(drafts: dict[str, Draft]) -> list[str]:
     return notes
 
 
-def scheme_of(case: str) -> str | None:
-    """Label scheme that a case id is evidence for."""
-    if DECATHLON.fullmatch(case):
-        return "msd"
-    kind = release(case)
-    return None if kind == "plain" or is_paediatric(case) else kind
-
-
 def twice(source: Source, drafts: Iterable[Draft]) -> list[tuple[str, str]]:
     """Case ids that occur more than once, with what to say about them."""
     places: dict[str, list[str]] = defaultdict(list)
@@ -273,17 +274,17 @@ def nothing(source: Source, left: int) -> str:
     found = f"{len(names)} files, such as {', '.join(names[:3])}" if names else "no such file"
     if left:
         found = f"{left} unlabelled cases, to be taken with --unlabelled"
-    return f"{source.path}: holds no case; looked for {LOOKED_FOR}; found {found}"
+    return f"{source.path}: holds no case; looked for {patterns()}; found {found}"
 
 
-def find_cases_or_masks(source: Source) -> Found:
+def find_cases_or_masks(source: Source, labels: str = "auto") -> Found:
     """Find the cases of a source, or its masks where it holds nothing else.
 
     Raises:
         LayoutError: it holds neither.
     """
     try:
-        return scan(source, unlabelled=True)
+        return scan(source, unlabelled=True, labels=labels)
     except LayoutError:
         scans = sum(map(is_nifti, source.members))
         masks = mask_files(source) if scans else None

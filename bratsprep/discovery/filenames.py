@@ -1,4 +1,4 @@
-"""What names say: modality and case of a file, person of a case, tissue of a label."""
+"""What names mean: modality and case of a file, subject of a case."""
 
 import re
 from dataclasses import dataclass
@@ -24,11 +24,8 @@ _NOT_TUMOUR: Final = frozenset({"brain", "head", "skull"})
 """A mask of these is no label."""
 _TOKEN: Final = re.compile(r"[^-_. ]+")
 _SUFFIX: Final = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
-_BRATS2017: Final = re.compile(r"brats(20)?\d\d_.+", re.IGNORECASE)
 _BRATS2023: Final = re.compile(r"(brats-([a-z]+)-\d+)(?:-(\d{3}))?", re.IGNORECASE)
 _VISIT: Final = re.compile(r"(brats1[789]_[a-z0-9]+_[a-z0-9]+)_\d+", re.IGNORECASE)
-DECATHLON: Final = re.compile(r"BRATS_\d{3}")
-"""Case ids of the Decathlon's Task01."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,49 +87,7 @@ def modality(name: str) -> str | None:
     return found.role if found and found.role in MODALITIES else None
 
 
-def release(case: str) -> str:
-    """Release that a case id belongs to: brats2017, brats2023, brats2024 or plain."""
-    match = _BRATS2023.fullmatch(case)
-    if match:
-        is_treated = match[2].upper() == "GLI" and int(match[3] or 0) >= 100
-        return "brats2024" if is_treated else "brats2023"
-    return "brats2017" if _BRATS2017.fullmatch(case) else "plain"
-
-
-def is_paediatric(case: str) -> bool:
-    """Whether a case is of BraTS-PEDs, whose labels (ET, NET, CC, ED) fit no scheme."""
-    match = _BRATS2023.fullmatch(case)
-    return match is not None and match[2].upper().startswith("PED")
-
-
 def subject(case: str) -> str:
     """Person of a case: its id without the time point or visit of BraTS."""
     match = _BRATS2023.fullmatch(case) or _VISIT.fullmatch(case)
     return match[1] if match else case
-
-
-def tissue(name: str) -> int | None:
-    """Stored label that a tissue's name means; None where it means none.
-
-    A resection cavity is stored as background.
-    """
-    text = name.lower()
-    words = set(re.findall(r"[a-z]+", text))
-    if words & {"background", "rc"} or "cavity" in text:
-        return 0
-    if words & {"ed", "snfh"} or "edema" in text or "hyperintens" in text:
-        return 2
-    if words & {"ncr", "net", "netc", "non", "nonenhancing"} or "necro" in text:
-        return 1
-    return 3 if words & {"et", "enhancing", "enhanced"} else None
-
-
-def region(name: str) -> str | None:
-    """Region (WT, TC, ET) that the name of a region-based label means."""
-    text = name.lower()
-    words = set(re.findall(r"[a-z]+", text))
-    if "wt" in words or "whole" in words:
-        return "WT"
-    if "tc" in words or "core" in words:
-        return "TC"
-    return "ET" if words & {"et", "enhancing"} else None

@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from bratsprep.case import CaseFiles
 from bratsprep.discovery.discover import Found, find_cases_or_masks
-from bratsprep.errors import NiftiError
 from bratsprep.inspection.class_balance import CaseCount, Stored, count_case, whole
 from bratsprep.inspection.results import Inspection as Inspection
 from bratsprep.labels import CLASSES, Scheme
@@ -25,11 +24,12 @@ from bratsprep.sources.source import ARCHIVES, Source, open_source
 from bratsprep.system.memory import Buffers
 from bratsprep.system.threads import cores
 from bratsprep.volumes import nifti
-from bratsprep.volumes.case_volumes import Scan, as_axial, flips_of, read_scan, recode
+from bratsprep.volumes.case_volumes import CaseVolumes, read_scan
+from bratsprep.volumes.label import read_label
 from bratsprep.volumes.label_schemes import resolve
 from bratsprep.volumes.warm import warm
 
-Watch: TypeAlias = Callable[[CaseCount, NDArray[np.uint8] | None, Scan | None], None]
+Watch: TypeAlias = Callable[[CaseCount, NDArray[np.uint8] | None, CaseVolumes | None], None]
 """Sees each raw case while its voxels are in memory, on the thread that read it: what was counted,
 its (z, y, x) uint8 label in RAS+ order or None, and its images where they were read."""
 
@@ -65,7 +65,7 @@ def inspect(
     if path.is_file() and not path.name.lower().endswith(ARCHIVES):
         return inspect_file(path)
     with open_source(path) as source:
-        found = find_cases_or_masks(source)
+        found = find_cases_or_masks(source, labels)
         schemes = resolve(source, found.cases, labels)
         one = count_images if images and found.cases[0].images else count_label
         shown = progress and sys.stderr.isatty()
@@ -118,18 +118,10 @@ def count_label(
     label = None
     if files.label is None:
         geometry = nifti.read_header(source, files.images[0].member).geometry
-        sides = zip(geometry.orientation, geometry.shape, strict=True)
-        depth = next(side for code, side in sides if code in "IS")
-        voxels = np.zeros((depth, len(CLASSES)), np.int32)
+        voxels = np.zeros((geometry.sides[0], len(CLASSES)), np.int32)
     else:
-        where = source.where(files.label)
-        header, raw, _ = nifti.load(source, files.label, buffers, "label")
-        if raw.ndim != 3:
-            raise NiftiError(f"{where}: holds {len(raw)} volumes; a label is one")
-        geometry = header.geometry
-        codes = as_axial(nifti.codes(raw, header, where), geometry)
-        voxels = recode(codes, schemes[files.id], where)
-        label = codes[tuple(slice(None, None, -1 if flip else 1) for flip in flips_of(geometry))]
+        read = read_label(source, files.label, schemes[files.id], buffers)
+        label, voxels, geometry = read.classes, read.plane_voxels, read.geometry
     volume = float(geometry.spacing.prod())
     row = count_case((files.id, files.subject), voxels, label is not None, volume)
     if watch is not None:

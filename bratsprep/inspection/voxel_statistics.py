@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from bratsprep.case import Box
 from bratsprep.drawing.colours import COLOURS, GREYS, grey, grey_limits, radiological, tinted, tints
 from bratsprep.drawing.png import png
 from bratsprep.inspection import histograms
@@ -22,8 +21,8 @@ from bratsprep.inspection.class_balance import CaseCount, odd_cases
 from bratsprep.inspection.histograms import Histogram, count_, empty, into, width_for
 from bratsprep.labels import CLASSES, MODALITIES
 from bratsprep.slicefile.reader import SliceFile
-from bratsprep.volumes.case_volumes import Scan
-from bratsprep.volumes.normalise import Measured, scales
+from bratsprep.volumes.case_volumes import CaseVolumes
+from bratsprep.volumes.normalise import scales
 
 PICTURES: Final = 60
 """Odd cases with a picture, the first by id."""
@@ -113,7 +112,9 @@ class Sketch:
                 if len(self.pictures) > PICTURES:
                     del self.pictures[max(self.pictures)]
 
-    def watch(self, row: CaseCount, label: NDArray[np.uint8] | None, scan: Scan | None) -> None:
+    def watch(
+        self, row: CaseCount, label: NDArray[np.uint8] | None, scan: CaseVolumes | None
+    ) -> None:
         """Take in a raw case while it is in memory; what `bratsprep.inspect` calls."""
         pairs = () if scan is None else scan_pairs(scan)
         self.add(row.id, pairs, scan_picture(label, scan) if is_odd(row) else None)
@@ -124,7 +125,7 @@ def is_odd(row: CaseCount) -> bool:
     return row.labelled and bool(odd_cases([row]))
 
 
-def scan_pairs(scan: Scan) -> tuple[Pair, ...]:
+def scan_pairs(scan: CaseVolumes) -> tuple[Pair, ...]:
     """Count the brain of a raw case, plane by plane."""
     nothing = np.zeros(scan.shape[1:], np.uint8)
     moments = list(zip(scan.measured.mean, scan.measured.std, strict=True))
@@ -138,7 +139,7 @@ def scan_pairs(scan: Scan) -> tuple[Pair, ...]:
     return pairs
 
 
-def scan_picture(label: NDArray[np.uint8] | None, scan: Scan | None) -> Picture | None:
+def scan_picture(label: NDArray[np.uint8] | None, scan: CaseVolumes | None) -> Picture | None:
     """Draw the fullest plane of a raw case: most tumour, else most brain, else none."""
     if scan is None:
         if label is None or not label.any():
@@ -229,26 +230,11 @@ def from_stored(file: SliceFile, c: int, m: int) -> tuple[tuple[float, float], t
 
     A file of raw numbers holds no deviations: the modality's own are shown.
     """
-    normalise, measured = file.config.normalise, stored_moments(file, c)
+    normalise, row = file.config.normalise, file.cases[c]
     is_raw = normalise == "none"
-    means, spreads = scales(measured, "modality" if is_raw else normalise)
+    means, spreads = scales(row["mean"], row["std"], "modality" if is_raw else normalise)
     mean, std = float(means[m]), float(spreads[m])
     return ((1.0, 0.0), (1 / std, -mean / std)) if is_raw else ((std, mean), (1.0, 0.0))
-
-
-def stored_moments(file: SliceFile, c: int) -> Measured:
-    """What was measured of a case, as far as its slice file holds it: the brain's mask is empty."""
-    row = file.cases[c]
-    (z0, y0, x0), (z1, y1, x1) = row["brain_box"].tolist()
-    return Measured(
-        brain=np.zeros((0, 0, 0), np.uint8),
-        plane_brain=file.planes["brain"][file.planes["case"] == c],
-        columns=np.zeros((0, 0), np.int32),
-        box=Box((z0, y0, x0), (z1, y1, x1)),
-        count=int(row["brain_voxels"]),
-        mean=row["mean"],
-        std=row["std"],
-    )
 
 
 def file_picture(file: SliceFile, places: NDArray[np.int64]) -> Picture:

@@ -24,8 +24,9 @@ from bratsprep.config import MOST_PLANES, check_types
 from bratsprep.errors import BuildError
 from bratsprep.labels import scheme as scheme_of
 from bratsprep.phantom.anatomy import Head, Scan, noise_block
+from bratsprep.phantom.layouts import LAYOUTS, Names, names_of
 from bratsprep.phantom.paint import paint
-from bratsprep.phantom.write import LAYOUTS, Names, names_of, pack, write_case, write_index
+from bratsprep.phantom.write import pack, write_case, write_index
 
 SHAPE: Final = (240, 240, 155)
 # Rows as TISSUES, columns as MODALITIES; white matter in T1w is 1.
@@ -54,7 +55,7 @@ class PhantomConfig:
     cases: int
     """Labelled cases, repeats included."""
     layout: str = "msd"
-    """Naming and geometry: one of `phantom_write.LAYOUTS`."""
+    """Naming and geometry: one of `bratsprep.phantom.layouts.LAYOUTS`."""
     scheme: str | None = None
     """Label scheme to write; None for the layout's own."""
     shape: tuple[int, int, int] = SHAPE
@@ -270,9 +271,10 @@ def _claimed(half: Path) -> Iterator[Path]:
 
 def _write_all(folder: Path, config: PhantomConfig, workers: int, progress: bool) -> None:
     """Write every case of a set into a new folder."""
-    names = names_of(config.layout, config.cases, config.unlabelled, config.repeats)
+    layout = LAYOUTS[config.layout]
+    names = names_of(layout, config.cases, config.unlabelled, config.repeats)
     _warm()
-    write_index(folder, config.layout, names, config.label_scheme, config.suffix)
+    write_index(folder, layout, names, config.label_scheme, config.suffix)
     one = partial(_write_one, folder, config)
     with ThreadPoolExecutor(workers) as pool:
         written = pool.map(one, names)

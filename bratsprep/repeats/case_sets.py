@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from bratsprep.case import CaseFiles
 from bratsprep.discovery.discover import find_cases_or_masks
-from bratsprep.errors import BratsError, NiftiError
+from bratsprep.errors import BratsError
 from bratsprep.labels import Scheme
 from bratsprep.repeats import mask_details
 from bratsprep.repeats.mask_details import Details, details_of
@@ -20,9 +20,10 @@ from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import ARCHIVES, Source, open_source
 from bratsprep.system.memory import Buffers, Pool
 from bratsprep.system.threads import in_order
-from bratsprep.volumes import fingerprint, nifti
-from bratsprep.volumes.case_volumes import as_axial, flips_of, read_scan, recode
+from bratsprep.volumes import fingerprint
+from bratsprep.volumes.case_volumes import read_scan
 from bratsprep.volumes.fingerprint import fingerprints, mask_fingerprint
+from bratsprep.volumes.label import read_label
 from bratsprep.volumes.label_schemes import resolve
 from bratsprep.volumes.warm import warm
 
@@ -86,7 +87,7 @@ def open_collection(
             yield Collection(path, "slice file", cases, cache(stored_details(file)))
         return
     with open_source(path) as source:
-        found = find_cases_or_masks(source)
+        found = find_cases_or_masks(source, labels)
         schemes = resolve(source, found.cases, labels)
         read = raw_known if found.cases[0].images else mask_known
         memory = Pool(workers, 2**62)
@@ -165,21 +166,14 @@ def mask_known(
     Raises:
         BratsError: the file is broken, or a value is outside the scheme.
     """
-    where = source.where(str(files.label))
-    header, raw, _ = nifti.load(source, str(files.label), buffers, "label")
-    if raw.ndim != 3:
-        raise NiftiError(f"{where}: holds {len(raw)} volumes; a label is one")
-    geometry = header.geometry
-    label = as_axial(nifti.codes(raw, header, where), geometry)
-    voxels = recode(label, schemes[files.id], where)
-    flips = flips_of(geometry)
-    turned = label[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
-    has_tumour = voxels[:: -1 if flips[0] else 1, 1:].sum(axis=1) > 0
+    label = read_label(source, str(files.label), schemes[files.id], buffers)
+    spacing = label.geometry.spacing
+    has_tumour = label.plane_voxels[:, 1:].sum(axis=1) > 0
     return Known(
         files.id,
         files.subject,
         None,
-        mask_fingerprint(turned, geometry.spacing, has_tumour),
-        tuple(voxels[:, 1:].sum(axis=0).tolist()),
-        details_of(turned, geometry.spacing, has_tumour),
+        mask_fingerprint(label.classes, spacing, has_tumour),
+        tuple(label.plane_voxels[:, 1:].sum(axis=0).tolist()),
+        details_of(label.classes, spacing, has_tumour),
     )

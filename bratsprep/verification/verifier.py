@@ -230,7 +230,9 @@ def check_raw(
         SchemaError: the first difference.
         BratsError: the raw files cannot be read.
     """
-    found = discover.scan(source, unlabelled=file.config.unlabelled, skip=True).cases
+    found = discover.scan(
+        source, unlabelled=file.config.unlabelled, skip=True, labels=file.config.labels
+    ).cases
     places = {str(name): c for c, name in enumerate(file.cases["id"])}
     check_same_cases(file, source, set(places), {files.id for files in found})
 

@@ -1,45 +1,43 @@
 """One case in memory: its files read, brought into RAS+ order and measured."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bratsprep.case import Box, CaseFiles, FileRecord, Geometry
-from bratsprep.errors import LabelError, NiftiError
-from bratsprep.labels import MODALITIES, UNKNOWN, Scheme, meanings
+from bratsprep.errors import NiftiError
+from bratsprep.labels import CLASSES, MODALITIES, Scheme
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
-from bratsprep.volumes import kernels, nifti
-from bratsprep.volumes.normalise import Measured, measure
-
-_AXES: Final = ("LR", "PA", "IS")
-"""Codes of the two directions of x, y and z; the second is where RAS+ rises to."""
+from bratsprep.volumes import nifti
+from bratsprep.volumes.label import file_record, read_label
+from bratsprep.volumes.normalise import Measured, Volumes, measure, part_of
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
-    """One case in memory, voxels as in the file; good until its buffers are used again."""
+class CaseVolumes:
+    """One case in memory, voxels as in the file; valid until its buffers are used again."""
 
     files: CaseFiles
     geometry: Geometry
-    images: tuple[NDArray[Any], ...]
+    images: Volumes
     """Four (z, y, x) views in RAS+ order, source units; strides may be negative."""
     label: NDArray[np.uint8] | None
     """(z, y, x) view in RAS+ order, stored classes."""
     brain: NDArray[np.uint8]
-    """(z, y, x) view in RAS+ order."""
+    """(z, y, x) view in RAS+ order, 1 inside the brain."""
     measured: Measured
     """Moments; its arrays are in the order of the file, those below in RAS+ order."""
     plane_brain: NDArray[np.int32]
-    """(z,) RAS+ order."""
+    """(z,) brain voxels of each plane, RAS+ order."""
     columns: NDArray[np.int32]
     """(y, x) brain voxels above each pixel, RAS+ order."""
     brain_box: Box
     """RAS+ order."""
     plane_voxels: NDArray[np.int32]
-    """(z, 4) voxels of each class, RAS+ order; all background for an unlabelled case."""
+    """(z, c) voxels of each class, RAS+ order; all background for an unlabelled case."""
     scheme: str
     """Label scheme of the source; empty for an unlabelled case."""
     records: tuple[FileRecord, ...]
@@ -51,152 +49,98 @@ class Scan:
         return z, y, x
 
 
-def read_scan(files: CaseFiles, source: Source, buffers: Buffers, scheme: Scheme | None) -> Scan:
+def read_scan(
+    files: CaseFiles, source: Source, buffers: Buffers, scheme: Scheme | None
+) -> CaseVolumes:
     """Read the label, then the images of a case, and measure it.
 
     Args:
         files: where they are.
         source: what they lie in.
-        buffers: the worker's memory, overwritten; the result looks into it.
+        buffers: the worker's memory, overwritten; the result is a view into it.
         scheme: of the label; None leaves the label unread.
 
     Raises:
-        BratsError: whatever is wrong with the case, see design §5.
+        BratsError: a file is broken, the files do not lie on one grid, a label value is outside
+            the scheme, or the brain cannot be measured.
     """
-    records: list[FileRecord] = []
-    label_record: list[FileRecord] = []
-    label, grid = None, None
+    label = None
     if files.label is not None and scheme is not None:
-        label, grid = _read_label(files.label, source, buffers, label_record)
-    images, geometry = _read_images(files, source, buffers, records)
-    if files.label is None or scheme is None or label is None or grid is None:
-        voxels = np.zeros((images[0].shape[0], 4), np.int32)
-        voxels[:, 0] = images[0][0].size
-    else:
-        nifti.check_same(geometry, grid, source.where(files.label), files.images[0].member)
-        voxels = recode(label, scheme, source.where(files.label))
-    # The packed files are done with, so their memory serves once more.
+        label = read_label(source, files.label, scheme, buffers)
+    images, geometry, records = _read_images(files, source, buffers)
+    if label is not None:
+        where = source.where(str(files.label))
+        nifti.check_same(geometry, label.geometry, where, files.images[0].member)
+        records = (*records, label.record)
+    # The packed files are no longer needed, so their memory serves once more.
     brain = buffers.reserve(nifti.PACKED, images[0].size, files.id).reshape(images[0].shape)
     measured = measure(images, brain, files.id)
-    shape = brain.shape
-    flips = flips_of(geometry)
-    turn = tuple(slice(None, None, -1 if flip else 1) for flip in flips)
-    return Scan(
+    orientation = geometry.orientation
+    turn = orientation.turn
+    return CaseVolumes(
         files=files,
         geometry=geometry,
-        images=tuple(image[turn] for image in images),
-        label=None if label is None else label[turn],
+        images=part_of(images, turn),
+        label=None if label is None else label.classes,
         brain=brain[turn],
         measured=measured,
         plane_brain=measured.plane_brain[turn[0]],
         columns=measured.columns[turn[1:]],
-        brain_box=_flip(measured.box, shape, flips),
-        plane_voxels=voxels[turn[0]],
+        brain_box=_flip(measured.box, brain.shape, orientation.flips),
+        plane_voxels=_background(images[0]) if label is None else label.plane_voxels,
         scheme="" if label is None or scheme is None else scheme.name,
-        records=(*records, *label_record),
+        records=records,
     )
 
 
+def _background(image: NDArray[Any]) -> NDArray[np.int32]:
+    """(z, c) int32: voxels of each class where every voxel of a (z, y, x) volume is background."""
+    voxels = np.zeros((image.shape[0], len(CLASSES)), np.int32)
+    voxels[:, 0] = image[0].size
+    return voxels
+
+
 def _read_images(
-    files: CaseFiles, source: Source, buffers: Buffers, records: list[FileRecord]
-) -> tuple[tuple[NDArray[Any], ...], Geometry]:
-    """Four (z, y, x) volumes of one dtype with their common geometry."""
+    files: CaseFiles, source: Source, buffers: Buffers
+) -> tuple[Volumes, Geometry, tuple[FileRecord, ...]]:
+    """Four (z, y, x) volumes of one dtype, their common geometry, and the files read."""
     loaded: dict[str, tuple[nifti.Header, NDArray[Any]]] = {}
-    volumes = []
-    for channel in files.images:
-        where = source.where(channel.member)
-        if channel.member not in loaded:
-            slot = f"image{len(loaded)}"
-            header, voxels, checksum = nifti.load(source, channel.member, buffers, slot)
-            records.append(_record(source, channel.member, checksum))
-            if loaded:
-                first_name, (first, _) = next(iter(loaded.items()))
-                nifti.check_same(first.geometry, header.geometry, where, first_name)
-            loaded[channel.member] = header, nifti.intensities(voxels, header)
-        volumes.append(_channel(loaded[channel.member][1], channel.index, where))
-    geometry = next(iter(loaded.values()))[0].geometry
+    records = []
+    for member in dict.fromkeys(channel.member for channel in files.images):
+        slot = f"image{len(loaded)}"
+        header, voxels, checksum = nifti.load(source, member, buffers, slot)
+        records.append(file_record(source, member, checksum))
+        if loaded:
+            first_member, (first, _) = next(iter(loaded.items()))
+            where = source.where(member)
+            nifti.check_same(first.geometry, header.geometry, where, first_member)
+        loaded[member] = header, nifti.intensities(voxels, header)
+    volumes = [
+        _channel(loaded[channel.member][1], channel.index, source.where(channel.member))
+        for channel in files.images
+    ]
+    geometry = loaded[files.images[0].member][0].geometry
     dtype = np.result_type(*volumes)
-    return tuple(
-        as_axial(volume.astype(dtype, copy=False), geometry) for volume in volumes
-    ), geometry
+    flair, t1w, t1gd, t2w = (
+        geometry.orientation.as_axial(volume.astype(dtype, copy=False)) for volume in volumes
+    )
+    return (flair, t1w, t1gd, t2w), geometry, tuple(records)
 
 
 def _channel(voxels: NDArray[Any], index: int | None, where: str) -> NDArray[Any]:
-    """One modality of a 3D or 4D file."""
+    """One (z, y, x) modality of a 3D or a (m, z, y, x) 4D file."""
     if index is None:
         if voxels.ndim != 3:
             raise NiftiError(f"{where}: holds {voxels.shape[0]} volumes; expected one modality")
         return voxels
     if voxels.ndim != 4 or index >= voxels.shape[0]:
-        found = voxels.shape[0] if voxels.ndim == 4 else 1
-        raise NiftiError(f"{where}: holds {found} volumes; expected {len(MODALITIES)} modalities")
+        count = voxels.shape[0] if voxels.ndim == 4 else 1
+        raise NiftiError(f"{where}: holds {count} volumes; expected {len(MODALITIES)} modalities")
     return np.asarray(voxels[index])
 
 
-def _read_label(
-    member: str, source: Source, buffers: Buffers, records: list[FileRecord]
-) -> tuple[NDArray[np.uint8], Geometry]:
-    """(z, y, x) raw label values, and the grid that they lie on."""
-    where = source.where(member)
-    header, voxels, checksum = nifti.load(source, member, buffers, "label")
-    records.append(_record(source, member, checksum))
-    codes = nifti.codes(_channel(voxels, None, where), header, where)
-    return as_axial(codes, header.geometry), header.geometry
-
-
-def _record(source: Source, member: str, checksum: int) -> FileRecord:
-    return FileRecord(member.rsplit("/", 1)[-1], source.members[member], checksum)
-
-
-def recode(label: NDArray[np.uint8], scheme: Scheme, where: str) -> NDArray[np.int32]:
-    """Turn raw label values into stored classes in place.
-
-    Args:
-        label: (z, y, x) raw values, C order; written.
-        scheme: what they mean.
-        where: file, for errors.
-
-    Returns:
-        (z, 4) int32: voxels of each class in each plane.
-
-    Raises:
-        LabelError: a value is outside the scheme.
-    """
-    voxels = np.zeros((label.shape[0], 4), np.int32)
-    table = scheme.table()
-    seen = kernels.recode_(label.reshape(label.shape[0], -1), table, voxels)
-    found = np.flatnonzero(seen)
-    odd = [int(value) for value in found if table[value] == UNKNOWN]
-    if odd:
-        values = [int(value) for value in found]
-        raise LabelError(
-            f"{where}: label values {odd} are outside scheme {scheme.name}; all values found: "
-            f"{values}; {meanings(values)}; say which with --labels NAME"
-        )
-    return voxels
-
-
-def as_axial(volume: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
-    """Bring the axes, not their directions, into (z, y, x) order; C order.
-
-    Files whose first axis is left-right, second front-back and third up-down, nearly all, come
-    back as they are.
-    """
-    order = [
-        next(i for i, code in enumerate(geometry.orientation) if code in pair)
-        for pair in reversed(_AXES)
-    ]
-    return np.ascontiguousarray(volume.transpose([2 - axis for axis in order]))
-
-
-def flips_of(geometry: Geometry) -> tuple[bool, bool, bool]:
-    """Whether z, y and x fall where RAS+ wants them to rise."""
-    z, y, x = (pair[0] in geometry.orientation for pair in reversed(_AXES))
-    return z, y, x
-
-
 def to_file_order(volume: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
-    """Undo what `as_axial` and the flips did: a volume as the file holds it.
+    """Bring a volume into the order of its file.
 
     Args:
         volume: (z, y, x) in RAS+ order, of the file's size.
@@ -208,9 +152,7 @@ def to_file_order(volume: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
     Raises:
         ValueError: the volume is of another size.
     """
-    turn = tuple(slice(None, None, -1 if flip else 1) for flip in flips_of(geometry))
-    axes = ["ISPALR".index(code) // 2 for code in geometry.orientation]
-    placed = volume[turn].transpose(axes)
+    placed = geometry.orientation.to_file_order(volume)
     if placed.shape != geometry.shape:
         raise ValueError(f"volume is {placed.shape} in the file's order, not {geometry.shape}")
     return placed

@@ -14,7 +14,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bratsprep.case import BRAIN_CELLS, MASK_CELLS
-from bratsprep.volumes.case_volumes import Scan
+from bratsprep.volumes.case_volumes import CaseVolumes
+from bratsprep.volumes.normalise import Volumes, part_of
 
 SPAN: Final = 2.2
 """The brain's frame reaches so many standard deviations of its voxels' places to each side."""
@@ -126,7 +127,7 @@ def add_columns_(
 
 
 def brain_fingerprint(
-    images: tuple[NDArray[Any], ...],
+    images: Volumes,
     brain: NDArray[np.uint8],
     marginals: tuple[NDArray[np.integer[Any]], ...],
     mean: NDArray[np.float64],
@@ -153,9 +154,8 @@ def brain_fingerprint(
     )
     sums = np.zeros((6, *BRAIN_CELLS), np.int64)
     moments = np.stack([mean, STEPS / std])
-    first, second, third, fourth = (image[thin] for image in images)
     z, y, x = cells
-    brain_cells_((first, second, third, fourth), brain[thin], (z, y, x), moments, sums)
+    brain_cells_(part_of(images, thin), brain[thin], (z, y, x), moments, sums)
     voxels, inside = np.maximum(sums[:2], 1)
     filled = np.rint(127 * sums[1] / voxels)
     means = np.rint(sums[2:] / inside)
@@ -242,8 +242,8 @@ def region_shares(
     straight = np.ascontiguousarray(label[turn])
     cells = np.where(has_tumour, z, -1)[turn[0]], y[turn[1]], x[turn[2]]
     voxels = np.zeros((3, *counts), np.int32)
-    first, second, third = (np.ascontiguousarray(each) for each in cells)
-    region_cells_(straight, (first, second, third), voxels)
+    along_z, along_y, along_x = (np.ascontiguousarray(along) for along in cells)
+    region_cells_(straight, (along_z, along_y, along_x), voxels)
     return np.asarray(np.minimum(voxels * (float(np.prod(spacing_mm)) / cell_mm**3), 1.0))
 
 
@@ -263,7 +263,7 @@ def warm(*dtypes: type[np.generic]) -> None:
     region_cells_(thin.copy(), (cells, cells, cells), np.zeros((3, 1, 1, 1), np.int32))
 
 
-def fingerprints(scan: Scan) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
+def fingerprints(scan: CaseVolumes) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
     """Fingerprints of the images and of the label; zeros for a label that is not known."""
     images = brain_fingerprint(
         scan.images,

@@ -21,9 +21,9 @@ def recode_(
 
     Args:
         label: (z, n) uint8, C order, raw values; written.
-        table: (256,) uint8: class 0 to 3 of each raw value, 255 where the scheme has none;
-            table[0] is 0.
-        voxels: (z, 4) int32 of zeros, written: voxels of each class.
+        table: (256,) uint8: class of each raw value, 255 where the scheme has none; table[0]
+            is 0.
+        voxels: (z, c) int32 of zeros, written: voxels of each class.
 
     Returns:
         (256,) int64: voxels of each raw value but 0. Where a value has no class, the label
@@ -44,9 +44,9 @@ def recode_(
                     seen[raw] += 1
                     stored = table[raw]
                     plane[i] = stored
-                    if stored < 4:
+                    if stored < voxels.shape[1]:
                         voxels[z, stored] += 1
-        voxels[z, 0] = n - voxels[z, 1] - voxels[z, 2] - voxels[z, 3]
+        voxels[z, 0] = n - voxels[z, 1:].sum()
     return seen
 
 

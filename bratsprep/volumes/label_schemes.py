@@ -1,27 +1,25 @@
-"""Which label scheme each case has: said by the user, told by names, or told by values."""
+"""Label scheme of each case: from the option, from names, or from the values in the labels."""
 
 from collections.abc import Iterable
 
-import numpy as np
-
 from bratsprep.case import CaseFiles
 from bratsprep.errors import BratsError, LabelError
-from bratsprep.labels import UNFIT, Scheme, from_values, scheme
+from bratsprep.labels import Scheme, from_values, scheme
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
-from bratsprep.volumes import kernels, nifti
+from bratsprep.volumes.label import raw_values
 
 
 def resolve(source: Source, cases: Iterable[CaseFiles], labels: str) -> dict[str, Scheme]:
-    """Name the scheme of every labelled case.
+    """Find the scheme of every labelled case.
 
-    Only where the names say nothing are label values read, of all such cases together: the
-    values of one case are seldom evidence. A label that cannot be read is left to whoever
-    reads the case, who may set it aside.
+    Label values are read only where names are no evidence, and of all such cases together: the
+    values of one case are seldom enough. A label that cannot be read is left to the reader of
+    the case, which may set it aside.
 
     Args:
         source: what the cases lie in.
-        cases: the cases; unlabelled ones are passed over.
+        cases: the cases; unlabelled ones are ignored.
         labels: a scheme's name, or `auto`.
 
     Returns:
@@ -34,20 +32,15 @@ def resolve(source: Source, cases: Iterable[CaseFiles], labels: str) -> dict[str
     labelled = [files for files in cases if files.label is not None]
     if labels != "auto":
         return {files.id: scheme(labels) for files in labelled}
-    unfit = sorted({str(files.scheme) for files in labelled if is_unfit(files)})
-    if unfit:
-        raise LabelError(unfit[0].removeprefix(UNFIT))
-    known = {files.id: scheme(files.scheme) for files in labelled if files.scheme is not None}
-    silent = [files for files in labelled if files.scheme is None]
-    if silent:
-        told = from_values(all_values(source, silent), str(source.path))
-        known |= {files.id: told for files in silent}
-    return known
-
-
-def is_unfit(files: CaseFiles) -> bool:
-    """Whether the names of its release's labels fit no scheme."""
-    return files.scheme is not None and files.scheme.startswith(UNFIT)
+    faults = sorted({files.scheme_fault for files in labelled if files.scheme_fault})
+    if faults:
+        raise LabelError(faults[0])
+    schemes = {files.id: scheme(files.scheme) for files in labelled if files.scheme is not None}
+    unnamed = [files for files in labelled if files.scheme is None]
+    if unnamed:
+        common = from_values(all_values(source, unnamed), str(source.path))
+        schemes |= {files.id: common for files in unnamed}
+    return schemes
 
 
 def all_values(source: Source, cases: Iterable[CaseFiles]) -> set[int]:
@@ -61,23 +54,9 @@ def all_values(source: Source, cases: Iterable[CaseFiles]) -> set[int]:
     buffers = Buffers()
     for files in cases:
         try:
-            values |= label_values(source, files, buffers)
+            values |= raw_values(source, str(files.label), buffers)
         except BratsError as error:
             faults.append(error)
     if faults and not values:
         raise faults[0]
     return values
-
-
-def label_values(source: Source, files: CaseFiles, buffers: Buffers) -> set[int]:
-    """Raw values that occur in the label of a case, 0 included.
-
-    Raises:
-        BratsError: the label cannot be read.
-    """
-    member = str(files.label)
-    header, voxels, _ = nifti.load(source, member, buffers, "label")
-    codes = nifti.codes(voxels, header, source.where(member)).reshape(voxels.shape[-3], -1)
-    every = np.arange(256, dtype=np.uint8)
-    seen = kernels.recode_(codes, every, np.zeros((codes.shape[0], 4), np.int32))
-    return {0, *(int(value) for value in np.flatnonzero(seen))}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bratsprep.case import Geometry
 from bratsprep.errors import NiftiError
+from bratsprep.orientation import Orientation
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes import gunzip
@@ -124,7 +125,7 @@ def _geometry(affine: NDArray[np.float64], shape: tuple[int, ...], where: str) -
     if None in codes or not volume_mm3 >= 1e-9:
         raise NiftiError(f"{where}: affine {affine.tolist()} is no transform of a volume")
     x, y, z = shape[:3]
-    return Geometry(affine, (x, y, z), "".join(map(str, codes)))
+    return Geometry(affine, (x, y, z), Orientation("".join(map(str, codes))))
 
 
 def read_header(source: Source, name: str) -> Header:
@@ -134,8 +135,16 @@ def read_header(source: Source, name: str) -> Header:
         SourceError: the file cannot be read or unpacked.
         NiftiError: it is no NIfTI.
     """
-    where = source.where(name)
-    return parse_header(_head(memoryview(source.head(name, gunzip.HEAD_BYTES)), where), where)
+    return parse_header(read_head(source, name), source.where(name))
+
+
+def read_head(source: Source, name: str) -> bytes:
+    """Read the first unpacked bytes of one file, at least its whole header where it has one.
+
+    Raises:
+        SourceError: the file cannot be read or unpacked.
+    """
+    return _head(memoryview(source.head(name, gunzip.HEAD_BYTES)), source.where(name))
 
 
 def _head(packed: memoryview, where: str) -> bytes:

@@ -5,7 +5,7 @@ standard deviation is the population's (divisor n). Another mask or divisor give
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,18 @@ from bratsprep.labels import MODALITIES
 from bratsprep.volumes import kernels, moments
 from bratsprep.volumes.crop import brain_box
 
+Volumes: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
+"""One (z, y, x) volume of each of MODALITIES, all of one dtype."""
+
 _ROUNDING: Final = 2.0**-42
 """Most that the mean of equal float64 voxels may be off, as a share of it: a thousand additions.
 One voxel of ten million that differs by float32's least step has a hundred times this spread."""
+
+
+def part_of(volumes: Volumes, index: tuple[Any, ...]) -> Volumes:
+    """The same part of each (z, y, x) volume: views where the index has slices alone."""
+    flair, t1w, t1gd, t2w = volumes
+    return flair[index], t1w[index], t1gd[index], t2w[index]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,7 @@ class Measured:
     """(4,) source units."""
 
 
-def measure(images: tuple[NDArray[Any], ...], brain: NDArray[np.uint8], name: str) -> Measured:
+def measure(images: Volumes, brain: NDArray[np.uint8], name: str) -> Measured:
     """Find the brain of a case and its moments.
 
     Args:
@@ -54,14 +63,13 @@ def measure(images: tuple[NDArray[Any], ...], brain: NDArray[np.uint8], name: st
     """
     plane_brain = np.zeros(brain.shape[0], np.int32)
     columns = np.zeros(brain.shape[1:], np.int32)
-    first, second, third, fourth = images
-    mean, squares = _moments((first, second, third, fourth), brain, plane_brain, columns)
+    mean, squares = _moments(images, brain, plane_brain, columns)
     count = int(plane_brain.sum())
     if count == 0:
         raise VolumeError(f"{name}: every voxel is 0 in all modalities; there is no brain")
     for m, modality in enumerate(MODALITIES):
         if not np.isfinite(mean[m]) or not np.isfinite(squares[m]):
-            raise VolumeError(f"{name} {modality}: holds NaN or infinity; mend the scan")
+            raise VolumeError(f"{name} {modality}: holds NaN or infinity; correct the file")
         if squares[m] <= count * (mean[m] * _ROUNDING) ** 2:
             raise VolumeError(
                 f"{name} {modality}: all {count} brain voxels equal {mean[m]:g}; nothing to scale"
@@ -71,7 +79,7 @@ def measure(images: tuple[NDArray[Any], ...], brain: NDArray[np.uint8], name: st
 
 
 def _moments(
-    images: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
+    images: Volumes,
     brain: NDArray[np.uint8],
     plane_brain: NDArray[np.int32],
     columns: NDArray[np.int32],
@@ -87,22 +95,25 @@ def _moments(
     return np.array([total / n for total, _ in pairs]), np.array(apart)
 
 
-def scales(measured: Measured, normalise: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def scales(
+    mean: NDArray[np.float64], std: NDArray[np.float64], normalise: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and spread to scale each modality with.
 
     Args:
-        measured: moments for each modality.
+        mean: (m,) float64 of each modality over the brain, source units.
+        std: (m,) float64 of each modality over the brain, source units.
         normalise: `modality`, or `case` for one mean and spread over all brain voxels of all
             modalities (law of total variance).
 
     Returns:
-        (4,) float64 means and (4,) float64 standard deviations, source units.
+        (m,) float64 means and (m,) float64 standard deviations, source units.
     """
     if normalise == "modality":
-        return measured.mean, measured.std
-    mean = measured.mean.mean()
-    variance = (measured.std**2 + (measured.mean - mean) ** 2).mean()
-    return np.full(4, mean), np.full(4, np.sqrt(variance))
+        return mean, std
+    centre = mean.mean()
+    variance = (std**2 + (mean - centre) ** 2).mean()
+    return np.full(mean.size, centre), np.full(mean.size, np.sqrt(variance))
 
 
 def half_tables(mean: NDArray[np.float64], std: NDArray[np.float64]) -> NDArray[np.uint16]:
@@ -121,7 +132,7 @@ def half_tables(mean: NDArray[np.float64], std: NDArray[np.float64]) -> NDArray[
 
 
 def fill_zscores_(
-    images: tuple[NDArray[Any], ...],
+    images: Volumes,
     brain: NDArray[np.uint8],
     planes: NDArray[np.int64],
     moments: tuple[NDArray[np.float64], NDArray[np.float64]],
@@ -143,10 +154,9 @@ def fill_zscores_(
                 out[s, m] = np.where(brain[z], (image[z].astype(np.float64) - mean[m]) / std[m], 0)
         return
     bits = out.view(np.uint16)
-    first, second, third, fourth = images
-    if first.dtype in (np.int16, np.float32) and kernels.lookup_half_(
-        (first, second, third, fourth), brain, planes, half_tables(mean, std), bits
-    ):
+    is_tabled = images[0].dtype in (np.int16, np.float32)
+    tables = half_tables(mean, std) if is_tabled else None
+    if tables is not None and kernels.lookup_half_(images, brain, planes, tables, bits):
         return
     for m, image in enumerate(images):
         kernels.zscore_half_(image, brain, planes, (float(mean[m]), float(std[m])), bits[:, m])

@@ -11,11 +11,11 @@ from bratsprep.case import Box
 from bratsprep.config import PrepConfig
 from bratsprep.labels import CLASSES, MODALITIES
 from bratsprep.volumes import kernels
-from bratsprep.volumes.case_volumes import Scan
-from bratsprep.volumes.normalise import fill_raw_, fill_zscores_, scales
+from bratsprep.volumes.case_volumes import CaseVolumes
+from bratsprep.volumes.normalise import fill_raw_, fill_zscores_, part_of, scales
 
 
-def stored_planes(scan: Scan, config: PrepConfig) -> NDArray[np.int16]:
+def stored_planes(scan: CaseVolumes, config: PrepConfig) -> NDArray[np.int16]:
     """Choose the planes to store.
 
     An unlabelled case stores its brain planes, since which hold tumour is what is asked. Drawn
@@ -43,7 +43,7 @@ def stored_planes(scan: Scan, config: PrepConfig) -> NDArray[np.int16]:
 
 
 def image_planes_(
-    scan: Scan, planes: NDArray[np.integer[Any]], box: Box, normalise: str, out: NDArray[Any]
+    scan: CaseVolumes, planes: NDArray[np.integer[Any]], box: Box, normalise: str, out: NDArray[Any]
 ) -> None:
     """Write prepared planes.
 
@@ -55,7 +55,7 @@ def image_planes_(
         out: (s, 4, h, w) float16, float32 or int16, C order; written.
     """
     inside, outside = (index[2:] for index in box.overlap(scan.shape))
-    images = tuple(image[:, *outside] for image in scan.images)
+    images = part_of(scan.images, (slice(None), *outside))
     part = out[:, :, *inside]
     if part.shape != out.shape:
         out[...] = 0
@@ -64,12 +64,12 @@ def image_planes_(
         for m, modality in enumerate(MODALITIES):
             fill_raw_(images[m], wanted, part[:, m], f"{scan.files.id} {modality}")
     else:
-        moments = scales(scan.measured, normalise)
+        moments = scales(scan.measured.mean, scan.measured.std, normalise)
         fill_zscores_(images, scan.brain[:, *outside], wanted, moments, part)
 
 
 def label_planes_(
-    scan: Scan, planes: NDArray[np.int16], box: Box, out: NDArray[np.uint8]
+    scan: CaseVolumes, planes: NDArray[np.int16], box: Box, out: NDArray[np.uint8]
 ) -> NDArray[np.int32]:
     """Write planes of the label; zeros where it is not known.
 
@@ -80,7 +80,7 @@ def label_planes_(
         out: (s, h, w) uint8, written.
 
     Returns:
-        (s, 4) int32: pixels of each class.
+        (s, c) int32: pixels of each class.
     """
     inside, outside = (index[2:] for index in box.overlap(scan.shape))
     voxels = np.zeros((planes.size, len(CLASSES)), np.int32)

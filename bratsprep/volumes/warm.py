@@ -3,6 +3,7 @@
 import numpy as np
 
 from bratsprep.deflate import encoder
+from bratsprep.labels import CLASSES
 from bratsprep.system.numba_startup import quick_start
 from bratsprep.volumes.kernels import lookup_half_, recode_, take_classes_, zscore_half_
 from bratsprep.volumes.moments import measure_, measure_whole_
@@ -46,6 +47,6 @@ def _warm_volumes(dtype: type[np.generic]) -> None:
 def _warm_labels() -> None:
     """Call every kernel that takes labels."""
     flat = np.zeros((1, 16), np.uint8)
-    recode_(flat, np.zeros(256, np.uint8), np.zeros((1, 4), np.int32))
+    recode_(flat, np.zeros(256, np.uint8), np.zeros((1, len(CLASSES)), np.int32))
     plane = flat.reshape(1, 1, 16)[:, :, ::-1]
-    take_classes_(plane, np.zeros(1, np.int64), plane, np.zeros((1, 4), np.int32))
+    take_classes_(plane, np.zeros(1, np.int64), plane, np.zeros((1, len(CLASSES)), np.int32))

@@ -1,7 +1,5 @@
 """Volumes as NIfTI files on the grid of a scan: labels and probabilities out, labels in."""
 
-import gzip
-import io
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
@@ -13,13 +11,13 @@ from isal import igzip
 from numpy.typing import NDArray
 
 from bratsprep.case import Geometry
-from bratsprep.errors import BratsError, NiftiError
+from bratsprep.errors import BratsError
 from bratsprep.labels import Scheme
 from bratsprep.sources.source import Source
 from bratsprep.system.atomic import replacing
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes import nifti
-from bratsprep.volumes.case_volumes import as_axial, flips_of, recode
+from bratsprep.volumes.label import read_label
 
 NiftiHeader: TypeAlias = nib.Nifti1Header
 """Of NIfTI-1 or NIfTI-2, which nibabel derives from it."""
@@ -28,7 +26,6 @@ PLACING: Final = (
     "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z",
 )  # fmt: skip
 """Header fields that say where the voxels are; everything else is of the scan alone."""
-GZIP_MAGIC: Final = b"\x1f\x8b"
 _NO_EXTENSION: Final = bytes(4)
 _LEVEL: Final = 2
 """Of isal: within a few percent of zlib's 6 on labels, at ten times the speed."""
@@ -56,10 +53,7 @@ def read_source_header(source: Source, member: str) -> NiftiHeader:
     Raises:
         SourceError: the file cannot be read.
     """
-    raw = source.read(member)
-    plain = io.BytesIO(raw)
-    with gzip.open(plain) if raw.startswith(GZIP_MAGIC) else plain as file:
-        head = file.read(nib.Nifti2Header.sizeof_hdr)
+    head = nifti.read_head(source, member)
     sizes = [int.from_bytes(head[:4], order) for order in ("little", "big")]
     kind = nib.Nifti2Header if nib.Nifti2Header.sizeof_hdr in sizes else nib.Nifti1Header
     return kind(head[: kind.sizeof_hdr], check=False)
@@ -121,11 +115,5 @@ def read_labels(
     Raises:
         BratsError: the file cannot be read, is no volume, or holds values outside the scheme.
     """
-    where = source.where(member)
-    header, voxels, _ = nifti.load(source, member, buffers, "label")
-    if voxels.ndim != 3:
-        raise NiftiError(f"{where}: shape is {header.shape}; a label file is (x, y, z)")
-    codes = as_axial(nifti.codes(voxels, header, where), header.geometry)
-    recode(codes, scheme, where)
-    turn = tuple(slice(None, None, -1 if flip else 1) for flip in flips_of(header.geometry))
-    return codes[turn].copy(), header.geometry
+    label = read_label(source, member, scheme, buffers)
+    return label.classes.copy(), label.geometry

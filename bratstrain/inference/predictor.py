@@ -192,7 +192,8 @@ def schemes_to_write(
     for files in cases:
         if files.id in known:
             continue
-        name = labels if labels != "auto" else files.scheme or fitted.scheme
+        own = files.scheme or ("" if files.scheme_fault else fitted.scheme)
+        name = labels if labels != "auto" else own
         if name not in SCHEMES:
             raise LabelError(
                 f"{source.path}: {files.id} has no label and its name says no scheme; "

@@ -7,7 +7,8 @@ import pytest
 
 from bratsprep.case import Channel
 from bratsprep.discovery.discover import Found, mask_files, scan
-from bratsprep.discovery.filenames import file_name, modality, region, subject, tissue
+from bratsprep.discovery.filenames import file_name, modality, subject
+from bratsprep.discovery.tissue_names import region, tissue
 from bratsprep.errors import LabelError, LayoutError
 from bratsprep.labels import SCHEMES
 from bratsprep.sources.source import open_source
@@ -200,7 +201,7 @@ def test_labels_of_no_scheme_are_shown(tmp_path):
     message = str(caught.value)
     assert message.startswith(f"{tmp_path}/dataset.json: labels ")
     assert "mean 1 ET, 2 ED, 3 unknown; expected the order of one of msd, " in message
-    assert message.endswith("say which with --labels NAME")
+    assert message.endswith("choose one with --labels NAME")
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -307,11 +308,15 @@ def test_validation_cases_are_test_cases(tmp_path):
     assert len(found(tmp_path, unlabelled=True).cases) == 2
 
 
-def test_paediatric_labels_are_refused(tmp_path):
+def test_paediatric_labels_need_a_scheme_by_name(tmp_path):
     key = "BraTS-PED-00002-000"
     write(tmp_path, case(key, key, MODERN, "-"))
-    assert "labels (1 ET, 2 NET, 3 CC, 4 ED) fit no scheme" in refusal(tmp_path)
-    assert only(tmp_path, unlabelled=True).label is None
+    one = only(tmp_path)
+    assert one.scheme is None
+    with open_source(tmp_path) as source:
+        with pytest.raises(LabelError, match="1 ET, 2 NET, 3 CC, 4 ED"):
+            resolve(source, [one], "auto")
+        assert resolve(source, [one], "brats-peds")[one.id] is SCHEMES["brats-peds"]
 
 
 @pytest.mark.parametrize(

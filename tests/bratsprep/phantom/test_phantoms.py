@@ -15,8 +15,9 @@ import pytest
 import bratsprep
 from bratsprep.errors import BuildError
 from bratsprep.labels import SCHEMES
+from bratsprep.phantom.layouts import LAYOUTS
 from bratsprep.phantom.phantoms import PhantomConfig, phantom_case, phantoms
-from bratsprep.phantom.write import LAYOUTS, nifti_bytes
+from bratsprep.phantom.write import nifti_bytes
 
 SMALL = (12, 10, 8)
 HEAD = (64, 64, 48)

@@ -11,7 +11,8 @@ from bratsprep.errors import LabelError, NiftiError, VolumeError
 from bratsprep.labels import SCHEMES, meanings
 from bratsprep.sources.source import open_source
 from bratsprep.system.memory import Buffers
-from bratsprep.volumes.case_volumes import read_scan, recode, to_file_order
+from bratsprep.volumes.case_volumes import read_scan, to_file_order
+from bratsprep.volumes.label import recode
 from tests.helpers import niftis, oracles
 
 SCHEME = SCHEMES["brats2017"]

@@ -6,7 +6,8 @@ import pytest
 from bratsprep.errors import LabelError, NiftiError
 from bratsprep.sources.source import open_source
 from bratsprep.system.memory import Buffers
-from bratsprep.volumes.label_schemes import label_values, resolve
+from bratsprep.volumes.label import raw_values
+from bratsprep.volumes.label_schemes import resolve
 from tests.helpers import niftis
 
 
@@ -66,17 +67,17 @@ def test_an_unknown_name_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("values", "found"), [([1, 4, 4, 9], {0, 1, 4, 9}), ([255], {0, 255}), ([3] * 18, {0, 3})]
 )
-def test_label_values_are_all_that_occur_and_zero(tmp_path, values, found):
+def test_raw_values_are_all_that_occur_and_zero(tmp_path, values, found):
     files = labelled(tmp_path, "a", values)
     with open_source(tmp_path) as source:
-        assert label_values(source, files, Buffers()) == found
+        assert raw_values(source, files.label, Buffers()) == found
 
 
-def test_label_values_of_a_broken_label_are_refused(tmp_path):
+def test_raw_values_of_a_broken_label_are_refused(tmp_path):
     files = labelled(tmp_path, "a", [1])
     niftis.write(tmp_path / files.label, np.full((2, 2, 2), 2.5, "f4"))
     with (
         open_source(tmp_path) as source,
         pytest.raises(NiftiError, match=r"a_seg\.nii\.gz: label holds \[2\.5\]"),
     ):
-        label_values(source, files, Buffers())
+        raw_values(source, files.label, Buffers())

@@ -1,0 +1,137 @@
+"""The layouts of files that are recognised: one record each, in a registry that decides.
+
+A layout is either described by a `dataset.json` (`reads` and `cases`), or recognised by the ids of
+cases whose files were put together by their names (`matches`).
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from bratsprep.discovery.candidates import Batch
+from bratsprep.discovery.dataset_json import Manifest, decathlon, nnunet
+from bratsprep.sources.source import Source
+
+
+def _never(_: object) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How one release names and places its files."""
+
+    title: str
+    """Name for people."""
+    release: str
+    """Stored with each of its cases in a slice file."""
+    pattern: str
+    """Files that it is recognised by, for an error message."""
+    matches: Callable[[str], bool] = _never
+    """Whether a case id is of this release."""
+    scheme: str | None = None
+    """Label scheme of the cases whose ids match; None where ids are no evidence."""
+    scheme_fault: str = ""
+    """Why the labels of the cases whose ids match have no known scheme, as an error message."""
+    reads: Callable[[Manifest], bool] = _never
+    """Whether a dataset.json describes this layout."""
+    cases: Callable[[Source, Manifest], Batch] | None = None
+    """Gathers the cases that a dataset.json describes; None for a layout without one."""
+
+
+def _id(pattern: str) -> Callable[[str], bool]:
+    """Whether a case id matches a pattern from its start to its end, in any case of letters."""
+    compiled = re.compile(pattern, re.IGNORECASE)
+    return lambda case: compiled.fullmatch(case) is not None
+
+
+def _is_task01(case: str) -> bool:
+    return re.fullmatch(r"BRATS_\d{3}", case) is not None
+
+
+_CLASSIC: Final = "*_flair/_t1/_t1ce/_t2/_seg.nii[.gz]"
+_MODERN: Final = "*-t2f/-t1n/-t1c/-t2w/-seg.nii[.gz]"
+_DESCRIBED: Final = "dataset.json with imagesTr (Decathlon, nnU-Net)"
+
+LAYOUTS: Final[dict[str, Layout]] = {
+    "msd": Layout(
+        title="Decathlon Task01",
+        release="msd",
+        pattern=_DESCRIBED,
+        matches=_is_task01,
+        scheme="msd",
+        reads=lambda manifest: not manifest.is_nnunet,
+        cases=decathlon,
+    ),
+    "nnunet": Layout(
+        title="nnU-Net raw",
+        release="nnunet",
+        pattern=_DESCRIBED,
+        reads=lambda manifest: manifest.is_nnunet,
+        cases=nnunet,
+    ),
+    "brats2017": Layout(
+        title="BraTS 2017-2021",
+        release="brats2017",
+        pattern=_CLASSIC,
+        matches=_id(r"brats(20)?\d\d_.+"),
+        scheme="brats2017",
+    ),
+    "brats2024": Layout(
+        title="BraTS 2024",
+        release="brats2024",
+        pattern=_MODERN,
+        matches=_id(r"brats-gli-\d+-[1-9]\d\d"),
+        scheme="brats2024",
+    ),
+    "bratspeds": Layout(
+        title="BraTS 2023",
+        release="brats2023",
+        pattern=_MODERN,
+        matches=_id(r"brats-ped[a-z]*-\d+(-\d{3})?"),
+        scheme_fault="BraTS-PEDs: the labels of the editions differ and names do not tell which "
+        "it is; choose --labels brats-peds for 1 ET, 2 NET, 3 CC, 4 ED (2024 and later), or "
+        "--labels brats2023 for 1 NC, 2 ED, 3 ET (2023)",
+    ),
+    "brats2023": Layout(
+        title="BraTS 2023",
+        release="brats2023",
+        pattern=_MODERN,
+        matches=_id(r"brats-[a-z]+-\d+(-\d{3})?"),
+        scheme="brats2023",
+    ),
+}
+"""By name; of those that match, the first decides."""
+PLAIN: Final = Layout(
+    title="plain folders",
+    release="plain",
+    pattern="names with flair, t1, t1gd, t2 and seg as words",
+)
+"""Layout of every case that no other layout matches."""
+
+
+def layout_of(case: str) -> Layout:
+    """Layout of a case whose files were put together by their names."""
+    return next((layout for layout in _matching(case) if layout.cases is None), PLAIN)
+
+
+def scheme_of(case: str) -> tuple[str | None, str]:
+    """Label scheme that a case id is evidence for, and why it has none.
+
+    Returns:
+        Name of a scheme, or None where the id is no evidence; and an error message, empty but for
+        a release whose labels fit no scheme.
+    """
+    layout = next(_matching(case), PLAIN)
+    return layout.scheme, layout.scheme_fault
+
+
+def _matching(case: str) -> Iterator[Layout]:
+    return (layout for layout in LAYOUTS.values() if layout.matches(case))
+
+
+def patterns() -> str:
+    """All that is looked for, as a list in words."""
+    *most, last = dict.fromkeys(layout.pattern for layout in (*LAYOUTS.values(), PLAIN))
+    return f"{', '.join(most)}, or {last}"

@@ -1,0 +1,190 @@
+"""How phantoms are named in each layout: one record each, in a registry."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from bratsprep.labels import SCHEMES
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """One case of a set: its name, and the anatomy that it shows."""
+
+    id: str
+    index: int
+    """Of the subject."""
+    visit: int
+    """0 for its first scan."""
+    is_labelled: bool
+    grade: str
+    """`HGG` or `LGG`: a folder of BraTS 2018."""
+
+    def file(self, pattern: str, end: str) -> str:
+        """Path of a file of the case inside the set, from a pattern of its layout."""
+        images = "imagesTr" if self.is_labelled else "imagesTs"
+        return pattern.format(id=self.id, images=images, grade=self.grade, end=end)
+
+
+Index: TypeAlias = Callable[[Sequence[Names], str, str], dict[str, Any]]
+"""Content of `dataset.json` from every case, the label scheme and the suffix of the files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhantomLayout:
+    """How one release names its files."""
+
+    scheme: str
+    """Its own label scheme."""
+    images: tuple[str, ...]
+    """File of each modality; `{id}` is the case, `{end}` the suffix. One name is a 4D file."""
+    label: str
+    """File of the label."""
+    case_id: Callable[[int, int, bool], str]
+    """Names a case from its number in the set, its visit, and whether it is labelled."""
+    is_lps: bool
+    """Axes x and y run to the left and the back; else RAS with identity affine."""
+    revisit: int = 0
+    """Every case of that many is the subject before it again; 0 for no second time points."""
+    label_dtype: str = "u1"
+    index: Index | None = None
+    """Content of its `dataset.json`, where it has one."""
+
+
+def _modern(scheme: str, case_id: Callable[[int, int, bool], str]) -> PhantomLayout:
+    """BraTS 2023 and later: hyphens, two letters and a digit a modality."""
+    stem = "{id}/{id}-"
+    return PhantomLayout(
+        scheme=scheme,
+        images=tuple(f"{stem}{name}{{end}}" for name in ("t2f", "t1n", "t1c", "t2w")),
+        label=f"{stem}seg{{end}}",
+        case_id=case_id,
+        is_lps=True,
+        revisit=4,
+    )
+
+
+def _classic(stem: str, dtype: str, case_id: Callable[[int, int, bool], str]) -> PhantomLayout:
+    """BraTS 2017 to 2021: underscores."""
+    return PhantomLayout(
+        scheme="brats2017",
+        images=tuple(f"{stem}_{name}{{end}}" for name in ("flair", "t1", "t1ce", "t2")),
+        label=f"{stem}_seg{{end}}",
+        case_id=case_id,
+        is_lps=True,
+        label_dtype=dtype,
+    )
+
+
+def _classes(scheme: str) -> list[tuple[int, str]]:
+    """Raw values and names of a scheme, as the Decathlon spells its own."""
+    if scheme == "msd":
+        return [(1, "edema"), (2, "non-enhancing tumor"), (3, "enhancing tumour")]
+    return list(SCHEMES[scheme].names)
+
+
+def _msd_index(names: Sequence[Names], scheme: str, end: str) -> dict[str, Any]:
+    """`dataset.json` of the Medical Segmentation Decathlon."""
+    training = [n for n in names if n.is_labelled]
+    test = [f"./imagesTs/{n.id}{end}" for n in names if not n.is_labelled]
+    return {
+        "name": "BRATS",
+        "description": "Phantoms in the layout of Task01; no real scan",
+        "reference": "bratsprep phantom",
+        "licence": "MIT",
+        "release": "1.0",
+        "tensorImageSize": "4D",
+        "modality": {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"},
+        "labels": {"0": "background", **{str(v): name for v, name in _classes(scheme)}},
+        "numTraining": len(training),
+        "numTest": len(test),
+        "training": [
+            {"image": f"./imagesTr/{n.id}{end}", "label": f"./labelsTr/{n.id}{end}"}
+            for n in training
+        ],
+        "test": test,
+    }
+
+
+def _nnunet_index(names: Sequence[Names], scheme: str, end: str) -> dict[str, Any]:
+    """`dataset.json` of nnU-Net version 2."""
+    return {
+        "channel_names": {"0": "FLAIR", "1": "T1w", "2": "T1gd", "3": "T2w"},
+        "labels": {"background": 0, **{name: v for v, name in _classes(scheme)}},
+        "numTraining": sum(n.is_labelled for n in names),
+        "file_ending": end,
+    }
+
+
+def _task01_id(number: int, _visit: int, _is_labelled: bool) -> str:
+    return f"BRATS_{number + 1:03d}"
+
+
+LAYOUTS: Final[dict[str, PhantomLayout]] = {
+    "msd": PhantomLayout(
+        scheme="msd",
+        images=("{images}/{id}{end}",),
+        label="labelsTr/{id}{end}",
+        case_id=_task01_id,
+        is_lps=False,
+        index=_msd_index,
+    ),
+    "brats2018": _classic(
+        "{grade}/{id}/{id}",
+        "<i2",
+        lambda number, _visit, _labelled: f"Brats18_TCIA{number % 7 + 1:02d}_{number + 101}_1",
+    ),
+    "brats2020": _classic(
+        "{id}/{id}",
+        "u1",
+        lambda number, _visit, is_labelled: (
+            f"BraTS20_{'Training' if is_labelled else 'Validation'}_{number + 1:03d}"
+        ),
+    ),
+    "brats2023": _modern(
+        "brats2023", lambda number, visit, _labelled: f"BraTS-GLI-{number + 2:05d}-{visit:03d}"
+    ),
+    "brats2024": _modern(
+        "brats2024",
+        lambda number, visit, _labelled: f"BraTS-GLI-{number + 2005:05d}-{100 + visit:03d}",
+    ),
+    "nnunet": PhantomLayout(
+        scheme="msd",
+        images=tuple(f"{{images}}/{{id}}_{m:04d}{{end}}" for m in range(4)),
+        label="labelsTr/{id}{end}",
+        case_id=_task01_id,
+        is_lps=False,
+        index=_nnunet_index,
+    ),
+    "plain": PhantomLayout(
+        scheme="brats2017",
+        images=tuple(f"{{id}}/{{id}}_{name}{{end}}" for name in ("FLAIR", "t1", "T1ce", "T2W")),
+        label="{id}/{id}_mask{end}",
+        case_id=lambda number, _visit, _labelled: f"patient{number + 1:02d}",
+        is_lps=True,
+    ),
+}
+"""By name, as `bratsprep phantom --layout` takes it."""
+
+
+def names_of(layout: PhantomLayout, cases: int, unlabelled: int, repeats: int) -> list[Names]:
+    """List the cases of a set in order.
+
+    Args:
+        layout: how to name them.
+        cases: number of labelled ones.
+        unlabelled: number of further ones.
+        repeats: how many of the last labelled ones are the first subjects under a new id.
+    """
+    names = []
+    every = layout.revisit
+    for i in range(cases + unlabelled):
+        index, visit = i, 0
+        is_again = every > 0 and i % every == every - 1
+        if cases - repeats <= i < cases:
+            index, visit, is_again = i - (cases - repeats), 2, False
+        elif is_again:
+            index, visit = i - 1, 1
+        name = layout.case_id(i - is_again, visit if is_again else 0, i < cases)
+        names.append(Names(name, index, visit, i < cases, "LGG" if index % 4 == 3 else "HGG"))
+    return names
