@@ -90,16 +90,16 @@ SCHEMES: Final[dict[str, Scheme]] = {
             ),
         ),
         Scheme(
-            "brats-peds",
-            "BraTS-PEDs 2024 and later; both kinds of non-enhancing core become NCR",
-            ((1, 3), (2, 1), (3, 1), (4, 2)),
-            ((1, "enhancing"), (2, "non-enhancing"), (3, "cystic core"), (4, "oedema")),
-        ),
-        Scheme(
             "brats2015",
             "BraTS 2015 and before; both kinds of non-enhancing core become NCR",
             ((1, 1), (2, 2), (3, 1), (4, 3)),
             ((1, "necrosis"), (2, "oedema"), (3, "non-enhancing"), (4, "enhancing")),
+        ),
+        Scheme(
+            "brats-peds",
+            "BraTS-PEDs 2024 and later; both kinds of non-enhancing core become NCR",
+            ((1, 3), (2, 1), (3, 1), (4, 2)),
+            ((1, "enhancing"), (2, "non-enhancing"), (3, "cystic core"), (4, "oedema")),
         ),
     )
 }
@@ -117,25 +117,25 @@ def scheme(name: str) -> Scheme:
 
 
 def meanings(values: Iterable[int]) -> str:
-    """Say what label values would mean in each scheme, for an error message."""
-    wanted = sorted(set(values) - {0})
+    """What label values would mean in each scheme, for an error message."""
+    present = sorted(set(values) - {0})
     lines = []
     for known in SCHEMES.values():
         names = dict(known.names)
-        said = ", ".join(f"{value} {names.get(value, 'unknown')}" for value in wanted)
-        lines.append(f"{known.name}: {said}")
+        tissues = ", ".join(f"{value} {names.get(value, 'unknown')}" for value in present)
+        lines.append(f"{known.name}: {tissues}")
     return "; ".join(lines)
 
 
 def from_values(values: Iterable[int], where: str) -> Scheme:
-    """Tell the scheme from label values alone, where nothing else is known.
+    """Derive the scheme from label values alone, where nothing else is known.
 
-    Only two patterns are evidence: 4 without 3 is BraTS 2017 to 2021, whose labels skip 3.
-    {1, 2, 3} may be the Decathlon or BraTS 2023; 3 beside 4 may be 2015 or 2024.
+    One pattern is evidence: 4 without 3 is BraTS 2017 to 2021, whose labels skip 3. {1, 2, 3} may
+    be the Decathlon or BraTS 2023; 3 beside 4 may be 2015, 2024 or BraTS-PEDs.
 
     Args:
         values: every raw value found in the whole set.
-        where: what to call the set in an error.
+        where: name of the set, for errors.
 
     Raises:
         LabelError: the values fit several schemes, or none.
@@ -145,11 +145,18 @@ def from_values(values: Iterable[int], where: str) -> Scheme:
         return SCHEMES["brats2017"]
     fits = [known.name for known in SCHEMES.values() if found <= known.values()]
     listed = sorted(found)
+    if len(found - {0}) == 1:
+        raise LabelError(
+            f"{where}: label values {listed} are one tissue alone; a mask of the whole tumour does "
+            "not tell NCR, ED and ET apart and cannot be stored: move such masks away and take "
+            "the images with --unlabelled. Where the value is one tissue of a release, choose it "
+            f"with --labels NAME; {meanings(found)}"
+        )
     if not fits:
         raise LabelError(
             f"{where}: label values {listed} are outside every scheme; {meanings(found)}"
         )
     raise LabelError(
         f"{where}: label values {listed} fit {', '.join(fits)}; {meanings(found)}; "
-        "say which with --labels NAME"
+        "choose one with --labels NAME"
     )

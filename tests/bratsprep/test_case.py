@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bratsprep.case import Box, Geometry
+from bratsprep.orientation import Orientation
 
 sides = st.tuples(*[st.integers(1, 5)] * 3)
 boxes = st.tuples(*[st.tuples(st.integers(-4, 7), st.integers(0, 6))] * 3).map(
@@ -67,4 +68,4 @@ def test_cut_is_a_copy():
 def test_spacing_is_along_right_front_top(codes, columns, spacing):
     affine = np.eye(4)
     affine[:3, :3] = np.transpose(columns)
-    np.testing.assert_array_equal(Geometry(affine, (1, 1, 1), codes).spacing, spacing)
+    np.testing.assert_array_equal(Geometry(affine, (1, 1, 1), Orientation(codes)).spacing, spacing)

@@ -54,7 +54,8 @@ def test_meanings_say_each_value_in_each_scheme():
         "brats2017: 1 necrotic and non-enhancing core, 4 enhancing; "
         "brats2023: 1 necrotic and non-enhancing core, 4 unknown; "
         "brats2024: 1 non-enhancing core, 4 resection cavity; "
-        "brats2015: 1 necrosis, 4 enhancing"
+        "brats2015: 1 necrosis, 4 enhancing; "
+        "brats-peds: 1 enhancing, 4 oedema"
     )
 
 
@@ -66,11 +67,11 @@ def test_four_without_three_is_brats2017(values):
 @pytest.mark.parametrize(
     ("values", "fits"),
     [
-        ({0, 1, 2, 3}, "msd, brats2023, brats2024, brats2015"),
-        ({1, 2}, "msd, brats2017, brats2023, brats2024, brats2015"),
-        ({3, 4}, "brats2024, brats2015"),
-        ({0, 1, 2, 3, 4}, "brats2024, brats2015"),
-        ({0}, "msd, brats2017, brats2023, brats2024, brats2015"),
+        ({0, 1, 2, 3}, "msd, brats2023, brats2024, brats2015, brats-peds"),
+        ({1, 2}, "msd, brats2017, brats2023, brats2024, brats2015, brats-peds"),
+        ({3, 4}, "brats2024, brats2015, brats-peds"),
+        ({0, 1, 2, 3, 4}, "brats2024, brats2015, brats-peds"),
+        ({0}, "msd, brats2017, brats2023, brats2024, brats2015, brats-peds"),
     ],
     ids=str,
 )
@@ -79,11 +80,17 @@ def test_values_of_several_schemes_are_refused(values, fits):
         from_values(values, "raw")
     assert str(caught.value) == (
         f"raw: label values {sorted(values)} fit {fits}; {meanings(values)}; "
-        "say which with --labels NAME"
+        "choose one with --labels NAME"
     )
 
 
-@pytest.mark.parametrize("values", [{7}, {0, 1, 4, 7}], ids=str)
+@pytest.mark.parametrize("values", [{0, 1}, {0, 255}, {3}, {0, 7}], ids=str)
+def test_one_value_alone_is_not_offered_a_scheme_as_if_it_were_right(values):
+    with pytest.raises(LabelError, match="whole tumour does not tell NCR, ED and ET apart"):
+        from_values(values, "raw")
+
+
+@pytest.mark.parametrize("values", [{1, 7}, {0, 1, 4, 7}], ids=str)
 def test_values_of_no_scheme_are_refused(values):
     message = rf"^raw: label values .*7\] are outside every scheme; msd: .*{max(values)} unknown"
     with pytest.raises(LabelError, match=message):

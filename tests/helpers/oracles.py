@@ -11,6 +11,7 @@ TABLES = {
     "brats2023": {0: 0, 1: 1, 2: 2, 3: 3},
     "brats2024": {0: 0, 1: 1, 2: 2, 3: 3, 4: 0},
     "brats2015": {0: 0, 1: 1, 2: 2, 3: 1, 4: 3},
+    "brats-peds": {0: 0, 1: 3, 2: 1, 3: 1, 4: 2},
 }
 """Raw value -> stored label of each scheme."""
 

@@ -6,11 +6,13 @@ import tarfile
 import pytest
 
 from bratsprep.case import Channel
+from bratsprep.discovery.candidates import Batch, Draft
 from bratsprep.discovery.discover import Found, mask_files, scan
-from bratsprep.discovery.filenames import file_name, modality, subject
+from bratsprep.discovery.filenames import LABEL, file_name, modality, subject
+from bratsprep.discovery.layouts import LAYOUTS, Layout
 from bratsprep.discovery.tissue_names import region, tissue
 from bratsprep.errors import LabelError, LayoutError
-from bratsprep.labels import SCHEMES
+from bratsprep.labels import MODALITIES, SCHEMES
 from bratsprep.sources.source import open_source
 from bratsprep.volumes.label_schemes import resolve
 
@@ -548,3 +550,34 @@ def test_real_masks_alone_are_found(real):
         cases = mask_files(source).cases
     assert len(cases) == 484
     assert {one.scheme for one in cases} == {"msd"}
+
+
+def test_layout_is_added_by_one_record(tmp_path, monkeypatch):
+    toy = Layout(
+        title="Toy release",
+        release="toy",
+        pattern="toy names",
+        matches=lambda case: case.startswith("TOY"),
+        scheme="brats2023",
+    )
+    monkeypatch.setitem(LAYOUTS, "toy", toy)
+    write(tmp_path, case("TOY7", "TOY7"))
+    result = found(tmp_path)
+    assert (result.layout, result.cases[0].release) == ("Toy release", "toy")
+    assert result.cases[0].scheme == "brats2023"
+    (tmp_path / "empty").mkdir()
+    assert "toy names" in refusal(tmp_path / "empty")
+
+
+def test_described_layout_is_added_by_one_record(tmp_path, monkeypatch):
+    def cases(_, manifest):
+        draft = Draft("only", manifest.root)
+        for role, member in zip((*MODALITIES, LABEL), NNUNET_FILES, strict=True):
+            draft.add(role, member)
+        return Batch([draft])
+
+    toy = Layout(title="Toy", release="toy", pattern="toy", reads=lambda _: True, cases=cases)
+    monkeypatch.delitem(LAYOUTS, "nnunet")
+    monkeypatch.setitem(LAYOUTS, "toy", toy)
+    write(tmp_path, NNUNET_FILES, NNUNET)
+    assert (only(tmp_path).id, only(tmp_path).release) == ("only", "toy")

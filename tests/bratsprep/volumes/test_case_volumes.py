@@ -87,7 +87,7 @@ def test_moments_do_not_depend_on_orientation(tmp_path, codes):
 def test_geometry_is_that_of_the_file(tmp_path, codes):
     geometry = written(tmp_path, codes).geometry
     turned, affine = oracles.resampled(LABEL, niftis.RAS, codes)
-    assert geometry.orientation == codes
+    assert geometry.orientation.codes == codes
     assert geometry.shape == turned.shape
     np.testing.assert_allclose(geometry.affine, affine, atol=1e-6)
 
@@ -253,7 +253,7 @@ def test_a_modality_that_is_not_finite_is_refused(tmp_path, bad):
     broken = IMAGES[2].astype("f4")
     broken[3, 3, 3] = bad
     niftis.write(tmp_path / files.images[2].member, broken)
-    message = "BraTS2021_00001 t1gd: holds NaN or infinity; mend the scan"
+    message = "BraTS2021_00001 t1gd: holds NaN or infinity; correct the file"
     assert refusal(tmp_path, files, VolumeError) == message
 
 

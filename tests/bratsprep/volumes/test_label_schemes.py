@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from bratsprep.errors import LabelError, NiftiError
+from bratsprep.labels import SCHEMES, Scheme, meanings
 from bratsprep.sources.source import open_source
 from bratsprep.system.memory import Buffers
-from bratsprep.volumes.label import raw_values
+from bratsprep.volumes.label import raw_values, read_label
 from bratsprep.volumes.label_schemes import resolve
 from tests.helpers import niftis
 
@@ -55,7 +56,7 @@ def test_ambiguous_values_are_refused(tmp_path):
     cases = [labelled(tmp_path, "a", [1, 2]), labelled(tmp_path, "b", [3])]
     with pytest.raises(LabelError) as caught:
         resolved(tmp_path, cases)
-    message = f"{tmp_path}: label values [0, 1, 2, 3] fit msd, brats2023, brats2024, brats2015; "
+    message = f"{tmp_path}: label values [0, 1, 2, 3] fit msd, brats2023, brats2024, brats2015, brats-peds; "
     assert str(caught.value).startswith(message)
 
 
@@ -81,3 +82,15 @@ def test_raw_values_of_a_broken_label_are_refused(tmp_path):
         pytest.raises(NiftiError, match=r"a_seg\.nii\.gz: label holds \[2\.5\]"),
     ):
         raw_values(source, files.label, Buffers())
+
+
+def test_scheme_is_added_by_one_record(tmp_path, monkeypatch):
+    names = ((3, "enhancing"), (7, "core"), (9, "oedema"))
+    toy = Scheme("toy", "a toy release", ((3, 3), (7, 1), (9, 2)), names)
+    monkeypatch.setitem(SCHEMES, "toy", toy)
+    files = labelled(tmp_path, "a", [3, 7, 9, 9])
+    with open_source(tmp_path) as source:
+        scheme = resolve(source, [files], "toy")["a"]
+        label = read_label(source, files.label, scheme, Buffers())
+    assert label.plane_voxels.sum(axis=0).tolist() == [14, 1, 2, 1]
+    assert "toy: 7 core" in meanings([7])

@@ -9,6 +9,7 @@ import pytest
 
 from bratsprep.case import Geometry
 from bratsprep.errors import NiftiError
+from bratsprep.orientation import Orientation
 from bratsprep.sources.source import open_source
 from bratsprep.volumes.nifti import check_same, codes, intensities, read_header
 from tests.helpers import niftis
@@ -24,7 +25,7 @@ def agrees_with_nibabel(path):
     truth = nib.load(path)
     np.testing.assert_allclose(intensities(raw, header), truth.get_fdata().T, rtol=1e-12)
     np.testing.assert_array_equal(header.geometry.affine, truth.affine)
-    assert header.geometry.orientation == "".join(nib.aff2axcodes(truth.affine))
+    assert header.geometry.orientation.codes == "".join(nib.aff2axcodes(truth.affine))
     assert header.geometry.shape == truth.shape[:3]
 
 
@@ -169,14 +170,14 @@ def test_affine_is_the_one_that_nibabel_chooses(tmp_path, sform, qform, affine):
 def test_orientation_is_said_axis_by_axis(tmp_path, axes):
     turned, affine = niftis.resampled(numbers(), niftis.RAS, axes)
     header, _, _ = loaded(niftis.write(tmp_path / "a.nii", turned, affine=affine))
-    assert header.geometry.orientation == axes
+    assert header.geometry.orientation.codes == axes
     np.testing.assert_allclose(header.geometry.spacing, [1, 1, 2])
 
 
 def geometry(shape=SHAPE, shift=0.0):
     affine = niftis.RAS.copy()
     affine[0, 3] += shift
-    return Geometry(affine, shape, "RAS")
+    return Geometry(affine, shape, Orientation("RAS"))
 
 
 @pytest.mark.parametrize("shift", [0, 0.9e-3, -0.9e-3])

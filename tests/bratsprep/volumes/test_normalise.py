@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from bratsprep.case import Box
 from bratsprep.errors import VolumeError
 from bratsprep.labels import MODALITIES
-from bratsprep.volumes.normalise import Measured, fill_raw_, fill_zscores_, measure, scales
+from bratsprep.volumes.normalise import fill_raw_, fill_zscores_, measure, scales
 from tests.helpers import oracles
 
 NAME = "BraTS2021_00001"
@@ -22,13 +21,6 @@ def head(dtype=np.int16):
 
 def measured(images):
     return measure(tuple(images), np.full(images.shape[1:], 9, np.uint8), NAME)
-
-
-def moments(mean, std):
-    """`Measured` that holds nothing else of use."""
-    empty = np.zeros(0, np.int32)
-    box = Box((0, 0, 0), (1, 1, 1))
-    return Measured(empty, empty, empty, box, 1, np.float64(mean), np.float64(std))
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.float32, np.float64])
@@ -59,7 +51,7 @@ def test_measure_refuses_an_empty_brain():
 def test_measure_refuses_what_is_not_finite(m, modality, bad):
     images = head(np.float64)
     images[m, 1, 2, 3] = bad
-    message = f"^{NAME} {modality}: holds NaN or infinity; mend the scan$"
+    message = f"^{NAME} {modality}: holds NaN or infinity; correct the file$"
     with pytest.raises(VolumeError, match=message):
         measured(images)
 
@@ -93,8 +85,7 @@ def test_measure_accepts_the_least_spread_that_float32_can_hold():
 
 
 def test_scales_by_modality_are_the_moments():
-    found = moments([1, 2, 3, 4], [5, 6, 7, 8])
-    mean, std = scales(found, "modality")
+    mean, std = scales(np.float64([1, 2, 3, 4]), np.float64([5, 6, 7, 8]), "modality")
     assert mean.tolist() == [1, 2, 3, 4]
     assert std.tolist() == [5, 6, 7, 8]
 
@@ -102,7 +93,8 @@ def test_scales_by_modality_are_the_moments():
 def test_scales_by_case_are_those_of_all_voxels_together():
     images = head()
     values = images[:, oracles.brain(images)].astype(np.float64)
-    mean, std = scales(measured(images), "case")
+    found = measured(images)
+    mean, std = scales(found.mean, found.std, "case")
     np.testing.assert_allclose(mean, [values.mean()] * 4, rtol=1e-12)
     np.testing.assert_allclose(std, [values.std()] * 4, rtol=1e-12)
 
