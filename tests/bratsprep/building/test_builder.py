@@ -363,7 +363,7 @@ def test_ambiguous_labels_are_refused(tmp_path):
     raw = bratsprep.phantoms(
         tmp_path / "raw", cases=2, shape=(44, 50, 20), layout="plain", scheme="brats2023"
     )
-    with pytest.raises(LabelError, match=r"fit .*msd.*brats2023.*say which with --labels NAME"):
+    with pytest.raises(LabelError, match=r"fit .*msd.*brats2023.*choose one with --labels NAME"):
         bratsprep.build(raw, tmp_path / "out.h5")
     assert bratsprep.build(raw, tmp_path / "out.h5", labels="brats2023").schemes == ("brats2023",)
 

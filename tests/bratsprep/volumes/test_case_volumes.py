@@ -288,7 +288,7 @@ def test_a_label_outside_its_scheme_is_refused_with_all_meanings(tmp_path, name)
     files = niftis.write_case(tmp_path)
     assert refusal(tmp_path, files, LabelError, SCHEMES[name]) == (
         f"{tmp_path}/{files.label}: label values [4] are outside scheme {name}; "
-        f"all values found: [1, 2, 4]; {meanings([1, 2, 4])}; say which with --labels NAME"
+        f"the file holds [1, 2, 4]; {meanings([1, 2, 4])}; choose the scheme with --labels NAME"
     )
 
 
