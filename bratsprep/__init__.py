@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from bratsprep.building.builder import build as build
+    from bratsprep.building.dry_run import dry_run as dry_run
     from bratsprep.inspection.inspector import inspect as inspect
     from bratsprep.inspection.previewer import plot_balance as plot_balance
     from bratsprep.inspection.previewer import preview as preview
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __version__: Final = "0.1.0"
 _VERBS: Final = {
     "build": ("bratsprep.building.builder", "build"),
+    "dry_run": ("bratsprep.building.dry_run", "dry_run"),
     "inspect": ("bratsprep.inspection.inspector", "inspect"),
     "inspect_page": ("bratsprep.inspection.write_page", "inspect_page"),
     "phantoms": ("bratsprep.phantom.phantoms", "phantoms"),

@@ -18,6 +18,8 @@ from bratsprep.phantom.layouts import LAYOUTS
 
 FILE: Final = click.Path(dir_okay=False, path_type=Path)
 PLACE: Final = click.Path(path_type=Path)
+_LOOKED_AT: Final = ("unlabelled", "on_error", "labels", "label_name", "same_grid")
+"""Settings of a build that decide what its files are taken for."""
 _UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -94,6 +96,10 @@ def _settings(command: Callable[..., None]) -> Callable[..., None]:
                      show_default=True),
         click.option("--labels", type=click.Choice(LABELS), default="auto", show_default=True,
                      help="Label scheme of the source."),
+        click.option("--label-name", default="", metavar="PATTERN",
+                     help="Which files are labels, such as '*_tumor.nii.gz'; else known names."),
+        click.option("--same-grid", is_flag=True,
+                     help="Labels lie on the images' grids, whatever their headers say."),
         click.option("--unlabelled", is_flag=True, help="Take cases without a label too."),
         click.option("--seed", default=0, show_default=True),
     )  # fmt: skip
@@ -102,7 +108,7 @@ def _settings(command: Callable[..., None]) -> Callable[..., None]:
 
 @main.command()
 @click.argument("raw", type=PLACE)
-@click.argument("out", type=FILE)
+@click.argument("out", type=FILE, required=False)
 @_settings
 @click.option(
     "--subjects",
@@ -118,8 +124,12 @@ def _settings(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--force", is_flag=True, help="Start over, replacing what is there.")
 @click.option("--config", type=FILE, is_eager=True, expose_value=False, callback=from_toml,
               help="TOML file with the same names as these options.")  # fmt: skip
-@click.option("-v", "--verbose", is_flag=True, help="Settings and notes too.")
-def build(raw: Path, out: Path, verbose: bool, **settings: Any) -> None:
+@click.option("--dry-run", is_flag=True, help="Show what the files are taken for, and stop.")
+@click.option("--json", "as_json", is_flag=True, help="With --dry-run: as JSON.")
+@click.option("-v", "--verbose", is_flag=True, help="Every remark on single files.")
+def build(
+    raw: Path, out: Path | None, dry_run: bool, as_json: bool, verbose: bool, **settings: Any
+) -> None:
     """Turn a folder or archive of raw cases into one slice file.
 
     A build that was stopped goes on when the same command is run again.
@@ -129,6 +139,12 @@ def build(raw: Path, out: Path, verbose: bool, **settings: Any) -> None:
         bratsprep build Task01_BrainTumour.tar train.h5
     """
     with told():
+        if dry_run:
+            looked_at = {name: settings[name] for name in _LOOKED_AT}
+            click.echo(bratsprep.dry_run(raw, **looked_at).text(as_json))
+            return
+        if out is None or as_json:
+            raise ValueError("OUT is needed, and --json goes with --dry-run alone")
         try:
             summary = bratsprep.build(raw, out, progress=True, **settings)
         except KeyboardInterrupt:
@@ -164,6 +180,8 @@ def verify(path: Path, raw: Path | None, cases: tuple[str, ...], sample: int, wo
 @main.command()
 @click.argument("path", type=PLACE)
 @click.option("--labels", type=click.Choice(LABELS), default="auto", show_default=True)
+@click.option("--label-name", default="", metavar="PATTERN", help="Which raw files are labels.")
+@click.option("--same-grid", is_flag=True, help="Raw labels lie on the images' grids.")
 @click.option("--json", "as_json", is_flag=True, help="All numbers as JSON.")
 @click.option("--images", is_flag=True, help="Read raw images too: moments of each modality.")
 @click.option("--plot", type=FILE, metavar="PNG", help="Draw the class balance.")

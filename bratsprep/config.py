@@ -71,6 +71,10 @@ class PrepConfig:
     `csv:` and the start of the SHA-256 of a table."""
     unlabelled: bool = False
     """Take cases without a label along, for prediction."""
+    label_name: str = ""
+    """Pattern of the names of label files, such as `*_tumor.nii.gz`; empty for the known names."""
+    same_grid: bool = False
+    """Labels lie on the grids of the images, whatever their own headers say."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -118,8 +122,16 @@ class PrepConfig:
         return {"float16": "<f2", "float32": "<f4", "int16": "<i2"}[name]
 
     def to_json(self) -> str:
-        """Write as one line of JSON with sorted keys."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """Write as one line of JSON with sorted keys.
+
+        Settings that only choose among the source's files are left out where they have no
+        effect, so that the digest of a build does not depend on them.
+        """
+        settings = asdict(self)
+        for name in ("label_name", "same_grid"):
+            if not settings[name]:
+                del settings[name]
+        return json.dumps(settings, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "PrepConfig":

@@ -30,6 +30,7 @@ from bratsprep.system.threads import cores, in_order
 from bratsprep.volumes import fingerprint, nifti
 from bratsprep.volumes.case_volumes import read_scan
 from bratsprep.volumes.crop import smallest_window
+from bratsprep.volumes.geometries import Geometries
 from bratsprep.volumes.label_schemes import resolve
 from bratsprep.volumes.warm import warm
 
@@ -53,6 +54,8 @@ class Job:
     cuts: Pool
     """Memory for cut planes."""
     pages: Pages
+    geometries: Geometries
+    """Of the cases built; threads add remarks on their files."""
 
     def boxed(self, files: CaseFiles) -> Box:
         """Brain box of a case."""
@@ -65,6 +68,7 @@ class Job:
             with self.scans.borrow() as buffers:
                 case = read_scan(files, self.source, buffers, self.schemes.get(files.id))
                 memory = later.enter_context(self.cuts.borrow())
+                self.geometries.remarks.extend(case.remarks)
                 part = cut(case, self.config, self.window, memory)
             voxels = part.tables.case.voxels.tolist()
             subject = self.people.subject(files.id, files.subject, voxels)
@@ -119,15 +123,17 @@ def build(
             unlabelled=config.unlabelled,
             skip=on_error == "skip",
             labels=config.labels,
+            label_name=config.label_name,
+            same_grid=config.same_grid,
         )
-        summary = Summary(out, found.layout, found.notes)
+        summary = Summary(out, found.layout, found.notes, found.mapping)
         if out.is_file() and not force and is_complete(out, config, found, source, summary):
             return summary
         summary.skipped = [{"id": case, "reason": reason} for case, reason in found.bad]
         with _journal(out) as journal, ThreadPoolExecutor(1, "warm") as aside:
             # The first cases are unpacked meanwhile. What goes wrong comes up again at first use.
             aside.submit(_warm, source, found)
-            job = _job(source, found, (config, people), workers or cores(), max_ram)
+            job = _job(source, found, (config, people), (workers or cores(), max_ram), summary)
             summary.schemes = tuple(sorted({scheme.name for scheme in job.schemes.values()}))
             _run(job, journal, summary, on_error=on_error, force=force, progress=progress)
     summary.seconds = time.monotonic() - started
@@ -154,15 +160,28 @@ def _job(
     source: Source,
     found: Found,
     settings: tuple[PrepConfig, SubjectTable],
-    workers: int,
-    max_ram: int,
+    limits: tuple[int, int],
+    summary: Summary,
 ) -> Job:
     """Resolve all that has to be known before the first case is converted."""
     config, people = settings
+    workers, max_ram = limits
     schemes = resolve(source, found.cases, config.labels)
     fit, limit = share(source, found.cases, workers, max_ram, config)
     scans, cuts = pools(source, found.cases, fit, limit)
-    job = Job(source, found, config, schemes, people, config.window, fit, scans, cuts, Pages())
+    job = Job(
+        source=source,
+        found=found,
+        config=config,
+        schemes=schemes,
+        people=people,
+        window=config.window,
+        workers=fit,
+        scans=scans,
+        cuts=cuts,
+        pages=Pages(),
+        geometries=summary.geometries,
+    )
     if config.crop != "brain":
         return job
     made = in_order(found.cases, job.boxed, fit)

@@ -12,9 +12,11 @@ import h5py
 from bratsprep.case import CaseFiles, CaseTables
 from bratsprep.config import PrepConfig
 from bratsprep.discovery.discover import Found
+from bratsprep.discovery.mapping import FileMapping
 from bratsprep.errors import BuildError
 from bratsprep.slicefile import schema
 from bratsprep.sources.source import Source
+from bratsprep.volumes.geometries import Geometries
 
 _SOFTWARE: Final = ("bratsprep", "h5py", "imagecodecs", "isal", "nibabel", "numba", "numpy")
 
@@ -26,6 +28,10 @@ class Summary:
     out: Path
     layout: str
     notes: tuple[str, ...]
+    mapping: FileMapping
+    """What the source's files were taken for."""
+    geometries: Geometries = field(default_factory=Geometries)
+    """Of the cases built."""
     schemes: tuple[str, ...] = ()
     cases: int = 0
     people: set[str] = field(default_factory=set)
@@ -60,6 +66,8 @@ class Summary:
             named: its subject as its name says.
         """
         self.cases += 1
+        row = tables.case
+        self.geometries.add(row.shape.tolist(), row.spacing, row.orientation)
         self.renamed += tables.case.subject != named
         self.people.add(tables.case.subject)
         self.read_bytes += sum(part["size"] for part in json.loads(tables.case.source))
@@ -69,10 +77,10 @@ class Summary:
         self.lost_tumour += int(tables.case.lost_voxels[1:].sum())
 
     def lines(self, verbose: bool = False) -> list[str]:
-        """Say it in a few lines for a terminal.
+        """Summary for the terminal: what the files were taken for, what was kept, and notes.
 
         Args:
-            verbose: notes of the layout too.
+            verbose: every remark on single files.
         """
         if self.was_complete:
             lines = [f"{self.out}: complete already, nothing to do (--force builds it again)"]
@@ -95,8 +103,8 @@ class Summary:
                 )
             lines = [f"{self.out}: {self.layout}, labels {', '.join(self.schemes) or 'none'}"]
             lines += [f"{name:<8} {text}" for name, text in told.items()]
-        if verbose:
-            lines += [f"note     {note}" for note in self.notes]
+        lines += self.mapping.lines() + self.geometries.lines(verbose)
+        lines += [f"note     {note}" for note in self.notes]
         if self.skipped:
             lines.append(f"skipped  {len(self.skipped)} cases:")
             lines += [f"  {entry['id']}: {entry['reason']}" for entry in self.skipped]

@@ -2,7 +2,9 @@
 
 import sys
 from pathlib import Path
+from typing import Unpack
 
+from bratsprep.discovery.discover import LabelChoice
 from bratsprep.inspection.inspector import inspect
 from bratsprep.inspection.page import page
 from bratsprep.inspection.results import Inspection
@@ -19,6 +21,7 @@ def inspect_page(
     labels: str = "auto",
     workers: int = 0,
     progress: bool = False,
+    **choice: Unpack[LabelChoice],
 ) -> Inspection:
     """Write a page of what a slice file, a raw data set or a folder of masks holds.
 
@@ -31,6 +34,7 @@ def inspect_page(
         labels: scheme of raw labels, or `auto` to tell it from the evidence.
         workers: threads; 0 uses every core.
         progress: show a bar on standard error where that is a terminal.
+        **choice: as in `bratsprep.inspect`.
 
     Returns:
         What `bratsprep.inspect` gives, the moments of each modality included.
@@ -41,7 +45,13 @@ def inspect_page(
     """
     sketch = Sketch()
     inspection = inspect(
-        path, labels=labels, images=True, workers=workers, progress=progress, watch=sketch.watch
+        path,
+        labels=labels,
+        images=True,
+        workers=workers,
+        progress=progress,
+        watch=sketch.watch,
+        **choice,
     )
     if inspection.stored is not None:
         with SliceFile(path) as file:

@@ -77,7 +77,8 @@ def raw_case(files: CaseFiles, contents: Mapping[str, bytes], scheme: Scheme | N
     )
     label = None
     if files.label is not None and scheme is not None:
-        codes = np.rint(volume_of(opened[files.label], None))
+        affine = images[0].affine if files.same_grid else opened[files.label].affine
+        codes = np.rint(volume_of(opened[files.label], None, affine))
         label = scheme.table()[np.clip(codes, 0, 255).astype(np.uint8)]
     return RawCase(
         files=files,
@@ -105,11 +106,17 @@ def nifti_image(member: str, content: bytes) -> Any:  # noqa: ANN401  nibabel ha
         raise NiftiError(f"{member}: cannot be unpacked: {error}; get it again") from error
 
 
-def volume_of(image: Any, index: int | None) -> NDArray[np.float64]:  # noqa: ANN401
-    """One volume of a NIfTI image, (z, y, x) RAS+ float64."""
+def volume_of(
+    image: Any,  # noqa: ANN401  nibabel has no types
+    index: int | None,
+    affine: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """One volume of a NIfTI image, (z, y, x) RAS+ float64; its own affine unless one is given."""
     voxels = np.asarray(image.dataobj if index is None else image.dataobj[..., index])
     voxels = voxels.astype(np.float64).reshape(voxels.shape[:3])
-    turned = nib.as_closest_canonical(nib.Nifti1Image(voxels, image.affine))
+    turned = nib.as_closest_canonical(
+        nib.Nifti1Image(voxels, image.affine if affine is None else affine)
+    )
     return np.asarray(turned.dataobj, np.float64).transpose(2, 1, 0)
 
 

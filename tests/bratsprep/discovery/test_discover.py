@@ -141,7 +141,7 @@ def test_decathlon_image_that_is_listed_but_missing_is_said(tmp_path):
     write(tmp_path, TASK01_FILES[1:], TASK01)
     assert refusal(tmp_path) == (
         f"{tmp_path}/imagesTr/BRATS_001.nii.gz: is listed in {tmp_path}/dataset.json "
-        "but missing; get it again"
+        "but missing"
     )
 
 

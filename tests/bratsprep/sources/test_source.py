@@ -356,7 +356,7 @@ def test_tar_that_runs_in_a_circle_is_refused(tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_repeated_member_is_refused(tmp_path, kind):
     path = pack(tmp_path, kind, {"a.nii": b"x", "./a.nii": b"y"})
-    assert refusal(path) == f"{path}: member 'a.nii' is there twice; refused"
+    assert refusal(path) == f"{path}: member 'a.nii' occurs twice; refused"
 
 
 @pytest.mark.parametrize(

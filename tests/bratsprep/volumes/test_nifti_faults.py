@@ -94,7 +94,7 @@ def test_more_voxels_than_the_file_can_hold_are_refused_before_memory_is_taken(t
     size = path.stat().st_size * (1032 if suffix == ".nii.gz" else 1)
     buffers = Buffers()
     assert refusal(path, buffers) == (
-        f"header promises 2,000,000,352 bytes but the file holds at most {size:,}; get it again"
+        f"header promises 2,000,000,352 bytes but the file holds at most {size:,}; download the file again"
     )
     assert buffers.reserve("image0", 1, "").base.size == 1
 
@@ -103,7 +103,7 @@ def test_a_plain_file_cut_short_is_refused(tmp_path):
     path = tmp_path / "a.nii"
     path.write_bytes(niftis.content(numbers())[:-1])
     assert refusal(path) == (
-        "header promises 472 bytes but the file holds at most 471; get it again"
+        "header promises 472 bytes but the file holds at most 471; download the file again"
     )
 
 
@@ -151,7 +151,7 @@ def test_an_affine_onto_a_plane_is_refused(tmp_path, fields):
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (lambda packed: packed[:-9], "gzip stream is cut short; get it again"),
+        (lambda packed: packed[:-9], "gzip stream is cut short; download the file again"),
         (lambda packed: packed[:-8] + b"\0\0\0\0" + packed[-4:], "gzip stream is corrupt (Error"),
         (lambda packed: packed[:2] + b"\1" + packed[3:], "gzip stream is corrupt (Error -3"),
         (lambda packed: packed + b"junk", "4 bytes of something else follow the gzip stream"),
