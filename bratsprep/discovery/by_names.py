@@ -126,7 +126,7 @@ def _subject(case: str, name: FileName) -> tuple[str, str]:
     person, own = person_and_visit(name.folder)
     if person and case != name.key and case.startswith(f"{person}_{own}"):
         return person, VISIT_FOLDERS
-    return subject_and_rule(case)
+    return subject_and_rule(bare_key(case))
 
 
 def _add_label(gathering: _Gathering, name: FileName, *, is_chosen: bool) -> None:
@@ -153,8 +153,7 @@ def _add_label(gathering: _Gathering, name: FileName, *, is_chosen: bool) -> Non
 def _owner(drafts: Sequence[Draft], name: FileName, *, is_chosen: bool) -> Draft | None:
     """The one case that a label of another name than its images belongs to."""
     beside = [draft for draft in drafts if draft.folder == name.folder]
-    key = "_".join(name.key.replace("-", "_").replace(".", "_").lower().split())
-    same = [draft for draft in beside if bare_key(draft.key) == key] if name.key else []
+    same = [draft for draft in beside if bare_key(draft.key) == name.key] if name.key else []
     if not same and name.key:
         same = [draft for draft in drafts if draft.key == name.key]
     if is_chosen and not same:
@@ -177,7 +176,7 @@ def _name_like_labels(gathering: _Gathering) -> None:
         folder, _, file = member.rpartition("/")
         for draft in unlabelled[folder] if "label" in reason else ():
             if len(unlabelled[folder]) == 1 or file.startswith(draft.key):
-                draft.like_label = draft.like_label or file
+                draft.like_labels.append(file)
 
 
 def _batches(gathering: _Gathering) -> list[Batch]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from bratsprep.case import CaseFiles, Channel
 from bratsprep.discovery.filenames import LABEL
@@ -9,6 +10,9 @@ from bratsprep.discovery.subjects import subject_and_rule
 from bratsprep.errors import SourceError
 from bratsprep.labels import MODALITIES
 from bratsprep.sources.source import POINTER_BYTES, Source
+
+_SHOWN: Final = 4
+"""Files named in one message."""
 
 
 @dataclass(slots=True)
@@ -28,8 +32,8 @@ class Draft:
     """What the names of its images have in common."""
     subject: str = ""
     """Person, where more than the id is evidence for it."""
-    like_label: str = ""
-    """A file beside it that may be its label, though its name is not a known one."""
+    like_labels: list[str] = field(default_factory=list)
+    """Files beside it that may be its label, though their names are not known ones."""
     rule: str = ""
     """Name of the rule that found the person."""
     roles: dict[str, list[Channel]] = field(default_factory=dict)
@@ -86,10 +90,11 @@ def problems(source: Source, draft: Draft, unlabelled: bool) -> Iterator[str]:
         listed = ", ".join(found) or "no modality"
         yield f"{place}: {', '.join(missing)} {verb} missing; found {listed}"
     if LABEL not in draft.roles and not unlabelled:
-        beside = f"; {draft.like_label} looks like one, if it is, use --label-name PATTERN"
+        names = ", ".join(draft.like_labels[:_SHOWN])
+        beside = f"; if one of {names} is the mask, use --label-name PATTERN"
         yield (
             f"{place}: mask is missing; add it, or take such cases with --unlabelled"
-            f"{beside if draft.like_label else ''}"
+            f"{beside if names else ''}"
         )
     for role, channels in draft.roles.items():
         if len(channels) > 1:

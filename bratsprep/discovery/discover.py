@@ -215,7 +215,12 @@ def gather(source: Source, label_name: str = "") -> list[Batch]:
     manifests = read_manifests(source)
     batches = [batch for manifest in manifests for batch in by_manifest(source, manifest)]
     described = tuple(f"{manifest.root}{folder}/" for manifest in manifests for folder in FOLDERS)
-    rest = [m for m in source.members if is_nifti(m) and not m.startswith(described)]
+    taken = {m for batch in batches for draft in batch.drafts for m in draft.members()}
+    rest = [
+        member
+        for member in source.members
+        if is_nifti(member) and not member.startswith(described) and member not in taken
+    ]
     return batches + by_names(source, rest, label_name)
 
 

@@ -71,7 +71,7 @@ class FileMapping:
         if self.schemes:
             lines.append(f"{'scheme':<9}" + counts(self.schemes))
         lines.append(
-            f"{'subjects':<9}{self.subjects} of {self.cases} cases, by {counts(self.rules)}"
+            f"{'subjects':<9}{self.subjects} people in {self.cases} cases, by {counts(self.rules)}"
         )
         lines += [
             f"{'':<9}{', '.join(group)} differ in a short suffix and are taken as "
@@ -143,7 +143,10 @@ def _patterns(files: CaseFiles) -> list[tuple[str, str]]:
         volume = "" if channel.index is None else f"[{channel.index}]"
         found.append((role, _pattern(posixpath.basename(channel.member), start) + volume))
     if files.label is not None:
-        found.append((LABEL, _pattern(posixpath.basename(files.label), start)))
+        name = posixpath.basename(files.label)
+        shared = posixpath.commonprefix([name, f"{start.rstrip('-_. ')}."])
+        whole = re.sub(r"[^-_. ]*$", "", shared) if shared != start else start
+        found.append((LABEL, _pattern(name, whole)))
     return found
 
 

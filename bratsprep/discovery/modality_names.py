@@ -140,11 +140,11 @@ def role_of(word: str) -> str:
 
 
 def bare_key(key: str) -> str:
-    """A key of images without its last words about their making, in small letters."""
-    words = [match[0].strip("-").lower() for match in _WORD.finditer(key)]
-    while words and words[-1] in _PROCESSED:
-        words.pop()
-    return "_".join(words)
+    """What the names of images have in common, without its last words about their making."""
+    spans = [match.span() for match in _WORD.finditer(key)]
+    while len(spans) > 1 and key[slice(*spans[-1])].lower() in _PROCESSED:
+        spans.pop()
+    return key[: spans[-1][1]] if spans else key
 
 
 def _image(

@@ -56,7 +56,7 @@ def test_ambiguous_values_are_refused(tmp_path):
     cases = [labelled(tmp_path, "a", [1, 2]), labelled(tmp_path, "b", [3])]
     with pytest.raises(LabelError) as caught:
         resolved(tmp_path, cases)
-    message = f"{tmp_path}: label values [0, 1, 2, 3] fit msd, brats2023, brats2024, brats2015, brats-peds; "
+    message = f"{tmp_path}: label values [0, 1, 2, 3] fit msd, brats2023, brats2024, brats2015, "
     assert str(caught.value).startswith(message)
 
 

@@ -94,7 +94,8 @@ def test_more_voxels_than_the_file_can_hold_are_refused_before_memory_is_taken(t
     size = path.stat().st_size * (1032 if suffix == ".nii.gz" else 1)
     buffers = Buffers()
     assert refusal(path, buffers) == (
-        f"header promises 2,000,000,352 bytes but the file holds at most {size:,}; download the file again"
+        f"header promises 2,000,000,352 bytes but the file holds at most {size:,}; "
+        "download the file again"
     )
     assert buffers.reserve("image0", 1, "").base.size == 1
 
