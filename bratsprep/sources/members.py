@@ -168,36 +168,51 @@ def tar_members(path: Path, headers: Headers, content: Content) -> Iterator[tupl
     while start is not None:
         headers.renew()
         headers.seek(start)
-        try:
-            with tarfile.open(fileobj=headers, mode="r:") as archive:  # type: ignore[call-overload]  # it uses no more of a file
-                yield from _files(path, archive, headers)
-                stop = archive.offset
-        except tarfile.ReadError as error:
-            if start == 0:
-                raise
-            raise SourceError(
-                f"{path}: what follows the end mark before byte {start} is no tar archive; "
-                "download the file again"
-            ) from error
+        with tarfile.open(fileobj=headers, mode="r:") as archive:  # type: ignore[call-overload]  # it uses no more of a file
+            yield from _files(path, archive, headers)
+            stop = archive.offset
         end = bytearray(tarfile.BLOCKSIZE)
         if content.fill(memoryview(end), stop) != len(end) or any(end):
             raise SourceError(
                 f"{path}: archive is truncated or corrupt: no end mark at byte {stop}; download "
                 "the file again"
             )
-        start = _next_archive(content, stop)
+        start = _next_archive(path, content, stop)
 
 
-def _next_archive(content: Content, stop: int) -> int | None:
-    """Byte at which the next archive begins behind an end mark; None where only zeros follow."""
+def _next_archive(path: Path, content: Content, stop: int) -> int | None:
+    """Byte at which the next archive begins behind an end mark; None where only zeros follow.
+
+    Raises:
+        SourceError: something else follows.
+    """
     block = bytearray(_LOOK_BYTES)
     place = stop
     while count := content.fill(memoryview(block), place):
         zeros = count - len(bytes(block[:count]).lstrip(b"\0"))
         if zeros < count:
-            return place + zeros - (place + zeros - stop) % tarfile.BLOCKSIZE
+            start = place + zeros - (place + zeros - stop) % tarfile.BLOCKSIZE
+            _check_header(path, content, start)
+            return start
         place += count
     return None
+
+
+def _check_header(path: Path, content: Content, start: int) -> None:
+    """Refuse what is no header of a tar archive.
+
+    Raises:
+        SourceError: it is none.
+    """
+    header = bytearray(tarfile.BLOCKSIZE)
+    count = content.fill(memoryview(header), start)
+    try:
+        tarfile.TarInfo.frombuf(bytes(header[:count]), "utf-8", "surrogateescape")
+    except tarfile.TarError as error:
+        raise SourceError(
+            f"{path}: what follows the end mark, from byte {start} on, is no tar archive; "
+            "download the file again"
+        ) from error
 
 
 def _files(

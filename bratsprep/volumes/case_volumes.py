@@ -120,11 +120,8 @@ def _read_images(
             where = source.where(member)
             nifti.check_same(first.geometry, header.geometry, where, first_member)
         loaded[member] = header, nifti.intensities(voxels, header)
-    remarks = tuple(
-        f"{source.where(member)}: {remark}"
-        for member, (header, _) in loaded.items()
-        for remark in header.remarks
-    )
+    found = (remark for header, _ in loaded.values() for remark in header.remarks)
+    remarks = tuple(f"{files.id}: {remark}" for remark in dict.fromkeys(found))
     volumes = [
         _channel(loaded[channel.member][1], channel, source.where(channel.member))
         for channel in files.images

@@ -108,11 +108,8 @@ def read_geometries(source: Source, cases: Iterable[CaseFiles]) -> Geometries:
             found.remarks.append(str(error))
             continue
         geometry = headers[members[0]].geometry
-        remarks = [
-            f"{source.where(member)}: {remark}"
-            for member, header in headers.items()
-            for remark in header.remarks
-        ]
+        every = (remark for header in headers.values() for remark in header.remarks)
+        remarks = [f"{files.id}: {remark}" for remark in dict.fromkeys(every)]
         found.add(geometry.sides, geometry.spacing, geometry.orientation.codes, remarks)
     return found
 

@@ -100,7 +100,7 @@ def parse_header(head: bytes, where: str) -> Header:
         slope, inter = (float(header["scl_slope"]), float(header["scl_inter"]))
         with np.errstate(all="ignore"):  # what does not come out finite is refused below
             affine = np.asarray(header.get_best_affine(), np.float64)
-            remarks = _remarks(header, affine, shape)
+        remarks = _remarks(header, affine, _squeezed(shape, where))
     except (HeaderDataError, ValueError, KeyError, OverflowError) as error:
         raise NiftiError(f"{where}: header is broken: {error}") from error
     shape = _squeezed(shape, where)

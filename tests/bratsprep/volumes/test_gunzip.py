@@ -48,11 +48,11 @@ def test_gzip_size_is_the_last_word_of_the_stream():
     assert gzip_size(memoryview(PACKED)) == len(PLAIN)
 
 
-@pytest.mark.parametrize("size", [0, 1, 540])
+@pytest.mark.parametrize("size", [0, 1, 540, len(PLAIN)])
 def test_head_is_the_start_of_the_content(size):
     head = gunzip_head(memoryview(PACKED), size, WHERE)
     assert PLAIN.startswith(head)
-    assert len(head) == (size or len(PLAIN))  # zlib takes 0 for no limit
+    assert len(head) == size
 
 
 def test_head_names_a_corrupt_stream():
@@ -92,8 +92,8 @@ CORRUPT = r"gzip stream is corrupt \(.+\); download the file again"
         (flipped(PACKED, 2), CORRUPT),
         (flipped(PACKED, -8), r"gzip stream is corrupt \(.*checksum.*\); download the file again"),
         (flipped(PACKED, -4), CORRUPT),
-        (PACKED + b"hello", "5 bytes of something else follow the gzip stream; download"),
-        (PACKED + b"\0\1", "2 bytes of something else follow the gzip stream; download"),
+        (PACKED + b"hello", "5 bytes of something else follow the gzip stream; .*"),
+        (PACKED + b"\0\1", "2 bytes of something else follow the gzip stream; .*"),
         (PACKED + PACKED, f"unpacks to more than its header's {len(PLAIN)} bytes"),
         (PACKED + gzip.compress(b"more"), f"unpacks to more than its header's {len(PLAIN)} bytes"),
         (gzip.compress(bytes(10**6)), f"unpacks to more than its header's {len(PLAIN)} bytes"),

@@ -1,6 +1,7 @@
 """NIfTI files of every make give the voxels and the place that nibabel gives."""
 
 import gzip
+import itertools
 import zlib
 
 import nibabel as nib

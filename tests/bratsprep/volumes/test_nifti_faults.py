@@ -211,3 +211,24 @@ def test_buffers_refuse_to_go_beyond_their_limit():
 def test_load_keeps_to_the_limit_of_its_buffers(tmp_path):
     path = niftis.write(tmp_path / "a.nii", numbers())
     assert refusal(path, Buffers(100)).startswith("needs 0 MB, a worker has 0 MB; raise --max-ram")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (gzip.compress(niftis.content(numbers())), "packed by gzip twice"),
+        (b"<!DOCTYPE html><html>not found</html>" * 20, "a web page"),
+        (b'\n<?xml version="1.0"?>', "a web page"),
+        (b'{"error": "quota"}', "JSON text"),
+        (b"PK\3\4" + bytes(400), "a zip archive"),
+        (b"NRRD0004\n", "an NRRD file"),
+        (b"ObjectType = Image", "a MetaImage file"),
+    ],
+    ids=["gzip", "html", "xml", "json", "zip", "nrrd", "mha"],
+)
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_what_lies_in_place_of_a_nifti_file_is_named(tmp_path, content, words, suffix):
+    path = tmp_path / f"a{suffix}"
+    is_plain = suffix == ".nii" and not content.startswith(b"\x1f\x8b")
+    path.write_bytes(content if is_plain else gzip.compress(content))
+    assert words in refusal(path)
