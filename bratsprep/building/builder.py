@@ -118,14 +118,7 @@ def build(
         raise ValueError("workers and max_ram must be at least 0")
     raw, out = Path(raw), Path(out)
     with open_source(raw) as source:
-        found = scan(
-            source,
-            unlabelled=config.unlabelled,
-            skip=on_error == "skip",
-            labels=config.labels,
-            label_name=config.label_name,
-            same_grid=config.same_grid,
-        )
+        found = _find(source, config, on_error)
         summary = Summary(out, found.layout, found.notes, found.mapping)
         if out.is_file() and not force and is_complete(out, config, found, source, summary):
             return summary
@@ -139,6 +132,18 @@ def build(
     summary.seconds = time.monotonic() - started
     summary.peak_bytes = peak_bytes()
     return summary
+
+
+def _find(source: Source, config: PrepConfig, on_error: str) -> Found:
+    """Find the cases that the settings ask for."""
+    return scan(
+        source,
+        unlabelled=config.unlabelled,
+        skip=on_error == "skip",
+        labels=config.labels,
+        label_name=config.label_name,
+        same_grid=config.same_grid,
+    )
 
 
 def _warm(source: Source, found: Found) -> None:

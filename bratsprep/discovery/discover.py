@@ -296,8 +296,16 @@ def find_cases_or_masks(
     try:
         return scan(source, unlabelled=True, labels=labels, **choice)
     except LayoutError:
-        scans = sum(map(is_nifti, source.members))
-        masks = mask_files(source) if scans else None
-        if masks is None or len(masks.cases) != scans:
+        masks = _masks_alone(source)
+        if masks is None:
             raise
         return masks
+
+
+def _masks_alone(source: Source) -> Found | None:
+    """The masks of a source that holds nothing else; None for any other source."""
+    try:
+        masks = mask_files(source)
+    except LayoutError:
+        return None
+    return masks if len(masks.cases) == sum(map(is_nifti, source.members)) else None

@@ -64,7 +64,9 @@ _EXCLUDED: Final = frozenset(
         "subtraction", "sub+",
     }
 )  # fmt: skip
-"""A file with one of these beside or behind its modality is not that modality."""
+"""A file with one of these behind its modality is not that modality."""
+_EXCLUDED_BEFORE: Final = frozenset({"swi", "swan", "dwi", "adc", "pwi", "dsc", "dce", "asl"})
+"""Those of them that count in front of a modality too, where a case's id may end."""
 _NOT_TUMOUR: Final = frozenset(
     {
         "brain", "head", "skull", "bet", "hdbet", "strip", "stripped", "ventricle", "ventricles",
@@ -128,7 +130,8 @@ def read_words(text: str) -> Reading:
     if len(modalities) > 1:
         named = " and ".join(sorted(modalities))
         return Reading("", "", f"has {named} in its name", is_ambiguous=True)
-    excluded = [word for word in words[max(first - 1, 0) :] if word in _EXCLUDED]
+    excluded = [word for word in words[max(first - 1, 0) : first] if word in _EXCLUDED_BEFORE]
+    excluded += [word for word in words[first:] if word in _EXCLUDED]
     if excluded:
         return Reading("", "", f"{excluded[0]!r} in its name rules it out as {modalities.pop()}")
     return _image(text, spans, words, (first, last), modalities.pop())

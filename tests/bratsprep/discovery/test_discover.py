@@ -9,8 +9,8 @@ from bratsprep.case import Channel
 from bratsprep.discovery.candidates import Batch, Draft
 from bratsprep.discovery.discover import Found, mask_files, scan
 from bratsprep.discovery.filenames import LABEL, modality
+from bratsprep.discovery.label_names import region, tissue
 from bratsprep.discovery.layouts import LAYOUTS, Layout
-from bratsprep.discovery.tissue_names import region, tissue
 from bratsprep.errors import LabelError, LayoutError
 from bratsprep.labels import MODALITIES, SCHEMES
 from bratsprep.sources.source import open_source

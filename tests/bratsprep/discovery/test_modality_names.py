@@ -33,6 +33,7 @@ from bratsprep.discovery.modality_names import LABEL, bare_key, read_words
         ("sub-01_ce-gadolinium_T1w", "t1gd", "sub-01"),
         ("sub-01_space-T1w_FLAIR", "flair", "sub-01_space-T1w"),
         ("x_T2w", "t2w", "x"),
+        ("p_FA_T2", "t2w", "p_FA"),
         ("x_T1w_seg", LABEL, "x"),
         ("tumour_mask", LABEL, ""),
         ("sub-01_label-tumor_mask", LABEL, "sub-01"),
