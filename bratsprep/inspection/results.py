@@ -101,7 +101,7 @@ class Inspection:
         if self.stored is None:
             mapping = self.mapping.lines() if self.mapping else []
             geometry = self.geometries.lines() if self.geometries else []
-            return [*lines, f"bytes   {size}", "", *mapping, *geometry]
+            return [*lines, f"size    {size}", "", *mapping, *geometry]
         kept = self.stored
         parts = zip(("brain", *CLASSES[1:]), kept.lost, strict=True)
         return [

@@ -66,7 +66,7 @@ class Geometries:
         lines = [
             f"{name:<9}{_listed(counts)}"
             for name, counts in (
-                ("size", self.sizes),
+                ("shape", self.sizes),
                 ("spacing", self.spacings),
                 ("axes", self.orientations),
             )

@@ -53,7 +53,7 @@ def test_build_and_inspect_print_the_mapping(raw, tmp_path):
     summary = bratsprep.build(raw, tmp_path / "out.h5", crop="none", workers=1)
     lines = summary.lines()
     assert "flair    *_flair.nii.gz  2 of 2" in lines
-    assert "size     7 x 8 x 6: 2" in lines
+    assert "shape    7 x 8 x 6: 2" in lines
     inspection = bratsprep.inspect(raw, workers=1)
     assert "flair    *_flair.nii.gz  2 of 2" in inspection.lines()
     assert json.loads(json.dumps(inspection.to_json()))["mapping"]["cases"] == 2
