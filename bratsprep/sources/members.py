@@ -251,7 +251,7 @@ def zip_members(path: Path, archive: zipfile.ZipFile) -> Iterator[tuple[str, int
     for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
         if info.header_offset < end:
             raise SourceError(
-                f"{path}: member {info.filename!r} overlaps {before!r}; download it again"
+                f"{path}: member {info.filename!r} overlaps {before!r}; refused, fetch it again"
             )
         end, before = info.header_offset + _ZIP_HEADER + info.compress_size, info.filename
         name = safe_name(path, info.filename)
