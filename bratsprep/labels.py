@@ -8,12 +8,13 @@ scheme is always named and never guessed from one value.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Final
 
 from bratsprep.errors import LabelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MODALITIES: Final = ("flair", "t1w", "t1gd", "t2w")
 CLASSES: Final = ("background", "NCR", "ED", "ET")
@@ -36,16 +37,20 @@ class Scheme:
     names: tuple[tuple[int, str], ...]
     """(raw value, the release's own name) of each value but 0."""
 
-    def table(self) -> NDArray[np.uint8]:
+    def table(self) -> "NDArray[np.uint8]":
         """Give (256,) uint8: stored label of each raw value, `UNKNOWN` where there is none."""
+        import numpy as np  # heavy: the command line needs the names of the schemes alone
+
         table = np.full(256, UNKNOWN, np.uint8)
         table[0] = 0
         for raw, stored in self.codes:
             table[raw] = stored
         return table
 
-    def raw(self) -> NDArray[np.uint8]:
+    def raw(self) -> "NDArray[np.uint8]":
         """Give (c,) uint8: raw value to write for each stored label; the first that means it."""
+        import numpy as np  # heavy: the command line needs the names of the schemes alone
+
         back = np.zeros(len(CLASSES), np.uint8)
         for raw, stored in reversed(self.codes):
             if stored:
