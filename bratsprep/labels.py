@@ -39,7 +39,7 @@ class Scheme:
 
     def table(self) -> "NDArray[np.uint8]":
         """Give (256,) uint8: stored label of each raw value, `UNKNOWN` where there is none."""
-        import numpy as np  # heavy: the command line needs the names of the schemes alone
+        import numpy as np  # noqa: PLC0415  heavy; the command line needs names alone
 
         table = np.full(256, UNKNOWN, np.uint8)
         table[0] = 0
@@ -49,7 +49,7 @@ class Scheme:
 
     def raw(self) -> "NDArray[np.uint8]":
         """Give (c,) uint8: raw value to write for each stored label; the first that means it."""
-        import numpy as np  # heavy: the command line needs the names of the schemes alone
+        import numpy as np  # noqa: PLC0415  heavy; the command line needs names alone
 
         back = np.zeros(len(CLASSES), np.uint8)
         for raw, stored in reversed(self.codes):
