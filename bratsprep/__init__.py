@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bratsprep.building.builder import build
+    from bratsprep.building.dry_run import dry_run
     from bratsprep.config import PhantomConfig, PrepConfig
     from bratsprep.errors import BratsError
     from bratsprep.inspection.inspector import inspect
@@ -30,6 +31,7 @@ __all__ = [
     "SliceFile",
     "__version__",
     "build",
+    "dry_run",
     "inspect",
     "inspect_page",
     "open",
@@ -46,6 +48,7 @@ _SOURCES = MappingProxyType(
         "PrepConfig": "bratsprep.config",
         "SliceFile": "bratsprep.slicefile.reader",
         "build": "bratsprep.building.builder",
+        "dry_run": "bratsprep.building.dry_run",
         "inspect": "bratsprep.inspection.inspector",
         "inspect_page": "bratsprep.inspection.write_page",
         "open": "bratsprep.slicefile.reader",

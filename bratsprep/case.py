@@ -22,6 +22,8 @@ class Channel:
     """Name of the NIfTI file inside its source."""
     index: int | None
     """Position along the fourth axis of a 4D file; None for a 3D file."""
+    n_volumes: int = 0
+    """Volumes that a 4D file must hold; 0 for a 3D file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class CaseFiles:
     """Label scheme that the names are evidence for; None where they are none."""
     scheme_fault: str = ""
     """Why the named labels of the release fit no scheme, as an error message; empty if they do."""
+    same_grid: bool = False
+    """Whether the label lies on the grid of the images whatever its own header says."""
 
 
 @dataclass(frozen=True, slots=True)

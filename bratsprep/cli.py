@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -21,7 +21,10 @@ from bratsprep.options import (
     settings_options,
 )
 
+CHOICE: Final = ("unlabelled", "labels", "label_name", "same_grid")
+"""Settings of a build that decide what its files are taken for."""
 LABELS = settings_options(PrepConfig, only=("labels",))
+LABEL_FILES = settings_options(PrepConfig, only=("labels", "label_name", "same_grid"))
 
 
 @click.group(context_settings=CONTEXT)
@@ -32,7 +35,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("raw", type=PLACE)
-@click.argument("out", type=FILE)
+@click.argument("out", type=FILE, required=False)
 @settings_options(PrepConfig)
 @WORKERS
 @click.option("--max-ram", type=Size(), default=0, help="Memory of the whole program, such as 2G.")
@@ -52,8 +55,12 @@ def main() -> None:
     callback=from_toml,
     help="TOML file of these options, by the same names.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Print settings and notes too.")
-def build(raw: Path, out: Path, verbose: bool, **settings: Any) -> None:
+@click.option("--dry-run", is_flag=True, help="Print what the files are taken for, and stop.")
+@click.option("--json", "as_json", is_flag=True, help="With --dry-run: print JSON.")
+@click.option("-v", "--verbose", is_flag=True, help="Print every remark on single files too.")
+def build(
+    raw: Path, out: Path | None, dry_run: bool, as_json: bool, verbose: bool, **settings: Any
+) -> None:
     """Turn a folder or archive of raw cases into one slice file.
 
     An interrupted build resumes when the command is repeated.
@@ -63,6 +70,13 @@ def build(raw: Path, out: Path, verbose: bool, **settings: Any) -> None:
         bratsprep build Task01_BrainTumour.tar train.h5
     """
     with reported():
+        if dry_run:
+            choice = {name: value for name, value in given(settings).items() if name in CHOICE}
+            on_error = settings["on_error"]
+            click.echo(bratsprep.dry_run(raw, on_error=on_error, **choice).text(as_json))
+            return
+        if out is None or as_json:
+            raise ValueError("OUT is needed, and --json goes with --dry-run alone")
         try:
             summary = bratsprep.build(raw, out, progress=True, **given(settings))
         except KeyboardInterrupt:
@@ -105,7 +119,7 @@ def verify(path: Path, raw: Path | None, cases: tuple[str, ...], sample: int, wo
 
 @main.command()
 @click.argument("path", type=PLACE)
-@LABELS
+@LABEL_FILES
 @click.option("--json", "as_json", is_flag=True, help="Print all numbers as JSON.")
 @click.option("--images", is_flag=True, help="Read raw images too: moments of each modality.")
 @click.option("--plot", type=FILE, metavar="PNG", help="Draw the class balance.")

@@ -51,6 +51,8 @@ class PrepSettings(TypedDict, total=False):
     labels: Labels
     subjects: Path | str
     unlabelled: bool
+    label_name: str
+    same_grid: bool
     seed: int
 
 
@@ -105,6 +107,14 @@ class PrepConfig:
         metavar="CSV|names|auto",
     )
     unlabelled: bool = setting(False, help="Include cases without a label.")
+    label_name: str = setting(
+        "",
+        help="Which files are labels, such as '*_tumor.nii.gz'; the known names by default.",
+        metavar="PATTERN",
+    )
+    same_grid: bool = setting(
+        False, help="Labels lie on the grids of the images, whatever their own headers say."
+    )
     seed: int = setting(
         0, help="Seed of the drawn negatives.", minimum=0, maximum=MAX_SEED, metavar="N"
     )
@@ -161,8 +171,16 @@ class PrepConfig:
         return {"float16": "<f2", "float32": "<f4", "int16": "<i2"}[name]
 
     def to_json(self) -> str:
-        """Write as one line of JSON with sorted keys."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """Write as one line of JSON with sorted keys.
+
+        Settings that only choose among the source's files are left out where they have no
+        effect, so that the digest of a build does not depend on them.
+        """
+        settings = asdict(self)
+        for name in ("label_name", "same_grid"):
+            if not settings[name]:
+                del settings[name]
+        return json.dumps(settings, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "PrepConfig":

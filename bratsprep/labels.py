@@ -146,11 +146,11 @@ def from_values(values: Iterable[int], where: str) -> Scheme:
     fits = [known.name for known in SCHEMES.values() if found <= known.values()]
     listed = sorted(found)
     if len(found - {0}) == 1:
+        choice = f"; for one tissue of a release use --labels NAME: {meanings(found)}"
         raise LabelError(
             f"{where}: label values {listed} are one tissue alone; a mask of the whole tumour does "
             "not tell NCR, ED and ET apart and cannot be stored: move such masks away and take "
-            "the images with --unlabelled. Where the value is one tissue of a release, choose it "
-            f"with --labels NAME; {meanings(found)}"
+            f"the images with --unlabelled{choice if fits else ''}"
         )
     if not fits:
         raise LabelError(

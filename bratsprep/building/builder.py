@@ -40,6 +40,7 @@ from bratsprep.system.threads import cores, in_order
 from bratsprep.volumes import fingerprint, nifti
 from bratsprep.volumes.case_volumes import read_scan
 from bratsprep.volumes.crop import smallest_window
+from bratsprep.volumes.geometries import Geometries
 from bratsprep.volumes.label_schemes import resolve
 from bratsprep.volumes.warm import warm
 
@@ -73,6 +74,8 @@ class Job:
     cuts: Pool
     """Memory for cut planes."""
     pages: Pages
+    geometries: Geometries
+    """Of the cases built; threads add remarks on their files."""
 
     def boxed(self, files: CaseFiles) -> Box:
         """Brain box of a case."""
@@ -100,6 +103,7 @@ class Job:
                 scheme = self.schemes.get(files.id)
                 case = read_scan(files, self.inputs.source, buffers, scheme)
                 memory = later.enter_context(self.cuts.borrow())
+                self.geometries.remarks.extend(case.remarks)
                 part = cut(case, frame, memory)
             return pack(part, frame.config.compression, self.pages)
 
@@ -160,15 +164,10 @@ def build(
             previous = later.enter_context(closing(Previous(out)))
             previous.refuse_other_settings(config)
         source = later.enter_context(open_source(raw))
-        found = scan(
-            source,
-            unlabelled=config.unlabelled,
-            skip=on_error == "skip",
-            labels=config.labels,
-        )
+        found = _find(source, config, on_error)
         frame = Frame(config, config.window, people)
         inputs = Inputs(source, found, take_stamps(source, found.cases), frame)
-        summary = Summary(out, found.layout, found.notes)
+        summary = Summary(out, found.layout, found.notes, found.mapping)
         summary.changes = _changes(previous, inputs, workers or cores())
         if previous is not None and not summary.changes:
             renew_sidecar(previous, inputs)
@@ -179,7 +178,7 @@ def build(
             # The first cases are unpacked meanwhile. What goes wrong comes up again at first use.
             aside.submit(_warm, source, found)
             taken = Taken(previous, summary.changes or Changes())
-            job = _job(inputs, taken, workers or cores(), max_ram)
+            job = _job(inputs, taken, (workers or cores(), max_ram), summary)
             summary.schemes = tuple(sorted({scheme.name for scheme in job.schemes.values()}))
             _run(job, journal, summary, on_error=on_error, force=force, progress=progress)
     summary.seconds = time.monotonic() - started
@@ -202,6 +201,18 @@ def _check_call(on_error: str, workers: int, max_ram: int) -> None:
         raise ValueError(f"on_error must be one of {', '.join(ON_ERROR)}, got {on_error!r}")
     if workers < 0 or max_ram < 0:
         raise ValueError("workers and max_ram must be at least 0")
+
+
+def _find(source: Source, config: PrepConfig, on_error: str) -> Found:
+    """Find the cases that the settings ask for."""
+    return scan(
+        source,
+        unlabelled=config.unlabelled,
+        skip=on_error == "skip",
+        labels=config.labels,
+        label_name=config.label_name,
+        same_grid=config.same_grid,
+    )
 
 
 def _warm(source: Source, found: Found) -> None:
@@ -229,13 +240,14 @@ def _changes(previous: Previous | None, inputs: Inputs, workers: int) -> Changes
     return changes
 
 
-def _job(inputs: Inputs, taken: Taken, workers: int, max_ram: int) -> Job:
+def _job(inputs: Inputs, taken: Taken, limits: tuple[int, int], summary: Summary) -> Job:
     """Resolve all that has to be known before the first case is converted."""
     source, cases, config = inputs.source, inputs.found.cases, inputs.frame.config
+    workers, max_ram = limits
     schemes = resolve(source, cases, config.labels)
     fit, limit = share(source, cases, workers, max_ram, config)
     scans, cuts = pools(source, cases, fit, limit)
-    job = Job(inputs, taken, schemes, fit, scans, cuts, Pages())
+    job = Job(inputs, taken, schemes, fit, scans, cuts, Pages(), summary.geometries)
     if config.crop != "brain":
         return job
     window = brain_window(job)

@@ -8,6 +8,8 @@ from typing import Final
 
 from bratsprep.building.previous import Changes, Previous
 from bratsprep.case import CaseTables
+from bratsprep.discovery.mapping import FileMapping
+from bratsprep.volumes.geometries import Geometries
 
 _SOFTWARE: Final = ("bratsprep", "h5py", "imagecodecs", "isal", "nibabel", "numba", "numpy")
 
@@ -19,6 +21,10 @@ class Summary:
     out: Path
     layout: str
     notes: tuple[str, ...]
+    mapping: FileMapping
+    """What the source's files were taken for."""
+    geometries: Geometries = field(default_factory=Geometries)
+    """Of the cases built."""
     schemes: tuple[str, ...] = ()
     cases: int = 0
     people: set[str] = field(default_factory=set)
@@ -56,6 +62,7 @@ class Summary:
         """
         row = tables.case
         self.cases += 1
+        self.geometries.add(row["shape"].tolist(), row["spacing"], row["orientation"])
         self.renamed += row["subject"] != named
         self.people.add(row["subject"])
         self.read_bytes += sum(part["size"] for part in json.loads(row["source"]))
@@ -75,10 +82,10 @@ class Summary:
         self.skipped = [{"id": case, "reason": why} for case, why in previous.skipped.items()]
 
     def lines(self, verbose: bool = False) -> list[str]:
-        """Summary for the terminal.
+        """Summary for the terminal: what the files were taken for, what was kept, and notes.
 
         Args:
-            verbose: with the notes of the layout.
+            verbose: every remark on single files.
         """
         if self.was_complete:
             lines = [f"{self.out}: complete already, nothing to do (--force builds it again)"]
@@ -102,8 +109,8 @@ class Summary:
             lines = [f"{self.out}: {self.layout}, labels {', '.join(self.schemes) or 'none'}"]
             lines += [f"{name:<8} {text}" for name, text in rows.items()]
             lines += self.changes.lines() if self.changes else []
-        if verbose:
-            lines += [f"note     {note}" for note in self.notes]
+        lines += self.mapping.lines() + self.geometries.lines(verbose)
+        lines += [f"note     {note}" for note in self.notes]
         if self.skipped:
             lines.append(f"skipped  {len(self.skipped)} cases:")
             lines += [f"  {entry['id']}: {entry['reason']}" for entry in self.skipped]

@@ -2,12 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from bratsprep.case import CaseFiles, Channel
-from bratsprep.discovery.filenames import LABEL, subject
+from bratsprep.discovery.filenames import LABEL
+from bratsprep.discovery.subjects import subject_and_rule
 from bratsprep.errors import SourceError
 from bratsprep.labels import MODALITIES
 from bratsprep.sources.source import POINTER_BYTES, Source
+
+_SHOWN: Final = 4
+"""Files named in one message."""
 
 
 @dataclass(slots=True)
@@ -23,14 +28,27 @@ class Draft:
     """As in `CaseFiles`."""
     scheme_fault: str = ""
     """As in `CaseFiles`."""
+    key: str = ""
+    """What the names of its images have in common."""
+    subject: str = ""
+    """Person, where more than the id is evidence for it."""
+    like_labels: list[str] = field(default_factory=list)
+    """Files beside it that may be its label, though their names are not known ones."""
+    rule: str = ""
+    """Name of the rule that found the person."""
     roles: dict[str, list[Channel]] = field(default_factory=dict)
     """Files of each modality and of LABEL, in the order of their names."""
     is_test: bool = False
     """Whether the release publishes it without a label."""
 
-    def add(self, role: str, member: str, index: int | None = None) -> None:
+    def add(self, role: str, member: str, index: int | None = None, n_volumes: int = 0) -> None:
         """Put a file to a role."""
-        self.roles.setdefault(role, []).append(Channel(member, index))
+        self.roles.setdefault(role, []).append(Channel(member, index, n_volumes))
+
+    def name_subject(self) -> None:
+        """Take the subject from the id, unless it is known already."""
+        if not self.subject:
+            self.subject, self.rule = subject_and_rule(self.id)
 
     def members(self) -> list[str]:
         """Names of its files, each once."""
@@ -51,6 +69,8 @@ class Batch:
     """Case id, and what keeps it from being a case."""
     layout: str = ""
     """Title of its layout."""
+    passed: dict[str, str] = field(default_factory=dict)
+    """Reason for each file that is ignored."""
 
 
 def where(source: Source, draft: Draft) -> str:
@@ -70,12 +90,17 @@ def problems(source: Source, draft: Draft, unlabelled: bool) -> Iterator[str]:
         listed = ", ".join(found) or "no modality"
         yield f"{place}: {', '.join(missing)} {verb} missing; found {listed}"
     if LABEL not in draft.roles and not unlabelled:
-        yield f"{place}: mask is missing; add it, or take such cases with --unlabelled"
+        names = ", ".join(draft.like_labels[:_SHOWN])
+        beside = f"; if one of {names} is the mask, use --label-name PATTERN"
+        yield (
+            f"{place}: mask is missing; add it, or take such cases with --unlabelled"
+            f"{beside if names else ''}"
+        )
     for role, channels in draft.roles.items():
         if len(channels) > 1:
             names = ", ".join(channel.member for channel in channels)
             what = "mask" if role == LABEL else role
-            yield f"{place}: {what} is there {len(channels)} times; one of {names} should go"
+            yield f"{place}: {what} occurs {len(channels)} times; remove one of {names}"
     for member in draft.members():
         yield from small_file(source, member)
 
@@ -89,15 +114,17 @@ def small_file(source: Source, member: str) -> Iterator[str]:
             yield str(error)
 
 
-def finished(draft: Draft) -> CaseFiles:
+def finished(draft: Draft, same_grid: bool = False) -> CaseFiles:
     """Make the case of a draft that has no problems."""
+    draft.name_subject()
     label = draft.roles[LABEL][0].member if LABEL in draft.roles else None
     return CaseFiles(
         id=draft.id,
-        subject=subject(draft.id),
+        subject=draft.subject,
         release=draft.release,
         images=tuple(draft.roles[name][0] for name in MODALITIES),
         label=label,
         scheme=draft.scheme,
         scheme_fault=draft.scheme_fault,
+        same_grid=same_grid,
     )

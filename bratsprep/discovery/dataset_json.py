@@ -3,18 +3,19 @@
 import json
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from bratsprep.discovery.candidates import Batch, Draft
 from bratsprep.discovery.filenames import LABEL, is_nifti, modality, stem
-from bratsprep.discovery.tissue_names import region, tissue
+from bratsprep.discovery.label_names import scheme
 from bratsprep.errors import LayoutError
-from bratsprep.labels import CLASSES, MODALITIES, SCHEMES
+from bratsprep.labels import MODALITIES
 from bratsprep.sources.source import Source
 
 FOLDERS: Final = ("imagesTr", "imagesTs", "labelsTr", "labelsTs")
+"""Folders of a set that a dataset.json describes."""
 DECATHLON_ORDER: Final = MODALITIES
 """Channels of Task01 where no dataset.json names them; the order of MODALITIES is theirs."""
 _TASK01: Final = re.compile(r"BRATS_\d{3}")
@@ -31,6 +32,8 @@ class Manifest:
     """Folder of the set in the source; empty, or with a slash at its end."""
     channels: tuple[tuple[int, str], ...]
     """(index, modality) of each known channel."""
+    n_channels: int
+    """Channels named, known or not."""
     scheme: str | None
     """Label scheme that the names of the labels mean; None where they are no evidence."""
     scheme_fault: str
@@ -38,6 +41,8 @@ class Manifest:
     training: tuple[tuple[str, str], ...]
     """(image, label) members as listed; empty where nothing is listed."""
     test: tuple[str, ...]
+    listed: tuple[tuple[str, tuple[str, ...], str], ...]
+    """(case, image of each channel, label) of version 2's `dataset`; empty where there is none."""
     is_nnunet: bool
 
 
@@ -67,10 +72,12 @@ def made_up(source: Source, root: str) -> Manifest:
         name=f"{source.path}/{root}",
         root=root,
         channels=tuple(enumerate(DECATHLON_ORDER)),
+        n_channels=len(DECATHLON_ORDER),
         scheme=None,
         scheme_fault="",
         training=(),
         test=(),
+        listed=(),
         is_nnunet=False,
     )
 
@@ -85,20 +92,30 @@ def read_manifest(source: Source, name: str, content: dict[str, Any]) -> Manifes
     root = name[: -len("dataset.json")]
     images = [stem(member) for member in source.members if member.startswith(f"{root}imagesTr/")]
     try:
+        names = content.get("channel_names") or content["modality"]
         scheme_name, scheme_fault = scheme(content.get("labels") or {}, place)
         return Manifest(
             name=place,
             root=root,
-            channels=channels(content.get("channel_names") or content["modality"], place),
+            channels=channels(names, place),
+            n_channels=len(names),
             scheme=scheme_name,
             scheme_fault=scheme_fault,
             training=tuple(
-                (listed(root, entry["image"]), listed(root, entry["label"]))
+                (listed(source, root, entry["image"]), listed(source, root, entry["label"]))
                 for entry in content.get("training") or ()
             ),
             test=tuple(
-                listed(root, entry["image"] if isinstance(entry, dict) else entry)
+                listed(source, root, entry["image"] if isinstance(entry, dict) else entry)
                 for entry in content.get("test") or ()
+            ),
+            listed=tuple(
+                (
+                    case,
+                    tuple(listed(source, root, image) for image in entry["images"]),
+                    listed(source, root, entry["label"]) if entry.get("label") else "",
+                )
+                for case, entry in (content.get("dataset") or {}).items()
             ),
             is_nnunet="channel_names" in content
             or (bool(images) and all(_CHANNEL.fullmatch(image) for image in images)),
@@ -110,9 +127,19 @@ def read_manifest(source: Source, name: str, content: dict[str, Any]) -> Manifes
         ) from error
 
 
-def listed(root: str, name: str) -> str:
-    """Member that an entry such as `./imagesTr/BRATS_001.nii.gz` means."""
-    return posixpath.normpath(root + name)
+def listed(source: Source, root: str, name: str) -> str:
+    """Member that an entry such as `./imagesTr/BRATS_001.nii.gz` means.
+
+    Paths of Windows are read too. Of a path that leads elsewhere, as in a list that was written
+    on another machine, the last folder and the file name count where the set has such a file.
+    """
+    path = name.replace("\\", "/")
+    member = posixpath.normpath(root + path)
+    if member not in source.members:
+        near = root + "/".join(path.split("/")[-2:])
+        if near in source.members:
+            return near
+    return member
 
 
 def channels(names: dict[str, str], place: str) -> tuple[tuple[int, str], ...]:
@@ -130,62 +157,6 @@ def channels(names: dict[str, str], place: str) -> tuple[tuple[int, str], ...]:
     return known
 
 
-def scheme(labels: dict[str, Any], place: str) -> tuple[str | None, str]:
-    """Label scheme that the names of the labels mean.
-
-    An order of labels that no scheme has is an error only where the scheme is needed: with
-    `--labels` it is not.
-
-    Returns:
-        Name of the scheme, None where no label is named or no scheme fits; and why none fits,
-        as an error message.
-    """
-    if not labels:
-        return None, ""
-    if any(isinstance(value, list) for value in labels.values()):
-        meant = by_region(labels)
-    else:
-        meant = by_name(labels)
-    for known in SCHEMES.values():
-        if dict(known.codes) == meant:
-            return known.name, ""
-    meanings = ", ".join(
-        f"{value} {'unknown' if label is None else CLASSES[label]}"
-        for value, label in sorted(meant.items())
-    )
-    return None, (
-        f"{place}: labels {labels} mean {meanings}; expected the order of one of "
-        f"{', '.join(SCHEMES)}; choose one with --labels NAME"
-    )
-
-
-def by_name(labels: dict[str, Any]) -> dict[int, int | None]:
-    """Stored label of each raw value but 0, from `{"1": "edema"}` or `{"edema": 1}`."""
-    meant = {}
-    for left, right in labels.items():
-        name, value = (right, left) if isinstance(right, str) else (left, right)
-        meant[int(value)] = tissue(name)
-    meant.pop(0, None)
-    return meant
-
-
-def by_region(labels: dict[str, Any]) -> dict[int, int | None]:
-    """Stored label of each raw value, from nested regions as nnU-Net writes them."""
-    values: dict[str, set[int]] = {"WT": set(), "TC": set(), "ET": set()}
-    meant: dict[int, int | None] = {}
-    for name, value in labels.items():
-        raw = {int(item) for item in (value if isinstance(value, list) else [value])}
-        found = region(name)
-        if found:
-            values[found] |= raw
-        meant.update(dict.fromkeys(raw, tissue(name)))
-    meant.update(dict.fromkeys(values["WT"], 2))
-    meant.update(dict.fromkeys(values["TC"], 1))
-    meant.update(dict.fromkeys(values["ET"], 3))
-    meant.pop(0, None)
-    return meant
-
-
 def decathlon(source: Source, manifest: Manifest) -> Batch:
     """Gather the 4D cases that a dataset.json lists, or that lie in its folders."""
     batch = Batch()
@@ -194,31 +165,105 @@ def decathlon(source: Source, manifest: Manifest) -> Batch:
         (image, image.replace("imagesTr/", "labelsTr/")) for image in inside["imagesTr"]
     )
     test = manifest.test or tuple(inside["imagesTs"])
-    lost = [image for image in test if image not in source.members]
-    if lost:
-        batch.notes.append(f"{manifest.name}: {len(lost)} test images are listed but missing")
-    for image, label in (*training, *((image, "") for image in test if image not in lost)):
-        if image not in source.members:
-            lack = f"{source.where(image)}: is listed in {manifest.name} but missing; get it again"
-            batch.problems.append((stem(image), lack))
-            continue
-        draft = Draft(stem(image), image.rpartition("/")[0], is_test=not label)
+    tests = tuple((image, image.replace("imagesTs/", "labelsTs/")) for image in test)
+    training = _present(source, manifest, batch, training, "training")
+    tests = _present(source, manifest, batch, tests, "test")
+    for image, label in (*training, *tests):
+        draft = Draft(stem(image), image.rpartition("/")[0], is_test=(image, label) in tests)
         for index, name in manifest.channels:
-            draft.add(name, image, index)
+            draft.add(name, image, index, manifest.n_channels)
         if label in source.members:
             draft.add(LABEL, label)
         batch.drafts.append(draft)
     unlisted = set(inside["imagesTr"]) - {image for image, _ in training}
     if unlisted:
-        batch.notes.append(f"{manifest.name}: {len(unlisted)} images are not listed; not taken")
+        batch.notes.append(_unlisted(manifest, unlisted))
     return batch
 
 
+def _present(
+    source: Source,
+    manifest: Manifest,
+    batch: Batch,
+    pairs: tuple[tuple[str, str], ...],
+    kind: str,
+) -> tuple[tuple[str, str], ...]:
+    """The listed (image, label) pairs whose image is there; notes the others in the batch.
+
+    That no training image is there is a problem, since then the list is of another set.
+    """
+    present = tuple(pair for pair in pairs if pair[0] in source.members)
+    missing = [image for image, _ in pairs if image not in source.members]
+    if missing and (present or kind == "test"):
+        batch.notes.append(
+            f"{manifest.name}: {len(missing)} of {len(pairs)} listed {kind} images are missing, "
+            f"such as {missing[0]}; the others are taken"
+        )
+    elif missing:
+        batch.problems += [
+            (stem(image), f"{source.where(image)}: is listed in {manifest.name} but missing")
+            for image in missing
+        ]
+    return present
+
+
+def _unlisted(manifest: Manifest, names: Collection[str]) -> str:
+    """Note about images that a list leaves out."""
+    return (
+        f"{manifest.name}: {len(names)} images are not listed and not taken, such as {min(names)}"
+    )
+
+
 def nnunet(source: Source, manifest: Manifest) -> Batch:
-    """Gather the cases of `imagesTr/ID_0000.nii.gz` and its like."""
+    """Gather the cases of `imagesTr/ID_0000.nii.gz` and its like.
+
+    Where the dataset.json lists cases, those are taken with the labels listed, and no others.
+    """
+    batch = Batch()
+    if manifest.listed:
+        _add_listed(source, manifest, batch)
+        return batch
+    drafts = _by_channel(source, manifest)
     inside = folder_files(source, manifest.root)
-    labels = {stem(member): member for member in inside["labelsTr"]}
-    wanted = dict(manifest.channels)
+    labels = {
+        is_test: {stem(member): member for member in inside["labelsTs" if is_test else "labelsTr"]}
+        for is_test in (False, True)
+    }
+    listed_labels = {stem(image): label for image, label in manifest.training}
+    for draft in drafts:
+        if draft.is_test or not listed_labels:
+            label = labels[draft.is_test].get(draft.id, "")
+        else:
+            label = listed_labels.get(draft.id, "")
+        if label in source.members:
+            draft.add(LABEL, label)
+    batch.drafts = [
+        draft for draft in drafts if draft.is_test or not listed_labels or draft.id in listed_labels
+    ]
+    _note_lists(manifest, batch, drafts, listed_labels)
+    return batch
+
+
+def _note_lists(
+    manifest: Manifest, batch: Batch, drafts: list[Draft], listed_labels: dict[str, str]
+) -> None:
+    """Note which cases only the list or only the folder has."""
+    training = {draft.id for draft in drafts if not draft.is_test}
+    missing = sorted(set(listed_labels) - training)
+    if missing:
+        batch.notes.append(
+            f"{manifest.name}: {len(missing)} of {len(listed_labels)} listed training images are "
+            f"missing, such as {missing[0]}; the others are taken"
+        )
+    unlisted = training - set(listed_labels) if listed_labels else set()
+    if unlisted:
+        batch.notes.append(_unlisted(manifest, unlisted))
+
+
+def _by_channel(source: Source, manifest: Manifest) -> list[Draft]:
+    """Cases of the files `ID_0000.nii.gz`, without labels."""
+    inside = folder_files(source, manifest.root)
+    roles = dict(manifest.channels)
     drafts: dict[tuple[str, str], Draft] = {}
     for member in (*inside["imagesTr"], *inside["imagesTs"]):
         match = _CHANNEL.fullmatch(stem(member))
@@ -227,12 +272,34 @@ def nnunet(source: Source, manifest: Manifest) -> Batch:
         folder = member.rpartition("/")[0]
         draft = drafts.setdefault((folder, match[1]), Draft(match[1], folder))
         draft.is_test = folder.endswith("imagesTs")
-        if int(match[2]) in wanted:
-            draft.add(wanted[int(match[2])], member)
-    for (_, case), draft in drafts.items():
-        if case in labels and not draft.is_test:
-            draft.add(LABEL, labels[case])
-    return Batch(list(drafts.values()))
+        if int(match[2]) in roles:
+            draft.add(roles[int(match[2])], member)
+    return list(drafts.values())
+
+
+def _add_listed(source: Source, manifest: Manifest, batch: Batch) -> None:
+    """Gather the cases of version 2's `dataset`, whose paths are listed file by file."""
+    missing = []
+    for case, images, label in manifest.listed:
+        if not images or images[0] not in source.members:
+            missing.append(case)
+            continue
+        draft = Draft(case, images[0].rpartition("/")[0])
+        for index, name in manifest.channels:
+            if index < len(images) and images[index] in source.members:
+                draft.add(name, images[index])
+        if label in source.members:
+            draft.add(LABEL, label)
+        batch.drafts.append(draft)
+    if missing and batch.drafts:
+        batch.notes.append(
+            f"{manifest.name}: {len(missing)} of {len(manifest.listed)} listed training images "
+            f"are missing, such as {missing[0]}; the others are taken"
+        )
+    elif missing:
+        batch.problems.append(
+            (missing[0], f"{manifest.name}: none of its {len(missing)} listed cases is there")
+        )
 
 
 def folder_files(source: Source, root: str) -> dict[str, list[str]]:

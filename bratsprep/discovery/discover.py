@@ -3,18 +3,28 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypedDict, Unpack
 
 from bratsprep.case import CaseFiles
+from bratsprep.discovery.by_names import by_names
 from bratsprep.discovery.candidates import Batch, Draft, finished, problems, where
 from bratsprep.discovery.dataset_json import FOLDERS, Manifest, read_manifests
-from bratsprep.discovery.filenames import LABEL, FileName, file_name, is_nifti, stem, subject
-from bratsprep.discovery.layouts import LAYOUTS, PLAIN, layout_of, patterns, scheme_of
+from bratsprep.discovery.filenames import LABEL, file_name, is_nifti, stem
+from bratsprep.discovery.layouts import LAYOUTS, PLAIN, patterns, scheme_of
+from bratsprep.discovery.mapping import FileMapping, Ignored, map_files
+from bratsprep.discovery.subjects import subject_and_rule
 from bratsprep.errors import LayoutError
 from bratsprep.sources.source import ARCHIVES, Source
 
 MAX_LISTED: Final = 20
 """Problems listed in one error."""
+
+
+class LabelChoice(TypedDict, total=False):
+    """Which files are labels, and where they lie: settings of `scan` for those who pass them on."""
+
+    label_name: str
+    same_grid: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +38,22 @@ class Found:
     passed_over: int
     """AppleDouble and other dot files."""
     notes: tuple[str, ...]
-    """What was odd, and was dealt with."""
+    """What was unusual, and how it was dealt with."""
+    mapping: FileMapping
+    """What the files were taken for."""
     bad: tuple[tuple[str, str], ...] = ()
     """Id and reason of each case that was set aside."""
 
 
 def scan(
-    source: Source, *, unlabelled: bool = False, skip: bool = False, labels: str = "auto"
+    source: Source,
+    *,
+    unlabelled: bool = False,
+    skip: bool = False,
+    labels: str = "auto",
+    label_name: str = "",
+    same_grid: bool = False,
+    test_labels: bool = False,
 ) -> Found:
     """Find every case of a source.
 
@@ -44,13 +63,17 @@ def scan(
         skip: set cases aside that cannot be put together.
         labels: label scheme that is asked for, or `auto`. With `auto` and `unlabelled`, labels of
             a release whose scheme its ids do not decide are left out.
+        label_name: pattern of the names of label files, such as `*_tumor.nii.gz`; empty for the
+            known names. Files that a dataset.json describes are not looked for by it.
+        same_grid: labels lie on the grids of the images whatever their headers say.
+        test_labels: take the labels of a described test set (`labelsTs`) too.
 
     Raises:
         LayoutError: there is no case, or some cannot be put together: all are listed. With
             `skip`, none can.
         SourceError: a dataset.json cannot be read.
     """
-    batches = gather(source)
+    batches = gather(source, label_name)
     notes = [note for batch in batches for note in batch.notes]
     faults = [fault for batch in batches for fault in batch.problems]
     drafts = [draft for batch in batches for draft in batch.drafts]
@@ -60,6 +83,8 @@ def scan(
         drafts = [draft for draft in drafts if not draft.is_test]
     if not faults and not any(draft.has_image() for draft in drafts):
         raise LayoutError(nothing(source, left))
+    if not test_labels:
+        drop_test_labels(drafts)
     if unlabelled and labels == "auto":
         notes += drop_labels(drafts)
     faults += [
@@ -70,14 +95,49 @@ def scan(
     good = [draft for draft in drafts if draft.id not in bad]
     if faults and not (skip and good):
         raise LayoutError(listing(source, [fault for _, fault in faults]))
-    layouts = {
-        batch.layout
-        for batch in batches
-        if any(unlabelled or not draft.is_test for draft in batch.drafts)
-    }
-    cases = tuple(sorted(map(finished, good), key=lambda case: case.id))
-    named = " + ".join(sorted(layouts))
-    return Found(named, cases, source.passed_over, tuple(notes), tuple(sorted(bad.items())))
+    cases = tuple(sorted((finished(draft, same_grid) for draft in good), key=lambda case: case.id))
+    layout = " + ".join(titles(batches, unlabelled))
+    rules = {draft.id: draft.rule for draft in good}
+    mapping = map_files(layout, cases, rules, [*ignored_files(batches), *foreign(source)], labels)
+    aside = tuple(sorted(bad.items()))
+    return Found(layout, cases, source.passed_over, tuple(notes), mapping, aside)
+
+
+def titles(batches: Iterable[Batch], unlabelled: bool) -> list[str]:
+    """Titles of the layouts whose cases are taken, sorted."""
+    return sorted(
+        {
+            batch.layout
+            for batch in batches
+            if any(unlabelled or not draft.is_test for draft in batch.drafts)
+        }
+    )
+
+
+def ignored_files(batches: Iterable[Batch]) -> list[Ignored]:
+    """NIfTI files that no case has, by the reason."""
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for batch in batches:
+        for member, reason in batch.passed.items():
+            reasons[reason].append(member)
+    return [Ignored(reason, len(files), min(files)) for reason, files in reasons.items()]
+
+
+def foreign(source: Source) -> list[Ignored]:
+    """Files of other kinds that may hold scans, by their suffix."""
+    found = []
+    for suffix, (count, first) in source.foreign.items():
+        is_archive = suffix.endswith(ARCHIVES) or suffix in (".7z", ".rar")
+        advice = "unpack it, or build from it alone" if is_archive else "convert it to .nii.gz"
+        found.append(Ignored(f"{suffix} is not read here; {advice}", count, first))
+    return found
+
+
+def drop_test_labels(drafts: Iterable[Draft]) -> None:
+    """Leave out the labels of test sets, which are for scores alone; changes the drafts."""
+    for draft in drafts:
+        if draft.is_test:
+            draft.roles.pop(LABEL, [])
 
 
 def drop_labels(drafts: Iterable[Draft]) -> list[str]:
@@ -114,24 +174,27 @@ def mask_files(source: Source) -> Found:
         LayoutError: there is no such file, or two are of the same case.
     """
     cases: dict[str, CaseFiles] = {}
+    rules: dict[str, str] = {}
     manifests = read_manifests(source)
     for member in filter(is_nifti, source.members):
         name = file_name(member)
-        folder = member.rpartition("/")[0]
-        if folder.endswith(("imagesTr", "imagesTs")) or (name and name.role != LABEL):
+        is_image = name.role not in ("", LABEL) or name.is_ambiguous
+        if name.folder.endswith(("imagesTr", "imagesTs")) or is_image:
             continue
-        case = (name.key if name else "") or stem(member)
+        case = name.key or stem(member)
         if case in cases:
             raise LayoutError(
                 f"{source.where(member)}: is a second mask of {case}; "
                 f"the first is {cases[case].label}"
             )
+        person, rules[case] = subject_and_rule(case)
         scheme, fault = mask_scheme(case, member, manifests)
-        cases[case] = CaseFiles(case, subject(case), PLAIN.release, (), member, scheme, fault)
+        cases[case] = CaseFiles(case, person, PLAIN.release, (), member, scheme, fault)
     if not cases:
         raise LayoutError(nothing(source, 0))
     ordered = tuple(cases[case] for case in sorted(cases))
-    return Found("masks only", ordered, source.passed_over, ())
+    mapping = map_files("masks only", ordered, rules, foreign(source), "auto")
+    return Found("masks only", ordered, source.passed_over, (), mapping)
 
 
 def mask_scheme(case: str, member: str, manifests: Iterable[Manifest]) -> tuple[str | None, str]:
@@ -147,13 +210,18 @@ def mask_scheme(case: str, member: str, manifests: Iterable[Manifest]) -> tuple[
     return scheme_of(case)
 
 
-def gather(source: Source) -> list[Batch]:
-    """Sort the files of a source into cases, one batch a layout."""
+def gather(source: Source, label_name: str = "") -> list[Batch]:
+    """Sort the files of a source into cases, one batch for each layout."""
     manifests = read_manifests(source)
     batches = [batch for manifest in manifests for batch in by_manifest(source, manifest)]
     described = tuple(f"{manifest.root}{folder}/" for manifest in manifests for folder in FOLDERS)
-    rest = [m for m in source.members if is_nifti(m) and not m.startswith(described)]
-    return batches + by_names(source, rest)
+    taken = {m for batch in batches for draft in batch.drafts for m in draft.members()}
+    rest = [
+        member
+        for member in source.members
+        if is_nifti(member) and not member.startswith(described) and member not in taken
+    ]
+    return batches + by_names(source, rest, label_name)
 
 
 def by_manifest(source: Source, manifest: Manifest) -> Iterator[Batch]:
@@ -171,89 +239,19 @@ def by_manifest(source: Source, manifest: Manifest) -> Iterator[Batch]:
         yield batch
 
 
-def by_names(source: Source, members: Iterable[str]) -> list[Batch]:
-    """Put files together whose names hold a modality and, or in a case's folder, a case."""
-    names = {member: file_name(member) for member in members}
-    unknown = [member for member, name in names.items() if name is None]
-    ids = plain_ids(source, [name for name in names.values() if name])
-    drafts: dict[str, Draft] = {}
-    titles: dict[str, str] = {}
-    for name in filter(None, names.values()):
-        layout = layout_of(name.key)
-        case = ids.get((name.folder, name.key), name.key)
-        slot = name.key if layout is not PLAIN else f"{name.folder}/ {name.key}"
-        draft = Draft(case, name.folder, layout.release, *scheme_of(case))
-        drafts.setdefault(slot, draft).add(name.role, name.member)
-        titles[slot] = layout.title
-    notes = adopt_masks(drafts)
-    if unknown:
-        notes.append(f"{len(unknown)} NIfTI files of no known modality, such as {unknown[0]}")
-    batches: dict[str, Batch] = {}
-    for slot, draft in drafts.items():
-        draft.is_test = "validation" in draft.id.lower() and LABEL not in draft.roles
-        batch = batches.setdefault(titles[slot], Batch(layout=titles[slot]))
-        batch.drafts.append(draft)
-    batches.setdefault(PLAIN.title, Batch(layout=PLAIN.title)).notes.extend(notes)
-    return list(batches.values())
-
-
-def plain_ids(source: Source, names: Iterable[FileName]) -> dict[tuple[str, str], str]:
-    """Id of each plain case, by folder and by what its file names have in common.
-
-    File names give the id; where they have nothing beside the modality, or the same in several
-    folders, the folder's name does.
-    """
-    keys: dict[str, set[str]] = defaultdict(set)
-    for name in names:
-        if layout_of(name.key) is PLAIN and name.role != LABEL:
-            keys[name.folder].add(name.key)
-    folders = Counter(key for inside in keys.values() for key in inside)
-    ids = {}
-    for folder, inside in keys.items():
-        here = folder.rpartition("/")[2] or root_name(source)
-        is_shared = any(not key or folders[key] > 1 for key in inside)
-        for key in inside:
-            named = here if len(inside) == 1 or not key else f"{here}_{key}"
-            ids[folder, key] = named if is_shared else key
-    return ids
-
-
-def root_name(source: Source) -> str:
-    """Name of the folder or archive, without an archive's suffix."""
-    name = source.path.resolve().name
-    suffix = next((end for end in ARCHIVES if name.lower().endswith(end)), "")
-    return name[: len(name) - len(suffix)]
-
-
-def adopt_masks(drafts: dict[str, Draft]) -> list[str]:
-    """Give a mask of another name to the one case in its folder; changes the drafts.
-
-    BraTS20_Training_355 holds its mask as `W39_1998.09.19_Segm.nii`.
-    """
-    notes = []
-    at: dict[str, list[str]] = defaultdict(list)
-    for slot, draft in drafts.items():
-        at[draft.folder].append(slot)
-    for slots in at.values():
-        owners = [drafts[slot] for slot in slots if drafts[slot].has_image()]
-        strays = [slot for slot in slots if not drafts[slot].has_image()]
-        if len(owners) != 1:
-            continue
-        for slot in strays:
-            for channel in drafts.pop(slot).roles[LABEL]:
-                owners[0].add(LABEL, channel.member)
-                named = channel.member.rpartition("/")[2]
-                notes.append(f"{owners[0].id}: mask is named {named}")
-    return notes
-
-
 def twice(source: Source, drafts: Iterable[Draft]) -> list[tuple[str, str]]:
     """Case ids that occur more than once, with what to say about them."""
     places: dict[str, list[str]] = defaultdict(list)
     for draft in drafts:
         places[draft.id].append(where(source, draft))
     return [
-        (case, f"{found[0]}: case {case} is there again as {', '.join(found[1:])}; keep one")
+        (
+            case,
+            (
+                f"{found[0]}: case {case} occurs again as {', '.join(found[1:])}; rename one, or "
+                "remove it if both are the same"
+            ),
+        )
         for case, found in places.items()
         if len(found) > 1
     ]
@@ -265,29 +263,49 @@ def listing(source: Source, faults: list[str]) -> str:
         return faults[0]
     shown = "".join(f"\n  {fault}" for fault in faults[:MAX_LISTED])
     more = f"\n  and {len(faults) - MAX_LISTED} more" if len(faults) > MAX_LISTED else ""
-    return f"{source.path}: {len(faults)} problems; settle them or leave the cases out{shown}{more}"
+    return (
+        f"{source.path}: {len(faults)} problems; correct them, or leave these cases out with "
+        f"--on-error skip{shown}{more}"
+    )
 
 
 def nothing(source: Source, left: int) -> str:
     """Say what was looked for, and what there is instead."""
     names = list(source.members)
     found = f"{len(names)} files, such as {', '.join(names[:3])}" if names else "no such file"
+    others = "; ".join(one.line() for one in foreign(source))
+    found += f"; {others}" if others else ""
     if left:
         found = f"{left} unlabelled cases, to be taken with --unlabelled"
     return f"{source.path}: holds no case; looked for {patterns()}; found {found}"
 
 
-def find_cases_or_masks(source: Source, labels: str = "auto") -> Found:
+def find_cases_or_masks(
+    source: Source, labels: str = "auto", **choice: Unpack[LabelChoice]
+) -> Found:
     """Find the cases of a source, or its masks where it holds nothing else.
+
+    Args:
+        source: a folder or archive.
+        labels: as in `scan`.
+        **choice: fields of `LabelChoice`.
 
     Raises:
         LayoutError: it holds neither.
     """
     try:
-        return scan(source, unlabelled=True, labels=labels)
+        return scan(source, unlabelled=True, labels=labels, **choice)
     except LayoutError:
-        scans = sum(map(is_nifti, source.members))
-        masks = mask_files(source) if scans else None
-        if masks is None or len(masks.cases) != scans:
+        masks = _masks_alone(source)
+        if masks is None:
             raise
         return masks
+
+
+def _masks_alone(source: Source) -> Found | None:
+    """The masks of a source that holds nothing else; None for any other source."""
+    try:
+        masks = mask_files(source)
+    except LayoutError:
+        return None
+    return masks if len(masks.cases) == sum(map(is_nifti, source.members)) else None

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TypeAlias
+from typing import TypeAlias, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from bratsprep.case import CaseFiles, Geometry
 from bratsprep.config import Labels
-from bratsprep.discovery.discover import Found, find_cases_or_masks
+from bratsprep.discovery.discover import Found, LabelChoice, find_cases_or_masks
 from bratsprep.inspection.class_balance import CaseCount, Stored, count_case, whole
 from bratsprep.inspection.results import Inspection as Inspection
 from bratsprep.labels import CLASSES, Scheme
@@ -26,7 +26,8 @@ from bratsprep.system.memory import Buffers
 from bratsprep.system.threads import cores
 from bratsprep.volumes import nifti
 from bratsprep.volumes.case_volumes import CaseVolumes, read_scan
-from bratsprep.volumes.label import read_label
+from bratsprep.volumes.geometries import read_geometries
+from bratsprep.volumes.label import label_grid, read_label
 from bratsprep.volumes.label_schemes import resolve
 from bratsprep.volumes.warm import warm
 
@@ -43,6 +44,7 @@ def inspect(
     workers: int = 0,
     progress: bool = False,
     watch: Watch | None = None,
+    **choice: Unpack[LabelChoice],
 ) -> Inspection:
     """Count what a slice file, a raw data set or a folder of masks holds.
 
@@ -50,11 +52,13 @@ def inspect(
 
     Args:
         path: slice file, or folder or archive of cases or of masks alone.
-        labels: scheme of raw labels, or `auto` to tell it from the evidence.
+        labels: scheme of raw labels, or `auto` to derive it from the evidence.
         images: read the raw images too, for the moments of each modality.
         workers: threads; 0 uses every core.
         progress: show a bar on standard error where that is a terminal.
         watch: sees each raw case while it is in memory; several threads call it at once.
+        **choice: `label_name`, a pattern of the names of raw label files; `same_grid`, whether
+            raw labels lie on the grids of the images whatever their headers say.
 
     Raises:
         BratsError: there is nothing to inspect, or it is broken.
@@ -71,7 +75,7 @@ def inspect(
             )
         return inspect_file(path)
     with open_source(path) as source:
-        found = find_cases_or_masks(source, labels)
+        found = find_cases_or_masks(source, labels, **choice)
         schemes = resolve(source, found.cases, labels)
         one = count_images if images and found.cases[0].images else count_label
         shown = progress and sys.stderr.isatty()
@@ -80,8 +84,17 @@ def inspect(
         members = {channel.member for files in found.cases for channel in files.images}
         members |= {files.label for files in found.cases if files.label is not None}
         size_bytes = sum(source.members[member] for member in members)
+        geometries = read_geometries(source, found.cases)
     names = {scheme.name for scheme in schemes.values()}
-    return Inspection(path, found.layout, tuple(sorted(names)), rows, size_bytes)
+    return Inspection(
+        path,
+        found.layout,
+        tuple(sorted(names)),
+        rows,
+        size_bytes,
+        mapping=found.mapping,
+        geometries=geometries,
+    )
 
 
 def counted(
@@ -126,7 +139,8 @@ def count_label(
         geometry = nifti.read_header(source, files.images[0].member).geometry
         voxels = np.zeros((geometry.sides[0], len(CLASSES)), np.int32)
     else:
-        read = read_label(source, files.label, schemes[files.id], buffers)
+        grid = label_grid(files, source)
+        read = read_label(source, files.label, schemes[files.id], buffers, grid)
         label, voxels, geometry = read.classes, read.plane_voxels, read.geometry
     row = counted_case(files, geometry, voxels, label is not None)
     if watch is not None:

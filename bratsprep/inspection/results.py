@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from bratsprep.discovery.mapping import FileMapping
 from bratsprep.inspection.class_balance import (
     CaseCount,
     ClassCount,
@@ -20,6 +21,7 @@ from bratsprep.inspection.class_balance import (
     spreads,
 )
 from bratsprep.labels import CLASSES
+from bratsprep.volumes.geometries import Geometries
 
 _SHOWN: Final = 10
 """Ids listed of each kind of odd case."""
@@ -42,6 +44,10 @@ class Inspection:
     """On disk."""
     stored: Stored | None = None
     """None where it is no slice file."""
+    mapping: FileMapping | None = None
+    """What the files of raw data were taken for."""
+    geometries: Geometries | None = None
+    """Of raw data."""
 
     @property
     def classes(self) -> tuple[ClassCount, ...]:
@@ -93,7 +99,9 @@ class Inspection:
             f"planes  {total['planes']:,}, of them {total['slices']:,} with tumour",
         ]
         if self.stored is None:
-            return [*lines, f"size    {size}"]
+            mapping = self.mapping.lines() if self.mapping else []
+            geometry = self.geometries.lines() if self.geometries else []
+            return [*lines, f"size    {size}", "", *mapping, *geometry]
         kept = self.stored
         parts = zip(("brain", *CLASSES[1:]), kept.lost, strict=True)
         return [

@@ -2,8 +2,10 @@
 
 import sys
 from pathlib import Path
+from typing import Unpack
 
 from bratsprep.config import Labels
+from bratsprep.discovery.discover import LabelChoice
 from bratsprep.inspection.inspector import inspect
 from bratsprep.inspection.page import page
 from bratsprep.inspection.results import Inspection
@@ -20,6 +22,7 @@ def inspect_page(
     labels: Labels = "auto",
     workers: int = 0,
     progress: bool = False,
+    **choice: Unpack[LabelChoice],
 ) -> Inspection:
     """Write a page of what a slice file, a raw data set or a folder of masks holds.
 
@@ -32,6 +35,7 @@ def inspect_page(
         labels: scheme of raw labels, or `auto` to tell it from the evidence.
         workers: threads; 0 uses every core.
         progress: show a bar on standard error where that is a terminal.
+        **choice: as in `bratsprep.inspect`.
 
     Returns:
         What `bratsprep.inspect` gives, the moments of each modality included.
@@ -42,7 +46,13 @@ def inspect_page(
     """
     sketch = Sketch()
     inspection = inspect(
-        path, labels=labels, images=True, workers=workers, progress=progress, watch=sketch.watch
+        path,
+        labels=labels,
+        images=True,
+        workers=workers,
+        progress=progress,
+        watch=sketch.watch,
+        **choice,
     )
     if inspection.stored is not None:
         with SliceFile(path) as file:

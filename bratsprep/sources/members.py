@@ -13,6 +13,12 @@ from bratsprep.errors import SourceError
 
 SUFFIXES: Final = (".nii", ".nii.gz", ".json")
 """Only files of these kinds become members."""
+FOREIGN: Final = (
+    ".hdr", ".hdr.gz", ".img", ".img.gz", ".mha", ".mhd", ".nrrd", ".nhdr", ".mgz", ".mgh", ".mnc",
+    ".dcm", ".ima", ".nii.bz2", ".nii.xz", ".nii.zst", ".nii.zip", ".npy", ".npz", ".h5",
+    ".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar",
+)  # fmt: skip
+"""Files that may hold scans but are not read: counted, so that they can be named."""
 MAX_BYTES: Final = 4 << 30
 """Largest file in an archive; a whole 4D case of float64 is 285 MB."""
 MAX_JSON_BYTES: Final = 64 << 20
@@ -25,6 +31,8 @@ MAX_HEADER_BYTES: Final = 1 << 20
 _DRIVE: Final = re.compile(r"[A-Za-z]:")
 _DEFLATE_RATIO: Final = 1032
 """Deflate cannot shrink more than this."""
+_LOOK_BYTES: Final = 1 << 20
+"""Read at a time in search of what follows the end of an archive."""
 _ZIP_HEADER: Final = 30
 """Bytes before the name of a zip member."""
 
@@ -43,21 +51,23 @@ class Content(Protocol):
 
 def sift(
     path: Path, files: Iterable[tuple[str, int, Place]]
-) -> tuple[dict[str, tuple[int, Place]], int]:
-    """Choose the members among all files, and count the hidden ones.
+) -> tuple[dict[str, tuple[int, Place]], int, dict[str, tuple[int, str]]]:
+    """Choose the members among all files, and count the hidden and the foreign ones.
 
     Args:
         path: of the folder or archive, for errors.
         files: name, bytes, and where to read it, of each file.
 
     Returns:
-        (bytes, place) by name, sorted by name; AppleDouble, dot and `__MACOSX` files.
+        (bytes, place) by name, sorted by name; the number of AppleDouble, dot and `__MACOSX`
+        files; and of the files of each suffix in FOREIGN, how many and the first.
 
     Raises:
         SourceError: a name occurs twice or cannot be stored, or a size is absurd.
     """
     members: dict[str, tuple[int, Place]] = {}
     passed_over = 0
+    foreign: dict[str, tuple[int, str]] = {}
     for name, size, place in files:
         if size > MAX_BYTES or (name.endswith(".json") and size > MAX_JSON_BYTES):
             raise SourceError(f"{path}: member {name!r} has {size} bytes; too many, refused")
@@ -67,14 +77,24 @@ def sift(
             if not name.isprintable():
                 raise SourceError(f"{path}: member {name!r} has characters with no glyph; rename")
             if name in members:
-                raise SourceError(f"{path}: member {name!r} is there twice; refused")
+                raise SourceError(f"{path}: member {name!r} occurs twice; refused")
             if len(members) == MAX_MEMBERS or len(name) > MAX_NAME:
                 raise SourceError(
                     f"{path}: member {name[:80]!r} is refused; a source has at most "
                     f"{MAX_MEMBERS:,} files, with names of at most {MAX_NAME:,} characters"
                 )
             members[name] = (size, place)
-    return dict(sorted(members.items())), passed_over
+        else:
+            _count_foreign(foreign, name)
+    return dict(sorted(members.items())), passed_over, dict(sorted(foreign.items()))
+
+
+def _count_foreign(foreign: dict[str, tuple[int, str]], name: str) -> None:
+    """Count a file that is no member under its suffix, where that is one of FOREIGN."""
+    suffix = max((end for end in FOREIGN if name.lower().endswith(end)), key=len, default="")
+    if suffix:
+        count, first = foreign.get(suffix, (0, name))
+        foreign[suffix] = count + 1, min(first, name)
 
 
 def walk(
@@ -138,19 +158,61 @@ class Headers:
 def tar_members(path: Path, headers: Headers, content: Content) -> Iterator[tuple[str, int, int]]:
     """List the files of a tar archive as `sift` wants them.
 
-    tarfile takes a spoiled header for the end, so the block after the last member is looked at.
+    tarfile takes a corrupt header for the end, so the block after the last member is checked.
+    Archives that were joined end to end, as by `cat`, are read one after the other.
 
     Raises:
         SourceError: a member is unsafe, or the archive does not end as it should.
     """
-    with tarfile.open(fileobj=headers, mode="r:") as archive:  # type: ignore[call-overload]  # it uses no more of a file
-        yield from _files(path, archive, headers)
-        stop = archive.offset
-    end = bytearray(tarfile.BLOCKSIZE)
-    if content.fill(memoryview(end), stop) != len(end) or any(end):
+    start: int | None = headers.tell()
+    while start is not None:
+        headers.renew()
+        headers.seek(start)
+        with tarfile.open(fileobj=headers, mode="r:") as archive:  # type: ignore[call-overload]  # it uses no more of a file
+            yield from _files(path, archive, headers)
+            stop = archive.offset
+        end = bytearray(tarfile.BLOCKSIZE)
+        if content.fill(memoryview(end), stop) != len(end) or any(end):
+            raise SourceError(
+                f"{path}: archive is truncated or corrupt: no end mark at byte {stop}; download "
+                "the file again"
+            )
+        start = _next_archive(path, content, stop)
+
+
+def _next_archive(path: Path, content: Content, stop: int) -> int | None:
+    """Byte at which the next archive begins behind an end mark; None where only zeros follow.
+
+    Raises:
+        SourceError: something else follows.
+    """
+    block = bytearray(_LOOK_BYTES)
+    place = stop
+    while count := content.fill(memoryview(block), place):
+        zeros = count - len(bytes(block[:count]).lstrip(b"\0"))
+        if zeros < count:
+            start = place + zeros - (place + zeros - stop) % tarfile.BLOCKSIZE
+            _check_header(path, content, start)
+            return start
+        place += count
+    return None
+
+
+def _check_header(path: Path, content: Content, start: int) -> None:
+    """Refuse what is no header of a tar archive.
+
+    Raises:
+        SourceError: it is none.
+    """
+    header = bytearray(tarfile.BLOCKSIZE)
+    count = content.fill(memoryview(header), start)
+    try:
+        tarfile.TarInfo.frombuf(bytes(header[:count]), "utf-8", "surrogateescape")
+    except tarfile.TarError as error:
         raise SourceError(
-            f"{path}: archive is truncated or corrupt: no end mark at byte {stop}; get it again"
-        )
+            f"{path}: what follows the end mark, from byte {start} on, is no tar archive; "
+            "download the file again"
+        ) from error
 
 
 def _files(
@@ -189,7 +251,7 @@ def zip_members(path: Path, archive: zipfile.ZipFile) -> Iterator[tuple[str, int
     for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
         if info.header_offset < end:
             raise SourceError(
-                f"{path}: member {info.filename!r} overlaps {before!r}; refused, get it again"
+                f"{path}: member {info.filename!r} overlaps {before!r}; refused, fetch it again"
             )
         end, before = info.header_offset + _ZIP_HEADER + info.compress_size, info.filename
         name = safe_name(path, info.filename)

@@ -43,15 +43,21 @@ class Source(ABC):
     """POSIX name relative to the root -> bytes of the file, in sorted order."""
     passed_over: int
     """AppleDouble and other dot files, and all in `__MACOSX`."""
+    foreign: Mapping[str, tuple[int, str]]
+    """How many files of each suffix may hold scans but are not read, and the first of them."""
     reads_parts = True
     """Whether the start of a member can be had without the rest."""
 
     def __init__(
-        self, path: Path, sizes: Mapping[str, int], passed_over: int, content: Content | None
+        self,
+        path: Path,
+        listing: tuple[Mapping[str, tuple[int, object]], int, Mapping[str, tuple[int, str]]],
+        content: Content | None,
     ) -> None:
+        places, self.passed_over, foreign = listing
         self.path = path
-        self.members = MappingProxyType(dict(sizes))
-        self.passed_over = passed_over
+        self.members = MappingProxyType(sizes(places))
+        self.foreign = MappingProxyType(dict(foreign))
         self._content = content
 
     def where(self, name: str) -> str:
@@ -173,9 +179,9 @@ class FolderSource(Source):
     """A folder, with every folder in it; links are followed."""
 
     def __init__(self, path: Path) -> None:
-        places, passed_over = sift(path, walk(path))
-        super().__init__(path, sizes(places), passed_over, None)
-        self._files = {name: file for name, (_, file) in places.items()}
+        listing = sift(path, walk(path))
+        super().__init__(path, listing, None)
+        self._files = {name: file for name, (_, file) in listing[0].items()}
 
     def _file(self, name: str) -> Path:
         return self._files[name]
@@ -196,13 +202,13 @@ class TarSource(Source):
         content: Content = PlainBytes(path) if is_plain else GzipBytes(path)
         try:
             with path.open("rb") if is_plain else igzip.IGzipFile(path) as stream:
-                places, passed_over = sift(path, tar_members(path, Headers(stream), content))
+                listing = sift(path, tar_members(path, Headers(stream), content))
         except BaseException:
             content.close()
             raise
-        super().__init__(path, sizes(places), passed_over, content)
+        super().__init__(path, listing, content)
         self._bytes = content
-        self._starts = {name: start for name, (_, start) in places.items()}
+        self._starts = {name: start for name, (_, start) in listing[0].items()}
 
     def _fill(self, name: str, view: memoryview) -> int:
         return self._bytes.fill(view, self._starts[name])
@@ -216,10 +222,10 @@ class ZipSource(Source):
 
     def __init__(self, path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
-            places, passed_over = sift(path, zip_members(path, archive))
+            listing = sift(path, zip_members(path, archive))
         self._bytes = PlainBytes(path)
-        super().__init__(path, sizes(places), passed_over, self._bytes)
-        self._entries = {name: entry for name, (_, entry) in places.items()}
+        super().__init__(path, listing, self._bytes)
+        self._entries = {name: entry for name, (_, entry) in listing[0].items()}
 
     def _fill(self, name: str, view: memoryview) -> int:
         entry = self._entries[name]

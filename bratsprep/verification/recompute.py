@@ -86,7 +86,9 @@ def raw_case(files: CaseFiles, contents: Mapping[str, bytes], scheme: Scheme | N
     values = np.stack([volume[inside][places].astype(np.float64) for volume in volumes])
     label = None
     if files.label is not None and scheme is not None:
-        codes = canonical(*opened[files.label], None)
+        voxels, own = opened[files.label]
+        affine = opened[files.images[0].member][1] if files.same_grid else own
+        codes = canonical(voxels, affine, None)
         whole = np.rint(codes) if codes.dtype.kind == "f" else codes
         label = scheme.table()[np.clip(whole, 0, 255).astype(np.uint8)]
     return RawCase(

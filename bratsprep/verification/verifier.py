@@ -220,7 +220,12 @@ def check_raw(
         BratsError: the raw files cannot be read.
     """
     found = discover.scan(
-        source, unlabelled=file.config.unlabelled, skip=True, labels=file.config.labels
+        source,
+        unlabelled=file.config.unlabelled,
+        skip=True,
+        labels=file.config.labels,
+        label_name=file.config.label_name,
+        same_grid=file.config.same_grid,
     ).cases
     places = {str(name): c for c, name in enumerate(file.cases["id"])}
     check_same_cases(file, source, set(places), {files.id for files in found})

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bratsprep.case import Box, CaseFiles, FileRecord, Geometry
+from bratsprep.case import Box, CaseFiles, Channel, FileRecord, Geometry
 from bratsprep.errors import NiftiError
 from bratsprep.labels import CLASSES, MODALITIES, Scheme
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes import nifti
-from bratsprep.volumes.label import file_record, read_label
+from bratsprep.volumes.label import file_record, label_grid, read_label
 from bratsprep.volumes.normalise import Measured, Volumes, measure, part_of
 
 
@@ -41,6 +41,8 @@ class CaseVolumes:
     scheme: str
     """Label scheme of the source; empty for an unlabelled case."""
     records: tuple[FileRecord, ...]
+    remarks: tuple[str, ...]
+    """What was assumed about the geometry of its images."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -66,11 +68,13 @@ def read_scan(
     """
     label = None
     if files.label is not None and scheme is not None:
-        label = read_label(source, files.label, scheme, buffers)
-    images, geometry, records = _read_images(files, source, buffers)
+        grid = label_grid(files, source)
+        label = read_label(source, files.label, scheme, buffers, grid)
+    images, geometry, records, remarks = _read_images(files, source, buffers)
     if label is not None:
         where = source.where(str(files.label))
-        nifti.check_same(geometry, label.geometry, where, files.images[0].member)
+        advice = "; if its voxels are those of the images one to one, use --same-grid"
+        nifti.check_same(geometry, label.geometry, where, files.images[0].member, advice)
         records = (*records, label.record)
     # The packed files are no longer needed, so their memory serves once more.
     brain = buffers.reserve(nifti.PACKED, images[0].size, files.id).reshape(images[0].shape)
@@ -90,6 +94,7 @@ def read_scan(
         plane_voxels=_background(images[0]) if label is None else label.plane_voxels,
         scheme="" if label is None or scheme is None else scheme.name,
         records=records,
+        remarks=remarks,
     )
 
 
@@ -102,8 +107,8 @@ def _background(image: NDArray[Any]) -> NDArray[np.int32]:
 
 def _read_images(
     files: CaseFiles, source: Source, buffers: Buffers
-) -> tuple[Volumes, Geometry, tuple[FileRecord, ...]]:
-    """Four (z, y, x) volumes of one dtype, their common geometry, and the files read."""
+) -> tuple[Volumes, Geometry, tuple[FileRecord, ...], tuple[str, ...]]:
+    """Four (z, y, x) volumes of one dtype, their geometry, the files read, and remarks on them."""
     loaded: dict[str, tuple[nifti.Header, NDArray[Any]]] = {}
     records = []
     for member in dict.fromkeys(channel.member for channel in files.images):
@@ -115,8 +120,10 @@ def _read_images(
             where = source.where(member)
             nifti.check_same(first.geometry, header.geometry, where, first_member)
         loaded[member] = header, nifti.intensities(voxels, header)
+    found = (remark for header, _ in loaded.values() for remark in header.remarks)
+    remarks = tuple(f"{files.id}: {remark}" for remark in dict.fromkeys(found))
     volumes = [
-        _channel(loaded[channel.member][1], channel.index, source.where(channel.member))
+        _channel(loaded[channel.member][1], channel, source.where(channel.member))
         for channel in files.images
     ]
     geometry = loaded[files.images[0].member][0].geometry
@@ -124,19 +131,22 @@ def _read_images(
     flair, t1w, t1gd, t2w = (
         geometry.orientation.as_axial(volume.astype(dtype, copy=False)) for volume in volumes
     )
-    return (flair, t1w, t1gd, t2w), geometry, tuple(records)
+    return (flair, t1w, t1gd, t2w), geometry, tuple(records), remarks
 
 
-def _channel(voxels: NDArray[Any], index: int | None, where: str) -> NDArray[Any]:
+def _channel(voxels: NDArray[Any], channel: Channel, where: str) -> NDArray[Any]:
     """One (z, y, x) modality of a 3D or a (m, z, y, x) 4D file."""
-    if index is None:
+    if channel.index is None:
         if voxels.ndim != 3:
             raise NiftiError(f"{where}: holds {voxels.shape[0]} volumes; expected one modality")
         return voxels
-    if voxels.ndim != 4 or index >= voxels.shape[0]:
-        count = voxels.shape[0] if voxels.ndim == 4 else 1
-        raise NiftiError(f"{where}: holds {count} volumes; expected {len(MODALITIES)} modalities")
-    return np.asarray(voxels[index])
+    count = voxels.shape[0] if voxels.ndim == 4 else 1
+    expected = channel.n_volumes or max(channel.index + 1, len(MODALITIES))
+    if count != expected:
+        raise NiftiError(
+            f"{where}: holds {count} volumes; expected {expected}, one for each channel named"
+        )
+    return np.asarray(voxels[channel.index])
 
 
 def to_file_order(volume: NDArray[Any], geometry: Geometry) -> NDArray[Any]:

@@ -29,22 +29,37 @@ def gzip_size(packed: memoryview) -> int:
 
 
 def gunzip_head(packed: memoryview, size: int, where: str) -> bytes:
-    """Unpack the first bytes of a gzip stream, HEAD_BYTES of which are enough.
+    """Unpack the first bytes of a gzip file of one member or several.
+
+    Args:
+        packed: the file, or its first bytes; HEAD_BYTES are enough for a usual one.
+        size: bytes wanted.
+        where: file, for errors.
+
+    Returns:
+        As many bytes, or fewer where the file ends before.
 
     Raises:
         SourceError: the stream is broken that early.
     """
-    try:
-        return zlib.decompressobj(31).decompress(packed[:HEAD_BYTES], size)
-    except zlib.error as error:
-        raise SourceError(f"{where}: gzip stream is corrupt ({error}); get it again") from error
+    rest, head = bytes(packed[:HEAD_BYTES]), b""
+    while len(head) < size and rest.startswith(GZIP_MAGIC):
+        stream = zlib.decompressobj(31)
+        try:
+            head += stream.decompress(rest, size - len(head))
+        except zlib.error as error:
+            raise SourceError(
+                f"{where}: gzip stream is corrupt ({error}); download the file again"
+            ) from error
+        rest = stream.unused_data.lstrip(b"\0") if stream.eof else b""
+    return head
 
 
 def gunzip_into(packed: memoryview, unpacked: NDArray[np.uint8], where: str) -> None:
     """Unpack a gzip file that must fill a buffer to its last byte.
 
-    One member, the usual case, goes through libdeflate. Whatever that finds odd, several
-    members among it, goes through zlib, which can say what is wrong.
+    One member, the usual case, goes through libdeflate. What that refuses, several members
+    among it, goes through zlib, which can say what is wrong.
 
     Args:
         packed: the whole file.
@@ -67,22 +82,25 @@ def _gunzip_members(packed: memoryview, unpacked: NDArray[np.uint8], where: str)
             if any(packed):
                 raise SourceError(
                     f"{where}: {len(packed)} bytes of something else follow the gzip stream; "
-                    "get it again"
+                    "download the file again"
                 )
             break
         stream = isal_zlib.decompressobj(31)
         try:
             part = stream.decompress(packed, unpacked.size - filled + 1)
         except isal_zlib.error as error:
-            raise SourceError(f"{where}: gzip stream is corrupt ({error}); get it again") from error
+            raise SourceError(
+                f"{where}: gzip stream is corrupt ({error}); download the file again"
+            ) from error
         if filled + len(part) > unpacked.size:
             raise SourceError(f"{where}: unpacks to more than its header's {unpacked.size} bytes")
         if not stream.eof:
-            raise SourceError(f"{where}: gzip stream is cut short; get it again")
+            raise SourceError(f"{where}: gzip stream is cut short; download the file again")
         target[filled : filled + len(part)] = part
         filled += len(part)
         packed = memoryview(stream.unused_data)
     if filled != unpacked.size:
         raise SourceError(
-            f"{where}: unpacks to {filled} bytes, its header promises {unpacked.size}; get it again"
+            f"{where}: unpacks to {filled} bytes, its header promises {unpacked.size}; download "
+            "the file again"
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bratsprep.case import FileRecord, Geometry
+from bratsprep.case import CaseFiles, FileRecord, Geometry
 from bratsprep.errors import LabelError, NiftiError
 from bratsprep.labels import CLASSES, UNKNOWN, Scheme, meanings
 from bratsprep.sources.source import Source
@@ -28,7 +28,9 @@ class Label:
     record: FileRecord
 
 
-def read_label(source: Source, member: str, scheme: Scheme, buffers: Buffers) -> Label:
+def read_label(
+    source: Source, member: str, scheme: Scheme, buffers: Buffers, grid: Geometry | None = None
+) -> Label:
     """Read a label file.
 
     Args:
@@ -36,18 +38,30 @@ def read_label(source: Source, member: str, scheme: Scheme, buffers: Buffers) ->
         member: its name.
         scheme: meaning of its values.
         buffers: overwritten; the result is a view into them.
+        grid: where its voxels lie, whatever its own header says; None to believe the header.
 
     Raises:
         BratsError: the file cannot be read, is no volume, or holds values outside the scheme.
     """
-    codes, geometry, record = read_codes(source, member, buffers)
+    codes, geometry, record = read_codes(source, member, buffers, grid)
     plane_voxels = recode(codes, scheme, source.where(member))
     turn = geometry.orientation.turn
     return Label(codes[turn], plane_voxels[turn[0]], geometry, record)
 
 
+def label_grid(files: CaseFiles, source: Source) -> Geometry | None:
+    """Grid of the images of a case whose label is to lie on it; None for any other case.
+
+    Raises:
+        BratsError: the header of the images cannot be read.
+    """
+    if not files.same_grid or not files.images:
+        return None
+    return nifti.read_header(source, files.images[0].member).geometry
+
+
 def read_codes(
-    source: Source, member: str, buffers: Buffers
+    source: Source, member: str, buffers: Buffers, grid: Geometry | None = None
 ) -> tuple[NDArray[np.uint8], Geometry, FileRecord]:
     """Read the raw values of a label file.
 
@@ -55,6 +69,7 @@ def read_codes(
         source: where it lies.
         member: its name.
         buffers: overwritten; the result is a view into them.
+        grid: as in `read_label`.
 
     Returns:
         (z, y, x) uint8 raw values in C order, directions as in the file; where its voxels lie;
@@ -68,8 +83,14 @@ def read_codes(
     header, voxels, checksum = nifti.load(source, member, buffers, _SLOT)
     if voxels.ndim != 3:
         raise NiftiError(f"{where}: shape is {header.shape}; a label file is (x, y, z)")
-    codes = header.geometry.orientation.as_axial(nifti.codes(voxels, header, where))
-    return codes, header.geometry, file_record(source, member, checksum)
+    geometry = grid or header.geometry
+    if geometry.shape != header.geometry.shape:
+        raise NiftiError(
+            f"{where}: shape is {header.geometry.shape} but that of the images is "
+            f"{geometry.shape}; --same-grid needs the same"
+        )
+    codes = geometry.orientation.as_axial(nifti.codes(voxels, header, where))
+    return codes, geometry, file_record(source, member, checksum)
 
 
 def file_record(source: Source, member: str, checksum: int) -> FileRecord:

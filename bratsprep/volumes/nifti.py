@@ -5,6 +5,7 @@ are unpacked by `bratsprep.volumes.gunzip` into a buffer that the next case uses
 never widened to float64 unless the file's own type asks for it.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any, Final
@@ -34,6 +35,19 @@ _KINDS: Final = {"i1": "i2", "u1": "i2", "i2": "i2", "u2": "f4", "f4": "f4"}
 """Type that holds each source type without loss and that the kernels are made for."""
 
 
+_OTHER_FILES: Final = (
+    (gunzip.GZIP_MAGIC, "it is packed by gzip twice; unpack it once with 'gunzip'"),
+    (b"<", "it is a web page that was saved under this name; download the file again"),
+    (b"{", "it is JSON text, perhaps a server's error; download the file again"),
+    (b"pk\3\4", "it is a zip archive; unpack it"),
+    (b"bzh", "it is packed by bzip2; pack it with gzip"),
+    (b"\xfd7zxz", "it is packed by xz; pack it with gzip"),
+    (b"nrrd", "it is an NRRD file; convert it to NIfTI"),
+    (b"objecttype", "it is a MetaImage file; convert it to NIfTI"),
+)
+"""First bytes, in small letters, of what is found in place of NIfTI files."""
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     """What a NIfTI header says, checked to be possible."""
@@ -47,6 +61,8 @@ class Header:
     """Bytes before the first voxel."""
     slope: float
     inter: float
+    remarks: tuple[str, ...] = ()
+    """What had to be assumed about where its voxels lie."""
 
     @property
     def is_scaled(self) -> bool:
@@ -73,7 +89,7 @@ def parse_header(head: bytes, where: str) -> Header:
     lead = head[:4]
     kind = size.get(int.from_bytes(lead, "little")) or size.get(int.from_bytes(lead, "big"))
     if kind is None or len(head) < kind.sizeof_hdr:
-        raise NiftiError(f"{where}: is no NIfTI file; its first bytes are {head[:8].hex(' ')}")
+        raise NiftiError(f"{where}: is no NIfTI file; {_what_it_is(head)}")
     try:
         header = kind(head[: kind.sizeof_hdr], check=False)
         if not bytes(header["magic"]).startswith(b"n+"):
@@ -84,6 +100,7 @@ def parse_header(head: bytes, where: str) -> Header:
         slope, inter = (float(header["scl_slope"]), float(header["scl_inter"]))
         with np.errstate(all="ignore"):  # what does not come out finite is refused below
             affine = np.asarray(header.get_best_affine(), np.float64)
+        remarks = _remarks(header, affine, _squeezed(shape, where))
     except (HeaderDataError, ValueError, KeyError, OverflowError) as error:
         raise NiftiError(f"{where}: header is broken: {error}") from error
     shape = _squeezed(shape, where)
@@ -92,7 +109,38 @@ def parse_header(head: bytes, where: str) -> Header:
         slope, inter = 1.0, 0.0
     if not math.isfinite(inter):
         raise NiftiError(f"{where}: scl_inter is {inter}; it must be a number")
-    return Header(_geometry(affine, shape, where), shape, dtype, offset, slope, inter)
+    geometry = _geometry(affine, shape, where)
+    return Header(geometry, shape, dtype, offset, slope, inter, remarks)
+
+
+def _remarks(
+    header: nib.Nifti1Header, affine: NDArray[np.float64], shape: tuple[int, ...]
+) -> tuple[str, ...]:
+    """What is assumed about a file whose transforms are missing or disagree."""
+    qform_code, sform_code = int(header["qform_code"]), int(header["sform_code"])
+    if qform_code <= 0 and sform_code <= 0:
+        return ("qform and sform codes are 0: where its voxels lie is unknown, LAS is assumed",)
+    if qform_code <= 0 or sform_code <= 0 or not np.all(np.isfinite(affine)):
+        return ()
+    try:
+        other = np.asarray(header.get_qform(), np.float64)
+    except (HeaderDataError, ValueError):
+        return ("its qform is broken; the sform was taken",)
+    ends = np.array(list(itertools.product(*((0, side - 1) for side in shape[:3]), (1,))))
+    apart_mm = float(np.abs((affine - other) @ ends.T).max())
+    smallest_mm = float(np.sqrt((affine[:3, :3] ** 2).sum(axis=0)).min())
+    if apart_mm <= max(0.5 * smallest_mm, AFFINE_TOLERANCE):
+        return ()
+    return (f"qform and sform disagree by up to {apart_mm:.3g} mm; the sform was taken",)
+
+
+def _what_it_is(head: bytes) -> str:
+    """What a file without a NIfTI header is, from its first bytes."""
+    start = head.lstrip().lower()
+    for mark, meaning in _OTHER_FILES:
+        if start.startswith(mark):
+            return meaning
+    return f"its first bytes are {head[:8].hex(' ')}"
 
 
 def _squeezed(shape: tuple[int, ...], where: str) -> tuple[int, ...]:
@@ -184,7 +232,7 @@ def load(
     if size > limit:
         raise NiftiError(
             f"{where}: header promises {header.size_bytes:,} bytes but the file holds at most "
-            f"{limit:,}; get it again"
+            f"{limit:,}; download the file again"
         )
     if is_packed:
         size = max(size, min(gunzip.gzip_size(packed), size + 2**20, limit))
@@ -240,7 +288,7 @@ def codes(voxels: NDArray[Any], header: Header, where: str) -> NDArray[np.uint8]
     return np.asarray(whole, np.uint8)
 
 
-def check_same(first: Geometry, second: Geometry, where: str, than: str) -> None:
+def check_same(first: Geometry, second: Geometry, where: str, than: str, advice: str = "") -> None:
     """Refuse two files of one case that do not lie on one grid.
 
     Args:
@@ -248,6 +296,7 @@ def check_same(first: Geometry, second: Geometry, where: str, than: str) -> None
         second: of the file in question.
         where: the file in question, for errors.
         than: the first file.
+        advice: what to do where the shapes agree and the affines do not, for errors.
 
     Raises:
         NiftiError: shapes differ, or affines by more than `AFFINE_TOLERANCE`.
@@ -258,5 +307,5 @@ def check_same(first: Geometry, second: Geometry, where: str, than: str) -> None
     if apart > AFFINE_TOLERANCE:
         raise NiftiError(
             f"{where}: affine {second.affine.tolist()} is not that of {than}, "
-            f"{first.affine.tolist()}; they differ by {apart:g} mm"
+            f"{first.affine.tolist()}; they differ by {apart:g} mm{advice}"
         )

@@ -94,7 +94,7 @@ def labelled_cases(source: Source) -> Found:
     Raises:
         BratsError: there is none, or none can be put together.
     """
-    found = scan(source, unlabelled=True, skip=True)
+    found = scan(source, unlabelled=True, skip=True, test_labels=True)
     cases = tuple(files for files in found.cases if files.label is not None)
     if not cases and not found.bad:
         raise BratsError(

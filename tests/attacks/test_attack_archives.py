@@ -140,7 +140,7 @@ def test_name_that_is_there_twice(tmp_path, kind):
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("x.nii", "1")
             archive.writestr("x.nii", "2")
-    with refused(r"is there twice; refused"):
+    with refused(r"occurs twice; refused"):
         listed(path)
 
 

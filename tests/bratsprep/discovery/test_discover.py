@@ -8,9 +8,9 @@ import pytest
 from bratsprep.case import Channel
 from bratsprep.discovery.candidates import Batch, Draft
 from bratsprep.discovery.discover import Found, mask_files, scan
-from bratsprep.discovery.filenames import LABEL, file_name, modality, subject
+from bratsprep.discovery.filenames import LABEL, modality
+from bratsprep.discovery.label_names import region, tissue
 from bratsprep.discovery.layouts import LAYOUTS, Layout
-from bratsprep.discovery.tissue_names import region, tissue
 from bratsprep.errors import LabelError, LayoutError
 from bratsprep.labels import MODALITIES, SCHEMES
 from bratsprep.sources.source import open_source
@@ -44,6 +44,7 @@ NNUNET = {
     },
 }
 NNUNET_FILES = [f"imagesTr/x_{i:04d}.nii.gz" for i in range(4)] + ["labelsTr/x.nii.gz"]
+LISTED = "{}/dataset.json: {}, such as {}.nii.gz"
 UNLABELLED = "take such cases with --unlabelled"
 
 
@@ -88,7 +89,7 @@ def test_decathlon_is_recognised(tmp_path):
         "msd",
         "msd",
     )
-    assert one.images == tuple(Channel("imagesTr/BRATS_001.nii.gz", i) for i in range(4))
+    assert one.images == tuple(Channel("imagesTr/BRATS_001.nii.gz", i, 4) for i in range(4))
     assert one.label == "labelsTr/BRATS_001.nii.gz"
 
 
@@ -140,8 +141,7 @@ def test_decathlon_form_of_other_ids_has_no_scheme_without_names(tmp_path):
 def test_decathlon_image_that_is_listed_but_missing_is_said(tmp_path):
     write(tmp_path, TASK01_FILES[1:], TASK01)
     assert refusal(tmp_path) == (
-        f"{tmp_path}/imagesTr/BRATS_001.nii.gz: is listed in {tmp_path}/dataset.json "
-        "but missing; get it again"
+        f"{tmp_path}/imagesTr/BRATS_001.nii.gz: is listed in {tmp_path}/dataset.json but missing"
     )
 
 
@@ -155,8 +155,9 @@ def test_decathlon_mask_that_is_missing_is_said(tmp_path):
 def test_decathlon_notes_what_its_lists_leave_out_or_miss(tmp_path):
     write(tmp_path, [*TASK01_FILES[:2], "imagesTr/BRATS_002.nii.gz"], TASK01)
     assert found(tmp_path).notes == (
-        f"{tmp_path}/dataset.json: 1 test images are listed but missing",
-        f"{tmp_path}/dataset.json: 1 images are not listed; not taken",
+        LISTED.format(tmp_path, "1 of 1 listed test images are missing", "imagesTs/BRATS_485")
+        + "; the others are taken",
+        LISTED.format(tmp_path, "1 images are not listed and not taken", "imagesTr/BRATS_002"),
     )
 
 
@@ -363,12 +364,14 @@ def test_plain_mask_of_another_name_goes_to_the_one_case_beside_it(tmp_path):
     assert only(tmp_path).label == "p1/tumour_mask.nii"
 
 
-def test_mask_among_several_cases_goes_to_none(tmp_path):
+def test_mask_among_several_cases_goes_to_none_and_is_named(tmp_path):
     names = case("all", "p1") + case("all", "p2") + ["all/odd_mask.nii"]
     write(tmp_path, names)
-    assert refusal(tmp_path) == (
-        f"{tmp_path}/all/odd: flair, t1w, t1gd, t2w are missing; found no modality"
-    )
+    result = found(tmp_path)
+    assert [one.label for one in result.cases] == ["all/p1_seg.nii.gz", "all/p2_seg.nii.gz"]
+    (ignored,) = result.mapping.ignored
+    assert (ignored.example, ignored.count) == ("all/odd_mask.nii", 1)
+    assert "looks like a label" in ignored.reason
 
 
 def test_sets_that_lie_side_by_side_are_taken_together(tmp_path):
@@ -384,7 +387,8 @@ def test_sets_that_lie_side_by_side_are_taken_together(tmp_path):
         "Brats18_2013_24_1",
         "p1",
     ]
-    assert "1 NIfTI files of no known modality, such as notes/atlas.nii" in result.notes
+    (ignored,) = result.mapping.ignored
+    assert ignored.example == "notes/atlas.nii"
 
 
 def test_missing_modality_is_said(tmp_path):
@@ -405,12 +409,12 @@ def test_missing_mask_is_no_fault_when_asked(tmp_path):
 
 @pytest.mark.parametrize(
     ("extra", "what"),
-    [("p1/p1_seg.nii", "mask"), ("p1/p1_t1w.nii.gz", "t1w"), ("p1/other_seg.nii", "mask")],
+    [("p1/p1_seg.nii", "mask"), ("p1/p1_t1w.nii.gz", "t1w")],
 )
 def test_doubled_file_is_said(tmp_path, extra, what):
     write(tmp_path, [*case("p1", "p1"), extra])
     message = refusal(tmp_path)
-    assert message.startswith(f"{tmp_path}/p1: {what} is there 2 times; one of ")
+    assert message.startswith(f"{tmp_path}/p1: {what} occurs 2 times; remove one of ")
     assert extra in message
 
 
@@ -418,8 +422,9 @@ def test_case_that_is_there_twice_is_said(tmp_path):
     write(tmp_path / "one", TASK01_FILES, TASK01)
     write(tmp_path / "two", TASK01_FILES, TASK01)
     assert refusal(tmp_path) == (
-        f"{tmp_path}/one/imagesTr/BRATS_001: case BRATS_001 is there again as "
-        f"{tmp_path}/two/imagesTr/BRATS_001; keep one"
+        f"{tmp_path}/one/imagesTr/BRATS_001: case BRATS_001 occurs again as "
+        f"{tmp_path}/two/imagesTr/BRATS_001; rename one, or remove it if "
+        "both are the same"
     )
 
 
@@ -443,7 +448,8 @@ def test_all_problems_are_listed_at_once(tmp_path):
     for i in range(23):
         write(tmp_path, case(f"p{i}", f"p{i}", CLASSIC[1:]))
     lines = refusal(tmp_path).split("\n")
-    assert lines[0] == f"{tmp_path}: 23 problems; settle them or leave the cases out"
+    assert lines[0].startswith(f"{tmp_path}: 23 problems; ")
+    assert "--on-error skip" in lines[0]
     assert lines[1] == f"  {tmp_path}/p0: flair is missing; found t1w, t1gd, t2w"
     assert len(lines) == 22
     assert lines[-1] == "  and 3 more"
@@ -496,25 +502,6 @@ def test_masks_that_are_not_there_are_said(tmp_path):
     assert "holds no case" in refusal(tmp_path, mask_files)
 
 
-@pytest.mark.parametrize(
-    ("name", "role"),
-    [
-        ("x_T2_FLAIR", "flair"),
-        ("x-t1.ce", "t1gd"),
-        ("x_T1w_seg", "label"),
-        ("seg_t1", "t1w"),
-        ("x_t1_brain", "t1w"),
-    ],
-)
-def test_last_word_that_is_a_modality_counts(name, role):
-    assert file_name(f"a/{name}.nii").role == role
-
-
-@pytest.mark.parametrize("name", ["x", "adc", "brain_mask", "skull.seg"])
-def test_name_without_modality_has_none(name):
-    assert file_name(f"a/{name}.nii") is None
-
-
 def test_channel_that_is_a_mask_is_no_modality():
     assert (modality("T1/T2 mask"), modality("CT"), modality("T1 post")) == (None, None, "t1gd")
 
@@ -523,8 +510,160 @@ def test_tissue_without_meaning_has_none():
     assert (tissue("tumour"), region("tumour")) == (None, None)
 
 
-def test_subject_of_another_id_is_the_id():
-    assert subject("UPENN-GBM-00001_11") == "UPENN-GBM-00001_11"
+def test_listed_images_that_are_missing_are_noted_where_others_are_there(tmp_path):
+    pairs = [(f"imagesTr/BRATS_{i:03d}.nii.gz", f"labelsTr/BRATS_{i:03d}.nii.gz") for i in range(9)]
+    training = [{"image": f"./{image}", "label": f".\\{label}"} for image, label in pairs]
+    write(tmp_path, [*pairs[0], *pairs[5]], TASK01 | {"training": training, "test": []})
+    result = found(tmp_path)
+    assert [one.id for one in result.cases] == ["BRATS_000", "BRATS_005"]
+    assert all(one.label for one in result.cases)
+    assert "7 of 9 listed training images are missing" in result.notes[0]
+
+
+def nnunet_files(folder, ids, labels="labelsTr"):
+    images = [f"{folder}/{name}_{i:04d}.nii.gz" for name in ids for i in range(4)]
+    return images + [f"{labels}/{name}.nii.gz" for name in ids]
+
+
+def test_nnunet_list_decides_cases_and_labels(tmp_path):
+    names = nnunet_files("imagesTr", ("a", "b", "c")) + [f"other/{n}.nii.gz" for n in "abc"]
+    training = [
+        {"image": f"imagesTr\\{name}.nii.gz", "label": f"other\\{name}.nii.gz"} for name in "abz"
+    ]
+    write(tmp_path, names, NNUNET | {"training": training})
+    result = found(tmp_path)
+    assert [(one.id, one.label) for one in result.cases] == [
+        ("a", "other/a.nii.gz"),
+        ("b", "other/b.nii.gz"),
+    ]
+    assert "1 of 3 listed training images are missing, such as z" in result.notes[0]
+    assert "1 images are not listed and not taken, such as c" in result.notes[1]
+
+
+def test_nnunet_dataset_key_is_followed(tmp_path):
+    images = [f"scans/q_{i}.nii.gz" for i in range(4)]
+    entry = {"images": [f"/home/me/set/{name}" for name in images], "label": "truth/q.nii.gz"}
+    listed = {"q": entry, "r": {"images": ["scans/r_0.nii.gz"], "label": "truth/r.nii.gz"}}
+    write(tmp_path, [*images, "truth/q.nii.gz"], NNUNET | {"dataset": listed})
+    result = found(tmp_path)
+    (one,) = result.cases
+    assert (one.id, one.label) == ("q", "truth/q.nii.gz")
+    assert [channel.member for channel in one.images] == [images[i] for i in (3, 0, 1, 2)]
+    assert "1 of 2 listed training images are missing, such as r" in result.notes[0]
+
+
+def test_nnunet_dataset_key_of_another_set_is_refused(tmp_path):
+    listed = {"r": {"images": ["scans/r_0.nii.gz"], "label": "truth/r.nii.gz"}}
+    write(tmp_path, ["x.nii"], NNUNET | {"dataset": listed})
+    assert "none of its 1 listed cases is there" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["nnunet", "decathlon"])
+def test_labels_of_the_test_set_are_for_scores_alone(tmp_path, kind):
+    if kind == "nnunet":
+        write(tmp_path, nnunet_files("imagesTs", ("y",), "labelsTs"), NNUNET)
+    else:
+        bare = {key: TASK01[key] for key in ("modality", "labels")}
+        write(tmp_path, ["imagesTs/y.nii.gz", "labelsTs/y.nii.gz"], bare)
+    assert only(tmp_path, unlabelled=True).label is None
+    assert only(tmp_path, unlabelled=True, test_labels=True).label == "labelsTs/y.nii.gz"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "{}_t1_bet_mask",
+        "{}_ventricles_mask",
+        "{}_brain_mask",
+        "{}_unet_pred_seg",
+        "{}_seg_pred",
+        "{}_hd-bet_mask",
+        "{}_nnunet_segmentation",
+        "{}_t1_mask",
+        "auto_seg",
+    ],
+)
+def test_stray_mask_is_no_label_and_is_named(tmp_path, name):
+    key = "BraTS20_Training_001"
+    stray = f"{key}/{name.format(key)}.nii.gz"
+    write(tmp_path, [*case(key, key, CLASSIC[:4]), stray])
+    message = refusal(tmp_path)
+    assert "mask is missing" in message
+    assert f"if one of {stray.rpartition('/')[2]} is the mask" in message
+    assert "--label-name PATTERN" in message
+    (ignored,) = found(tmp_path, unlabelled=True).mapping.ignored
+    assert ignored.example == stray
+
+
+def test_stray_mask_beside_the_label_changes_nothing(tmp_path):
+    write(tmp_path, [*case("p1", "p1"), "p1/p1_brain_mask.nii.gz", "p1/p1_wm_seg.nii.gz"])
+    result = found(tmp_path)
+    assert result.cases[0].label == "p1/p1_seg.nii.gz"
+    assert len(result.mapping.ignored) == 2
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["p1_tumorMask", "p1_tumor_segmentation", "p1_segmentations", "p1_GlistrBoost"],
+)
+def test_labels_of_known_releases_are_taken(tmp_path, label):
+    images = [f"p1/p1_brain_{role}.nii.gz" for role in CLASSIC[:4]]
+    write(tmp_path, [*images, f"p1/{label}.nii.gz"])
+    assert only(tmp_path).label == f"p1/{label}.nii.gz"
+
+
+@pytest.mark.parametrize("pattern", ["*_tumor.nii.gz", "p*/p?_tumor.nii.gz"])
+def test_label_name_decides(tmp_path, pattern):
+    for key in ("p1", "p2"):
+        write(tmp_path, [*case(key, key, (*CLASSIC[:4], "tumor")), f"{key}/{key}_seg.nii.gz"])
+    result = found(tmp_path, label_name=pattern)
+    assert [one.label for one in result.cases] == [f"p{n}/p{n}_tumor.nii.gz" for n in (1, 2)]
+    assert result.mapping.ignored[0].count == 2
+
+
+def test_label_name_finds_the_case_in_a_flat_folder(tmp_path):
+    write(tmp_path, case("", "p1", (*CLASSIC[:4], "roi")) + case("", "p11", (*CLASSIC[:4], "roi")))
+    result = found(tmp_path, label_name="*_roi.nii.gz")
+    assert [one.label for one in result.cases] == ["p1_roi.nii.gz", "p11_roi.nii.gz"]
+
+
+@pytest.mark.parametrize("name", ["p1_FLAIR_to_T1", "p1_t1_t2", "seg_t1"])
+def test_two_modalities_in_one_name_stop(tmp_path, name):
+    write(tmp_path, [*case("p1", "p1"), f"p1/{name}.nii.gz"])
+    message = refusal(tmp_path)
+    assert f"p1/{name}.nii.gz: has " in message
+    assert "rename the file or move it away" in message
+
+
+def test_visit_folders_give_id_and_subject(tmp_path):
+    for person in ("Patient-001", "Patient-002"):
+        for visit in ("week-000", "week-044"):
+            write(tmp_path, [f"{person}/{visit}/{role}.nii" for role in CLASSIC])
+    cases = found(tmp_path).cases
+    assert [(one.id, one.subject) for one in cases][:3] == [
+        ("Patient-001_week-000", "Patient-001"),
+        ("Patient-001_week-044", "Patient-001"),
+        ("Patient-002_week-000", "Patient-002"),
+    ]
+
+
+@pytest.mark.parametrize("visit", ["2015-01-02", "ses-2", "baseline", "timepoint_1", "20150102"])
+def test_visit_folders_are_known_by_many_words(tmp_path, visit):
+    write(tmp_path, [f"x/me/{visit}/anat/{role}.nii" for role in CLASSIC])
+    one = only(tmp_path)
+    assert (one.id, one.subject) == (f"me_{visit}", "me")
+
+
+def test_files_of_other_kinds_are_named(tmp_path):
+    others = ["p2/p2_flair.mha", "p2/p2_t1.mha", "p3/t1.hdr", "p3/t1.img"]
+    write(tmp_path, [*case("p1", "p1"), *others])
+    lines = "\n".join(found(tmp_path).mapping.lines())
+    assert "2 files, such as p2/p2_flair.mha: .mha is not read" in lines
+    assert "p3/t1.hdr: .hdr is not read" in lines
+    write(tmp_path / "zips", ["part-001.zip", "part-002.zip"])
+    assert "2 files, such as part-001.zip: .zip is not read here; unpack it" in refusal(
+        tmp_path / "zips"
+    )
 
 
 def test_real_cases_are_recognised(real):

@@ -173,7 +173,7 @@ def test_unlabelled_cases_are_passed_over_among_masks(tmp_path, masks):
 
 def test_a_mask_of_many_volumes_is_refused(tmp_path):
     save(tmp_path / "m", "BRATS_001.nii.gz", np.zeros((4, 4, 4, 2), np.uint8))
-    with pytest.raises(Exception, match="holds 2 volumes; a label is one"):
+    with pytest.raises(Exception, match=r"shape is .*; a label file is"):
         twins(tmp_path / "m", labels="msd", workers=1)
 
 

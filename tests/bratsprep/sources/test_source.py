@@ -356,7 +356,7 @@ def test_tar_that_runs_in_a_circle_is_refused(tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_repeated_member_is_refused(tmp_path, kind):
     path = pack(tmp_path, kind, {"a.nii": b"x", "./a.nii": b"y"})
-    assert refusal(path) == f"{path}: member 'a.nii' is there twice; refused"
+    assert refusal(path) == f"{path}: member 'a.nii' occurs twice; refused"
 
 
 @pytest.mark.parametrize(
@@ -373,3 +373,50 @@ def test_absurd_size_is_refused(name, size):
 def test_name_with_control_characters_is_refused(tmp_path):
     path = pack_tar(tmp_path / "set.tar", {"a\nb.nii": b"x"})
     assert "member 'a\\nb.nii' has characters with no glyph; rename" in refusal(path)
+
+
+def tar_of(names):
+    """Bytes of a plain tar archive."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for name in names:
+            member = tarfile.TarInfo(name)
+            member.size = 700
+            archive.addfile(member, io.BytesIO(name.encode().ljust(700, b"x")))
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz"])
+@pytest.mark.parametrize("gap", [0, 512, 3 << 20])
+def test_joined_archives_are_read_one_after_the_other(tmp_path, suffix, gap):
+    parts = [tar_of(["a.nii", "b.nii"]) + bytes(gap), tar_of(["c.nii"]), tar_of(["d.nii"])]
+    path = tmp_path / f"all{suffix}"
+    path.write_bytes(b"".join(map(gzip.compress, parts) if suffix == ".tar.gz" else parts))
+    with open_source(path) as source:
+        assert list(source.members) == ["a.nii", "b.nii", "c.nii", "d.nii"]
+        assert all(source.read(name).startswith(name.encode()) for name in source.members)
+
+
+@pytest.mark.parametrize("after", [b"more", b"\1" * 5000, tar_of(["x.nii"])[:300]])
+def test_what_follows_the_end_mark_and_is_no_archive_is_refused(tmp_path, after):
+    path = tmp_path / "all.tar"
+    path.write_bytes(tar_of(["a.nii"]) + after)
+    assert "what follows the end mark" in refusal(path)
+
+
+def test_second_archive_cut_short_is_refused(tmp_path):
+    path = tmp_path / "all.tar"
+    path.write_bytes(tar_of(["a.nii"]) + tar_of(["b.nii", "c.nii"])[:2048])
+    assert "truncated" in refusal(path)
+
+
+def test_files_that_may_hold_scans_but_are_not_read_are_counted(tmp_path):
+    for name in ("a.mha", "b.MHA", "c.img.gz", "part.tar.gz", "notes.txt", "x.nii.bz2", ".d.mha"):
+        (tmp_path / name).write_bytes(b"1")
+    with open_source(tmp_path) as source:
+        assert dict(source.foreign) == {
+            ".img.gz": (1, "c.img.gz"),
+            ".mha": (2, "a.mha"),
+            ".nii.bz2": (1, "x.nii.bz2"),
+            ".tar.gz": (1, "part.tar.gz"),
+        }

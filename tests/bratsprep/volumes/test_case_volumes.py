@@ -3,6 +3,7 @@
 import zlib
 from dataclasses import replace
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -221,7 +222,7 @@ def test_files_with_other_affines_are_refused(tmp_path, place):
     message = refusal(tmp_path, files, NiftiError)
     assert message.startswith(f"{tmp_path}/{member}: affine [[1.0, ")
     assert f"is not that of {files.images[0].member}, [[1.0, " in message
-    assert message.endswith("they differ by 0.015625 mm")
+    assert "they differ by 0.015625 mm" in message
 
 
 def test_a_label_of_another_shape_is_refused(tmp_path):
@@ -243,7 +244,8 @@ def test_a_modality_of_several_volumes_is_refused(tmp_path):
 def test_a_file_of_fewer_modalities_is_refused(tmp_path, n_volumes):
     files = four_dimensional(tmp_path, n_volumes)
     assert refusal(tmp_path, files, NiftiError) == (
-        f"{tmp_path}/imagesTr/BRATS_001.nii.gz: holds {n_volumes} volumes; expected 4 modalities"
+        f"{tmp_path}/imagesTr/BRATS_001.nii.gz: holds {n_volumes} volumes; expected 4, "
+        "one for each channel named"
     )
 
 
@@ -296,3 +298,62 @@ def test_recode_gives_the_counts_of_each_plane():
     label = np.uint8([[[0, 4, 2]], [[1, 0, 0]]])
     assert recode(label, SCHEME, "a").tolist() == [[1, 0, 1, 1], [2, 1, 0, 0]]
     assert label.tolist() == [[[0, 3, 2]], [[1, 0, 0]]]
+
+
+# Label without a place of its own
+
+
+def without_affine(root, codes, **fields):
+    """A case whose label has the images' voxels and a header that says nothing, or else."""
+    files = niftis.write_case(root, codes=codes)
+    path = root / files.label
+    label = np.asanyarray(nib.load(path).dataobj)
+    niftis.write(path, label, **(fields or {"qform": 0, "sform": 0}))
+    return files
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "PIR"])
+def test_label_lies_on_the_grid_of_the_images_when_asked(tmp_path, codes):
+    expected = written(tmp_path / "whole", codes).label.copy()
+    files = without_affine(tmp_path / "bare", codes)
+    scan = scanned(tmp_path / "bare", replace(files, same_grid=True))
+    np.testing.assert_array_equal(scan.label, expected)
+
+
+@pytest.mark.parametrize("fields", [{}, {"affine": np.diag([2.0, 2, 2, 1])}])
+def test_label_off_the_grid_stops_and_names_the_way_on(tmp_path, fields):
+    files = without_affine(tmp_path, "LPS", **fields)
+    assert "--same-grid" in refusal(tmp_path, files, NiftiError)
+
+
+def test_same_grid_needs_the_same_shape(tmp_path):
+    files = niftis.write_case(tmp_path)
+    niftis.write(tmp_path / files.label, np.zeros((2, 2, 2), np.uint8))
+    message = refusal(tmp_path, replace(files, same_grid=True), NiftiError)
+    assert "shape is (2, 2, 2)" in message
+
+
+@pytest.mark.parametrize("count", [3, 5, 6])
+def test_a_file_of_more_or_fewer_volumes_than_channels_is_refused(tmp_path, count):
+    files = niftis.write_case(tmp_path)
+    niftis.write(tmp_path / "all.nii", np.ones((7, 8, 6, count), np.int16))
+    channels = tuple(Channel("all.nii", i, 4) for i in range(4))
+    message = refusal(tmp_path, replace(files, images=channels, label=None), NiftiError)
+    assert f"holds {count} volumes; expected 4" in message
+
+
+def test_a_fifth_volume_that_is_named_is_no_fault(tmp_path):
+    files = niftis.write_case(tmp_path)
+    images, _ = niftis.phantom()
+    five = np.stack([*images, images[0]], axis=-1)
+    niftis.write(tmp_path / "all.nii", five)
+    channels = tuple(Channel("all.nii", i, 5) for i in range(4))
+    scan = scanned(tmp_path, replace(files, images=channels, label=None))
+    np.testing.assert_array_equal(np.stack(scan.images), axial(IMAGES))
+
+
+def test_what_is_assumed_about_images_is_remarked(tmp_path):
+    files = niftis.write_case(tmp_path, make=niftis.Make(qform=0, sform=0), codes="LAS")
+    scan = scanned(tmp_path, replace(files, label=None))
+    (remark,) = scan.remarks
+    assert remark.startswith(f"{files.id}: qform and sform codes are 0")

@@ -48,15 +48,15 @@ def test_gzip_size_is_the_last_word_of_the_stream():
     assert gzip_size(memoryview(PACKED)) == len(PLAIN)
 
 
-@pytest.mark.parametrize("size", [0, 1, 540])
+@pytest.mark.parametrize("size", [0, 1, 540, len(PLAIN)])
 def test_head_is_the_start_of_the_content(size):
     head = gunzip_head(memoryview(PACKED), size, WHERE)
     assert PLAIN.startswith(head)
-    assert len(head) == (size or len(PLAIN))  # zlib takes 0 for no limit
+    assert len(head) == size
 
 
 def test_head_names_a_corrupt_stream():
-    message = rf"^{WHERE}: gzip stream is corrupt \(Error -3.*\); get it again$"
+    message = rf"^{WHERE}: gzip stream is corrupt \(Error -3.*\); download the file again$"
     with pytest.raises(SourceError, match=message):
         gunzip_head(memoryview(flipped(PACKED, 2)), 348, WHERE)
 
@@ -78,22 +78,22 @@ def test_gunzip_fills_the_buffer(packed):
     assert unpacked(packed) == PLAIN
 
 
-CORRUPT = r"gzip stream is corrupt \(.+\); get it again"
+CORRUPT = r"gzip stream is corrupt \(.+\); download the file again"
 
 
 @pytest.mark.parametrize(
     ("packed", "message"),
     [
-        (PACKED[:60], "gzip stream is cut short; get it again"),
-        (PACKED[:-1], "gzip stream is cut short; get it again"),
-        (PACKED[:-8], "gzip stream is cut short; get it again"),
+        (PACKED[:60], "gzip stream is cut short; download the file again"),
+        (PACKED[:-1], "gzip stream is cut short; download the file again"),
+        (PACKED[:-8], "gzip stream is cut short; download the file again"),
         (gzip.compress(PLAIN[:9]) + gzip.compress(PLAIN[9:])[:-9], "gzip stream is cut short; .*"),
         (flipped(PACKED, 20, 255), CORRUPT),
         (flipped(PACKED, 2), CORRUPT),
-        (flipped(PACKED, -8), r"gzip stream is corrupt \(.*checksum.*\); get it again"),
+        (flipped(PACKED, -8), r"gzip stream is corrupt \(.*checksum.*\); download the file again"),
         (flipped(PACKED, -4), CORRUPT),
-        (PACKED + b"hello", "5 bytes of something else follow the gzip stream; get it again"),
-        (PACKED + b"\0\1", "2 bytes of something else follow the gzip stream; get it again"),
+        (PACKED + b"hello", "5 bytes of something else follow the gzip stream; .*"),
+        (PACKED + b"\0\1", "2 bytes of something else follow the gzip stream; .*"),
         (PACKED + PACKED, f"unpacks to more than its header's {len(PLAIN)} bytes"),
         (PACKED + gzip.compress(b"more"), f"unpacks to more than its header's {len(PLAIN)} bytes"),
         (gzip.compress(bytes(10**6)), f"unpacks to more than its header's {len(PLAIN)} bytes"),

@@ -1,6 +1,7 @@
 """NIfTI files of every make give the voxels and the place that nibabel gives."""
 
 import gzip
+import itertools
 import zlib
 
 import nibabel as nib
@@ -259,3 +260,38 @@ def test_codes_refuse_what_is_no_label(tmp_path, values, message):
 def test_codes_refuse_a_negative_byte(tmp_path):
     with pytest.raises(NiftiError, match=r"label holds \[-1\.0\]"):
         coded(tmp_path, np.full(SHAPE, -1, "i1"))
+
+
+@pytest.mark.parametrize("cuts", [(0,), (10,), (100,), (1, 2, 300), (348, 352)])
+def test_a_first_gzip_member_may_be_short(tmp_path, cuts):
+    whole = niftis.content(niftis.numbers())
+    ends = (0, *cuts, len(whole))
+    parts = [whole[a:b] for a, b in itertools.pairwise(ends)]
+    path = tmp_path / "a.nii.gz"
+    path.write_bytes(b"".join(map(gzip.compress, parts)))
+    header, voxels, _ = niftis.loaded(path)
+    assert header.geometry.shape == SHAPE
+    np.testing.assert_array_equal(voxels.transpose(2, 1, 0), niftis.numbers())
+
+
+def remarks(path, **make):
+    niftis.write(path / "a.nii", niftis.numbers(), **make)
+    return niftis.loaded(path / "a.nii")[0].remarks
+
+
+def test_a_file_without_codes_is_remarked(tmp_path):
+    (remark,) = remarks(tmp_path, qform=0, sform=0)
+    assert "qform and sform codes are 0" in remark
+    assert "LAS is assumed" in remark
+
+
+@pytest.mark.parametrize(("qform", "sform"), [(1, 0), (0, 1), (1, 1), (2, 4)])
+def test_transforms_that_agree_are_not_remarked(tmp_path, qform, sform):
+    assert remarks(tmp_path, qform=qform, sform=sform) == ()
+
+
+@pytest.mark.parametrize("field", ["qoffset_x", "qoffset_z", "quatern_b"])
+def test_transforms_that_disagree_are_remarked_with_what_was_taken(tmp_path, field):
+    (remark,) = remarks(tmp_path, fields=((field, 0.7),))
+    assert "qform and sform disagree by up to" in remark
+    assert "the sform was taken" in remark

@@ -94,7 +94,8 @@ def test_more_voxels_than_the_file_can_hold_are_refused_before_memory_is_taken(t
     size = path.stat().st_size * (1032 if suffix == ".nii.gz" else 1)
     buffers = Buffers()
     assert refusal(path, buffers) == (
-        f"header promises 2,000,000,352 bytes but the file holds at most {size:,}; get it again"
+        f"header promises 2,000,000,352 bytes but the file holds at most {size:,}; "
+        "download the file again"
     )
     assert buffers.reserve("image0", 1, "").base.size == 1
 
@@ -103,7 +104,7 @@ def test_a_plain_file_cut_short_is_refused(tmp_path):
     path = tmp_path / "a.nii"
     path.write_bytes(niftis.content(numbers())[:-1])
     assert refusal(path) == (
-        "header promises 472 bytes but the file holds at most 471; get it again"
+        "header promises 472 bytes but the file holds at most 471; download the file again"
     )
 
 
@@ -151,7 +152,7 @@ def test_an_affine_onto_a_plane_is_refused(tmp_path, fields):
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (lambda packed: packed[:-9], "gzip stream is cut short; get it again"),
+        (lambda packed: packed[:-9], "gzip stream is cut short; download the file again"),
         (lambda packed: packed[:-8] + b"\0\0\0\0" + packed[-4:], "gzip stream is corrupt (Error"),
         (lambda packed: packed[:2] + b"\1" + packed[3:], "gzip stream is corrupt (Error -3"),
         (lambda packed: packed + b"junk", "4 bytes of something else follow the gzip stream"),
@@ -210,3 +211,24 @@ def test_buffers_refuse_to_go_beyond_their_limit():
 def test_load_keeps_to_the_limit_of_its_buffers(tmp_path):
     path = niftis.write(tmp_path / "a.nii", numbers())
     assert refusal(path, Buffers(100)).startswith("needs 0 MB, a worker has 0 MB; raise --max-ram")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (gzip.compress(niftis.content(numbers())), "packed by gzip twice"),
+        (b"<!DOCTYPE html><html>not found</html>" * 20, "a web page"),
+        (b'\n<?xml version="1.0"?>', "a web page"),
+        (b'{"error": "quota"}', "JSON text"),
+        (b"PK\3\4" + bytes(400), "a zip archive"),
+        (b"NRRD0004\n", "an NRRD file"),
+        (b"ObjectType = Image", "a MetaImage file"),
+    ],
+    ids=["gzip", "html", "xml", "json", "zip", "nrrd", "mha"],
+)
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_what_lies_in_place_of_a_nifti_file_is_named(tmp_path, content, words, suffix):
+    path = tmp_path / f"a{suffix}"
+    is_plain = suffix == ".nii" and not content.startswith(b"\x1f\x8b")
+    path.write_bytes(content if is_plain else gzip.compress(content))
+    assert words in refusal(path)
