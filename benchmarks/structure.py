@@ -170,9 +170,10 @@ def _docstrings(tree: ast.Module) -> dict[Function, str]:
     nodes = list(ast.walk(tree))
     texts = {node: ast.get_docstring(node) or "" for node in nodes if isinstance(node, Function)}
     for node in nodes:
-        for inner in node.body if isinstance(node, ast.ClassDef) else ():
-            if isinstance(inner, Function) and inner.name == "__init__":
-                texts[inner] += ast.get_docstring(node) or ""
+        if isinstance(node, ast.ClassDef):
+            for inner in node.body:
+                if isinstance(inner, Function) and inner.name == "__init__":
+                    texts[inner] += ast.get_docstring(node) or ""
     return texts
 
 

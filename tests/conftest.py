@@ -1,4 +1,4 @@
-"""One hypothesis profile for every test, and the folder of real cases where there is one."""
+"""One hypothesis profile for every test, slow fixtures, and the real cases where there are any."""
 
 from pathlib import Path
 
@@ -9,6 +9,16 @@ settings.register_profile("bratsprep", deadline=None, derandomize=True, max_exam
 settings.load_profile("bratsprep")
 
 REAL = Path(__file__).parent.parent.parent / "shared" / "real"
+SLOW_FIXTURES = frozenset({"exported"})
+"""Fixtures that take over a second: the tests that use one count as slow."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark the tests of slow fixtures, before `-m` selects."""
+    for item in items:
+        if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
 
 
 @pytest.fixture

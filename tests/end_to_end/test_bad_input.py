@@ -265,6 +265,7 @@ except bratsprep.errors.BratsError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [1, 3_000, 20_000, 90_000])
 def test_disk_full_at_any_moment(good, tmp_path, limit):
     out = tmp_path / "out.h5"

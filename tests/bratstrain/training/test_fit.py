@@ -176,6 +176,7 @@ def test_signal_in_a_validation_puts_it_off(data, whole, tmp_path, monkeypatch):
     assert_same(tmp_path / "run", whole)
 
 
+@pytest.mark.slow
 def test_killed_process_goes_on_to_the_same_end(data, whole, tmp_path):
     folder = tmp_path / "run"
     code = (
