@@ -58,6 +58,7 @@ def evaluation(dice, *, claimed=0.5, run="run"):
     """An evaluation of cases a, b, ... whose three classes all have the given volume Dice."""
     names = "abcdefghijklmnop"
     mean = {"convention": "brats", "part": "mean of classes", "n_cases": len(dice)}
+    mean["n_interval"] = len(dice)
     return Evaluation(
         Path(run),
         {

@@ -117,5 +117,5 @@ def test_command_ends_with_2_for_one_run(place):
 
 def test_explanations_name_their_sources():
     said = " ".join(compare_sections.EXPLAINED.values())
-    for source in ("Bakas", "Efron", "Wilcoxon", "Holm"):
+    for source in ("Bakas", "Student", "Wilcoxon", "Holm"):
         assert source in said

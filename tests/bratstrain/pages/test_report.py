@@ -331,7 +331,7 @@ def test_notes_are_escaped_and_may_be_missing(tmp_path):
 
 
 def test_number_that_is_missing_is_a_dash():
-    row = {"mean": None, "low": None, "high": None, "nothing": None}
+    row = {"mean": None, "low": None, "high": None, "nothing": None, "n_interval": 0}
     assert score_sections.digits(None) == score_sections.between(row) == score_sections.drawn(row)
 
 

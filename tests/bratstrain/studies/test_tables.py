@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from bratstrain.studies.tables import signed, terminal_lines, write_study
+from bratstrain.studies.tables import MINUS, signed, terminal_lines, write_study
 from tests.helpers.studies import outcome, study
 
 
@@ -25,8 +25,8 @@ def row(lines, name):
 
 def test_row_holds_claim_unseen_honest_and_differences(three):
     assert row(terminal_lines(three), "best") == [
-        "best", "0.900", "0.600", "0.725", "0.700-0.750", "+0.325", "honest", "+0.225",
-        "+0.150", "to", "+0.300",
+        "best", "0.900", "0.600", "0.725", "0.700-0.750", "(n", "2)", "+0.325", "honest", "+0.225",
+        f"{MINUS}0.728", "to", "+1.178", "(n", "2)",
     ]  # fmt: skip
 
 
