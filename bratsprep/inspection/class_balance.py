@@ -188,7 +188,7 @@ def imbalance(classes: Sequence[ClassCount]) -> tuple[str, str, float | None]:
     Returns:
         Their names, and voxels of the one for each of the other; None where that has none.
     """
-    ordered = sorted(classes[1:], key=lambda found: found.voxels)
+    ordered = sorted(classes[1:], key=lambda count: count.voxels)
     small, large = ordered[0], ordered[-1]
     return large.name, small.name, large.voxels / small.voxels if small.voxels else None
 
@@ -229,18 +229,18 @@ def modality_counts(rows: Sequence[CaseCount]) -> tuple[ModalityCount, ...]:
 
 def odd_cases(rows: Sequence[CaseCount]) -> tuple[Odd, ...]:
     """List the kinds of unusual cases that occur."""
-    found = {
+    kinds = {
         "unlabelled": [row.id for row in rows if not row.labelled],
         "no tumour": [row.id for row in rows if row.labelled and not any(row.voxels[1:])],
         "tumour outside the crop": [row.id for row in rows if any(row.lost[1:])],
     }
     for k, name in enumerate(CLASSES[1:], 1):
-        found[f"no {name}"] = [row.id for row in rows if row.labelled and not row.voxels[k]]
+        kinds[f"no {name}"] = [row.id for row in rows if row.labelled and not row.voxels[k]]
         few = [row.id for row in rows if 0 < row.voxels[k] < FEW]
-        found[f"fewer than {FEW} voxels of {name}"] = few
+        kinds[f"fewer than {FEW} voxels of {name}"] = few
     for name, ids in intensity_outliers(rows).items():
-        found[f"{name} far brighter or darker than the others"] = ids
-    return tuple(Odd(what, tuple(ids)) for what, ids in found.items() if ids)
+        kinds[f"{name} far brighter or darker than the others"] = ids
+    return tuple(Odd(what, tuple(ids)) for what, ids in kinds.items() if ids)
 
 
 def intensity_outliers(rows: Sequence[CaseCount]) -> dict[str, list[str]]:
@@ -277,20 +277,20 @@ def class_cells(classes: Sequence[ClassCount], kept: tuple[int, ...]) -> list[li
     """
     titles = ["class", "voxels", "all planes", "tumour planes", "background : 1"]
     rows = [[*titles, *(["stored slices"] if kept else []), "planes", "cases"]]
-    for k, found in enumerate(classes):
-        times = f"{found.background_ratio:,.1f}" if k and found.background_ratio else "-"
-        cells = [found.name, f"{found.voxels:,}", percent(found.share)]
-        cells += [percent(found.tumour_plane_share), times]
+    for k, count in enumerate(classes):
+        times = f"{count.background_ratio:,.1f}" if k and count.background_ratio else "-"
+        cells = [count.name, f"{count.voxels:,}", percent(count.share)]
+        cells += [percent(count.tumour_plane_share), times]
         cells += [percent(part(kept[k], sum(kept)))] if kept else []
-        rows.append([*cells, f"{found.planes:,}", f"{found.cases:,}"])
+        rows.append([*cells, f"{count.planes:,}", f"{count.cases:,}"])
     return rows
 
 
 def imbalance_line(classes: Sequence[ClassCount]) -> str:
     """Say how many times larger the largest class of the tumour is than the smallest."""
     large, small, ratio = imbalance(classes)
-    said = f"{ratio:,.2f} : 1" if ratio else f"there is no {small}"
-    return f"largest to smallest class, {large} to {small}: {said}"
+    text = f"{ratio:,.2f} : 1" if ratio else f"there is no {small}"
+    return f"largest to smallest class, {large} to {small}: {text}"
 
 
 def class_table(classes: Sequence[ClassCount], kept: tuple[int, ...]) -> list[str]:
@@ -301,16 +301,16 @@ def class_table(classes: Sequence[ClassCount], kept: tuple[int, ...]) -> list[st
 def spread_table(spread: Sequence[Spread]) -> list[str]:
     """Spread over the cases as lines of text."""
     rows = [["over cases", "least", "25 %", "median", "75 %", "most"]]
-    rows += [[found.name, *(f"{place:,.0f}" for place in found.places)] for found in spread]
+    rows += [[row.name, *(f"{place:,.0f}" for place in row.places)] for row in spread]
     return aligned(rows)
 
 
 def modality_table(modalities: Sequence[ModalityCount]) -> list[str]:
     """Brain moments as lines of text."""
     rows = [["brain", "mean", "+- between cases", "std", "+- between cases"]]
-    for found in modalities:
-        moments = (found.mean, found.mean_between, found.std, found.std_between)
-        rows.append([found.name, *(f"{moment:,.1f}" for moment in moments)])
+    for count in modalities:
+        moments = (count.mean, count.mean_between, count.std, count.std_between)
+        rows.append([count.name, *(f"{moment:,.1f}" for moment in moments)])
     return aligned(rows)
 
 

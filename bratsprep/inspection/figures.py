@@ -122,14 +122,14 @@ def bars(axes: Axes, heights: Sequence[float], names: Sequence[str], texts: Sequ
 
 def draw_shares(axes: Axes, classes: Sequence[ClassCount]) -> None:
     """Share of each class of all voxels, on a log scale."""
-    shares = [100 * found.share for found in classes]
+    shares = [100 * count.share for count in classes]
     floor = min(share for share in shares if share) / 5
     texts = [
-        percent(found.share)
-        + (f"   1 : {found.background_ratio:,.0f}" if k and found.background_ratio else "")
-        for k, found in enumerate(classes)
+        percent(count.share)
+        + (f"   1 : {count.background_ratio:,.0f}" if k and count.background_ratio else "")
+        for k, count in enumerate(classes)
     ]
-    bars(axes, [max(share, floor) for share in shares], [found.name for found in classes], texts)
+    bars(axes, [max(share, floor) for share in shares], [count.name for count in classes], texts)
     axes.set_xscale("log")
     axes.set_xlim(floor, 3000)
     ticks = [10.0**power for power in range(-3, 3) if 10.0**power >= floor]
@@ -140,7 +140,7 @@ def draw_shares(axes: Axes, classes: Sequence[ClassCount]) -> None:
 
 def draw_planes(axes: Axes, classes: Sequence[ClassCount], slices: int) -> None:
     """Planes that hold each tumour class, of so many that hold any."""
-    counts = [float(found.planes) for found in classes[1:]]
+    counts = [float(count.planes) for count in classes[1:]]
     texts = [f"{count:,.0f}   {100 * count / max(slices, 1):.0f} %" for count in counts]
     bars(axes, counts, CLASSES[1:], texts)
     axes.set_xlim(0, 1.3 * max(*counts, 1))

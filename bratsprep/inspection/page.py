@@ -81,11 +81,11 @@ def balance(inspection: Inspection) -> dict[str, Any] | None:
     tumour, planes = classes[1:], inspection.totals()["slices"]
     charts = [
         bars("Share of tumour voxels",
-             [(each.name, each.tumour_share, f"{each.tumour_share:.1%}") for each in tumour]),
+             [(c.name, c.tumour_share, f"{c.tumour_share:.1%}") for c in tumour]),
         bars(f"Planes with the class, of {planes:,} with tumour",
-             [(each.name, each.planes, f"{each.planes:,}") for each in tumour]),
+             [(c.name, c.planes, f"{c.planes:,}") for c in tumour]),
         bars(f"Cases with the class, of {len(labelled):,}",
-             [(each.name, each.cases, f"{each.cases:,}") for each in tumour]),
+             [(c.name, c.cases, f"{c.cases:,}") for c in tumour]),
     ]  # fmt: skip
     line = imbalance_line(classes)
     return {"head": head, "rows": rows, "caption": line[0].upper() + line[1:], "charts": charts}
@@ -99,7 +99,7 @@ def spread(labelled: Sequence[CaseCount]) -> dict[str, Any] | None:
     values = {name: voxels[voxels[:, k] > 0, k].tolist() for k, name in enumerate(CLASSES) if k}
     title = "Voxels of the class in each case that holds it"
     chart = strip(title, values) if any(values.values()) else None
-    rows = [[each.name, *(f"{place:,.0f}" for place in each.places)] for each in spreads(labelled)]
+    rows = [[row.name, *(f"{place:,.0f}" for place in row.places)] for row in spreads(labelled)]
     return {"chart": chart, "rows": rows}
 
 

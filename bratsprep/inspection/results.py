@@ -59,11 +59,11 @@ class Inspection:
         large, small, ratio = imbalance(self.classes)
         return {
             **self.totals(),
-            "classes": [asdict(found) for found in self.classes],
+            "classes": [asdict(row) for row in self.classes],
             "imbalance": {"largest": large, "smallest": small, "ratio": ratio},
-            "spread": [asdict(found) for found in spreads(self.rows)],
-            "modalities": [asdict(found) for found in modality_counts(self.rows)],
-            "odd": {found.what: found.ids for found in odd_cases(self.rows)},
+            "spread": [asdict(row) for row in spreads(self.rows)],
+            "modalities": [asdict(row) for row in modality_counts(self.rows)],
+            "odd": {kind.what: kind.ids for kind in odd_cases(self.rows)},
             **asdict(self),
             "path": str(self.path),
         }
@@ -86,7 +86,7 @@ class Inspection:
         if modalities := modality_counts(self.rows):
             blocks.append(modality_table(modalities))
         if odd := odd_cases(self.rows):
-            blocks.append([line for found in odd for line in odd_lines(found)])
+            blocks.append([line for kind in odd for line in odd_lines(kind)])
         return [line for block in blocks for line in ["", *block]][1:]
 
     def _head(self) -> list[str]:

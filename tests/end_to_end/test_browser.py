@@ -175,7 +175,7 @@ def test_error_map_takes_the_place_of_the_overlay(reported):
 def test_dots_tell_their_case_by_keys_and_pointer(reported):
     reported.run("document.querySelector('svg.dots').focus()")
     reported.key("ArrowRight")
-    said = "document.querySelector('#dots .told').textContent"
+    said = "document.querySelector('#dots .pointed').textContent"
     first = reported.run(said)
     assert first.startswith("mean of classes: ")
     assert "volume Dice" in first

@@ -1,5 +1,5 @@
 "use strict";
-// Cases to page through: sheets of planes (data URIs in #content) drawn onto the panels' canvases.
+// The case viewer: sheets of planes (data URIs in #content) are drawn onto the canvases.
 (() => {
   const ZOOM = 3; // canvas pixels for each voxel, so that outlines are finer than voxels
   const STEP = 60; // grey of label 1 in a sheet, as bratstrain/pages/sprites.py writes it
@@ -42,7 +42,7 @@
       this.root = root;
       this.views = content.viewers[root.dataset.viewer];
       this.slider = root.querySelector("input[type=range]");
-      this.told = root.querySelector("output");
+      this.status = root.querySelector("output");
       this.profile = root.querySelector(".profile");
       this.canvases = [...root.querySelectorAll("canvas[data-kind]")];
       this.errors = root.querySelector("input[name$=errors]");
@@ -245,7 +245,7 @@
       });
       const where = `plane ${view.planes[s]} of 0 to ${view.depth - 1}`;
       const area = `tumour voxels: true ${grouped(view.areas[0][s])}`;
-      this.told.textContent = `${view.case}, ${where}; ${area}, ${said.join(", ")}`;
+      this.status.textContent = `${view.case}, ${where}; ${area}, ${said.join(", ")}`;
       this.slider.setAttribute("aria-valuetext", where);
     }
 
