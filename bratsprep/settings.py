@@ -233,12 +233,7 @@ def take(
     Raises:
         TypeError: a keyword belongs to none of the classes.
     """
-    known = {name: kind for kind in kinds for name in keywords(kind)}
-    for name in given:
-        if name not in known:
-            raise TypeError(
-                f"{verb}() got an unexpected keyword argument {name!r}{hint(name, known)}"
-            )
+    refuse_unknown(verb, given, {name: kind for kind in kinds for name in keywords(kind)})
     return [
         {
             member.name: tuple(given[name]) if isinstance(given[name], list) else given[name]
@@ -247,6 +242,19 @@ def take(
         }
         for kind in kinds
     ]
+
+
+def refuse_unknown(verb: str, given: Mapping[str, Any], known: Mapping[str, object]) -> None:
+    """Refuse keywords that a verb does not know.
+
+    Raises:
+        TypeError: there is one.
+    """
+    for name in given:
+        if name not in known:
+            raise TypeError(
+                f"{verb}() got an unexpected keyword argument {name!r}{hint(name, known)}"
+            )
 
 
 def hint(name: str, known: Mapping[str, object]) -> str:

@@ -39,6 +39,7 @@ WIDER = {"subjects": Path | str}
 """Keywords that a verb accepts in more forms than the settings hold."""
 VERBS = {
     "build": (bratsprep.build, ["raw", "out.h5"]),
+    "dry_run": (bratsprep.dry_run, ["raw"]),
     "verify": (bratsprep.verify, ["a.h5"]),
     "inspect": (bratsprep.inspect, ["raw"]),
     "inspect_page": (bratsprep.inspect_page, ["raw", "page.html"]),

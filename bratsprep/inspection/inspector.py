@@ -20,6 +20,7 @@ from bratsprep.discovery.discover import Found, LabelChoice, find_cases_or_masks
 from bratsprep.inspection.class_balance import CaseCount, Stored, count_case, whole
 from bratsprep.inspection.results import Inspection as Inspection
 from bratsprep.labels import CLASSES, Scheme
+from bratsprep.settings import refuse_unknown
 from bratsprep.slicefile.chunk_index import Contents, read_contents
 from bratsprep.sources.source import ARCHIVES, Source, open_source
 from bratsprep.system.memory import Buffers
@@ -62,8 +63,10 @@ def inspect(
 
     Raises:
         BratsError: there is nothing to inspect, or it is broken.
+        TypeError: a keyword is unknown.
         ValueError: there is no such scheme, or fewer than 0 workers.
     """
+    refuse_unknown("inspect", choice, LabelChoice.__annotations__)
     if workers < 0:
         raise ValueError(f"workers must be at least 0, got {workers}")
     path = Path(path)

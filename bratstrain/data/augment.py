@@ -211,7 +211,7 @@ AUGMENTS: Final[Mapping[str, Augmentation | None]] = MappingProxyType(
     }
 )
 """Augmentations by name; None leaves a batch as it is. To add one: a line here, a look like those
-above if intensities change, and the same name in `bratstrain.config.AUGMENTS`."""
+above if intensities change, and the same name in `bratstrain.config.Augment`."""
 
 
 def change(image: Tensor, generator: np.random.Generator, changes: Changes) -> Tensor:

@@ -1,7 +1,7 @@
 """The registry of networks, and the one place that turns a config into a network.
 
 To add a network: a module beside this one with a function of a `ModelConfig`, a line in
-`NETWORKS`, and the same name in `bratstrain.config.MODELS`.
+`NETWORKS`, and the same name in `bratstrain.config.ModelName`.
 """
 
 from collections.abc import Callable, Mapping

@@ -15,7 +15,6 @@ from bratsprep.config import PrepConfig
 from bratsprep.errors import BuildError, NiftiError
 from bratsprep.labels import SCHEMES
 from bratsprep.sources.source import open_source
-from bratsprep.system import threads as workers_
 from bratsprep.system.memory import Buffers, Pool
 from bratsprep.system.threads import LOOK_AHEAD, cores, in_order
 from bratsprep.volumes.case_volumes import read_scan
@@ -165,7 +164,7 @@ def memory(pool):
 
 @pytest.mark.parametrize(("light", "expected"), [(NEED, (4, 3)), (READ - 1, (3, 3))])
 def test_light_cases_are_read_by_all_workers_at_once(tmp_path, monkeypatch, light, expected):
-    monkeypatch.setattr(workers_, "LIGHT", light)
+    monkeypatch.setattr("bratsprep.building.memory_budget.LIGHT", light)
     files = niftis.write_case(tmp_path, suffix=".nii")
     with open_source(tmp_path) as source:
         assert tuple(map(memory, pools(source, (files,), 4, 2**62))) == expected

@@ -4,9 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bratsprep.errors import BratsError
-from bratstrain.config import SAMPLINGS
+from bratstrain.config import TrainConfig
 from bratstrain.data import sampler
 from bratstrain.data.sampler import RowStream, epoch_order, make_plan
+from tests.helpers.choices import words
 
 
 def plan(n_rows, batch_size, sampling="uniform", *, voxels=None, block=1, seed=0):
@@ -117,7 +118,7 @@ def test_foreground_of_pairs_takes_a_third_from_the_tumour_slices():
 
 
 def test_samplings_are_those_that_the_settings_know():
-    assert tuple(sampler.SAMPLINGS) == SAMPLINGS
+    assert tuple(sampler.SAMPLINGS) == words(TrainConfig, "sampling")
 
 
 def test_sampling_can_be_added(monkeypatch):

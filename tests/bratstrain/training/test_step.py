@@ -11,6 +11,7 @@ from bratstrain.networks import losses
 from bratstrain.training import schedule
 from bratstrain.training.result import Progress
 from bratstrain.training.step import Trainer
+from tests.helpers.choices import allow, words
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(
@@ -119,7 +120,7 @@ def test_loss_can_be_added(monkeypatch):
     def absolute(logits, label, weights):
         return (logits.argmax(dim=1) - label.long()).abs().float().mean() + logits.square().mean()
 
-    monkeypatch.setattr("bratstrain.config.LOSSES", (*config.LOSSES, "absolute"))
+    allow(monkeypatch, config.TrainConfig, "loss", "absolute")
     entry = losses.Criterion(absolute, is_weighted=True)
     monkeypatch.setattr(losses, "LOSSES", {**losses.LOSSES, "absolute": entry})
     trainer, (image, label) = make(loss="absolute", ema=0.0), batch()
@@ -134,7 +135,7 @@ def test_augmentation_can_be_added(monkeypatch):
     def brighter(image, label, generator, noise):
         return image + 1
 
-    monkeypatch.setattr("bratstrain.config.AUGMENTS", (*config.AUGMENTS, "brighter"))
+    allow(monkeypatch, config.TrainConfig, "augment", "brighter")
     added = {**augment.AUGMENTS, "brighter": augment.Augmentation(look=brighter)}
     monkeypatch.setattr(augment, "AUGMENTS", added)
     image, label = batch()
@@ -143,7 +144,7 @@ def test_augmentation_can_be_added(monkeypatch):
 
 
 def test_schedule_can_be_added(monkeypatch):
-    monkeypatch.setattr("bratstrain.config.SCHEDULES", (*config.SCHEDULES, "half"))
+    allow(monkeypatch, config.TrainConfig, "schedule", "half")
     monkeypatch.setattr(schedule, "SCHEDULES", {"half": lambda progress: 0.5})
     trainer = make(schedule="half", learning_rate=0.2)
     trainer.step(*batch(), 0, 0.0)
@@ -151,16 +152,16 @@ def test_schedule_can_be_added(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("registry", "names"),
+    ("registry", "setting"),
     [
-        (losses.LOSSES, config.LOSSES),
-        (augment.AUGMENTS, config.AUGMENTS),
-        (schedule.SCHEDULES, config.SCHEDULES),
+        (losses.LOSSES, "loss"),
+        (augment.AUGMENTS, "augment"),
+        (schedule.SCHEDULES, "schedule"),
     ],
     ids=["losses", "augments", "schedules"],
 )
-def test_registries_are_those_that_the_settings_know(registry, names):
-    assert tuple(registry) == names
+def test_registries_are_those_that_the_settings_know(registry, setting):
+    assert tuple(registry) == words(config.TrainConfig, setting)
 
 
 def test_scaler_of_fp16_goes_into_the_state():
