@@ -38,9 +38,8 @@ class Memory(Source):
 
     def __init__(self, files):
         self._files = files
-        super().__init__(
-            Path("memory"), {name: len(files[name]) for name in sorted(files)}, 0, None
-        )
+        sizes = {name: (len(files[name]), None) for name in sorted(files)}
+        super().__init__(Path("memory"), (sizes, 0, {}), None)
 
     def _fill(self, name, view):
         view[:] = self._files[name]

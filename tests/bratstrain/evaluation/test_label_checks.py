@@ -186,11 +186,14 @@ def test_table_of_subjects_finds_a_twin(raw, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
-    [({"on_error": "go"}, "on_error must be"), ({"subjects": "a.csv"}, "subjects needs a run")],
+    ("settings", "error", "message"),
+    [
+        ({"on_error": "go"}, ValueError, "on_error must be"),
+        ({"subjects": "a.csv"}, TypeError, "unexpected keyword argument 'subjects'"),
+    ],
 )
-def test_settings_that_do_not_go_together_are_refused(raw, settings, message):
-    with pytest.raises(ValueError, match=message):
+def test_settings_that_do_not_go_together_are_refused(raw, settings, error, message):
+    with pytest.raises(error, match=message):
         score_folders(raw, raw, **settings)
 
 

@@ -211,7 +211,7 @@ def test_view_of_a_split_of_slices_has_the_planes_of_its_part(tmp_path, raw):
 
 
 def test_report_needs_slices_or_raw_cases(run):
-    with pytest.raises(ValueError, match="either data"):
+    with pytest.raises(ValueError, match="slice file, or raw cases"):
         report(run)
 
 
