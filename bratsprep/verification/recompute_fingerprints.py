@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bratsprep.case import BRAIN_CELLS, MASK_CELLS
-from bratsprep.volumes.fingerprint import MASK_CELL_MM, SAMPLES, SPAN, STEPS
+from bratsprep.volumes.fingerprint import MASK_CELL_MM, SPAN, STEPS, sampling
 
 CLOSE: Final = 1
 """Steps that a stored cell may be off: it is a mean of rounded numbers."""
@@ -27,26 +27,28 @@ def brain_print(
         mean: (4,) source units, over the brain.
         std: (4,) source units, over the brain.
     """
-    cells = []
-    thin = tuple(slice(None, None, max(1, side // SAMPLES)) for side in brain.shape)
+    cells, thin = [], []
     for places, size, count, step in zip(
-        np.nonzero(brain), brain.shape, BRAIN_CELLS, thin, strict=True
+        np.nonzero(brain), brain.shape, BRAIN_CELLS, sampling(brain.shape), strict=True
     ):
         reach = SPAN * np.sqrt(places.var() + 1 / 12)
-        along = (np.arange(size)[step] - places.mean()) / reach
+        nearest = (2 * int(places.sum()) + places.size) // (2 * places.size)
+        thin.append(slice(nearest % step, None, step))
+        along = (np.arange(size)[thin[-1]] - places.mean()) / reach
         cells.append(np.floor((along + 1) / 2 * count).astype(int))
     z, y, x = np.meshgrid(*cells, indexing="ij")
     place = (z * BRAIN_CELLS[1] + y) * BRAIN_CELLS[2] + x
     is_framed = np.logical_and.reduce(
         [(c >= 0) & (c < count) for c, count in zip((z, y, x), BRAIN_CELLS, strict=True)]
     )
-    inside = brain[thin] & is_framed
+    chosen = tuple(thin)
+    inside = brain[chosen] & is_framed
     total = np.prod(BRAIN_CELLS)
     voxels = np.bincount(place[is_framed], minlength=total)
     within = np.bincount(place[inside], minlength=total)
     maps = [127 * within / np.maximum(voxels, 1)]
     for m in range(len(mean)):
-        score = (volume(m)[thin][inside] - mean[m]) / std[m]
+        score = (volume(m)[chosen][inside] - mean[m]) / std[m]
         steps = np.clip(STEPS * score, -127, 127)
         maps.append(np.bincount(place[inside], steps, total) / np.maximum(within, 1))
     return np.stack(maps).reshape(-1, *BRAIN_CELLS)
