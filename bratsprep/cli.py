@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 import bratsprep
-from bratsprep.config import COMPRESSION, DTYPES, LABELS, NORMALISE, SLICES
+from bratsprep.config import COMPRESSION, DTYPES, LABELS, NORMALISE, REPEATS, SLICES
 from bratsprep.errors import BratsError
 
 FILE: Final = click.Path(dir_okay=False, path_type=Path)
@@ -110,6 +110,9 @@ def _settings(command: Callable[..., None]) -> Callable[..., None]:
     help="Who is who: a table such as 'twins -o' writes, names alone, or the table that "
     "comes along for Task01 and names else.",
 )
+@click.option("--repeats", type=click.Choice(REPEATS), default="group", show_default=True,
+              help="Cases that are one person by their images: put certain ones into one subject, "
+              "only name them, or do not look.")  # fmt: skip
 @click.option("--workers", default=0, metavar="N", help="Threads; all cores by default.")
 @click.option("--max-ram", type=Size(), default=0, help="For the whole program, such as 2G.")
 @click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", show_default=True)

@@ -16,6 +16,9 @@ DTYPES: Final = ("auto", "float16", "float32", "int16")
 COMPRESSION: Final = ("fast", "small", "none")
 LABELS: Final = ("auto", "msd", "brats2017", "brats2023", "brats2024", "brats2015")
 SUBJECTS: Final = ("auto", "names")
+REPEATS: Final = ("group", "name", "off")
+LATER: Final = ("repeats",)
+"""Settings that a slice file of today's defaults does not name, so that its digest stays."""
 MOST_PLANES: Final = 32_767
 """Of a volume: NIfTI counts them in 16 bits."""
 MOST_SIDE: Final = 4_096
@@ -70,6 +73,9 @@ class PrepConfig:
     unlabelled: bool = False
     """Take cases without a label along, for prediction."""
     seed: int = 0
+    repeats: str = "group"
+    """What becomes of cases that are one person by their images: `group` puts certain pairs into
+    one subject, `name` only names them, `off` does not compare."""
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -79,6 +85,7 @@ class PrepConfig:
             ("dtype", DTYPES),
             ("compression", COMPRESSION),
             ("labels", LABELS),
+            ("repeats", REPEATS),
             ("subjects", (*SUBJECTS, *_TABLE.findall(self.subjects))),
         ):
             value = getattr(self, name)
@@ -117,7 +124,13 @@ class PrepConfig:
 
     def to_json(self) -> str:
         """Write as one line of JSON with sorted keys."""
-        return json.dumps(asdict(self), sort_keys=True)
+        plain = PrepConfig()
+        settings = {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in LATER or value != getattr(plain, name)
+        }
+        return json.dumps(settings, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "PrepConfig":

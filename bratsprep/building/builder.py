@@ -14,8 +14,9 @@ from tqdm import tqdm
 from bratsprep.building.convert import Converted, cut, pack, renamed
 from bratsprep.building.journal import Entry, Journal
 from bratsprep.building.memory_budget import pools, share
+from bratsprep.building.subject_groups import find_repeats
 from bratsprep.building.summary import Summary, is_complete, sources, versions
-from bratsprep.case import Box, CaseFiles
+from bratsprep.case import Box, CaseFiles, CaseRow
 from bratsprep.config import PrepConfig
 from bratsprep.discovery.discover import Found, scan
 from bratsprep.discovery.subject_tables import SubjectTable, table_for
@@ -198,9 +199,26 @@ def _run(
             _advance(bar, job, files)
         if not summary.cases:
             raise BuildError(f"{job.source.path}: no case could be built; {summary.skipped[0]}")
+        summary.repeats = find_repeats(
+            writer.cases, job.config.repeats, pinned(job.people, writer.cases), job.workers
+        )
+        writer.rename_subjects(summary.repeats.subjects)
+        summary.people = {case.subject for case in writer.cases}
         summary.digest = writer.finish(summary.skipped, versions())
     summary.written_bytes = current.stat().st_size
     journal.finish(current)
+
+
+def pinned(people: SubjectTable, cases: list[CaseRow]) -> list[str]:
+    """Ids of the cases whose subject the user gave: by a table, or all by `--subjects names`.
+
+    Args:
+        people: the table of subjects.
+        cases: rows of the cases.
+    """
+    if people.key == "names":
+        return [case.id for case in cases]
+    return list(people.subjects) if people.key.startswith("csv:") else []
 
 
 def _all(

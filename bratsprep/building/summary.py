@@ -9,6 +9,7 @@ from typing import Final
 
 import h5py
 
+from bratsprep.building.subject_groups import Repeats
 from bratsprep.case import CaseFiles, CaseTables
 from bratsprep.config import PrepConfig
 from bratsprep.discovery.discover import Found
@@ -32,6 +33,8 @@ class Summary:
     """Subjects."""
     renamed: int = 0
     """Cases whose subject a table knew better than their name."""
+    repeats: Repeats | None = None
+    """What the images say of the persons of the cases; None where nothing was built."""
     slices: int = 0
     planes: int = 0
     """Planes of all volumes, stored or not."""
@@ -93,6 +96,9 @@ class Summary:
                     f"{self.renamed} cases show a person who is there under another name, says "
                     "the table of subjects (--subjects names leaves it out)"
                 )
+            if self.repeats is not None:
+                first, *more = self.repeats.lines()
+                told["repeats"] = "\n".join([first, *more])
             lines = [f"{self.out}: {self.layout}, labels {', '.join(self.schemes) or 'none'}"]
             lines += [f"{name:<8} {text}" for name, text in told.items()]
         if verbose:

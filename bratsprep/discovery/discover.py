@@ -251,8 +251,9 @@ def twice(source: Source, drafts: Iterable[Draft]) -> list[tuple[str, str]]:
     places: dict[str, list[str]] = defaultdict(list)
     for draft in drafts:
         places[draft.id].append(where(source, draft))
+    advice = "keep one if they are the same examination, else rename one"
     return [
-        (case, f"{found[0]}: case {case} is there again as {', '.join(found[1:])}; keep one")
+        (case, f"{found[0]}: case {case} is there again as {', '.join(found[1:])}; {advice}")
         for case, found in places.items()
         if len(found) > 1
     ]

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from bratsprep.case import CaseFiles
 from bratsprep.discovery.discover import Found, find_cases_or_masks
+from bratsprep.discovery.subject_tables import task01
 from bratsprep.errors import NiftiError
 from bratsprep.inspection.class_balance import CaseCount, Stored, count_case, whole
 from bratsprep.inspection.results import Inspection as Inspection
@@ -131,10 +132,20 @@ def count_label(
         voxels = recode(codes, schemes[files.id], where)
         label = codes[tuple(slice(None, None, -1 if flip else 1) for flip in flips_of(geometry))]
     volume = float(geometry.spacing.prod())
-    row = count_case((files.id, files.subject), voxels, label is not None, volume)
+    row = count_case((files.id, person(files, voxels)), voxels, label is not None, volume)
     if watch is not None:
         watch(row, label, None)
     return row
+
+
+def person(files: CaseFiles, plane_voxels: NDArray[np.int32]) -> str:
+    """Subject of a raw case as `build` would store it: its name's, or that of Task01's table.
+
+    Args:
+        files: the case.
+        plane_voxels: (z, 4) int32 voxels of each class in every plane.
+    """
+    return task01().subject(files.id, files.subject, plane_voxels.sum(axis=0).tolist())
 
 
 def count_images(
@@ -146,7 +157,8 @@ def count_images(
 ) -> CaseCount:
     """Count a raw case and measure its brain; raises as `count_label` does."""
     case = read_scan(files, source, buffers, schemes.get(files.id))
-    name, volume = (files.id, files.subject), float(case.geometry.spacing.prod())
+    name = files.id, person(files, case.plane_voxels)
+    volume = float(case.geometry.spacing.prod())
     row = replace(
         count_case(name, case.plane_voxels, case.label is not None, volume),
         mean=tuple(case.measured.mean.tolist()),

@@ -6,20 +6,22 @@ file depends on the clock or on the order in which cases were finished.
 
 import json
 import os
+from collections.abc import Mapping
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Self
 
 import h5py
 import numpy as np
 
-from bratsprep.case import CaseTables
+from bratsprep.case import CaseRow, CaseTables
 from bratsprep.config import PrepConfig
 from bratsprep.errors import BuildError
 from bratsprep.labels import CLASSES, MODALITIES, REGIONS
 from bratsprep.slicefile import schema
 from bratsprep.slicefile.chunks import Packed
-from bratsprep.slicefile.digest import file_digest
+from bratsprep.slicefile.digest import case_digest, file_digest
 
 Extent = tuple[int, int]
 """A place in the file: byte offset and size."""
@@ -105,6 +107,24 @@ class SliceWriter:
         self._n_slices = n
         self._tables.append(tables)
         return extents
+
+    @property
+    def cases(self) -> list[CaseRow]:
+        """Rows of the cases that were added."""
+        return [tables.case for tables in self._tables]
+
+    def rename_subjects(self, subjects: Mapping[str, str]) -> None:
+        """Give some of the cases that were added another subject.
+
+        Args:
+            subjects: by case id; other cases stay as they are.
+        """
+        for i, tables in enumerate(self._tables):
+            if tables.case.id in subjects:
+                row = replace(tables.case, subject=subjects[tables.case.id])
+                renamed = replace(tables, case=row)
+                row = replace(row, digest=case_digest(renamed))
+                self._tables[i] = replace(renamed, case=row)
 
     def finish(self, skipped: list[dict[str, str]], software: dict[str, str]) -> str:
         """Write the tables and attributes and close the file.

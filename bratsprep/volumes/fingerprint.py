@@ -54,17 +54,39 @@ def brain_cells_(
             add_lines_(lines, cells[2], sums[:, last])
             lines[...] = 0
         last = layer
-        for y in range(brain.shape[1]):
-            inside = brain[z, y]
-            if cells[1][y] < 0 or not count_row(inside):
-                continue
-            line = lines[cells[1][y]]
-            for x in range(inside.size):
-                line[0, x] += inside[x]
-            for m in range(4):
-                add_scores_(images[m][z, y], inside, moments[0, m], moments[1, m], line[1 + m])
+        add_plane_(images, brain, z, cells[1], moments, lines)
     if last >= 0:
         add_lines_(lines, cells[2], sums[:, last])
+
+
+@njit(cache=True, nogil=True)
+def add_plane_(
+    images: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
+    brain: NDArray[np.uint8],
+    z: int,
+    down: NDArray[np.int64],
+    moments: NDArray[np.float32],
+    lines: NDArray[np.int32],
+) -> None:
+    """Add the sampled rows of one plane to the lines of their cells.
+
+    Args:
+        images: four (z, y, x) volumes of one dtype, C order, source units.
+        brain: (z, y, x) uint8, C order, 1 inside.
+        z: the plane.
+        down: (y,) cell of each y; negative for one that is outside or not sampled.
+        moments: (2, 4) float32: mean, and steps by source unit, of each modality.
+        lines: (cells, 5, x) int32 of brain voxels and four modalities, added to.
+    """
+    for y in range(brain.shape[1]):
+        inside = brain[z, y]
+        if down[y] < 0 or not count_row(inside):
+            continue
+        line = lines[down[y]]
+        for x in range(inside.size):
+            line[0, x] += inside[x]
+        for m in range(4):
+            add_scores_(images[m][z, y], inside, moments[0, m], moments[1, m], line[1 + m])
 
 
 @njit(cache=True, nogil=True)

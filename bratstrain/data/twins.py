@@ -1,11 +1,13 @@
 """Cases with a twin in training: another case of a person that the network was fitted on.
 
-Who is one person is what the slice file of the run says. A case that is in training itself is
-its own twin: with split `slice` nearly every case is.
+Who is one person is what the slice file of the run says, and what the images say: fingerprints of
+the training cases are compared with those of the cases in question. A case that is in training
+itself is its own twin: with split `slice` nearly every case is.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -15,11 +17,12 @@ from bratsprep.discovery.subject_tables import table_for
 from bratsprep.repeats.search import known_twins
 from bratsprep.slicefile.reader import SliceFile
 from bratstrain.data.splits import Split
+from bratstrain.data.trained_cases import Compared, compare, stored_prints, trained_rows
 
 WITHOUT: Final = "without a twin in training"
 """What the cases of the second table are called."""
 UNTOLD: Final = (
-    "every case is taken for a person of its own, 'bratsprep twins' looks for repeated ones"
+    "no images were compared and names alone say who is who; 'bratsprep twins' compares images"
 )
 
 
@@ -33,7 +36,9 @@ class Twins:
     cases: Mapping[str, tuple[str, ...]]
     """Training cases of the same person by case id; cases without any are left out."""
     are_told: bool
-    """Names or a table say who is who; if not, every case is taken for a person of its own."""
+    """A table of the user says who is who."""
+    images: Compared | None = None
+    """What the images say; None where they were not compared."""
 
     @property
     def share(self) -> float:
@@ -45,12 +50,20 @@ class Twins:
         n, n_themselves = len(self.cases), sum(case in own for case, own in self.cases.items())
         if not n:
             said = f"no {self.noun} has a known twin in training"
+            if self.images is not None:
+                return f"{said}: {self.images.line()}"
             return said if self.are_told else f"{said}: {UNTOLD}"
         said = f"{n} of {self.n_cases} {self.noun}s ({100 * self.share:.0f} %) "
         if n == n_themselves:
             return f"{said}are in training themselves"
         said += "have a twin in training, a case of the same person"
-        return f"{said}; {n_themselves} are there themselves" if n_themselves else said
+        said = f"{said}; {n_themselves} are there themselves" if n_themselves else said
+        return said if self.images is None else f"{said}; {self.images.line()}"
+
+    def pairs(self) -> list[str]:
+        """Name the twins that images tell and names do not, such as `A = B`."""
+        certain = {} if self.images is None else self.images.certain
+        return [f"{case} = {', '.join(own)}" for case, own in certain.items() if set(own) - {case}]
 
     def to_json(self) -> dict[str, Any]:
         """Give it as plain dicts and lists."""
@@ -61,6 +74,7 @@ class Twins:
             "said": self.line(),
             "subjects_told": self.are_told,
             "cases": {case: list(own) for case, own in self.cases.items()},
+            "images": None if self.images is None else asdict(self.images),
         }
 
 
@@ -73,8 +87,15 @@ class Training:
     """Where the run's slice file has its subjects from: `PrepConfig.subjects`."""
     named: Mapping[str, str]
     """Subject of each case that may be scored, as its own source says."""
+    trained: NDArray[np.void] | None = None
+    """(n,) `trained_cases.ROW` of the run; None where it did not keep them."""
 
-    def twins(self, voxels: Mapping[str, NDArray[np.int64]], noun: str) -> Twins:
+    def twins(
+        self,
+        voxels: Mapping[str, NDArray[np.int64]],
+        noun: str,
+        prints: Mapping[str, NDArray[np.int8]] = MappingProxyType({}),
+    ) -> Twins:
         """Find the cases whose person was trained on.
 
         A case of Task01 that the run does not know is looked up in the table of its repeated
@@ -83,12 +104,14 @@ class Training:
         Args:
             voxels: (4,) int64 voxels of each class in the truth, by the ids of the cases.
             noun: what to call a case.
+            prints: (5, z, y, x) int8 fingerprints of the images, by id, where they are known.
         """
         people = table_for("auto" if self.table == "auto" else "names")
         named = dict(self.named)
         for case, counts in voxels.items():
             named[case] = people.subject(case, named.get(case, case), counts.tolist())
-        return find_twins(self.split, tuple(voxels), named, self.table, noun)
+        found = find_twins(self.split, tuple(voxels), named, self.table, noun)
+        return found if self.trained is None else with_images(found, compare(self.trained, prints))
 
 
 def validation_twins(split: Split, file: SliceFile) -> Twins:
@@ -101,6 +124,34 @@ def validation_twins(split: Split, file: SliceFile) -> Twins:
     rows = split.rows("validation", file.slices, file.cases)
     ids = tuple(file.cases["id"][np.unique(file.slices["case"][rows])].tolist())
     return find_twins(split, ids, {}, file.config.subjects, "validation case")
+
+
+def compared_validation_twins(split: Split, file: SliceFile) -> Twins:
+    """Find the validation cases whose person is trained on, by names and by images.
+
+    Args:
+        split: of the file.
+        file: open slice file.
+    """
+    found = validation_twins(split, file)
+    if split.sliced:
+        return found  # nearly every case is in training itself
+    trained = trained_rows(file.path, split.trained_cases)
+    return with_images(found, compare(trained, stored_prints(file.path, split_ids(split))))
+
+
+def split_ids(split: Split) -> list[str]:
+    """Ids of the validation cases of a split that deals cases."""
+    return [name for name in split.validation if isinstance(name, str)]
+
+
+def with_images(twins: Twins, images: Compared) -> Twins:
+    """Add the twins that images tell with certainty to those that names tell."""
+    cases = {case: set(own) for case, own in twins.cases.items()}
+    for case, own in images.certain.items():
+        cases.setdefault(case, set()).update(own)
+    joined = {case: tuple(sorted(own)) for case, own in sorted(cases.items())}
+    return replace(twins, cases=joined, images=images)
 
 
 def find_twins(
@@ -119,14 +170,16 @@ def find_twins(
     everyone = {name: name for name in (*split.trained_cases, *ids)}
     everyone |= {**subjects, **split.subjects}
     found = known_twins(everyone, split.trained_cases, ids)
-    is_told = table.startswith("csv:") or any(case != who for case, who in everyone.items())
-    return Twins(noun, len(ids), found, is_told)
+    return Twins(noun, len(ids), found, table.startswith("csv:"))
 
 
 def leak_warning(split: Split, twins: Twins) -> str:
     """What to say of a split that leaks before it is used; empty where it does not."""
     if not split.leaks:
-        return ""
+        if twins.cases:
+            return f"split {split.name} leaks: {twins.line()}: {'; '.join(twins.pairs())}"
+        is_doubtful = twins.images is not None and twins.images.likely
+        return f"split {split.name} may leak: {twins.line()}" if is_doubtful else ""
     said = f"split {split.name} has a subject on two sides"
     if not twins.cases:
         return f"{said}, though {twins.line()}: scores of its test part are too good to be true"

@@ -18,6 +18,7 @@ from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes import nifti
 from bratstrain.data.intake import Intake
+from bratstrain.data.trained_cases import stored_prints
 from bratstrain.evaluation.tables import Picture
 from bratstrain.inference.nifti_out import read_labels
 from bratstrain.inference.segment import (
@@ -51,6 +52,8 @@ class Pair:
     lost: int = 0
     """Tumour voxels of the truth that the network was not shown."""
     picture: Picture | None = None
+    fingerprint: NDArray[np.int8] | None = None
+    """(5, *BRAIN_CELLS) of the images; None where the brain is too small to be told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ def raw_pairs(
         )
         x, y, z = case.geometry.spacing.tolist()
         lost = int(np.count_nonzero(case.label) - np.count_nonzero(shown))
-        yield Pair(case.files.id, case.label, predicted, (x, y, z), lost, picture)
+        yield Pair(case.files.id, case.label, predicted, (x, y, z), lost, picture, case.fingerprint)
 
 
 def file_pairs(
@@ -135,6 +138,7 @@ def file_pairs(
         BratsError: a chunk is damaged, or a case has voxels of another size than the run's.
     """
     intake = Intake(file, torch.device("cpu"))
+    prints = stored_prints(file.path, file.cases["id"].astype(str).tolist())
     for c in np.unique(file.slices["case"][rows]):
         mine = rows[file.slices["case"][rows] == c]
         case = file.cases[c]
@@ -157,6 +161,7 @@ def file_pairs(
             (x_mm, y_mm, z_mm),
             lost,
             picture,
+            prints.get(str(case["id"])),
         )
 
 

@@ -14,6 +14,7 @@ from bratsprep.sources.source import Source
 from bratsprep.volumes.label_schemes import resolve
 from bratstrain.data.intake import planes_name
 from bratstrain.data.splits import Split
+from bratstrain.data.trained_cases import read_trained
 from bratstrain.data.twins import Training
 from bratstrain.evaluation.case_pairs import (
     Labeller,
@@ -23,6 +24,7 @@ from bratstrain.evaluation.case_pairs import (
     folder_pairs,
     raw_pairs,
 )
+from bratstrain.runs.files import TRAINED
 
 EVERY_PLANE: Final = "every plane, original space"
 UNSEEN: Final = "original space, other planes taken as empty on both sides"
@@ -254,7 +256,8 @@ def noun(part: str) -> str:
 
 def training(labeller: Labeller, split: Split, named: Mapping[str, str]) -> Training:
     """Who a run was fitted on, and who the cases of a source are by its own account."""
-    return Training(split, labeller.fitted.preparation.subjects, named)
+    trained = read_trained(labeller.fitted.folders[0] / TRAINED)
+    return Training(split, labeller.fitted.preparation.subjects, named, trained)
 
 
 def what_to_say(labeller: Labeller, split: Split, part: str, ids: Sequence[str]) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bratsprep.labels import CLASSES
@@ -73,12 +75,16 @@ class Tally:
     planes: list[dict[str, Any]] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
     tuning: Tuning = field(default_factory=Tuning)
+    prints: dict[str, NDArray[np.int8]] = field(default_factory=dict)
+    """(5, z, y, x) fingerprint of the images of each case that has one, by id."""
     lost: int = 0
     """Tumour voxels that the network was not shown."""
 
     def note(self, pair: Pair) -> None:
         """Take from a case all but its scores."""
         self.lost += pair.lost
+        if pair.fingerprint is not None:
+            self.prints[pair.case] = pair.fingerprint
         if self.config.planes:
             self.planes += plane_rows(pair)
         if self.config.pictures and pair.picture is not None:
@@ -233,7 +239,7 @@ def conclude(
             f"{sizes} go; mean of classes {cleanup.before:.4f} becomes {cleanup.after:.4f} on "
             "these very cases, and no number in this table is with it"
         )
-    repeats = repeats_of(aim, tally.scores)
+    repeats = repeats_of(aim, tally)
     table, second = summarise_twice(aim, tally.scores, repeats, told.conventions)
     report = Report(
         name, tuple(notes), about | {"versions": versions()}, tuple(tally.scores), table,
@@ -243,12 +249,12 @@ def conclude(
     return report
 
 
-def repeats_of(aim: Aim, scores: Sequence[CaseScores]) -> Twins | None:
+def repeats_of(aim: Aim, tally: Tally) -> Twins | None:
     """Which of the cases have a twin in training; None where there was no training."""
     if aim.training is None:
         return None
-    voxels = {case.case: case.confusion.sum(axis=1) for case in scores}
-    return aim.training.twins(voxels, aim.noun)
+    voxels = {case.case: case.confusion.sum(axis=1) for case in tally.scores}
+    return aim.training.twins(voxels, aim.noun, tally.prints)
 
 
 def summarise_twice(

@@ -15,10 +15,12 @@ from bratsprep.case import Box, CaseFiles, Geometry
 from bratsprep.config import PrepConfig
 from bratsprep.errors import BratsError
 from bratsprep.labels import CLASSES, MODALITIES, SCHEMES, Scheme
+from bratsprep.repeats.image_match import LEAST_VOXELS
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import read_scan
 from bratsprep.volumes.crop import crop_window
+from bratsprep.volumes.fingerprint import fingerprints
 from bratsprep.volumes.planes import image_planes_
 from bratstrain.runs.fitted import Fitted
 
@@ -81,6 +83,8 @@ class Prepared:
     """(s, 4, h, w) float16 or float32, standard deviations."""
     label: NDArray[np.uint8] | None
     """(z, y, x) stored classes of the whole volume, where they were asked for."""
+    fingerprint: NDArray[np.int8] | None = None
+    """(5, *BRAIN_CELLS) of the images; None where the brain is too small to be told apart."""
 
     def paste(self, planes: NDArray[Any]) -> NDArray[Any]:
         """Put (s, h, w) planes back into a (z, y, x) volume, zero elsewhere."""
@@ -111,7 +115,9 @@ def prepare_case(
     image = np.empty((planes.size, len(MODALITIES), *box.shape[1:]), dtype)
     image_planes_(scan, planes, box, normalise, image)
     label = None if scan.label is None else scan.label.copy()
-    return Prepared(files, scan.geometry, scan.shape, box, planes, image, label)
+    is_large = scan.measured.count >= LEAST_VOXELS
+    fingerprint = fingerprints(scan)[0] if is_large else None
+    return Prepared(files, scan.geometry, scan.shape, box, planes, image, label, fingerprint)
 
 
 def as_the_network_sees(preparation: PrepConfig) -> tuple[str, str]:

@@ -4,6 +4,7 @@ import hashlib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,8 @@ from bratstrain.data.intake import planes_name
 from bratstrain.data.loader import Loader
 from bratstrain.data.sampler import Plan
 from bratstrain.data.splits import Split, make_split
-from bratstrain.data.twins import Twins, leak_warning, validation_twins
+from bratstrain.data.trained_cases import trained_rows, write_trained
+from bratstrain.data.twins import Twins, compared_validation_twins, leak_warning
 from bratstrain.device import (
     choose_device,
     choose_precision,
@@ -35,6 +37,7 @@ from bratstrain.runs.files import (
     FACTS,
     LAST,
     SPLIT,
+    TRAINED,
     read_json,
     read_text,
     versions,
@@ -99,10 +102,10 @@ class Job:
         """Steps between validations."""
         return self.config.validate_steps or self.plan.steps_per_epoch
 
-    @property
+    @cached_property
     def twins(self) -> Twins:
         """Which validation cases have a twin in training."""
-        return validation_twins(self.split, self.file)
+        return compared_validation_twins(self.split, self.file)
 
     @property
     def planes(self) -> str:
@@ -180,9 +183,9 @@ def prepare(
         settled = on_device(config or configure(**settings), file, device)
     choose_precision(settled.precision, device)
     split = split_of(settled, file)
-    if warning := leak_warning(split, validation_twins(split, file)):
-        warnings.warn(warning, stacklevel=3)
     job = Job(folder, file, settled, sitting, split, device)
+    if warning := leak_warning(split, job.twins):
+        warnings.warn(warning, stacklevel=3)
     if is_there:
         check_origin(job)
     else:
@@ -235,6 +238,7 @@ def begin(job: Job) -> None:
         "finished": False,
     }
     write_json(folder / FACTS, facts)
+    write_trained(folder / TRAINED, trained_rows(file.path, split.trained_cases))
     for name, text in ((SPLIT, split.to_json()), (CONFIG, job.config.to_json())):
         with replacing(folder / name) as out:
             out.write(f"{text}\n".encode())
