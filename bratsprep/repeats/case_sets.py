@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 from bratsprep.case import CaseFiles
 from bratsprep.discovery.discover import find_cases_or_masks
-from bratsprep.discovery.subject_tables import task01
 from bratsprep.errors import BratsError, NiftiError
 from bratsprep.labels import Scheme
 from bratsprep.repeats import mask_details
@@ -34,7 +33,7 @@ class Known:
 
     id: str
     subject: str
-    """The person, as the case's name says, or the table for Task01."""
+    """The person, as the case's name says."""
     image: NDArray[np.int8] | None
     """Fingerprint of the images; None where there are none."""
     mask: NDArray[np.uint8] | None
@@ -154,9 +153,8 @@ def raw_known(
         return Known(files.id, files.subject, image, None)
     has_tumour = case.plane_voxels[:, 1:].sum(axis=1) > 0
     details = details_of(case.label, case.geometry.spacing, has_tumour)
-    classes = case.plane_voxels.sum(axis=0).tolist()
-    subject = task01().subject(files.id, files.subject, classes)
-    return Known(files.id, subject, image, mask, tuple(classes[1:]), details)
+    voxels = tuple(case.plane_voxels[:, 1:].sum(axis=0).tolist())
+    return Known(files.id, files.subject, image, mask, voxels, details)
 
 
 def mask_known(
@@ -177,12 +175,11 @@ def mask_known(
     flips = flips_of(geometry)
     turned = label[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
     has_tumour = voxels[:: -1 if flips[0] else 1, 1:].sum(axis=1) > 0
-    classes = voxels.sum(axis=0).tolist()
     return Known(
         files.id,
-        task01().subject(files.id, files.subject, classes),
+        files.subject,
         None,
         mask_fingerprint(turned, geometry.spacing, has_tumour),
-        tuple(classes[1:]),
+        tuple(voxels[:, 1:].sum(axis=0).tolist()),
         details_of(turned, geometry.spacing, has_tumour),
     )

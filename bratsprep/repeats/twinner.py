@@ -150,7 +150,7 @@ def twins(
             evidence, compared = "images", by_images(first, second, workers or cores())
         else:
             evidence, compared = "masks", by_masks(first, second, workers or cores())
-    compared = sorted(compared, key=lambda pair: (-pair.score, pair.first, pair.second))
+    compared = sorted(compared, key=best_first)
     people = inside(first, compared) if second is None else across(first, second, compared)
     members = _members(first, people, compared, second is None)
     other = None if against is None else Path(against)
@@ -230,6 +230,12 @@ def judged(names: tuple[str, str], agreed: Agreement, flip: str) -> Pair:
 def clipped(score: float) -> float:
     """A correlation between -1 and 1, beyond which only rounding leads."""
     return min(max(score, -1.0), 1.0)
+
+
+def best_first(pair: Pair) -> tuple[int, float, str, str]:
+    """Key to sort pairs by: certain ones first, as scores of two kinds of evidence differ."""
+    rank = ("certain", "likely", "").index(pair.certainty)
+    return rank, -pair.score, pair.first, pair.second
 
 
 def axes_of(flip: tuple[bool, bool]) -> str:

@@ -37,7 +37,7 @@ def test_table_comes_back_as_it_was_written(tmp_path):
 def test_damaged_table_is_refused(tmp_path, content):
     path = tmp_path / "t.npy"
     np.save(path, np.zeros(3)) if content is None else path.write_bytes(content)
-    with pytest.raises(BratsError, match="t.npy: "):
+    with pytest.raises(BratsError, match=r"t\.npy: "):
         read_trained(path)
 
 

@@ -275,7 +275,7 @@ def test_other_edition_of_the_training_cases_is_recognised_by_its_images(renamed
     places = {name: renamed / place for name, place in source.items()}
     report = bratstrain.evaluate(renamed / "run", split="all", out=tmp_path, **places)
     trained = set(json.loads((renamed / "run" / "split.json").read_text())["train"])
-    numbers = {name: own for name, own in report.twins.items()}
+    numbers = dict(report.twins)
     assert set().union(*numbers.values()) <= trained
     assert len(numbers) == len({"BRATS_001", "BRATS_002", "BRATS_003"} & trained)
     assert report.repeats.images.n_trained == len(trained)
