@@ -93,6 +93,9 @@ def _settings(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--labels", type=click.Choice(LABELS), default="auto", show_default=True,
                      help="Label scheme of the source."),
         click.option("--unlabelled", is_flag=True, help="Take cases without a label too."),
+        click.option("--background", default="auto", show_default=True,
+                     metavar="VALUE|auto|any", help="What is outside the brain: a number or nan; "
+                     "found where it is not 0; or 0, and no check of the brain."),
         click.option("--seed", default=0, show_default=True),
     )  # fmt: skip
     return functools.reduce(lambda done, option: option(done), reversed(options), command)

@@ -17,7 +17,7 @@ COMPRESSION: Final = ("fast", "small", "none")
 LABELS: Final = ("auto", "msd", "brats2017", "brats2023", "brats2024", "brats2015")
 SUBJECTS: Final = ("auto", "names")
 REPEATS: Final = ("group", "name", "off")
-LATER: Final = ("repeats",)
+LATER: Final = ("repeats", "background")
 """Settings that a slice file of today's defaults does not name, so that its digest stays."""
 MOST_PLANES: Final = 32_767
 """Of a volume: NIfTI counts them in 16 bits."""
@@ -44,6 +44,20 @@ def check_types(config: "DataclassInstance") -> None:
         fits = type(value) is kind or (kind is float and type(value) is int)
         if kind in KINDS and not fits:
             raise ValueError(f"{field.name} must be {KINDS[kind]}, got {value!r}")
+
+
+def _check_background(text: str) -> None:
+    """Refuse a background that is neither `auto` nor `any` nor a number.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if text in ("auto", "any"):
+        return
+    try:
+        float(text)
+    except ValueError:
+        raise ValueError(f"background must be auto, any or a number, got {text!r}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +90,9 @@ class PrepConfig:
     repeats: str = "group"
     """What becomes of cases that are one person by their images: `group` puts certain pairs into
     one subject, `name` only names them, `off` does not compare."""
+    background: str = "auto"
+    """What is outside the brain: 0, or in a volume that is nearly all brain what is found at its
+    edges (`auto`); a number, or `nan`; or 0 without any check of the brain (`any`)."""
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -100,6 +117,7 @@ class PrepConfig:
             raise ValueError("dtype float16 cannot hold integers over 2,048; take int16 or float32")
         if self.crop not in ("brain", "none"):
             _ = self.window
+        _check_background(self.background)
 
     @property
     def window(self) -> tuple[int, int] | None:

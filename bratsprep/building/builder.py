@@ -5,7 +5,7 @@ import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ from bratsprep.sources.source import Source, open_source
 from bratsprep.system.memory import Pool, peak_bytes
 from bratsprep.system.threads import cores, in_order
 from bratsprep.volumes import fingerprint, nifti
-from bratsprep.volumes.case_volumes import read_scan
+from bratsprep.volumes.case_volumes import case_notes, read_scan
 from bratsprep.volumes.crop import smallest_window
 from bratsprep.volumes.label_schemes import resolve
 from bratsprep.volumes.warm import warm
@@ -54,17 +54,23 @@ class Job:
     cuts: Pool
     """Memory for cut planes."""
     pages: Pages
+    unusual: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """What is unusual about a case, by id; written by the workers."""
 
     def boxed(self, files: CaseFiles) -> Box:
         """Brain box of a case."""
+        background = self.config.background
         with self.scans.borrow() as buffers:
-            return read_scan(files, self.source, buffers, None).brain_box
+            return read_scan(files, self.source, buffers, None, background).brain_box
 
     def converted(self, files: CaseFiles) -> Converted:
         """Rows and chunks of a case."""
         with ExitStack() as later:
             with self.scans.borrow() as buffers:
-                case = read_scan(files, self.source, buffers, self.schemes.get(files.id))
+                scheme, background = self.schemes.get(files.id), self.config.background
+                case = read_scan(files, self.source, buffers, scheme, background)
+                if unusual := case_notes(case):
+                    self.unusual[files.id] = unusual
                 memory = later.enter_context(self.cuts.borrow())
                 part = cut(case, self.config, self.window, memory)
             voxels = part.tables.case.voxels.tolist()
@@ -205,6 +211,7 @@ def _run(
         writer.rename_subjects(summary.repeats.subjects)
         summary.people = {case.subject for case in writer.cases}
         summary.digest = writer.finish(summary.skipped, versions())
+    summary.unusual = dict(sorted(job.unusual.items()))
     summary.written_bytes = current.stat().st_size
     journal.finish(current)
 

@@ -17,6 +17,8 @@ from bratsprep.errors import BuildError
 from bratsprep.slicefile import schema
 from bratsprep.sources.source import Source
 
+SHOWN: Final = 10
+"""Unusual cases that a summary lists."""
 _SOFTWARE: Final = ("bratsprep", "h5py", "imagecodecs", "isal", "nibabel", "numba", "numpy")
 
 
@@ -49,6 +51,8 @@ class Summary:
     """Cases taken over from a build that was stopped."""
     skipped: list[dict[str, str]] = field(default_factory=list)
     """Cases set aside: `id` and `reason`."""
+    unusual: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """What is unusual about a case, by id; of cases that were read in this run."""
     seconds: float = 0.0
     peak_bytes: int = 0
     digest: str = ""
@@ -101,11 +105,24 @@ class Summary:
                 told["repeats"] = "\n".join([first, *more])
             lines = [f"{self.out}: {self.layout}, labels {', '.join(self.schemes) or 'none'}"]
             lines += [f"{name:<8} {text}" for name, text in told.items()]
+        lines += self.unusual_lines()
         if verbose:
             lines += [f"note     {note}" for note in self.notes]
         if self.skipped:
             lines.append(f"skipped  {len(self.skipped)} cases:")
             lines += [f"  {entry['id']}: {entry['reason']}" for entry in self.skipped]
+        return lines
+
+    def unusual_lines(self) -> list[str]:
+        """Name the cases that are unusual, SHOWN at most."""
+        if not self.unusual:
+            return []
+        listed = list(self.unusual.items())
+        lines = [f"unusual  {len(listed)} cases:"]
+        lines += [f"  {case}: {'; '.join(notes)}" for case, notes in listed[:SHOWN]]
+        if len(listed) > SHOWN:
+            rest = len(listed) - SHOWN
+            lines.append(f"  and {rest} more; 'bratsprep inspect RAW --images' lists all")
         return lines
 
 

@@ -38,6 +38,8 @@ class CaseCount:
     std: tuple[float, ...] = ()
     lost: tuple[int, ...] = ()
     """Voxels outside the crop: brain, NCR, ED, ET; empty where nothing is cropped."""
+    unusual: tuple[str, ...] = ()
+    """What is unusual about its images; empty where no image was read."""
 
     @property
     def tumour_ml(self) -> float:
@@ -236,6 +238,9 @@ def odd_cases(rows: Sequence[CaseCount]) -> tuple[Odd, ...]:
         found[f"no {name}"] = [row.id for row in rows if row.labelled and not row.voxels[k]]
         few = [row.id for row in rows if 0 < row.voxels[k] < FEW]
         found[f"fewer than {FEW} voxels of {name}"] = few
+    for row in rows:
+        for note in row.unusual:
+            found.setdefault(note, []).append(row.id)
     return tuple(Odd(what, tuple(ids)) for what, ids in found.items() if ids)
 
 

@@ -26,7 +26,7 @@ from bratsprep.sources.source import ARCHIVES, Source, open_source
 from bratsprep.system.memory import Buffers
 from bratsprep.system.threads import cores
 from bratsprep.volumes import nifti
-from bratsprep.volumes.case_volumes import Scan, as_axial, flips_of, read_scan, recode
+from bratsprep.volumes.case_volumes import Scan, as_axial, case_notes, flips_of, read_scan, recode
 from bratsprep.volumes.label_schemes import resolve
 from bratsprep.volumes.warm import warm
 
@@ -163,6 +163,7 @@ def count_images(
         count_case(name, case.plane_voxels, case.label is not None, volume),
         mean=tuple(case.measured.mean.tolist()),
         std=tuple(case.measured.std.tolist()),
+        unusual=case_notes(case),
     )
     if watch is not None:
         watch(row, case.label, case)

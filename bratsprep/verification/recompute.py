@@ -6,7 +6,7 @@ nibabel's voxels and orientation, whole volumes in float64, NumPy's moments, no 
 
 import gzip
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +23,12 @@ from bratsprep.errors import NiftiError, SchemaError
 from bratsprep.labels import CLASSES, MODALITIES, Scheme
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.verification.recompute_fingerprints import brain_print, close, mask_print
+from bratsprep.volumes.background import (
+    Background,
+    find_background,
+    given_background,
+    is_too_full,
+)
 
 _BROKEN: Final = (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError)
 """What gzip and nibabel raise on a broken file."""
@@ -50,31 +56,39 @@ class RawCase:
     mean_of_all: float
     """Of the brain voxels of all modalities together, as is the next."""
     std_of_all: float
+    backgrounds: tuple[Background | None, ...] = (None,) * len(MODALITIES)
+    """Of each modality, where it is not 0."""
 
     def volume(self, m: int) -> NDArray[np.float64]:
         """Modality `m`, (z, y, x) RAS+ float64, source units."""
-        return volume_of(self.images[m], self.files.images[m].index)
+        return cleared(volume_of(self.images[m], self.files.images[m].index), self.backgrounds[m])
 
 
-def raw_case(files: CaseFiles, contents: Mapping[str, bytes], scheme: Scheme | None) -> RawCase:
+def raw_case(
+    files: CaseFiles,
+    contents: Mapping[str, bytes],
+    scheme: Scheme | None,
+    background: str = "auto",
+) -> RawCase:
     """Unpack and measure a case.
 
     Args:
         files: its files.
         contents: bytes of each member, as on disk.
         scheme: of its label; None for an unlabelled case.
+        background: as in `PrepConfig`.
 
     Raises:
         NiftiError: a file cannot be unpacked.
     """
     opened = {member: nifti_image(member, content) for member, content in contents.items()}
     images = tuple(opened[channel.member] for channel in files.images)
-    brain = np.logical_or.reduce(
-        [volume_of(opened[channel.member], channel.index) != 0 for channel in files.images]
-    )
-    inside = np.stack(
-        [volume_of(opened[channel.member], channel.index)[brain] for channel in files.images]
-    )
+    volumes = [volume_of(opened[channel.member], channel.index) for channel in files.images]
+    backgrounds = backgrounds_of(volumes, background)
+    volumes = [cleared(*pair) for pair in zip(volumes, backgrounds, strict=True)]
+    brain = np.logical_or.reduce([volume != 0 for volume in volumes])
+    inside = np.stack([volume[brain] for volume in volumes])
+    del volumes
     label = None
     if files.label is not None and scheme is not None:
         codes = np.rint(volume_of(opened[files.label], None))
@@ -88,7 +102,34 @@ def raw_case(files: CaseFiles, contents: Mapping[str, bytes], scheme: Scheme | N
         std=inside.std(axis=1),
         mean_of_all=float(inside.mean()),
         std_of_all=float(inside.std()),
+        backgrounds=backgrounds,
     )
+
+
+def backgrounds_of(
+    volumes: Sequence[NDArray[np.float64]], background: str
+) -> tuple[Background | None, ...]:
+    """Background of each modality that is not 0, by the rule of `build`.
+
+    Args:
+        volumes: four (z, y, x) float64.
+        background: as in `PrepConfig`.
+    """
+    none = (None,) * len(volumes)
+    if background == "any":
+        return none
+    if background != "auto":
+        return (given_background(background),) * len(volumes)
+    brain = np.logical_or.reduce([volume != 0 for volume in volumes])
+    is_finite = all(np.isfinite(volume).all() for volume in volumes)
+    if is_finite and not is_too_full(int(brain.sum()), brain.size):
+        return none
+    return tuple(find_background(volume) for volume in volumes)
+
+
+def cleared(volume: NDArray[np.float64], background: Background | None) -> NDArray[np.float64]:
+    """A (z, y, x) volume with its background set to 0."""
+    return volume if background is None else np.where(background.mask(volume), 0.0, volume)
 
 
 def nifti_image(member: str, content: bytes) -> Any:  # noqa: ANN401  nibabel has no types

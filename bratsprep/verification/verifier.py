@@ -238,7 +238,8 @@ def check_raw(
         contents = read_unchanged(file, places[files.id], source, files)
         if files.id in chosen:
             tables = tables_of(file, places[files.id])
-            compare(file, tables, raw_case(files, contents, SCHEMES.get(tables.case.scheme)))
+            scheme, background = SCHEMES.get(tables.case.scheme), file.config.background
+            compare(file, tables, raw_case(files, contents, scheme, background))
         return len(contents)
 
     stored = [files for files in found if files.id in places]

@@ -12,7 +12,8 @@ from bratsprep.labels import MODALITIES, UNKNOWN, Scheme, meanings
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes import kernels, nifti
-from bratsprep.volumes.normalise import Measured, measure
+from bratsprep.volumes.background import outlying
+from bratsprep.volumes.normalise import Measured, measure_checked
 
 _AXES: Final = ("LR", "PA", "IS")
 """Codes of the two directions of x, y and z; the second is where RAS+ rises to."""
@@ -51,7 +52,13 @@ class Scan:
         return z, y, x
 
 
-def read_scan(files: CaseFiles, source: Source, buffers: Buffers, scheme: Scheme | None) -> Scan:
+def read_scan(
+    files: CaseFiles,
+    source: Source,
+    buffers: Buffers,
+    scheme: Scheme | None,
+    background: str = "auto",
+) -> Scan:
     """Read the label, then the images of a case, and measure it.
 
     Args:
@@ -59,6 +66,7 @@ def read_scan(files: CaseFiles, source: Source, buffers: Buffers, scheme: Scheme
         source: what they lie in.
         buffers: the worker's memory, overwritten; the result looks into it.
         scheme: of the label; None leaves the label unread.
+        background: as in `PrepConfig`.
 
     Raises:
         BratsError: whatever is wrong with the case, see design §5.
@@ -77,7 +85,8 @@ def read_scan(files: CaseFiles, source: Source, buffers: Buffers, scheme: Scheme
         voxels = recode(label, scheme, source.where(files.label))
     # The packed files are done with, so their memory serves once more.
     brain = buffers.reserve(nifti.PACKED, images[0].size, files.id).reshape(images[0].shape)
-    measured = measure(images, brain, files.id)
+    voxel_ml = float(geometry.spacing.prod()) / 1000
+    measured = measure_checked(images, brain, files.id, background=background, voxel_ml=voxel_ml)
     shape = brain.shape
     flips = flips_of(geometry)
     turn = tuple(slice(None, None, -1 if flip else 1) for flip in flips)
@@ -94,6 +103,21 @@ def read_scan(files: CaseFiles, source: Source, buffers: Buffers, scheme: Scheme
         plane_voxels=voxels[turn[0]],
         scheme="" if label is None or scheme is None else scheme.name,
         records=(*records, *label_record),
+    )
+
+
+def case_notes(scan: Scan) -> tuple[str, ...]:
+    """Describe what is unusual about a case: its background, coverage, spacing or label."""
+    outside = tumour = 0
+    if scan.label is not None:
+        planes = np.flatnonzero(scan.plane_voxels[:, 1:].any(axis=1))
+        tumour = int(scan.plane_voxels[:, 1:].sum())
+        outside = sum(
+            int(np.count_nonzero((scan.label[z] != 0) & (scan.brain[z] == 0))) for z in planes
+        )
+    return (
+        *scan.measured.notes,
+        *outlying(scan.measured.coverage, scan.geometry.spacing, outside, tumour),
     )
 
 

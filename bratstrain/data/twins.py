@@ -58,7 +58,10 @@ class Twins:
             return f"{said}are in training themselves"
         said += "have a twin in training, a case of the same person"
         said = f"{said}; {n_themselves} are there themselves" if n_themselves else said
-        return said if self.images is None else f"{said}; {self.images.line()}"
+        if self.images is None:
+            return said
+        pairs = f" and found by it: {'; '.join(self.pairs())}" if self.pairs() else ""
+        return f"{said}; {self.images.line()}{pairs}"
 
     def pairs(self) -> list[str]:
         """Name the twins that images tell and names do not, such as `A = B`."""
@@ -177,7 +180,7 @@ def leak_warning(split: Split, twins: Twins) -> str:
     """What to say of a split that leaks before it is used; empty where it does not."""
     if not split.leaks:
         if twins.cases:
-            return f"split {split.name} leaks: {twins.line()}: {'; '.join(twins.pairs())}"
+            return f"split {split.name} leaks: {twins.line()}"
         is_doubtful = twins.images is not None and twins.images.likely
         return f"split {split.name} may leak: {twins.line()}" if is_doubtful else ""
     said = f"split {split.name} has a subject on two sides"

@@ -108,7 +108,7 @@ def prepare_case(
     Raises:
         BratsError: whatever is wrong with the case.
     """
-    scan = read_scan(files, source, buffers, scheme)
+    scan = read_scan(files, source, buffers, scheme, fitted.preparation.background)
     normalise, dtype = as_the_network_sees(fitted.preparation)
     box = crop_window(scan.brain_box, scan.shape, fitted.window)
     planes = np.flatnonzero(scan.plane_brain)

@@ -159,11 +159,8 @@ def without_twins(evaluation: Evaluation) -> Iterator[Markup]:
 def twin_text(twins: Mapping[str, Any]) -> str:
     """The twin warning in a sentence or two."""
     if twins["n"] == 0:
-        known = "" if twins["subjects_told"] else (
-            " But nothing says who is who: every case is taken for a person of its own. "
-            "'bratsprep twins' looks for repeated patients."
-        )  # fmt: skip
-        return f"No case that is scored here has a known twin in training.{known}"
+        said = str(twins["said"])
+        return f"{said[:1].upper()}{said[1:]}."
     share = f"{twins['n']} of {twins['of']} cases ({twins['share']:.0%})"
     return (
         f"{share} have a twin in training: the network has seen this person. Their scores are "

@@ -412,7 +412,8 @@ def test_case_that_is_there_twice_is_said(tmp_path):
     write(tmp_path / "two", TASK01_FILES, TASK01)
     assert refusal(tmp_path) == (
         f"{tmp_path}/one/imagesTr/BRATS_001: case BRATS_001 is there again as "
-        f"{tmp_path}/two/imagesTr/BRATS_001; keep one"
+        f"{tmp_path}/two/imagesTr/BRATS_001; keep one if they are the same examination, "
+        "else rename one"
     )
 
 

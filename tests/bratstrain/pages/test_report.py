@@ -258,10 +258,9 @@ def test_twins_are_said_with_both_tables(tmp_path):
     assert "a: x, &lt;y&gt;" in run_sections.splitting(tmp_path / "run", one)
 
 
-@pytest.mark.parametrize(("is_told", "said"), [(True, "has a known twin"), (False, "who is who")])
-def test_no_twin_is_said_too(is_told, said):
-    twins = TWINS | {"n": 0, "cases": {}, "subjects_told": is_told}
-    assert said in score_sections.twin_text(twins)
+def test_sentence_of_the_evaluation_is_shown_where_no_case_has_a_twin():
+    twins = TWINS | {"n": 0, "cases": {}, "said": "no case has a known twin: compared with 12"}
+    assert score_sections.twin_text(twins) == "No case has a known twin: compared with 12."
 
 
 def test_evaluation_of_label_files_says_nothing_of_twins():
