@@ -140,10 +140,12 @@ def _products(
     """
     other = first if second is None else second
     rows = first.reshape(len(first), -1) / np.float32(first.shape[1])
+    used = np.flatnonzero(rows.any(axis=0))  # half of the cells lie outside every brain
+    rows = rows[:, used]
     best = np.full((len(first), len(other)), -1, np.float32)
     turn = np.zeros(best.shape, np.int8)
     for number, flip in enumerate(FLIPS):
-        columns = flipped(other, *flip).reshape(len(other), -1)
+        columns = flipped(other, *flip).reshape(len(other), -1)[:, used]
         for start in range(0, len(rows), _BLOCK):
             part = slice(start, start + _BLOCK), slice(start if second is None else 0, None)
             scores = rows[part[0]] @ columns[part[1]].T

@@ -113,7 +113,8 @@ def case_notes(scan: Scan) -> tuple[str, ...]:
         planes = np.flatnonzero(scan.plane_voxels[:, 1:].any(axis=1))
         tumour = int(scan.plane_voxels[:, 1:].sum())
         outside = sum(
-            int(np.count_nonzero((scan.label[z] != 0) & (scan.brain[z] == 0))) for z in planes
+            int(np.count_nonzero((scan.label[z] != 0) > scan.brain[z].view(np.bool_)))
+            for z in planes
         )
     return (
         *scan.measured.notes,
