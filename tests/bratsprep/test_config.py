@@ -70,7 +70,10 @@ def test_json_has_every_setting_in_sorted_order():
         ({"crop": "4097x4"}, "crop must be .*, sides at most 4096, got '4097x4'"),
         ({"crop": "4x9999999999999"}, "crop must be .*, got '4x9999999999999'"),
         ({"crop": "4x4x4"}, "crop must be .*, got '4x4x4'"),
-        ({"shade": 1, "hue": 2}, r"unknown setting hue, shade; known: \['compression', 'crop', "),
+        (
+            {"shade": 1, "hue": 2},
+            r"unknown setting hue, shade; known: \['background', 'compression', ",
+        ),
     ],
     ids=str,
 )
