@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bratsprep.config import COMPRESSION, LABELS, NORMALISE, SLICES, PhantomConfig, PrepConfig
 from bratsprep.labels import SCHEMES
-from bratsprep.phantom.write import LAYOUTS
+from bratsprep.phantom.layouts import LAYOUTS
 from bratsprep.settings import choices, from_names, keywords
 
 settings = st.fixed_dictionaries(

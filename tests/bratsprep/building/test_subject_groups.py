@@ -1,13 +1,17 @@
 """Cases of one person in a build: found by their images, joined, named or left alone."""
 
+import gzip
+
 import h5py
 import pytest
 
 import bratsprep
+from bratsprep.building import builder
 from bratsprep.building.subject_groups import Repeats
 from bratsprep.repeats.search import Pair, Subjects
 
 SHAPE = (40, 40, 28)
+FIRST, FIFTH = "BraTS20_Training_001", "BraTS20_Training_005"
 PLANTED = [("BRATS_001", "BRATS_005"), ("BRATS_002", "BRATS_006")]
 
 
@@ -80,6 +84,85 @@ def test_table_of_the_user_wins_and_contradictions_are_named(built, tmp_path):
     assert pairs_of(summary.repeats.contradicted) == PLANTED[:1]
     assert pairs_of(summary.repeats.grouped) == PLANTED[1:]
     assert "kept apart as the table of subjects says" in "\n".join(summary.lines())
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Six phantoms in folders that can be moved; the last two show the first two again."""
+    settings = {"cases": 6, "repeats": 2, "shape": SHAPE, "layout": "brats2020"}
+    return bratsprep.phantoms(tmp_path / "folders", **settings)
+
+
+def build_folders(raw, out, **settings):
+    return bratsprep.build(raw, out, crop="40x40", workers=1, **settings)
+
+
+def subjects_of(path):
+    return bratsprep.open(path).cases["subject"].tolist()
+
+
+def test_added_case_joins_a_kept_one_as_in_a_fresh_build(folders, tmp_path):
+    out, fresh = tmp_path / "a.h5", tmp_path / "fresh.h5"
+    away = (folders / FIFTH).rename(tmp_path / FIFTH)
+    build_folders(folders, out)
+    assert FIFTH not in subjects_of(out)
+    away.rename(folders / FIFTH)
+    summary = build_folders(folders, out)
+    assert (len(summary.changes.kept), summary.changes.added) == (5, [FIFTH])
+    assert [(pair.first, pair.second) for pair in summary.repeats.grouped].count((FIRST, FIFTH))
+    assert subjects_of(out).count(FIRST) == 2
+    build_folders(folders, fresh)
+    assert out.read_bytes() == fresh.read_bytes()
+
+
+def test_kept_case_has_its_own_subject_again_where_the_other_is_gone(folders, tmp_path):
+    out, fresh = tmp_path / "a.h5", tmp_path / "fresh.h5"
+    build_folders(folders, out)
+    (folders / FIRST).rename(tmp_path / FIRST)
+    summary = build_folders(folders, out)
+    assert (len(summary.changes.kept), summary.changes.dropped) == (5, [FIRST])
+    assert subjects_of(out)[3] == FIFTH
+    build_folders(folders, fresh)
+    assert out.read_bytes() == fresh.read_bytes()
+    assert bratsprep.verify(out, folders, sample=1, workers=1)
+
+
+def test_file_with_grouped_cases_is_up_to_date(folders, tmp_path):
+    out = tmp_path / "a.h5"
+    build_folders(folders, out)
+    assert build_folders(folders, out).was_complete
+
+
+def test_changed_case_of_a_group_is_converted_alone_and_grouped_again(folders, tmp_path):
+    out, fresh = tmp_path / "a.h5", tmp_path / "fresh.h5"
+    build_folders(folders, out)
+    label = folders / FIFTH / f"{FIFTH}_seg.nii.gz"
+    label.write_bytes(gzip.compress(gzip.decompress(label.read_bytes()), 1))
+    summary = build_folders(folders, out)
+    assert list(summary.changes.rebuilt) == [FIFTH]
+    assert subjects_of(out).count(FIRST) == 2
+    build_folders(folders, fresh)
+    assert out.read_bytes() == fresh.read_bytes()
+
+
+@pytest.mark.parametrize("n_done", [2, 5])
+def test_resumed_build_groups_as_one_that_was_not_stopped(folders, tmp_path, monkeypatch, n_done):
+    out, fresh = tmp_path / "a.h5", tmp_path / "fresh.h5"
+    write, left = builder._write, iter(range(n_done))
+
+    def stop(*arguments):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        write(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(builder, "_write", stop)
+        with pytest.raises(KeyboardInterrupt):
+            build_folders(folders, out)
+    assert build_folders(folders, out).resumed == n_done
+    assert subjects_of(out).count(FIRST) == 2
+    build_folders(folders, fresh)
+    assert out.read_bytes() == fresh.read_bytes()
 
 
 def test_setting_is_part_of_the_digest_only_where_it_is_not_the_default(built):

@@ -191,9 +191,9 @@ def test_unusual_cases_are_described():
     assert outlying(np.ones(4), np.ones(3), 0, 40) == []
 
 
-@pytest.mark.parametrize("text", ["", "none", "1,5"])
+@pytest.mark.parametrize("text", ["", "none", "1,5", "inf"])
 def test_background_that_is_no_number_is_refused(text):
-    with pytest.raises(ValueError, match="background must be auto, any or a number"):
+    with pytest.raises(ValueError, match="background must be auto, any, nan or a number, got"):
         PrepConfig(background=text)
 
 

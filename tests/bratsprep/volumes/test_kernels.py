@@ -309,5 +309,5 @@ def test_half_is_plus_zero_outside_the_brain(zscore):
 
 def test_warm_compiles_the_kernels_of_the_data_path():
     warm()
-    for kernel in (kernels.measure_, kernels.zscore_half_, kernels.recode_, encoder.deflate_):
+    for kernel in (moments.measure_, kernels.zscore_half_, kernels.recode_, encoder.deflate_):
         assert kernel.signatures
