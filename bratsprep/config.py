@@ -1,8 +1,9 @@
 """`PrepConfig`: every setting that decides the content of a slice file; and those of phantoms."""
 
 import json
+import math
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Final, Literal, TypedDict, get_args
 
@@ -14,6 +15,7 @@ Dtype = Literal["auto", "float16", "float32", "int16"]
 Compression = Literal["fast", "small", "none"]
 SchemeName = Literal["msd", "brats2017", "brats2023", "brats2024", "brats2015", "brats-peds"]
 """Keys of `bratsprep.labels.SCHEMES`, for type checkers and the choices of the command line."""
+RepeatsMode = Literal["group", "name", "off"]
 Labels = Literal["auto", SchemeName]
 """Label schemes of `bratsprep.labels`, or `auto` to infer the scheme from the evidence."""
 OnError = Literal["stop", "skip"]
@@ -29,6 +31,10 @@ COMPRESSION: Final[tuple[str, ...]] = get_args(Compression)
 LABELS: Final[tuple[str, ...]] = get_args(Labels)
 ON_ERROR: Final[tuple[str, ...]] = get_args(OnError)
 SUBJECTS: Final = ("auto", "names")
+BACKGROUNDS: Final = ("auto", "any")
+"""Words for the background; every other one is a number."""
+OMITTED: Final = ("label_name", "same_grid", "repeats", "background")
+"""Settings that the JSON leaves out where they have no effect or their default."""
 MAX_PLANES: Final = 32_767
 """Of a volume: NIfTI counts them in 16 bits."""
 MAX_SIDE: Final = 4_096
@@ -53,6 +59,8 @@ class PrepSettings(TypedDict, total=False):
     unlabelled: bool
     label_name: str
     same_grid: bool
+    background: str
+    repeats: RepeatsMode
     seed: int
 
 
@@ -115,6 +123,17 @@ class PrepConfig:
     same_grid: bool = setting(
         False, help="Labels lie on the grids of the images, whatever their own headers say."
     )
+    background: str = setting(
+        "auto",
+        help="What lies outside the brain: a number or nan; auto for 0, or for the value at the "
+        "edges of a volume that is nearly all brain; any for 0 without a check of the brain.",
+        metavar="VALUE|auto|any",
+    )
+    repeats: RepeatsMode = setting(
+        "group",
+        help="Cases of one person by their images: group gives certain ones one subject, name only "
+        "lists them, off does not compare.",
+    )
     seed: int = setting(
         0, help="Seed of the drawn negatives.", minimum=0, maximum=MAX_SEED, metavar="N"
     )
@@ -129,6 +148,11 @@ class PrepConfig:
             raise ValueError("dtype int16 needs normalise none: a z-score is not an integer")
         if self.dtype == "float16" and self.normalise == "none":
             raise ValueError("dtype float16 cannot hold integers over 2,048; take int16 or float32")
+        if self.background not in BACKGROUNDS and not _is_value(self.background):
+            raise ValueError(
+                f"background must be {', '.join(BACKGROUNDS)}, nan or a number, got "
+                f"{self.background!r}"
+            )
         _ = self.window
 
     def check_effects(self) -> None:
@@ -173,13 +197,13 @@ class PrepConfig:
     def to_json(self) -> str:
         """Write as one line of JSON with sorted keys.
 
-        Settings that only choose among the source's files are left out where they have no
-        effect, so that the digest of a build does not depend on them.
+        The settings of OMITTED are left out where they have their default, so that the digest of
+        a build with default settings does not depend on them.
         """
         settings = asdict(self)
-        for name in ("label_name", "same_grid"):
-            if not settings[name]:
-                del settings[name]
+        for member in fields(self):
+            if member.name in OMITTED and settings[member.name] == member.default:
+                del settings[member.name]
         return json.dumps(settings, sort_keys=True)
 
     @classmethod
@@ -190,6 +214,14 @@ class PrepConfig:
             ValueError: a name is unknown or a value is not allowed.
         """
         return from_names(cls, json.loads(text))
+
+
+def _is_value(text: str) -> bool:
+    """Whether a text is a finite number or nan."""
+    try:
+        return not math.isinf(float(text))
+    except ValueError:
+        return False
 
 
 class PhantomSettings(TypedDict, total=False):

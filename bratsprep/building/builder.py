@@ -5,7 +5,7 @@ import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Unpack
 
@@ -24,6 +24,7 @@ from bratsprep.building.previous import (
     with_checksums,
 )
 from bratsprep.building.source_stamps import Stamps, content_key, take_stamps, write_sidecar
+from bratsprep.building.subject_groups import find_repeats, pinned
 from bratsprep.building.summary import Summary, versions
 from bratsprep.case import Box, CaseFiles
 from bratsprep.config import ON_ERROR, OnError, PrepConfig, PrepSettings
@@ -38,7 +39,7 @@ from bratsprep.sources.source import Source, open_source
 from bratsprep.system.memory import Pool, peak_bytes
 from bratsprep.system.threads import cores, in_order
 from bratsprep.volumes import fingerprint, nifti
-from bratsprep.volumes.case_volumes import read_scan
+from bratsprep.volumes.case_volumes import case_notes, read_scan
 from bratsprep.volumes.crop import smallest_window
 from bratsprep.volumes.geometries import Geometries
 from bratsprep.volumes.label_schemes import resolve
@@ -76,11 +77,14 @@ class Job:
     pages: Pages
     geometries: Geometries
     """Of the cases built; threads add remarks on their files."""
+    unusual: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """What is unusual about each case converted, by id; written by threads."""
 
     def boxed(self, files: CaseFiles) -> Box:
         """Brain box of a case."""
+        background = self.inputs.frame.config.background
         with self.scans.borrow() as buffers:
-            return read_scan(files, self.inputs.source, buffers, None).brain_box
+            return read_scan(files, self.inputs.source, buffers, None, background).brain_box
 
     def converted(self, files: CaseFiles) -> Converted:
         """Rows and chunks of a case: from a finished file where it has not changed.
@@ -94,14 +98,16 @@ class Job:
         if files.id in changes.kept and self.taken.previous is not None:
             restored = self.taken.previous.restore(files.id)
             if restored is not None:
-                return restored
+                return self.inputs.renamed(files, restored)
             changes.kept.discard(files.id)
             changes.rebuilt[files.id] = "its slices in the file before are damaged"
         frame = self.inputs.frame
         with ExitStack() as later:
             with self.scans.borrow() as buffers:
-                scheme = self.schemes.get(files.id)
-                case = read_scan(files, self.inputs.source, buffers, scheme)
+                scheme, background = self.schemes.get(files.id), frame.config.background
+                case = read_scan(files, self.inputs.source, buffers, scheme, background)
+                if notes := case_notes(case):
+                    self.unusual[files.id] = notes
                 memory = later.enter_context(self.cuts.borrow())
                 self.geometries.remarks.extend(case.remarks)
                 part = cut(case, frame, memory)
@@ -297,12 +303,25 @@ def _run(
         if not summary.cases:
             path = job.inputs.source.path
             raise BuildError(f"{path}: no case could be built; {summary.skipped[0]}")
+        _group(job, writer, summary)
         summary.digest = writer.finish(summary.skipped, versions())
+    summary.unusual = dict(sorted(job.unusual.items()))
     summary.written_bytes = current.stat().st_size
     skipped = {entry["id"] for entry in summary.skipped}
     stamps = with_checksums(job.inputs, skipped, job.taken.set_aside())
     write_sidecar(summary.out, content_key(summary.digest, columns), stamps)
     journal.finish(current)
+
+
+def _group(job: Job, writer: SliceWriter, summary: Summary) -> None:
+    """Give cases that are certainly of one person one subject, whether new, kept or resumed."""
+    named = {str(row["id"]): str(row["subject"]) for row in writer.cases}
+    frame = job.inputs.frame
+    summary.repeats = find_repeats(
+        writer.cases, named, frame.config.repeats, pinned(frame.people, named), job.workers
+    )
+    writer.rename_subjects(summary.repeats.subjects)
+    summary.people = {str(row["subject"]) for row in writer.cases}
 
 
 def _resumed(job: Job, journal: Journal, force: bool) -> dict[str, Entry]:
@@ -342,7 +361,7 @@ def _all(
                 yield next(in_order([files], job.converted, 1))
                 continue
             summary.resumed += 1
-            yield files, Converted(done[files.id].tables, chunks)
+            yield files, job.inputs.renamed(files, Converted(done[files.id].tables, chunks))
 
 
 def _write(writer: SliceWriter, journal: Journal, made: Converted, stamps: Stamps) -> None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -22,12 +22,14 @@ from bratsprep.building.source_stamps import (
     recorded,
     write_sidecar,
 )
+from bratsprep.building.subject_groups import find_repeats, pinned
 from bratsprep.case import Box, CaseFiles, CaseTables
 from bratsprep.config import PrepConfig
 from bratsprep.discovery.discover import Found
 from bratsprep.errors import BratsError, BuildError
 from bratsprep.labels import Scheme
 from bratsprep.slicefile import schema
+from bratsprep.slicefile.digest import with_subject
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
 from bratsprep.system.threads import in_order
@@ -51,17 +53,32 @@ class Inputs:
     def change(self, files: CaseFiles, row: np.void, times: Stamps) -> str:
         """Name what differs between a case and its stored row; empty where nothing does.
 
+        The subject is not compared: it also depends on the other cases, and a case need not be
+        converted again for it.
+
         Args:
             files: the case as it is now.
             row: its row of /case.
             times: stamps of the files that the row was made from, see `recorded`.
         """
-        voxels = row["voxels"].tolist()
-        subject = self.frame.people.subject(files.id, files.subject, voxels)
-        if (row["release"], row["subject"]) != (files.release, subject):
-            return f"is {subject} of {files.release}, was {row['subject']} of {row['release']}"
+        if row["release"] != files.release:
+            return f"release is {files.release}, was {row['release']}"
         then = recorded(row["source"], times)
         return first_change(self.source, files, self.stamps[files.id], then)
+
+    def subject(self, files: CaseFiles, row: np.void) -> str:
+        """Subject of a case by its name or the table, before cases of one person are grouped.
+
+        Args:
+            files: the case as it is now.
+            row: its row of /case.
+        """
+        return self.frame.people.subject(files.id, files.subject, row["voxels"].tolist())
+
+    def renamed(self, files: CaseFiles, restored: Converted) -> Converted:
+        """Give a case that was converted before the subject that converting it now would give."""
+        subject = self.subject(files, restored.tables.case)
+        return replace(restored, tables=with_subject(restored.tables, subject))
 
 
 def scheme_change(files: CaseFiles, row: np.void, schemes: Mapping[str, Scheme]) -> str:
@@ -82,11 +99,13 @@ class Changes:
     dropped: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     """Reason, by id of each case that was set aside before and has not changed."""
+    renamed: list[str] = field(default_factory=list)
+    """Ids of kept cases that are of another subject now; found where nothing else has changed."""
     bad: bool = False
     """The cases that cannot be put together, or their reasons, are others."""
 
     def __bool__(self) -> bool:
-        return bool(self.rebuilt or self.added or self.dropped or self.bad)
+        return bool(self.rebuilt or self.added or self.dropped or self.renamed or self.bad)
 
     def rebuild_all(self, reason: str) -> None:
         """Take no case over."""
@@ -102,6 +121,7 @@ class Changes:
         lines += [f"rebuilt  {_listed(ids)}: {reason}" for reason, ids in by_reason.items()]
         lines += [f"added    {_listed(self.added)}"] if self.added else []
         lines += [f"dropped  {_listed(self.dropped)}"] if self.dropped else []
+        lines += [f"renamed  {_listed(self.renamed)}: other subjects"] if self.renamed else []
         lines += ["skipped  not the same cases as before"] if self.bad else []
         return lines
 
@@ -183,7 +203,27 @@ class Previous:
                 raise reason
             sort_case(changes, files.id, reason, self)
         self._compare_schemes(inputs, changes)
+        if not changes:
+            changes.renamed = self._renamed(inputs, workers)
         return changes
+
+    def _renamed(self, inputs: Inputs, workers: int) -> list[str]:
+        """Ids of the cases whose subject would be another one now, all files being the same."""
+        rows = self.file.cases
+        named = {
+            files.id: inputs.subject(files, rows[self.rows[files.id]])
+            for files in inputs.found.cases
+            if files.id in self.rows
+        }
+        stored = {case: str(rows["subject"][self.rows[case]]) for case in named}
+        if stored == named:  # grouping what has been grouped changes nothing
+            return []
+        frame = inputs.frame
+        repeats = find_repeats(
+            list(rows), named, frame.config.repeats, pinned(frame.people, named), workers
+        )
+        now = {**named, **repeats.subjects}
+        return sorted(case for case in named if now[case] != stored[case])
 
     def _compare_schemes(self, inputs: Inputs, changes: Changes) -> None:
         """Move the cases whose label is now read by another scheme to those that are rebuilt.

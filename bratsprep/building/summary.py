@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Final
 
 from bratsprep.building.previous import Changes, Previous
+from bratsprep.building.subject_groups import Repeats
 from bratsprep.case import CaseTables
 from bratsprep.discovery.mapping import FileMapping
 from bratsprep.volumes.geometries import Geometries
 
+SHOWN: Final = 10
+"""Unusual cases that a summary lists."""
 _SOFTWARE: Final = ("bratsprep", "h5py", "imagecodecs", "isal", "nibabel", "numba", "numpy")
 
 
@@ -31,6 +34,8 @@ class Summary:
     """Subjects."""
     renamed: int = 0
     """Cases whose subject a table knew better than their name."""
+    repeats: Repeats | None = None
+    """Which cases show one person by their images; None where nothing was built."""
     slices: int = 0
     planes: int = 0
     """Planes of all volumes, stored or not."""
@@ -45,6 +50,8 @@ class Summary:
     """Cases taken over from an interrupted build."""
     skipped: list[dict[str, str]] = field(default_factory=list)
     """Cases set aside: `id` and `reason`."""
+    unusual: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """What is unusual about a case, by id; of cases that were read in this run."""
     seconds: float = 0.0
     peak_bytes: int = 0
     digest: str = ""
@@ -106,14 +113,29 @@ class Summary:
                     f"{self.renamed} cases show a person who is there under another name, says "
                     "the table of subjects (--subjects names leaves it out)"
                 )
+            if self.repeats is not None:
+                rows["repeats"] = "\n".join(self.repeats.lines())
             lines = [f"{self.out}: {self.layout}, labels {', '.join(self.schemes) or 'none'}"]
             lines += [f"{name:<8} {text}" for name, text in rows.items()]
             lines += self.changes.lines() if self.changes else []
+        lines += self.unusual_lines()
         lines += self.mapping.lines() + self.geometries.lines(verbose)
         lines += [f"note     {note}" for note in self.notes]
         if self.skipped:
             lines.append(f"skipped  {len(self.skipped)} cases:")
             lines += [f"  {entry['id']}: {entry['reason']}" for entry in self.skipped]
+        return lines
+
+    def unusual_lines(self) -> list[str]:
+        """Name the cases that are unusual, SHOWN at most."""
+        if not self.unusual:
+            return []
+        listed = list(self.unusual.items())
+        lines = [f"unusual  {len(listed)} cases:"]
+        lines += [f"  {case}: {'; '.join(notes)}" for case, notes in listed[:SHOWN]]
+        if len(listed) > SHOWN:
+            rest = len(listed) - SHOWN
+            lines.append(f"  and {rest} more; 'bratsprep inspect RAW --images' lists all")
         return lines
 
 

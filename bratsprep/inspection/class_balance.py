@@ -40,6 +40,8 @@ class CaseCount:
     std: tuple[float, ...] = ()
     lost: tuple[int, ...] = ()
     """Voxels outside the crop: brain, NCR, ED, ET; empty where nothing is cropped."""
+    unusual: tuple[str, ...] = ()
+    """What is unusual about its images; empty where no image was read."""
 
     @property
     def tumour_ml(self) -> float:
@@ -240,6 +242,9 @@ def odd_cases(rows: Sequence[CaseCount]) -> tuple[Odd, ...]:
         kinds[f"fewer than {FEW} voxels of {name}"] = few
     for name, ids in intensity_outliers(rows).items():
         kinds[f"{name} far brighter or darker than the others"] = ids
+    for row in rows:
+        for note in row.unusual:
+            kinds.setdefault(note, []).append(row.id)
     return tuple(Odd(what, tuple(ids)) for what, ids in kinds.items() if ids)
 
 

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from bratsprep.case import CaseFiles, Geometry
 from bratsprep.config import Labels
 from bratsprep.discovery.discover import Found, LabelChoice, find_cases_or_masks
+from bratsprep.discovery.subject_tables import task01
 from bratsprep.inspection.class_balance import CaseCount, Stored, count_case, whole
 from bratsprep.inspection.results import Inspection as Inspection
 from bratsprep.labels import CLASSES, Scheme
@@ -26,7 +27,7 @@ from bratsprep.sources.source import ARCHIVES, Source, open_source
 from bratsprep.system.memory import Buffers
 from bratsprep.system.threads import cores
 from bratsprep.volumes import nifti
-from bratsprep.volumes.case_volumes import CaseVolumes, read_scan
+from bratsprep.volumes.case_volumes import CaseVolumes, case_notes, read_scan
 from bratsprep.volumes.geometries import read_geometries
 from bratsprep.volumes.label import label_grid, read_label
 from bratsprep.volumes.label_schemes import resolve
@@ -154,9 +155,13 @@ def count_label(
 def counted_case(
     files: CaseFiles, geometry: Geometry, voxels: NDArray[np.int32], labelled: bool
 ) -> CaseCount:
-    """Count a raw case from the (z, 4) int32 voxels of each class in its planes."""
+    """Count a raw case from the (z, 4) int32 voxels of each class in its planes.
+
+    Its subject is that of its name or of the table for Task01, as in `build`.
+    """
     volume_mm3 = float(geometry.spacing.prod())
-    return count_case((files.id, files.subject), voxels, labelled, volume_mm3)
+    subject = task01().subject(files.id, files.subject, voxels.sum(axis=0).tolist())
+    return count_case((files.id, subject), voxels, labelled, volume_mm3)
 
 
 def count_images(
@@ -172,6 +177,7 @@ def count_images(
         counted_case(files, case.geometry, case.plane_voxels, case.label is not None),
         mean=tuple(case.measured.mean.tolist()),
         std=tuple(case.measured.std.tolist()),
+        unusual=case_notes(case),
     )
     if watch is not None:
         watch(row, case.label, case)

@@ -18,15 +18,16 @@ def blurred(cells: NDArray[np.floating[Any]], radius: int) -> NDArray[np.float32
         radius: in cells.
 
     Returns:
-        The same shape, float32.
+        The same shape, float32; sums are made in the type of `cells`.
     """
-    mean = np.asarray(cells, np.float64)
-    side = 2 * radius + 1
+    mean = np.asarray(cells)
     for axis in (-3, -2, -1):
-        border = [(0, 0)] * mean.ndim
-        border[axis] = (radius + 1, radius)
-        sums = np.moveaxis(np.cumsum(np.pad(mean, border), axis=axis), axis, -1)
-        mean = np.moveaxis((sums[..., side:] - sums[..., :-side]) / side, -1, axis)
+        line = np.moveaxis(mean, axis, -1)
+        total = line.copy()
+        for step in range(1, radius + 1):
+            total[..., step:] += line[..., :-step]
+            total[..., :-step] += line[..., step:]
+        mean = np.moveaxis(total, -1, axis) / (2 * radius + 1)
     return mean.astype(np.float32)
 
 

@@ -5,7 +5,7 @@ tumour by .65 and more. Their edges can. So each region is brought into cells of
 over 15 mm is taken off, and what is left is correlated.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Final
 
@@ -55,6 +55,8 @@ class Agreement:
     """Half the correlation of WT, half the mean of those of TC and ET that either label has."""
     regions: dict[str, float]
     """Correlation of each of them; 0 where only one label has the region."""
+    is_whole_tumour_only: bool = False
+    """Only one label has a core, or ET: drawings of other conventions, of which WT alone tells."""
 
 
 def details_of(
@@ -121,6 +123,7 @@ def agreement(first: Details, second: Details) -> Agreement:
     """
     norms = np.maximum(np.sqrt(squares(first) * squares(second)), 1.0)
     present = squares(first) + squares(second) > 0
+    is_one_sided = bool(np.any((squares(first) > 0) != (squares(second) > 0)))
     best = Agreement(-1.0, {})
     for shift in product((0, -1, 1), repeat=3):
         z, y, x = (
@@ -131,7 +134,7 @@ def agreement(first: Details, second: Details) -> Agreement:
             best = found
         if not any(shift) and not WORTH_SHIFTING[0] <= found.score <= WORTH_SHIFTING[1]:
             break
-    return best
+    return replace(best, is_whole_tumour_only=is_one_sided)
 
 
 def _judged(values: NDArray[np.float64], present: NDArray[np.bool_]) -> Agreement:

@@ -5,7 +5,7 @@ scans of one person correlate at .8 and more, those of two people at .4 and less
 candidates here; `bratsprep.repeats.mask_details` confirms them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from bratsprep.repeats.high_pass import high_pass
 
-CERTAIN: Final = {"images": 0.75, "masks": 0.40}
+CERTAIN: Final = {"images": 0.75, "masks": 0.40, "whole tumour": 0.60}
 """Score from which a pair is one person beyond doubt, by what was compared."""
-LIKELY: Final = {"images": 0.60, "masks": 0.30}
+LIKELY: Final = {"images": 0.60, "masks": 0.30, "whole tumour": 0.45}
 """Score from which a pair is taken for one person: no two people of Task01 reach it."""
 NEIGHBOURS: Final = 8
 """Most candidates of one case; the right one was never beyond the sixth place."""
@@ -27,6 +27,8 @@ _HALF: Final = 64
 _RADIUS: Final = 1
 _AT_ONCE: Final = 256
 """Fingerprints that are widened together: 130 MB."""
+_BLOCK: Final = 128
+"""Rows of a product that are made together; of one set only those beyond the diagonal are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Pair:
     score: float
     """Correlation, at most 1; compare with LIKELY and CERTAIN of the same evidence."""
     evidence: str
-    """`images` or `masks`."""
+    """`images`, `masks`, or `whole tumour` where only one of two masks has a core or has ET."""
     reasons: Mapping[str, float] = field(default_factory=dict)
     """Correlation of each modality or region."""
     flip: str = ""
@@ -63,11 +65,11 @@ class Pair:
         return "likely" if self.score >= LIKELY[self.evidence] else ""
 
 
-def image_features(prints: NDArray[np.int8]) -> NDArray[np.float32]:
+def image_features(prints: NDArray[Any]) -> NDArray[np.float32]:
     """Bring fingerprints of images into the form in which their product is their correlation.
 
     Args:
-        prints: (n, 5, z, y, x) int8 as `bratsprep.volumes.fingerprint` makes them.
+        prints: (n, 5, z, y, x) int8 as `bratsprep.volumes.fingerprint` makes them, or float32.
 
     Returns:
         (n, 4, z, y, x) float32; each modality has length 1, or 0 where it says nothing.
@@ -113,7 +115,7 @@ def candidates(
     other = first if second is None else second
     if not len(first) or not len(other):
         return []
-    best, turn = _products(first, other)
+    best, turn = _products(first, second)
     if second is None:
         np.fill_diagonal(best, -1.0)
     ranked = [*_top(best), *((i, j) for j, i in _top(best.T))]
@@ -125,14 +127,35 @@ def candidates(
 
 
 def _products(
-    first: NDArray[np.float32], second: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Mean correlation of each pair at its best flip, and which of FLIPS that is."""
-    rows = first.reshape(len(first), -1) / first.shape[1]
-    scores = np.stack([rows @ flipped(second, *flip).reshape(len(second), -1).T for flip in FLIPS])
-    scores[1:] -= np.float32(1e-6)  # as it is, where a flip makes no difference
-    turn = scores.argmax(axis=0)
-    return np.take_along_axis(scores, turn[None], axis=0)[0], turn
+    first: NDArray[np.float32], second: NDArray[np.float32] | None
+) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+    """Correlate all with all, or the cases of one set with each other.
+
+    Args:
+        first: (n, maps, z, y, x) float32 features.
+        second: (k, maps, z, y, x) float32 features; None takes the first again.
+
+    Returns:
+        (n, k) float32 mean correlation at the best flip, and (n, k) int8 number of it in FLIPS.
+    """
+    other = first if second is None else second
+    rows = first.reshape(len(first), -1) / np.float32(first.shape[1])
+    used = np.flatnonzero(rows.any(axis=0))  # half of the cells lie outside every brain
+    rows = rows[:, used]
+    best = np.full((len(first), len(other)), -1, np.float32)
+    turn = np.zeros(best.shape, np.int8)
+    for number, flip in enumerate(FLIPS):
+        columns = flipped(other, *flip).reshape(len(other), -1)[:, used]
+        for start in range(0, len(rows), _BLOCK):
+            part = slice(start, start + _BLOCK), slice(start if second is None else 0, None)
+            scores = rows[part[0]] @ columns[part[1]].T
+            # As the cells lie, where a flip changes nothing.
+            is_better = scores > best[part] + np.float32(1e-6 if number else -2)
+            best[part][is_better], turn[part][is_better] = scores[is_better], number
+    if second is not None:
+        return best, turn
+    above, turn_above = np.triu(best, 1), np.triu(turn, 1)
+    return above + above.T, turn_above + turn_above.T
 
 
 def flipped(cells: NDArray[Any], y: bool, x: bool) -> NDArray[Any]:
@@ -157,7 +180,47 @@ def map_scores(
         flip: turn of (y, x) of the second.
     """
     product = first * flipped(second, *flip)
-    return np.asarray(product.sum(axis=(1, 2, 3)), np.float64)
+    return np.asarray(product.sum(axis=(1, 2, 3), dtype=np.float64))
+
+
+class Subjects:
+    """Subjects that are joined, pair by pair.
+
+    Args:
+        named: subject of each case, as its name says; cases that share one stay together.
+        pinned: ids of the cases whose subject must keep its name.
+    """
+
+    def __init__(self, named: Mapping[str, str], pinned: Collection[str] = ()) -> None:
+        self._named = dict(named)
+        self._parent = {subject: subject for subject in named.values()}
+        self._pinned = {named[case] for case in pinned if case in named}
+
+    def join(self, pair: Pair) -> bool:
+        """Join the subjects of a pair.
+
+        Returns:
+            False where both are pinned and differ: they stay apart.
+        """
+        low, high = sorted(self._root(self._named[case]) for case in (pair.first, pair.second))
+        if low == high:
+            return True
+        if high in self._pinned:
+            if low in self._pinned:
+                return False
+            low, high = high, low
+        self._parent[high] = low
+        return True
+
+    def of_cases(self) -> dict[str, str]:
+        """Subject of each case: of those joined the pinned one, or the first by name."""
+        return {case: self._root(subject) for case, subject in self._named.items()}
+
+    def _root(self, subject: str) -> str:
+        """The subject that this one was joined to."""
+        while self._parent[subject] != subject:
+            subject = self._parent[subject]
+        return subject
 
 
 def grouped(subjects: Mapping[str, str], pairs: Iterable[Pair]) -> dict[str, str]:
@@ -171,18 +234,11 @@ def grouped(subjects: Mapping[str, str], pairs: Iterable[Pair]) -> dict[str, str
         Subject of each case: where cases were joined, the first of their subjects in the order
         of names.
     """
-    parent = {subject: subject for subject in subjects.values()}
-
-    def root(subject: str) -> str:
-        while parent[subject] != subject:
-            subject = parent[subject]
-        return subject
-
+    people = Subjects(subjects)
     for pair in pairs:
         if pair.certainty:
-            low, high = sorted((root(subjects[pair.first]), root(subjects[pair.second])))
-            parent[high] = low
-    return {case: root(subject) for case, subject in subjects.items()}
+            people.join(pair)
+    return people.of_cases()
 
 
 def known_twins(

@@ -18,16 +18,9 @@ from bratsprep.config import Labels
 from bratsprep.errors import LayoutError
 from bratsprep.labels import MODALITIES
 from bratsprep.repeats.case_sets import Collection, is_slice_file, open_collection
-from bratsprep.repeats.mask_details import agreement
-from bratsprep.repeats.search import (
-    Candidate,
-    Pair,
-    candidates,
-    grouped,
-    image_features,
-    map_scores,
-    mask_features,
-)
+from bratsprep.repeats.image_match import match_images
+from bratsprep.repeats.mask_details import Agreement, agreement
+from bratsprep.repeats.search import Candidate, Pair, candidates, grouped, mask_features
 from bratsprep.system.atomic import replacing
 from bratsprep.system.threads import cores
 
@@ -45,7 +38,7 @@ class Member:
     case: str
     subject: str
     score: float | None
-    """Of its best pair, at most 1; None where it was no candidate for any."""
+    """Of its best pair; None where no other case was near enough to be compared with it."""
     certainty: str
     """`certain` or `likely`; `named` where only the names say so; empty where it stands alone."""
     voxels: tuple[int, ...]
@@ -160,30 +153,34 @@ def twins(
         ]
         first, second = sides[0], sides[1] if against is not None else None
         if all(side.has_images for side in sides):
-            evidence, compared = "images", by_images(first, second)
+            evidence, compared = "images", by_images(first, second, workers or cores())
         else:
             evidence, compared = "masks", by_masks(first, second, workers or cores())
-    compared = sorted(compared, key=lambda pair: (-pair.score, pair.first, pair.second))
+    compared = sorted(compared, key=best_first)
     people = inside(first, compared) if second is None else across(first, second, compared)
     members = _members(first, people, compared, second is None)
     other = None if against is None else Path(against)
     return Twins(Path(path), other, evidence, members, tuple(compared))
 
 
-def by_images(first: Collection, second: Collection | None) -> list[Pair]:
+def by_images(first: Collection, second: Collection | None, workers: int) -> list[Pair]:
     """Compare cases by the fingerprints of their images."""
     sides = [side for side in (first, second) if side is not None]
-    features = [
-        image_features(np.stack([case.image for case in side.cases if case.image is not None]))
-        for side in sides
+    prints = [
+        np.stack([case.image for case in side.cases if case.image is not None]) for side in sides
     ]
-    found = candidates(features[0], None if second is None else features[1], FLOOR)
-    pairs = []
-    for each in found:
-        maps = map_scores(features[0][each.first], features[-1][each.second], each.flip)
-        reasons = dict(zip(MODALITIES, map(float, maps), strict=True))
-        pairs.append(_pair(each, sides, float(maps.mean()), "images", reasons))
-    return pairs
+    matches = match_images(prints[0], None if second is None else prints[1], workers=workers)
+    return [
+        Pair(
+            sides[0].cases[match.first].id,
+            sides[-1].cases[match.second].id,
+            match.score,
+            "images",
+            dict(zip(MODALITIES, match.maps, strict=True)),
+            axes_of(match.flip),
+        )
+        for match in matches
+    ]
 
 
 def by_masks(first: Collection, second: Collection | None, workers: int) -> list[Pair]:
@@ -210,23 +207,46 @@ def by_masks(first: Collection, second: Collection | None, workers: int) -> list
         if any(each.flip):
             details = details.mirrored((False, *each.flip))
         agreed = agreement(first.details(each.first), details)
-        return _pair(each, sides, agreed.score, "masks", agreed.regions)
+        names = sides[0].cases[each.first].id, sides[-1].cases[each.second].id
+        return judged(names, agreed, axes_of(each.flip))
 
     with ThreadPoolExecutor(workers, "pair") as threads:
         return list(threads.map(confirmed, found))
 
 
-def _pair(
-    found: Candidate,
-    sides: list[Collection],
-    score: float,
-    evidence: str,
-    reasons: dict[str, float],
-) -> Pair:
-    """A candidate with its names and reasons."""
-    names = sides[0].cases[found.first].id, sides[-1].cases[found.second].id
-    flip = "".join(axis for axis, is_turned in zip("yx", found.flip, strict=True) if is_turned)
-    return Pair(*names, min(score, 1.0), evidence, reasons, flip)  # rounding can exceed 1
+def judged(names: tuple[str, str], agreed: Agreement, flip: str) -> Pair:
+    """Give two masks the score that holds for them.
+
+    Where only one of them has a core, or has ET, the whole tumour decides if it says that they are
+    one person: regions that are drawn by other conventions say nothing of the person.
+
+    Args:
+        names: ids of the cases.
+        agreed: how far their masks agree.
+        flip: axes along which the second is mirrored.
+    """
+    pair = Pair(*names, clipped(agreed.score), "masks", agreed.regions, flip)
+    if pair.certainty or not agreed.is_whole_tumour_only:
+        return pair
+    whole = clipped(agreed.regions.get("WT", 0.0))
+    alone = Pair(*names, whole, "whole tumour", agreed.regions, flip)
+    return alone if alone.certainty else pair
+
+
+def clipped(score: float) -> float:
+    """A correlation between -1 and 1, beyond which only rounding leads."""
+    return min(max(score, -1.0), 1.0)
+
+
+def best_first(pair: Pair) -> tuple[int, float, str, str]:
+    """Key to sort pairs by: certain ones first, as scores of two kinds of evidence differ."""
+    rank = ("certain", "likely", "").index(pair.certainty)
+    return rank, -pair.score, pair.first, pair.second
+
+
+def axes_of(flip: tuple[bool, bool]) -> str:
+    """Names of the axes that a flip of (y, x) turns, such as `x`."""
+    return "".join(axis for axis, is_turned in zip("yx", flip, strict=True) if is_turned)
 
 
 def inside(first: Collection, pairs: Iterable[Pair]) -> dict[str, str]:

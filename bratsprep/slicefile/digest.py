@@ -37,6 +37,17 @@ def case_digest(tables: CaseTables) -> str:
     return total.hexdigest()
 
 
+def with_subject(tables: CaseTables, subject: str) -> CaseTables:
+    """Copy the rows of a case under another subject, with the digest that follows from it."""
+    if tables.case["subject"] == subject:
+        return tables
+    row = tables.case.copy()
+    row["subject"] = subject
+    renamed = replace(tables, case=row)
+    row["digest"] = case_digest(renamed)
+    return renamed
+
+
 def file_digest(config: PrepConfig, case_digests: list[str]) -> str:
     """SHA-256 of the settings and the case digests in order; 64 hex digits."""
     plain = replace(config, compression=PrepConfig().compression)

@@ -6,7 +6,7 @@ file depends on the clock or on the order in which cases were finished.
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final, Self
@@ -21,7 +21,7 @@ from bratsprep.errors import BuildError
 from bratsprep.labels import CLASSES, MODALITIES, REGIONS
 from bratsprep.slicefile import schema
 from bratsprep.slicefile.chunks import Packed
-from bratsprep.slicefile.digest import file_digest
+from bratsprep.slicefile.digest import file_digest, with_subject
 
 Extent = tuple[int, int]
 """A place in the file: byte offset and size."""
@@ -107,6 +107,22 @@ class SliceWriter:
         self._n_slices = n
         self._tables.append(tables)
         return extents
+
+    @property
+    def cases(self) -> list[np.void]:
+        """Rows of /case of the cases that were added, records of `row_dtype("case")`."""
+        return [tables.case for tables in self._tables]
+
+    def rename_subjects(self, subjects: Mapping[str, str]) -> None:
+        """Give some of the cases that were added another subject.
+
+        Args:
+            subjects: by case id; other cases stay as they are.
+        """
+        for i, tables in enumerate(self._tables):
+            case = str(tables.case["id"])
+            if case in subjects:
+                self._tables[i] = with_subject(tables, subjects[case])
 
     def finish(self, skipped: list[dict[str, str]], software: dict[str, str]) -> str:
         """Write the tables and attributes and close the file.

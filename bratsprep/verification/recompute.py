@@ -7,7 +7,7 @@ headers and orientation, NumPy's moments in float64, no kernel.
 import gzip
 import math
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,12 +18,17 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from bratsprep.case import CaseFiles, CaseTables
-from bratsprep.config import SUBJECTS, PrepConfig
-from bratsprep.discovery.subject_tables import table_for
+from bratsprep.config import PrepConfig
 from bratsprep.errors import NiftiError, SchemaError
 from bratsprep.labels import CLASSES, MODALITIES, Scheme
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.verification.recompute_fingerprints import brain_print, close, mask_print
+from bratsprep.volumes.background import (
+    Background,
+    find_background,
+    given_background,
+    is_too_full,
+)
 
 _BROKEN: Final = (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError)
 """What gzip and nibabel raise on a broken file."""
@@ -66,20 +71,30 @@ class RawCase:
         return float(mean), float(np.sqrt((self.std**2 + (self.mean - mean) ** 2).mean()))
 
 
-def raw_case(files: CaseFiles, contents: Mapping[str, bytes], scheme: Scheme | None) -> RawCase:
+def raw_case(
+    files: CaseFiles,
+    contents: Mapping[str, bytes],
+    scheme: Scheme | None,
+    background: str = "auto",
+) -> RawCase:
     """Unpack and measure a case.
 
     Args:
         files: its files.
         contents: bytes of each member, as on disk.
         scheme: of its label; None for an unlabelled case.
+        background: as in `PrepConfig`.
 
     Raises:
         NiftiError: a file cannot be unpacked.
     """
     opened = {member: read_nifti(member, content) for member, content in contents.items()}
     volumes = tuple(canonical(*opened[channel.member], channel.index) for channel in files.images)
-    brain = np.logical_or.reduce([volume != 0 for volume in volumes])
+    brain = brain_of(volumes)
+    backgrounds = backgrounds_of(volumes, brain, background)
+    if any(backgrounds):
+        volumes = tuple(map(cleared, volumes, backgrounds))
+        brain = brain_of(volumes)
     box = box_of(brain)
     inside = tuple(map(slice, *box))
     places = brain[inside]
@@ -102,6 +117,42 @@ def raw_case(files: CaseFiles, contents: Mapping[str, bytes], scheme: Scheme | N
         mean=values.mean(axis=1),
         std=values.std(axis=1),
     )
+
+
+def brain_of(volumes: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
+    """(z, y, x) bool: where one of some volumes of any real dtype is not 0."""
+    brain: NDArray[np.bool_] = np.logical_or.reduce([volume != 0 for volume in volumes])
+    return brain
+
+
+def backgrounds_of(
+    volumes: Sequence[NDArray[Any]], brain: NDArray[np.bool_], background: str
+) -> tuple[Background | None, ...]:
+    """Find the background of each modality where it is not 0, by the rule of `build`.
+
+    Args:
+        volumes: four (z, y, x), source units, any real dtype.
+        brain: (z, y, x) bool, not 0 in one of them.
+        background: as in `PrepConfig`.
+    """
+    none = (None,) * len(volumes)
+    if background == "any":
+        return none
+    if background != "auto":
+        return (given_background(background),) * len(volumes)
+    is_finite = all(volume.dtype.kind != "f" or np.isfinite(volume).all() for volume in volumes)
+    if is_finite and not is_too_full(int(np.count_nonzero(brain)), brain.size):
+        return none
+    return tuple(find_background(volume) for volume in volumes)
+
+
+def cleared(volume: NDArray[Any], background: Background | None) -> NDArray[Any]:
+    """Copy a (z, y, x) volume with its background set to 0; the volume itself without one."""
+    if background is None:
+        return volume
+    copy = volume.copy()
+    copy[background.mask(volume)] = 0
+    return copy
 
 
 def read_nifti(member: str, content: bytes) -> tuple[NDArray[Any], NDArray[np.float64]]:
@@ -315,7 +366,6 @@ def raw_pairs(
     row = tables.case
     mean, std = (row["mean"], case.mean), (row["std"], case.std)
     return [
-        ("subject", row["subject"], subject_of(row, case, file.config.subjects)),
         ("release", row["release"], case.files.release),
         ("labelled", bool(row["labelled"]), case.label is not None),
         ("affine", row["affine"], case.affine),
@@ -333,14 +383,6 @@ def raw_pairs(
         ("voxels of the classes by plane", tables.planes["voxels"], case.plane_voxels),
         ("planes stored", tables.slices["z"], planes(case, file.config)),
     ]
-
-
-def subject_of(row: np.void, case: RawCase, subjects: str) -> str:
-    """Subject that a case should have; a user's table is not at hand, so that its word stands."""
-    if subjects not in SUBJECTS:
-        return str(row["subject"])
-    voxels = case.plane_voxels.sum(axis=0).tolist()
-    return table_for(subjects).subject(case.files.id, case.files.subject, voxels)
 
 
 def same(where: str, pairs: Iterable[tuple[str, object, object]], basis: str) -> None:

@@ -1,13 +1,15 @@
 """Fingerprints of one case the slow and plain way, for `recompute`: NumPy, no kernel."""
 
+import math
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bratsprep.case import BRAIN_CELLS, MASK_CELLS
-from bratsprep.volumes.fingerprint import MASK_CELL_MM, SAMPLES, SPAN, STEPS
+from bratsprep.volumes.fingerprint import MASK_CELL_MM, SPAN, STEPS, sampling
 
 CLOSE: Final = 1
 """Steps that a stored cell may be off: it is a mean of rounded numbers."""
@@ -27,21 +29,23 @@ def brain_print(
         mean: (4,) source units, over the brain.
         std: (4,) source units, over the brain.
     """
-    cells = []
-    thin = tuple(slice(None, None, max(1, side // SAMPLES)) for side in brain.shape)
-    for axis, (count, step) in enumerate(zip(BRAIN_CELLS, thin, strict=True)):
+    cells, chosen = [], []
+    for axis, (count, step) in enumerate(zip(BRAIN_CELLS, sampling(brain.shape), strict=True)):
         others = tuple({0, 1, 2} - {axis})
         weights = np.count_nonzero(brain, axis=others)
         places = np.arange(brain.shape[axis])
         mean_place = np.average(places, weights=weights)
         spread = np.average((places - mean_place) ** 2, weights=weights)
-        along = (places[step] - mean_place) / (SPAN * np.sqrt(spread + 1 / 12))
+        nearest = math.floor(Fraction(int(weights @ places), int(weights.sum())) + Fraction(1, 2))
+        chosen.append(slice(nearest % step, None, step))
+        along = (places[chosen[-1]] - mean_place) / (SPAN * np.sqrt(spread + 1 / 12))
         cells.append(np.floor((along + 1) / 2 * count).astype(int))
     z, y, x = np.meshgrid(*cells, indexing="ij")
     place = (z * BRAIN_CELLS[1] + y) * BRAIN_CELLS[2] + x
     is_framed = np.logical_and.reduce(
         [(c >= 0) & (c < count) for c, count in zip((z, y, x), BRAIN_CELLS, strict=True)]
     )
+    thin = tuple(chosen)
     inside = brain[thin] & is_framed
     total = np.prod(BRAIN_CELLS)
     voxels = np.bincount(place[is_framed], minlength=total)

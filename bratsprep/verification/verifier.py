@@ -8,7 +8,7 @@ files: all of their checksums, and chosen cases voxel by voxel, see
 import json
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,8 +18,11 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
+from bratsprep.building.subject_groups import find_repeats, pinned
 from bratsprep.case import CaseFiles, CaseTables, FileRecord
+from bratsprep.config import SUBJECTS
 from bratsprep.discovery import discover
+from bratsprep.discovery.subject_tables import table_for
 from bratsprep.errors import SchemaError
 from bratsprep.labels import CLASSES, SCHEMES
 from bratsprep.slicefile.digest import case_digest, file_digest
@@ -234,13 +237,42 @@ def check_raw(
         contents = read_unchanged(file, places[files.id], source, files)
         if files.id in chosen:
             tables = tables_of(file, places[files.id])
-            compare(file, tables, raw_case(files, contents, SCHEMES.get(tables.case["scheme"])))
+            scheme, background = SCHEMES.get(tables.case["scheme"]), file.config.background
+            compare(file, tables, raw_case(files, contents, scheme, background))
         return len(contents)
 
     stored = [files for files in found if files.id in places]
+    check_subjects(file, {files.id: files.subject for files in stored}, workers)
     with ThreadPoolExecutor(workers, "case") as threads:
         checked = threads.map(check, stored)
         return sum(tqdm(checked, total=len(stored), unit="case", disable=not shown))
+
+
+def check_subjects(file: SliceFile, named: Mapping[str, str], workers: int) -> None:
+    """Refuse subjects that follow neither from the names nor from the images of the cases.
+
+    A table of the user is not at hand: subjects of a file that was built with one are not checked.
+
+    Args:
+        file: slice file.
+        named: subject of each of its cases by its name.
+        workers: threads.
+
+    Raises:
+        SchemaError: it names the first case with such a subject.
+    """
+    if file.config.subjects not in SUBJECTS:
+        return
+    people = table_for(file.config.subjects)
+    own = {
+        str(row["id"]): people.subject(str(row["id"]), named[row["id"]], row["voxels"].tolist())
+        for row in file.cases
+    }
+    repeats = find_repeats(list(file.cases), own, file.config.repeats, pinned(people, own), workers)
+    expected = {**own, **repeats.subjects}
+    for row in file.cases:
+        where = f"{file.path}: case {row['id']}"
+        same(where, [("subject", row["subject"], expected[row["id"]])], "the raw files")
 
 
 def check_same_cases(file: SliceFile, source: Source, stored: set[str], raw: set[str]) -> None:

@@ -12,8 +12,9 @@ from bratsprep.labels import CLASSES, MODALITIES, Scheme
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes import nifti
+from bratsprep.volumes.background import outlying
 from bratsprep.volumes.label import file_record, label_grid, read_label
-from bratsprep.volumes.normalise import Measured, Volumes, measure, part_of
+from bratsprep.volumes.normalise import Measured, Volumes, measure_checked, part_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,11 @@ class CaseVolumes:
 
 
 def read_scan(
-    files: CaseFiles, source: Source, buffers: Buffers, scheme: Scheme | None
+    files: CaseFiles,
+    source: Source,
+    buffers: Buffers,
+    scheme: Scheme | None,
+    background: str = "auto",
 ) -> CaseVolumes:
     """Read the label, then the images of a case, and measure it.
 
@@ -61,10 +66,11 @@ def read_scan(
         source: what they lie in.
         buffers: the worker's memory, overwritten; the result is a view into it.
         scheme: of the label; None leaves the label unread.
+        background: as in `PrepConfig`.
 
     Raises:
         BratsError: a file is broken, the files do not lie on one grid, a label value is outside
-            the scheme, or the brain cannot be measured.
+            the scheme, or the brain cannot be measured or is not that of a stripped head.
     """
     label = None
     if files.label is not None and scheme is not None:
@@ -78,7 +84,8 @@ def read_scan(
         records = (*records, label.record)
     # The packed files are no longer needed, so their memory serves once more.
     brain = buffers.reserve(nifti.PACKED, images[0].size, files.id).reshape(images[0].shape)
-    measured = measure(images, brain, files.id)
+    voxel_ml = float(geometry.spacing.prod()) / 1000
+    measured = measure_checked(images, brain, files.id, background=background, voxel_ml=voxel_ml)
     orientation = geometry.orientation
     turn = orientation.turn
     return CaseVolumes(
@@ -103,6 +110,22 @@ def _background(image: NDArray[Any]) -> NDArray[np.int32]:
     voxels = np.zeros((image.shape[0], len(CLASSES)), np.int32)
     voxels[:, 0] = image[0].size
     return voxels
+
+
+def case_notes(scan: CaseVolumes) -> tuple[str, ...]:
+    """Describe what is unusual about a case: its background, coverage, spacing or label."""
+    outside = tumour = 0
+    if scan.label is not None:
+        planes = np.flatnonzero(scan.plane_voxels[:, 1:].any(axis=1))
+        tumour = int(scan.plane_voxels[:, 1:].sum())
+        outside = sum(
+            int(np.count_nonzero((scan.label[z] != 0) > scan.brain[z].view(np.bool_)))
+            for z in planes
+        )
+    return (
+        *scan.measured.notes,
+        *outlying(scan.measured.coverage, scan.geometry.spacing, outside, tumour),
+    )
 
 
 def _read_images(

@@ -23,7 +23,7 @@ STEPS: Final = 32
 """Steps of a stored cell in one standard deviation of the modality; 127 are just under 4."""
 MASK_CELL_MM: Final = 10.0
 SAMPLES: Final = 64
-"""Every second voxel of an axis is looked at from twice so many on: 5 to a cell on a full scan."""
+"""Rows are sampled along y and z, in steps that leave at least this many of a longer axis."""
 
 
 @njit(cache=True, nogil=True)
@@ -31,33 +31,115 @@ def brain_cells_(
     images: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
     brain: NDArray[np.uint8],
     cells: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
-    moments: NDArray[np.float64],
+    moments: NDArray[np.float32],
     sums: NDArray[np.int64],
 ) -> None:
-    """Add up z-scores in whole steps, brain voxels and voxels of each cell.
+    """Add up brain voxels and z-scores in whole steps for each cell.
+
+    Rows of one y cell are added up first, which vectorises; columns follow once for each z cell.
 
     Args:
-        images: four (z, y, x) volumes of one dtype, any strides, source units.
-        brain: (z, y, x) uint8, 1 inside.
-        cells: cell of each z, y and x; negative ones lie outside.
-        moments: (2, 4) float64: mean, and steps by source unit, of each modality.
-        sums: (6, *BRAIN_CELLS) int64 of zeros, written: voxels, brain voxels, four modalities.
+        images: four (z, y, x) volumes of one dtype, C order, source units.
+        brain: (z, y, x) uint8, C order, 1 inside.
+        cells: cell of each z, y and x; negative for one that is outside or not sampled.
+        moments: (2, 4) float32: mean, and steps by source unit, of each modality.
+        sums: (5, *BRAIN_CELLS) int64 of zeros, written: brain voxels, four modalities.
     """
+    lines = np.zeros((sums.shape[2], 5, brain.shape[2]), np.int32)
+    last = -1
     for z in range(brain.shape[0]):
-        for y in range(brain.shape[1]):
-            if cells[0][z] < 0 or cells[1][y] < 0:
-                continue
-            row = sums[:, cells[0][z], cells[1][y], :]
-            for x in range(brain.shape[2]):
-                cell = cells[2][x]
-                if cell < 0:
-                    continue
-                row[0, cell] += 1
-                if brain[z, y, x]:
-                    row[1, cell] += 1
-                    for m in range(4):
-                        score = (np.float64(images[m][z, y, x]) - moments[0, m]) * moments[1, m]
-                        row[2 + m, cell] += np.int64(np.rint(min(max(score, -127.0), 127.0)))
+        layer = cells[0][z]
+        if layer < 0:
+            continue
+        if last >= 0 and layer != last:
+            add_lines_(lines, cells[2], sums[:, last])
+            lines[...] = 0
+        last = layer
+        add_plane_(images, brain, z, cells[1], moments, lines)
+    if last >= 0:
+        add_lines_(lines, cells[2], sums[:, last])
+
+
+@njit(cache=True, nogil=True)
+def add_plane_(
+    images: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
+    brain: NDArray[np.uint8],
+    z: int,
+    down: NDArray[np.int64],
+    moments: NDArray[np.float32],
+    lines: NDArray[np.int32],
+) -> None:
+    """Add the sampled rows of one plane to the lines of their cells.
+
+    Args:
+        images: four (z, y, x) volumes of one dtype, C order, source units.
+        brain: (z, y, x) uint8, C order, 1 inside.
+        z: the plane.
+        down: (y,) cell of each y; negative for one that is outside or not sampled.
+        moments: (2, 4) float32: mean, and steps by source unit, of each modality.
+        lines: (cells, 5, x) int32 of brain voxels and four modalities, added to.
+    """
+    for y in range(brain.shape[1]):
+        inside = brain[z, y]
+        if down[y] < 0 or not count_row(inside):
+            continue
+        line = lines[down[y]]
+        for x in range(inside.size):
+            line[0, x] += inside[x]
+        for m in range(4):
+            add_scores_(images[m][z, y], inside, moments[0, m], moments[1, m], line[1 + m])
+
+
+@njit(cache=True, nogil=True)
+def count_row(inside: NDArray[np.uint8]) -> int:
+    """Count the ones of a (x,) uint8 row."""
+    count = 0
+    for x in range(inside.size):
+        count += inside[x]
+    return count
+
+
+@njit(cache=True, nogil=True)
+def add_scores_(
+    values: NDArray[Any],
+    inside: NDArray[np.uint8],
+    mean: np.float32,
+    steps: np.float32,
+    sums: NDArray[np.int32],
+) -> None:
+    """Add the z-scores of a row to those at the same x.
+
+    Args:
+        values: (x,) source units.
+        inside: (x,) uint8, 1 in the brain; other voxels add nothing.
+        mean: of the modality, source units.
+        steps: by source unit.
+        sums: (x,) int32, added to.
+    """
+    most = np.float32(127)
+    for x in range(np.uint64(values.size)):
+        score = min(max((np.float32(values[x]) - mean) * steps, -most), most)
+        # A conversion drops the fraction, which vectorises; from above 0 that is rounding down.
+        step = np.int32(score + np.float32(128.5)) - np.int32(128)
+        sums[x] += step if inside[x] else np.int32(0)
+
+
+@njit(cache=True, nogil=True)
+def add_lines_(
+    lines: NDArray[np.int32], across: NDArray[np.int64], sums: NDArray[np.int64]
+) -> None:
+    """Add the sums at each x to the cell that x is in.
+
+    Args:
+        lines: (y, 5, x) int32.
+        across: (x,) cell of each x; negative ones lie outside.
+        sums: (5, y, x) int64, added to.
+    """
+    for y in range(lines.shape[0]):
+        for part in range(lines.shape[1]):
+            for x in range(across.size):
+                if across[x] >= 0:
+                    sums[part, y, across[x]] += lines[y, part, x]
 
 
 @njit(cache=True, nogil=True)
@@ -146,20 +228,53 @@ def brain_fingerprint(
         (5, *BRAIN_CELLS) int8: share of each cell in the brain (127 is all of it), then the mean
         z-score of each modality in steps of 1/32, 0 where a cell has no brain.
     """
-    steps = [max(1, side // SAMPLES) for side in brain.shape]
-    thin = tuple(slice(None, None, step) for step in steps)
-    cells = tuple(
-        brain_axis(marginal, count)[::step].copy()  # strides would be another kernel
-        for marginal, count, step in zip(marginals, BRAIN_CELLS, steps, strict=True)
+    turn = tuple(slice(None, None, -1 if step < 0 else 1) for step in brain.strides)
+    z, y, x = (
+        sampled(marginal, count, step)[along].copy()
+        for marginal, count, step, along in zip(
+            marginals, BRAIN_CELLS, sampling(brain.shape), turn, strict=True
+        )
     )
-    sums = np.zeros((6, *BRAIN_CELLS), np.int64)
-    moments = np.stack([mean, STEPS / std])
-    z, y, x = cells
-    brain_cells_(part_of(images, thin), brain[thin], (z, y, x), moments, sums)
-    voxels, inside = np.maximum(sums[:2], 1)
-    filled = np.rint(127 * sums[1] / voxels)
-    means = np.rint(sums[2:] / inside)
+    sums = np.zeros((5, *BRAIN_CELLS), np.int64)
+    moments = np.stack([mean, STEPS / std]).astype(np.float32)
+    first, second, third, fourth = map(np.ascontiguousarray, part_of(images, turn))
+    straight = np.ascontiguousarray(brain[turn])
+    brain_cells_((first, second, third, fourth), straight, (z, y, x), moments, sums)
+    deep, high, wide = (
+        np.bincount(cells[cells >= 0], minlength=count)
+        for cells, count in zip((z, y, x), BRAIN_CELLS, strict=True)
+    )
+    voxels = deep[:, None, None] * high[:, None] * wide
+    filled = np.rint(127 * sums[0] / np.maximum(voxels, 1))
+    means = np.rint(sums[1:] / np.maximum(sums[0], 1))
     return np.concatenate([filled[None], means]).astype(np.int8)
+
+
+def sampling(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Steps along z, y and x in which a volume of that (z, y, x) shape is sampled."""
+    return max(1, shape[0] // SAMPLES), max(1, shape[1] // SAMPLES), 1
+
+
+def sampled(marginal: NDArray[np.integer[Any]], count: int, step: int) -> NDArray[np.int64]:
+    """Cell of each index of an axis, and -1 for those that are passed over.
+
+    Samples are counted from the index nearest to the brain's centre, so that a scan that is
+    shifted by whole voxels gives the same fingerprint.
+
+    Args:
+        marginal: (n,) brain voxels at each index, at least one.
+        count: cells.
+        step: of the samples.
+
+    Returns:
+        (n,) int64.
+    """
+    total, first = int(marginal.sum()), int((marginal * np.arange(len(marginal))).sum())
+    nearest = (2 * first + total) // (2 * total)
+    cells = np.full(len(marginal), -1)
+    kept = slice(nearest % step, None, step)
+    cells[kept] = brain_axis(marginal, count)[kept]
+    return cells
 
 
 def brain_axis(marginal: NDArray[np.integer[Any]], count: int) -> NDArray[np.int64]:
@@ -248,19 +363,19 @@ def region_shares(
 
 
 def warm(*dtypes: type[np.generic]) -> None:
-    """Compile both kernels for scans that are looked at in steps, or load them from the cache.
+    """Compile both kernels, or load them from the cache.
 
     Args:
         *dtypes: of the volumes; all three that there are by default.
     """
-    thin = np.ones((4, 4, 4), np.uint8)[::2, ::2, ::2]
-    cells = np.zeros(2, np.int64)
+    brain = np.ones((4, 4, 4), np.uint8)
+    cells = np.zeros(4, np.int64)
     for dtype in dtypes or (np.int16, np.float32, np.float64):
-        volume = np.ones((4, 4, 4), dtype)[::2, ::2, ::2]
-        sums = np.zeros((6, 1, 1, 1), np.int64)
+        volume = np.ones((4, 4, 4), dtype)
+        sums = np.zeros((5, 1, 1, 1), np.int64)
         images = (volume, volume, volume, volume)
-        brain_cells_(images, thin, (cells, cells, cells), np.ones((2, 4)), sums)
-    region_cells_(thin.copy(), (cells, cells, cells), np.zeros((3, 1, 1, 1), np.int32))
+        brain_cells_(images, brain, (cells, cells, cells), np.ones((2, 4), np.float32), sums)
+    region_cells_(brain, (cells, cells, cells), np.zeros((3, 1, 1, 1), np.int32))
 
 
 def fingerprints(scan: CaseVolumes) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:

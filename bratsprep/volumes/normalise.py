@@ -4,7 +4,7 @@ The brain is the union of the non-zero voxels of the four modalities over the wh
 standard deviation is the population's (divisor n). Another mask or divisor gives other numbers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -14,6 +14,14 @@ from bratsprep.case import Box
 from bratsprep.errors import VolumeError
 from bratsprep.labels import MODALITIES
 from bratsprep.volumes import kernels, moments
+from bratsprep.volumes.background import (
+    check_brain,
+    clear_background_,
+    coverage,
+    find_background,
+    given_background,
+    is_too_full,
+)
 from bratsprep.volumes.crop import brain_box
 
 Volumes: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
@@ -48,6 +56,61 @@ class Measured:
     """(4,) source units."""
     std: NDArray[np.float64]
     """(4,) source units."""
+    coverage: NDArray[np.float64] = field(default_factory=lambda: np.ones(len(MODALITIES)))
+    """(4,) share of the brain that is not 0 in each modality."""
+    notes: tuple[str, ...] = ()
+    """What was taken for background where that is not 0."""
+
+
+def measure_checked(
+    images: Volumes,
+    brain: NDArray[np.uint8],
+    name: str,
+    *,
+    background: str,
+    voxel_ml: float,
+) -> Measured:
+    """Find the brain of a case, its background where that is not 0, and its moments.
+
+    Args:
+        images: four (z, y, x) volumes of one dtype and shape, source units; where the background
+            is not 0 it is set to 0.
+        brain: (z, y, x) uint8, overwritten with the brain.
+        name: case, for errors.
+        background: as in `PrepConfig`.
+        voxel_ml: volume of a voxel, millilitres.
+
+    Raises:
+        VolumeError: as `measure` does, or the brain is not that of a stripped head.
+    """
+    if background == "any":
+        return measure(images, brain, name)
+    notes: tuple[str, ...] = ()
+    if background == "auto":
+        measured = _first_look(images, brain, name)
+        if measured is None:
+            notes = clear_background_(images, [find_background(image) for image in images])
+            measured = measure(images, brain, name)
+    else:
+        notes = clear_background_(images, [given_background(background)] * len(images))
+        measured = measure(images, brain, name)
+    check_brain(measured.count, brain.size, measured.coverage, voxel_ml, name)
+    return replace(measured, notes=notes)
+
+
+def _first_look(images: Volumes, brain: NDArray[np.uint8], name: str) -> Measured | None:
+    """Measure a case as it is; None where its background has to be found first.
+
+    Raises:
+        VolumeError: as `measure` does, unless NaN or infinity is the reason.
+    """
+    try:
+        measured = measure(images, brain, name)
+    except VolumeError:
+        if all(np.isfinite(image).all() for image in images):
+            raise
+        return None
+    return None if is_too_full(measured.count, brain.size) else measured
 
 
 def measure(images: Volumes, brain: NDArray[np.uint8], name: str) -> Measured:
@@ -75,7 +138,8 @@ def measure(images: Volumes, brain: NDArray[np.uint8], name: str) -> Measured:
                 f"{name} {modality}: all {count} brain voxels equal {mean[m]:g}; nothing to scale"
             )
     box = brain_box(plane_brain, columns)
-    return Measured(brain, plane_brain, columns, box, count, mean, np.sqrt(squares / count))
+    shares = coverage(images, plane_brain)
+    return Measured(brain, plane_brain, columns, box, count, mean, np.sqrt(squares / count), shares)
 
 
 def _moments(

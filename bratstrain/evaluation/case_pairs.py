@@ -1,7 +1,7 @@
 """Truth and prediction of case after case: from raw cases, a slice file, or files of labels."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import read_scan
 from bratstrain.apply_config import ApplyConfig
 from bratstrain.data.intake import Intake
+from bratstrain.data.trained_cases import stored_prints
 from bratstrain.evaluation.case_images import brain_images, stored_images
 from bratstrain.evaluation.folder_pairs import read_cavity
 from bratstrain.evaluation.label_pair import Images, LabelPair, Pairs, SetAside
@@ -95,7 +96,8 @@ def raw_pairs(
 
     def read(files: CaseFiles, buffers: Buffers) -> tuple[Prepared, Images | None] | SetAside:
         try:
-            scan = read_scan(files, source, buffers, schemes[files.id])
+            background = labeller.fitted.preparation.background
+            scan = read_scan(files, source, buffers, schemes[files.id], background)
             shown = brain_images(scan, labeller.fitted.preparation) if images else None
             case = prepared(scan, labeller.fitted)
             check_prepared(labeller, source, case)
@@ -161,6 +163,7 @@ def raw_pair(
             case.files.id, case.z, case.image, truth[case.z], case.box.cut(predicted)[case.z]
         ),
         images=images,
+        fingerprint=case.fingerprint,
     )
 
 
@@ -184,12 +187,14 @@ def file_pairs(
     Raises:
         BratsError: a chunk is damaged, or a case has voxels of another size than the run's.
     """
+    prints = stored_prints(file.path, file.cases["id"].astype(str).tolist())
     for c in np.unique(file.slices["case"][rows]):
         mine = rows[file.slices["case"][rows] == c]
         try:
             stored, label = file.read(mine)
             shown = stored_images(file, mine, stored) if images else None
-            yield file_pair(labeller, file, mine, (stored, label), shown)
+            pair = file_pair(labeller, file, mine, (stored, label), shown)
+            yield replace(pair, fingerprint=prints.get(pair.case))
         except BratsError as error:
             if not skip:
                 raise

@@ -14,6 +14,7 @@ from bratsprep.sources.source import Source, open_source
 from bratsprep.volumes.label_schemes import resolve
 from bratstrain.data.intake import planes_name
 from bratstrain.data.splits import Split
+from bratstrain.data.trained_cases import read_trained
 from bratstrain.data.twins import Training
 from bratstrain.evaluation.case_pairs import Labeller, check_file, file_pairs, raw_pairs
 from bratstrain.evaluation.folder_selection import (
@@ -24,6 +25,7 @@ from bratstrain.evaluation.folder_selection import (
     taken,
     usable_cases,
 )
+from bratstrain.runs.files import TRAINED
 
 USER_TABLE: Final = "csv:--subjects"
 """Where subjects are from that the user gives with an evaluation."""
@@ -220,10 +222,11 @@ def training(
         named: subject of each case as its source names it.
         subjects: subject by case id from the user's table, which goes before all else.
     """
+    trained = read_trained(labeller.fitted.folders[0] / TRAINED)
     if not subjects:
-        return Training(split, labeller.fitted.preparation.subjects, named)
+        return Training(split, labeller.fitted.preparation.subjects, named, trained)
     known = replace(split, subjects={**split.subjects, **subjects})
-    return Training(known, USER_TABLE, {**named, **subjects})
+    return Training(known, USER_TABLE, {**named, **subjects}, trained)
 
 
 def caveats(labeller: Labeller, split: Split, part: str, ids: Sequence[str]) -> tuple[str, ...]:

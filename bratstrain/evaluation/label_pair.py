@@ -49,6 +49,8 @@ class LabelPair:
     picture: Picture | None = None
     images: Images | None = None
     """Modalities of the case, where they were asked for."""
+    fingerprint: NDArray[np.int8] | None = None
+    """(5, *BRAIN_CELLS) of the images; None where they are unknown or the brain is too small."""
 
 
 @dataclass(frozen=True, slots=True)

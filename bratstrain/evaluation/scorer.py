@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bratsprep.errors import BratsError
@@ -43,6 +45,8 @@ class Tally:
     planes: list[dict[str, Any]] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
     tuning: Tuning = field(default_factory=Tuning)
+    prints: dict[str, NDArray[np.int8]] = field(default_factory=dict)
+    """(5, z, y, x) fingerprint of the images of each case that has one, by id."""
     lost: int = 0
     """Tumour voxels that the network was not shown."""
     set_aside: list[SetAside] = field(default_factory=list)
@@ -51,6 +55,8 @@ class Tally:
     def note(self, pair: LabelPair) -> None:
         """Take from a case all but its scores."""
         self.lost += pair.lost
+        if pair.fingerprint is not None:
+            self.prints[pair.case] = pair.fingerprint
         if self.config.planes:
             self.planes += plane_rows(pair)
         if self.config.pictures and pair.picture is not None:
@@ -108,7 +114,7 @@ def conclude(
     if destination.run is None:
         scores = tally.scores
         notes += filter(None, (class_order_note(scores), single_class_note(scores)))
-    repeats = repeats_of(selection, tally.scores)
+    repeats = repeats_of(selection, tally)
     table, second = summarise_twice(selection, tally.scores, repeats, report_config.conventions)
     report = Report(
         name=destination.name,
@@ -139,12 +145,12 @@ def tune_cleanup(run: Path, selection: CaseSelection, tuning: Tuning) -> str:
     )
 
 
-def repeats_of(selection: CaseSelection, scores: Sequence[CaseScores]) -> Twins | None:
+def repeats_of(selection: CaseSelection, tally: Tally) -> Twins | None:
     """Which of the cases have a twin in training; None where there was no training."""
     if selection.training is None:
         return None
-    voxels = {case.case: case.confusion.sum(axis=1) for case in scores}
-    return selection.training.twins(voxels, selection.noun)
+    voxels = {case.case: case.confusion.sum(axis=1) for case in tally.scores}
+    return selection.training.twins(voxels, selection.noun, tally.prints)
 
 
 def summarise_twice(

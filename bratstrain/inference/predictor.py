@@ -1,6 +1,6 @@
 """Fitted networks applied to raw cases: NIfTI labels in each scan's own space."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from bratsprep.volumes.case_volumes import to_file_order
 from bratsprep.volumes.label_schemes import resolve
 from bratsprep.volumes.warm import warm
 from bratstrain.apply_config import ApplyConfig, ApplySettings
+from bratstrain.data.trained_cases import compare, read_trained
 from bratstrain.inference.nifti_out import make_folder, read_source_header, write_nifti
 from bratstrain.inference.segment import (
     Prepared,
@@ -29,6 +30,7 @@ from bratstrain.inference.segment import (
     segment,
 )
 from bratstrain.inference.small_components import drop_small, shared_sizes
+from bratstrain.runs.files import TRAINED
 from bratstrain.runs.fitted import Fitted, load_fitted
 
 SUFFIX: Final = ".nii.gz"
@@ -49,6 +51,8 @@ class Predicted:
     """(classes,) voxels of each stored class in the whole volume."""
     spacing: tuple[float, ...]
     """(3,) mm, along RAS+ (x, y, z)."""
+    training: tuple[str, ...] = ()
+    """What images say of the case and the training cases of each run, a sentence a run."""
 
     def line(self) -> str:
         """Summarise in one line: millilitres of each class."""
@@ -57,7 +61,7 @@ class Predicted:
             f"{name} {count * voxel_ml:.1f} ml"
             for name, count in zip(CLASSES[1:], self.voxels[1:], strict=True)
         )
-        return f"{self.path}: {volumes} ({self.scheme})"
+        return "; ".join([f"{self.path}: {volumes} ({self.scheme})", *self.training])
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,8 @@ class Work:
     """Size in voxels of the smallest component that is kept, by class; empty keeps all."""
     out: Path
     probabilities: bool
+    trained: Mapping[str, NDArray[np.void]]
+    """(n,) `trained_cases.ROW` of each run that kept its training cases, by its folder's name."""
 
     def do(self, case: Prepared) -> Predicted:
         """Label one case and write it."""
@@ -93,8 +99,22 @@ class Work:
             )
         voxels = np.bincount(label.ravel(), minlength=len(CLASSES)).tolist()
         return Predicted(
-            case.files.id, path, scheme.name, tuple(voxels), tuple(case.geometry.spacing.tolist())
+            case.files.id,
+            path,
+            scheme.name,
+            tuple(voxels),
+            tuple(case.geometry.spacing.tolist()),
+            tuple(self.compared(case)),
         )
+
+    def compared(self, case: Prepared) -> Iterator[str]:
+        """State for each run whether the case shows a person that it was fitted on."""
+        prints = {} if case.fingerprint is None else {case.files.id: case.fingerprint}
+        for run, rows in self.trained.items():
+            found = compare(rows, prints)
+            own = found.certain.get(case.files.id, ())
+            said = f"THIS PERSON IS IN TRAINING, as {', '.join(own)}: " if own else ""
+            yield said + found.line(f" of {run}")
 
 
 def predict(
@@ -145,7 +165,9 @@ def predict(
         schemes = schemes_to_write(source, chosen, fitted, config.labels)
         _refuse_existing(folder, chosen, source, force=force, probabilities=probabilities)
         make_folder(folder)
-        work = Work(source, schemes, fitted, config, sizes, folder, probabilities)
+        kept = {run.name: read_trained(run / TRAINED) for run in runs}
+        trained = {run: rows for run, rows in kept.items() if rows is not None}
+        work = Work(source, schemes, fitted, config, sizes, folder, probabilities, trained)
         return work_through(work, chosen, progress=progress)
 
 

@@ -15,10 +15,12 @@ from bratsprep.case import Box, CaseFiles, Geometry
 from bratsprep.config import PrepConfig
 from bratsprep.errors import BratsError
 from bratsprep.labels import CLASSES, MODALITIES, Scheme
+from bratsprep.repeats.image_match import LEAST_VOXELS
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import CaseVolumes, read_scan
 from bratsprep.volumes.crop import crop_window
+from bratsprep.volumes.fingerprint import fingerprints
 from bratsprep.volumes.planes import image_planes_
 from bratstrain.apply_config import ApplyConfig
 from bratstrain.runs.fitted import Fitted
@@ -55,6 +57,8 @@ class Prepared:
     """(s, m, h, w) float16 or float32, standard deviations."""
     label: NDArray[np.uint8] | None
     """(z, y, x) uint8 stored classes of the whole volume, if they were requested."""
+    fingerprint: NDArray[np.int8] | None = None
+    """(5, *BRAIN_CELLS) of the images; None where the brain is too small to be told apart."""
 
     def paste(self, planes: NDArray[Any]) -> NDArray[Any]:
         """Put (s, h, w) planes of any dtype back into a (z, y, x) volume, zero elsewhere."""
@@ -78,7 +82,8 @@ def prepare_case(
     Raises:
         BratsError: the case is at fault.
     """
-    return prepared(read_scan(files, source, buffers, scheme), fitted)
+    background = fitted.preparation.background
+    return prepared(read_scan(files, source, buffers, scheme, background), fitted)
 
 
 def prepared(scan: CaseVolumes, fitted: Fitted) -> Prepared:
@@ -94,7 +99,9 @@ def prepared(scan: CaseVolumes, fitted: Fitted) -> Prepared:
     image = np.empty((planes.size, len(MODALITIES), *box.shape[1:]), dtype)
     image_planes_(scan, planes, box, normalise, image)
     label = None if scan.label is None else scan.label.copy()
-    return Prepared(scan.files, scan.geometry, scan.shape, box, planes, image, label)
+    is_large = scan.measured.count >= LEAST_VOXELS
+    fingerprint = fingerprints(scan)[0] if is_large else None
+    return Prepared(scan.files, scan.geometry, scan.shape, box, planes, image, label, fingerprint)
 
 
 def as_the_network_sees(preparation: PrepConfig) -> tuple[str, str]:

@@ -114,7 +114,8 @@ def raw_cases(
     schemes = resolve(source, chosen, labellers[0].config.labels)
 
     def read(files: CaseFiles, buffers: Buffers) -> tuple[Images, list[Prepared]]:
-        scan = read_scan(files, source, buffers, schemes[files.id])
+        background = labellers[0].fitted.preparation.background
+        scan = read_scan(files, source, buffers, schemes[files.id], background)
         images = brain_images(scan, labellers[0].fitted.preparation)
         cases = [prepared(scan, labeller.fitted) for labeller in labellers]
         for labeller, case in zip(labellers, cases, strict=True):

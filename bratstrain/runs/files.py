@@ -3,6 +3,7 @@
 config.json     settings; batch size and precision as the device had them
 run.json        slice file, split, versions, machine, memory, time and best score
 split.json      case ids of training, validation and test
+training.npy    image fingerprints of the training cases
 log.jsonl       a line for every few steps and for every validation
 last.pt         all that the run needs to go on
 best.pt         the weights of the best validation
@@ -31,6 +32,9 @@ FACTS: Final = "run.json"
 SPLIT: Final = "split.json"
 
 
+TRAINED: Final = "training.npy"
+
+
 LOG: Final = "log.jsonl"
 
 
@@ -46,7 +50,10 @@ EVENTS: Final = "events"
 LOCK: Final = ".lock"
 
 
-BEGINNINGS: Final = frozenset({LOCK, FACTS, SPLIT, f"{FACTS}.new", f"{SPLIT}.new", f"{CONFIG}.new"})
+BEGINNINGS: Final = frozenset(
+    {LOCK, *(name + end for name in (FACTS, SPLIT, TRAINED, CONFIG) for end in ("", ".new"))}
+    - {CONFIG}
+)
 """What a run that was killed at its very start may have left."""
 
 

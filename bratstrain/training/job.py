@@ -15,7 +15,7 @@ from bratstrain.data.intake import planes_name
 from bratstrain.data.loader import Loader
 from bratstrain.data.sampler import Plan, make_plan
 from bratstrain.data.splits import Split
-from bratstrain.data.twins import Twins, validation_twins
+from bratstrain.data.twins import Twins, compared_validation_twins
 from bratstrain.device import loader_threads
 
 ENDLESS: Final = 1 << 40
@@ -39,6 +39,8 @@ class Job:
     """(n, classes) int, pixels of each class in each training slice, background first."""
     validation_rows: NDArray[np.int64]
     """(n,) int64, rows under /slice."""
+    twins: Twins
+    """Validation cases with a twin in training."""
 
     @property
     def steps(self) -> int:
@@ -51,11 +53,6 @@ class Job:
     def validate_steps(self) -> int:
         """Steps between validations."""
         return self.config.validate_steps or self.plan.steps_per_epoch
-
-    @property
-    def twins(self) -> Twins:
-        """Which validation cases have a twin in training."""
-        return validation_twins(self.split, self.file)
 
     @property
     def planes(self) -> str:
@@ -122,4 +119,5 @@ def make_job(
         )
     voxels = file.slices["voxels"][train]
     plan = make_plan(train, voxels, config.batch_size, config.sampling, config.block, config.seed)
-    return Job(folder, file, config, session, split, device, plan, voxels, validation)
+    twins = compared_validation_twins(split, file)
+    return Job(folder, file, config, session, split, device, plan, voxels, validation, twins)

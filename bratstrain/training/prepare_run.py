@@ -15,7 +15,8 @@ from bratsprep.slicefile.reader import SliceFile
 from bratsprep.system.atomic import replacing
 from bratstrain.config import Session, TrainConfig
 from bratstrain.data.splits import Split, make_split
-from bratstrain.data.twins import leak_warning, validation_twins
+from bratstrain.data.trained_cases import trained_rows, write_trained
+from bratstrain.data.twins import leak_warning
 from bratstrain.device import (
     choose_device,
     choose_precision,
@@ -33,6 +34,7 @@ from bratstrain.runs.files import (
     FACTS,
     LAST,
     SPLIT,
+    TRAINED,
     read_json,
     read_text,
     versions,
@@ -92,9 +94,9 @@ def prepare(
         settled = on_device(settled, file, device)
     choose_precision(settled.precision, device)
     split = split_of(settled, file)
-    if warning := leak_warning(split, validation_twins(split, file)):
-        warnings.warn(warning, stacklevel=3)
     job = make_job(folder, file, settled, session, split, device)
+    if warning := leak_warning(split, job.twins):
+        warnings.warn(warning, stacklevel=3)
     if is_begun:
         check_origin(job)
     else:
@@ -190,6 +192,7 @@ def begin(job: Job) -> None:
         "finished": False,
     }
     write_json(folder / FACTS, facts)
+    write_trained(folder / TRAINED, trained_rows(file.path, split.trained_cases))
     for name, text in ((SPLIT, split.to_json()), (CONFIG, job.config.to_json())):
         with replacing(folder / name) as out:
             out.write(f"{text}\n".encode())

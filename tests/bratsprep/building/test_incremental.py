@@ -329,11 +329,21 @@ def test_another_label_scheme_converts_again(pair, tmp_path):
     assert bytes_of(out) == fresh(raw, tmp_path)
 
 
-def test_another_subject_converts_again(pair, tmp_path):
+def test_another_release_converts_again(pair, tmp_path):
+    raw, out = pair
+    with h5py.File(out, "r+") as file:
+        file["case/release"][0] = "msd"
+    assert again(raw, out).changes.rebuilt == {FIRST: "release is brats2017, was msd"}
+    assert bytes_of(out) == fresh(raw, tmp_path)
+
+
+def test_another_subject_is_corrected_without_converting(pair, tmp_path):
     raw, out = pair
     with h5py.File(out, "r+") as file:
         file["case/subject"][0] = "somebody"
-    assert "was somebody of brats2017" in again(raw, out).changes.rebuilt[FIRST]
+    changes = again(raw, out).changes
+    assert (changes.renamed, changes.rebuilt) == ([FIRST], {})
+    assert f"renamed  1 case: {FIRST}: other subjects" in changes.lines()
     assert bytes_of(out) == fresh(raw, tmp_path)
 
 

@@ -83,6 +83,13 @@ def test_candidates_come_best_first_and_once():
     assert all(each.first < each.second for each in found)
 
 
+def test_candidates_of_many_blocks_are_those_of_all_pairs():
+    images = prints(150)
+    features = image_features(np.concatenate([images, again(images)]))
+    found = candidates(features, None, 0.5)
+    assert {(each.first, each.second) for each in found} == {(i, i + 150) for i in range(150)}
+
+
 def test_candidates_across_sets_name_rows_of_each():
     images = prints(5)
     found = candidates(image_features(images), image_features(again(images[3:])), 0.5)
@@ -115,7 +122,9 @@ def test_nothing_has_no_candidates():
 @pytest.mark.parametrize(
     ("evidence", "score", "certainty"),
     [("images", 0.75, "certain"), ("images", 0.74, "likely"), ("images", 0.59, ""),
-     ("masks", 0.4, "certain"), ("masks", 0.3, "likely"), ("masks", 0.29, "")],
+     ("masks", 0.4, "certain"), ("masks", 0.3, "likely"), ("masks", 0.29, ""),
+     ("whole tumour", 0.6, "certain"), ("whole tumour", 0.45, "likely"),
+     ("whole tumour", 0.44, "")],
 )  # fmt: skip
 def test_certainty_goes_by_score_and_evidence(evidence, score, certainty):
     assert Pair("A", "B", score, evidence).certainty == certainty

@@ -12,8 +12,9 @@ import bratsprep
 from bratsprep.cli import main
 from bratsprep.errors import BuildError, LayoutError
 from bratsprep.phantom.phantoms import phantom_case
+from bratsprep.repeats.mask_details import Agreement
 from bratsprep.repeats.search import LIKELY
-from bratsprep.repeats.twinner import twins
+from bratsprep.repeats.twinner import judged, twins
 
 SHAPE = (64, 64, 48)
 CASES, REPEATS = 8, 2
@@ -141,6 +142,38 @@ def test_mirrored_masks_are_found_and_named(masks, tmp_path):
     save(tmp_path / "b", "BRATS_001.nii.gz", np.asarray(label.dataobj)[::-1])
     (pair,) = twins(tmp_path / "b", masks, workers=2).pairs
     assert (pair.second, pair.flip, pair.certainty) == ("BRATS_003", "x", "certain")
+
+
+def test_mask_drawn_without_enhancing_tumour_is_known_by_the_whole_tumour(masks, tmp_path):
+    label = nib.load(masks / "BRATS_003.nii.gz")
+    codes = np.asarray(label.dataobj)
+    save(tmp_path / "b", "BRATS_001.nii.gz", np.where(codes > 0, 1, 0).astype(np.uint8))
+    (pair,) = twins(tmp_path / "b", masks, labels="msd", workers=2).pairs
+    assert (pair.second, pair.certainty) == ("BRATS_003", "certain")
+
+
+@pytest.mark.parametrize(
+    ("regions", "one_sided", "evidence", "certainty"),
+    [
+        ({"WT": 0.5, "TC": 0.0}, True, "whole tumour", "likely"),
+        ({"WT": 0.7, "TC": 0.0}, True, "whole tumour", "certain"),
+        ({"WT": 0.44, "TC": 0.0}, True, "masks", ""),
+        ({"WT": 0.5, "TC": 0.0}, False, "masks", ""),
+    ],
+)
+def test_whole_tumour_decides_only_where_a_region_is_in_one_mask(
+    regions, one_sided, evidence, certainty
+):
+    pair = judged(("A", "B"), Agreement(0.25, regions, one_sided), "")
+    assert (pair.evidence, pair.certainty) == (evidence, certainty)
+
+
+def test_case_without_any_candidate_has_no_score(masks, tmp_path):
+    save(tmp_path / "b", "BRATS_009.nii.gz", np.zeros((240, 240, 155), np.uint8))
+    found = twins(tmp_path / "b", masks, labels="msd", workers=2)
+    assert found.members[0].score is None
+    found.write(tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_text().splitlines()[1] == "BRATS_009,BRATS_009,,,0,0,0"
 
 
 def test_subjects_of_two_visits_go_together(tmp_path, raw):

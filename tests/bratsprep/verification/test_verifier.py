@@ -380,6 +380,23 @@ def test_verify_finds_a_changed_text(pair):
         verify(out, workers=1)
 
 
+def test_verify_finds_a_subject_that_names_and_images_do_not_give(pair):
+    out, raw = pair
+    change(out, "case/subject", lambda names: [f"{name}x" for name in names])
+    forge(out)
+    assert verify(out, workers=1)
+    with pytest.raises(SchemaError, match=f"case {FIRST}: subject is .*x; expected .*raw files"):
+        verify(out, raw, workers=1)
+
+
+def test_verify_does_not_judge_subjects_of_a_table(pair, tmp_path):
+    _, raw = pair
+    (tmp_path / "who.csv").write_text(f"case,subject\n{FIRST},somebody\n")
+    out = tmp_path / "named.h5"
+    bratsprep.build(raw, out, crop="8x6", workers=1, subjects=tmp_path / "who.csv")
+    assert verify(out, raw, workers=1).compared
+
+
 def test_verify_finds_a_changed_digest(pair):
     out, _ = pair
     with h5py.File(out, "r+") as file:

@@ -11,6 +11,8 @@ from bratsprep.volumes.fingerprint import (
     mask_axis,
     mask_fingerprint,
     region_shares,
+    sampled,
+    sampling,
 )
 from tests.helpers import oracles
 
@@ -42,21 +44,42 @@ def made(images, brain):
 @cells_of_brain
 def test_brain_cells_add_up_steps_of_each_modality(kernel):
     images = tuple(np.full((1, 1, 3), value, np.int16) for value in (1, 2, 3, 400))
-    sums = np.zeros((6, 1, 1, 2), np.int64)
+    sums = np.zeros((5, 1, 1, 2), np.int64)
     one = np.zeros(1, np.int64)
-    moments = np.array([[0.0, 0, 0, 0], [10.0, 10, -10, 1]])
+    moments = np.array([[0, 0, 0, 0], [10, 10, -10, 1]], np.float32)
     brain = np.array([[[1, 0, 1]]], np.uint8)
     kernel(images, brain, (one, one, np.array([0, 0, 1])), moments, sums)
-    assert sums[:, 0, 0].tolist() == [[2, 1], [1, 1], [10, 10], [20, 20], [-30, -30], [127, 127]]
+    assert sums[:, 0, 0].tolist() == [[1, 1], [10, 10], [20, 20], [-30, -30], [127, 127]]
 
 
 @cells_of_brain
 def test_brain_cells_pass_over_what_lies_outside(kernel):
     images = (np.ones((2, 2, 2), np.int16),) * 4
-    sums = np.zeros((6, 1, 1, 1), np.int64)
+    sums = np.zeros((5, 1, 1, 1), np.int64)
     cells = np.array([-1, 0])
-    kernel(images, np.ones((2, 2, 2), np.uint8), (cells, cells, cells), np.ones((2, 4)), sums)
-    assert sums[:2].ravel().tolist() == [1, 1]
+    moments = np.ones((2, 4), np.float32)
+    kernel(images, np.ones((2, 2, 2), np.uint8), (cells, cells, cells), moments, sums)
+    assert sums[:2].ravel().tolist() == [1, 0]
+
+
+@cells_of_brain
+def test_brain_cells_keep_the_layers_of_z_apart(kernel):
+    images = (np.array([[[1]], [[2]], [[4]]], np.int16),) * 4
+    sums = np.zeros((5, 2, 1, 1), np.int64)
+    one = np.zeros(1, np.int64)
+    moments = np.array([[0] * 4, [1] * 4], np.float32)
+    kernel(images, np.ones((3, 1, 1), np.uint8), (np.array([1, 1, 0]), one, one), moments, sums)
+    assert sums[:2, :, 0, 0].tolist() == [[1, 2], [4, 3]]
+
+
+@cells_of_brain
+def test_brain_cells_of_no_plane_are_empty(kernel):
+    sums = np.zeros((5, 1, 1, 1), np.int64)
+    none = np.array([-1])
+    images = (np.ones((1, 1, 1), np.int16),) * 4
+    moments = np.ones((2, 4), np.float32)
+    kernel(images, np.ones((1, 1, 1), np.uint8), (none, none, none), moments, sums)
+    assert not sums.any()
 
 
 @cells_of_regions
@@ -126,13 +149,18 @@ def test_brain_fingerprint_does_not_depend_on_strides(dtype):
     np.testing.assert_array_equal(made(turned, brain), made(images, brain))
 
 
-def test_every_second_voxel_of_a_large_scan_will_do():
+@pytest.mark.parametrize("shift", [(1, 0, 0), (0, 1, 1), (1, -1, -1)])
+def test_shift_of_one_voxel_does_not_change_a_sampled_scan(shift):
     images, brain = head((128, 130, 132))
-    apart = made(images, brain)[1:].astype(int) - made(images, brain)[1:]
-    assert np.abs(apart).max() == 0
-    every = made(images[:, ::2, ::2, ::2], brain[::2, ::2, ::2])[1:].astype(int)
-    close = np.corrcoef(every.ravel(), made(images, brain)[1:].ravel())[0, 1]
-    assert close > 0.9
+    moved = np.roll(images, shift, (1, 2, 3)), np.roll(brain, shift, (0, 1, 2))
+    np.testing.assert_array_equal(made(*moved), made(images, brain))
+
+
+def test_samples_are_counted_from_the_centre_of_the_brain():
+    # centre 3.5, nearest index 4: every third from 4 is 1, 4 and 7
+    used = np.flatnonzero(sampled(np.array([0, 0, 0, 5, 5, 0, 0, 0]), 2, 3) >= 0)
+    assert used.tolist() == [4]
+    assert sampling((63, 240, 240)) == (1, 3, 1)
 
 
 def test_brain_axis_is_centred_on_the_brain():

@@ -1,0 +1,153 @@
+"""The cases that a network was fitted on, kept with the run, and other cases compared with them.
+
+Names differ between releases; images do not. So a run keeps the image fingerprints of its training
+cases, and every case that is scored or labelled later is compared with those.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bratsprep.case import BRAIN_CELLS
+from bratsprep.errors import BratsError
+from bratsprep.labels import MODALITIES
+from bratsprep.repeats.image_match import LEAST_VOXELS, comparable, match_images
+from bratsprep.repeats.search import LIKELY, Pair
+from bratsprep.slicefile.chunk_index import read_contents
+from bratsprep.system.atomic import replacing
+
+PRINT: tuple[int, ...] = (1 + len(MODALITIES), *BRAIN_CELLS)
+"""Shape of a fingerprint."""
+LONGEST = 200
+"""Characters of a case id that are kept."""
+ROW = np.dtype(
+    [("id", f"U{LONGEST}"), ("subject", f"U{LONGEST}"), ("brain_voxels", "<i8"),
+     ("fingerprint", "i1", PRINT)]
+)  # fmt: skip
+"""One training case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What image fingerprints say of some cases and the training cases."""
+
+    n_cases: int = 0
+    """Cases that could be compared."""
+    n_trained: int = 0
+    """Training cases that they were compared with."""
+    best: float | None = None
+    """Highest correlation of all; None where no pair was near enough to be examined."""
+    certain: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Training cases that certainly show the same person, by case id."""
+    likely: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Training cases that probably do, by id of the cases that have no certain one."""
+
+    def line(self, of: str = "") -> str:
+        """Describe what was compared and how, and the matches that are only likely.
+
+        Args:
+            of: whose training cases these are, such as ` of runs/a`.
+        """
+        cases = f"{self.n_trained} training case{'' if self.n_trained == 1 else 's'}{of}"
+        if not self.n_cases or not self.n_trained:
+            return f"not compared by image with the {cases}: brains below {LEAST_VOXELS:,} voxels"
+        how = f"compared by image fingerprint with the {cases}"
+        nearest = "" if self.best is None else f"; the best match is {self.best:.2f}"
+        if self.certain or self.likely:
+            pairs = [f"{case} = {', '.join(own)}" for case, own in self.likely.items()]
+            return f"{how}" + (f"; likely the same person: {'; '.join(pairs)}" if pairs else "")
+        return f"{how}: no match from {LIKELY['images']:.2f}{nearest}"
+
+
+def trained_rows(path: Path, trained: Sequence[str]) -> NDArray[np.void]:
+    """Take the training cases from a slice file.
+
+    Args:
+        path: slice file.
+        trained: ids of the cases that are trained on.
+
+    Returns:
+        (n,) ROW.
+    """
+    cases = read_contents(path).cases
+    chosen = cases[np.isin(cases["id"].astype(str), list(trained))]
+    rows = np.zeros(len(chosen), ROW)
+    for name in ROW.names or ():
+        rows[name] = chosen[name]
+    return rows
+
+
+def write_trained(path: Path, rows: NDArray[np.void]) -> None:
+    """Write training cases, (n,) ROW, as a NumPy file; the same cases give the same bytes."""
+    content = io.BytesIO()
+    np.save(content, rows, allow_pickle=False)
+    with replacing(path) as file:
+        file.write(content.getvalue())
+
+
+def read_trained(path: Path) -> NDArray[np.void] | None:
+    """Read what `write_trained` wrote.
+
+    Returns:
+        (n,) ROW, or None where the run did not keep its training cases.
+
+    Raises:
+        BratsError: the file holds something else.
+    """
+    if not path.is_file():
+        return None
+    try:
+        rows: Any = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BratsError(f"{path}: cannot be read: {error}; fit the run again") from error
+    if not isinstance(rows, np.ndarray) or rows.dtype != ROW or rows.ndim != 1:
+        raise BratsError(f"{path}: is no table of training cases; put the run's own file back")
+    table: NDArray[np.void] = rows
+    return table
+
+
+def stored_prints(path: Path, ids: Sequence[str]) -> dict[str, NDArray[np.int8]]:
+    """Fingerprints of some cases of a slice file, those with too small brains left out.
+
+    Args:
+        path: slice file.
+        ids: of the cases.
+
+    Returns:
+        (5, z, y, x) int8 by case id.
+    """
+    rows = trained_rows(path, ids)
+    return {str(rows["id"][i]): rows["fingerprint"][i] for i in comparable(rows["brain_voxels"])}
+
+
+def compare(trained: NDArray[np.void], prints: Mapping[str, NDArray[np.int8]]) -> Compared:
+    """Compare cases with those of a training by their images.
+
+    Args:
+        trained: (n,) ROW.
+        prints: (5, z, y, x) int8 fingerprint of each case, by id.
+    """
+    known = trained[comparable(trained["brain_voxels"])]
+    if not len(known) or not prints:
+        return Compared(len(prints), len(known))
+    ids = list(prints)
+    matches = match_images(known["fingerprint"], np.stack(list(prints.values())))
+    certain: dict[str, list[str]] = {}
+    likely: dict[str, list[str]] = {}
+    for match in matches:
+        pair = Pair(str(known["id"][match.first]), ids[match.second], match.score, "images")
+        if pair.certainty:
+            found = certain if pair.certainty == "certain" else likely
+            found.setdefault(pair.second, []).append(pair.first)
+    return Compared(
+        len(ids),
+        len(known),
+        matches[0].score if matches else None,
+        {case: tuple(sorted(certain[case])) for case in ids if case in certain},
+        {case: tuple(sorted(likely[case])) for case in ids if case in likely.keys() - certain},
+    )
