@@ -1,7 +1,7 @@
 """Which slices a step sees: pure functions of seed and step, so a resumed run sees the same.
 
 To add a sampling: a function of `Candidates` and a batch size that gives a `Draw`, a line in
-`SAMPLINGS`, and the same name in `bratstrain.config.SAMPLINGS`.
+`SAMPLINGS`, and the same name in `bratstrain.config.Sampling`.
 """
 
 from collections.abc import Callable, Mapping
