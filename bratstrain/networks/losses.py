@@ -137,7 +137,7 @@ LOSSES: Final[Mapping[str, Criterion]] = MappingProxyType(
     }
 )
 """Losses by name. To add one: a function like those above, a line here, and the same name in
-`bratstrain.config.LOSSES`."""
+`bratstrain.config.Loss`."""
 
 
 def build_loss(kind: str, classes: int, weights: Tensor | None = None) -> Loss:

@@ -34,7 +34,7 @@ SCHEDULES: Final[Mapping[str, Callable[[float], float]]] = MappingProxyType(
     {"constant": constant, "cosine": cosine, "poly": poly}
 )
 """Share of the highest learning rate by progress, 0 to 1. To add one: a function like those above,
-a line here, and the same name in `bratstrain.config.SCHEDULES`."""
+a line here, and the same name in `bratstrain.config.Schedule`."""
 
 
 def learning_rate(peak: float, kind: str, warmup: int, step: int, progress: float) -> float:

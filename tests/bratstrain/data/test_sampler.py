@@ -1,10 +1,12 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bratsprep.errors import BratsError
-from bratstrain.config import SAMPLINGS
+from bratstrain.config import Sampling
 from bratstrain.data import sampler
 from bratstrain.data.sampler import RowStream, epoch_order, make_plan
 
@@ -117,7 +119,7 @@ def test_foreground_of_pairs_takes_a_third_from_the_tumour_slices():
 
 
 def test_samplings_are_those_that_the_settings_know():
-    assert tuple(sampler.SAMPLINGS) == SAMPLINGS
+    assert tuple(sampler.SAMPLINGS) == get_args(Sampling)
 
 
 def test_sampling_can_be_added(monkeypatch):
