@@ -43,7 +43,7 @@ PAGE_WIDTH: Final = 1080
 def telling(comparison: Comparison) -> dict[str, str]:
     """Cases to show, by id, with their titles: largest difference, typical and hardest case."""
     cases = comparison.evaluations[0].cases
-    values = np.array([each.values(HEADLINE, LEAD) for each in comparison.evaluations])
+    values = np.array([run.values(HEADLINE, LEAD) for run in comparison.evaluations])
     values = np.nan_to_num(values)
     spread, mean = np.ptp(values, axis=0), values.mean(axis=0)
     places = {
