@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from bratstrain.apply_config import Convention, Tta
 from bratstrain.commands.cli import main
 from bratstrain.inference.segment import FLIPS
-from bratstrain.scoring.aggregate import CONVENTIONS
+from bratstrain.scoring.conventions import CONVENTIONS
 from tests.helpers import niftis, runs
 
 CASE = "BraTS2021_00002"

@@ -9,8 +9,9 @@ from click.testing import CliRunner
 
 from bratsprep.errors import BratsError, LabelError
 from bratstrain.commands.cli import main
-from bratstrain.evaluation.evaluator import evaluate, score_folders
+from bratstrain.evaluation.evaluator import evaluate
 from bratstrain.evaluation.label_checks import class_order_note, mean_dice, single_class_note
+from bratstrain.evaluation.score_files import score_folders
 from tests.helpers import niftis, runs, scored_runs
 
 A, B = "BraTS2021_00001", "BraTS2021_00002"

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from bratsprep.case import Box
-from bratstrain.evaluation.case_pairs import Pair
-from bratstrain.evaluation.label_pair import Images
+from bratstrain.evaluation.label_pair import Images, LabelPair
 from bratstrain.pages.gallery import Gallery, Kept, Volume, class_mean
 from bratstrain.pages.sprites import greys
 from tests.helpers import scored_runs
@@ -23,7 +22,7 @@ def pair(case, seed=0):
     truth, predicted = (
         np.random.default_rng(seed + i).integers(0, 4, SHAPE).astype(np.uint8) for i in (1, 2)
     )
-    return Pair(case, truth, predicted, (1.0, 1.0, 2.0), images=images(seed))
+    return LabelPair(case, truth, predicted, (1.0, 1.0, 2.0), images=images(seed))
 
 
 def filled(dice, most_images):
