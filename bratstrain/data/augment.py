@@ -151,7 +151,17 @@ def augment(
 def plain_look(
     image: Tensor, label: Tensor, generator: np.random.Generator, noise: torch.Generator
 ) -> Tensor:
-    """Change intensities as `deck_look` does, but without regard to rare classes."""
+    """Change intensities as `deck_look` does, but without regard to rare classes.
+
+    Args:
+        image: (b, m, h, w) float32.
+        label: (b, h, w) uint8; only its shape and device are used.
+        generator: of all decisions.
+        noise: of the noise, on the device of `image`.
+
+    Returns:
+        (b, m, h, w) float32.
+    """
     return deck_look(image, torch.zeros_like(label), generator, noise)
 
 
@@ -289,7 +299,7 @@ def source_grid(angle: NDArray[np.float32], scale: NDArray[np.float32], image: T
 
 
 def normal_like(planes: Tensor, noise: torch.Generator) -> Tensor:
-    """Draw standard normal numbers of the shape and on the device of `planes`."""
+    """Draw float32 standard normal numbers of the shape and on the device of `planes`."""
     return torch.randn(planes.shape, generator=noise, device=planes.device)
 
 

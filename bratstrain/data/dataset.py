@@ -22,7 +22,7 @@ class SliceDataset(Dataset[Sample]):
 
     Args:
         file: open slice file, which the caller closes.
-        rows: (n,) int, rows under /slice to take, such as a split's; None takes all.
+        rows: (n,) of any integer dtype, rows under /slice to take; None takes all.
 
     Raises:
         ValueError: a row is beyond the file.

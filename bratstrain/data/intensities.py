@@ -15,14 +15,27 @@ BLUR_REACH: Final = 3
 
 
 def stretch(planes: Tensor, factor: Tensor) -> Tensor:
-    """Stretch the contrast of (k, h, w) planes around the mean of their tissue."""
+    """Multiply the contrast of (k, h, w) float32 planes around the mean of their tissue.
+
+    Args:
+        planes: (k, h, w) float32; 0 outside the tissue, where it stays 0.
+        factor: (k, 1, 1) float32, of each plane.
+    """
     inside = planes != 0
     mean, _ = moments(planes, inside)
     return torch.where(inside, (planes - mean) * factor + mean, 0)
 
 
 def bend(planes: Tensor, power: Tensor) -> Tensor:
-    """Bend (k, h, w) planes by a gamma curve over their range; mean and spread stay."""
+    """Apply a gamma curve to planes over their range, and restore their mean and spread.
+
+    Args:
+        planes: (k, h, w) float32; 0 outside the tissue, where it stays 0.
+        power: (k, 1, 1) float32, exponent of each plane.
+
+    Returns:
+        (k, h, w) float32.
+    """
     inside = planes != 0
     mean, spread = moments(planes, inside)
     low, high = planes.amin((1, 2), keepdim=True), planes.amax((1, 2), keepdim=True)
@@ -34,7 +47,15 @@ def bend(planes: Tensor, power: Tensor) -> Tensor:
 
 
 def moments(planes: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and spread, (k, 1, 1), of (k, h, w) planes under a mask; 0 where it is empty."""
+    """Mean and standard deviation of planes under a mask.
+
+    Args:
+        planes: (k, h, w) float32.
+        inside: (k, h, w) bool.
+
+    Returns:
+        (k, 1, 1) float32 means and standard deviations with divisor n; 0 where the mask is empty.
+    """
     count = inside.sum((1, 2), keepdim=True).clamp_min(1)
     mean = (planes * inside).sum((1, 2), keepdim=True) / count
     squares = ((planes - mean) * inside).square().sum((1, 2), keepdim=True)
@@ -42,9 +63,14 @@ def moments(planes: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def blur(planes: Tensor, sigma: Tensor) -> Tensor:
-    """Blur (k, h, w) planes with a Gaussian of (k, 1, 1) pixels; outside of a plane is 0.
+    """Blur planes with a Gaussian, as if they were surrounded by 0.
 
-    Sums of shifted planes, since a convolution would run in half precision or TF32.
+    Args:
+        planes: (k, h, w) float32.
+        sigma: (k, 1, 1) float32, pixels, standard deviation of each plane's Gaussian.
+
+    Returns:
+        (k, h, w) float32.
     """
     taps = [torch.exp(-0.5 * (k / sigma) ** 2) for k in range(-BLUR_REACH, BLUR_REACH + 1)]
     total = torch.stack(taps).sum(dim=0)

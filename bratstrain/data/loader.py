@@ -262,7 +262,7 @@ class DirectCopy:
         self._device = device
 
     def copy(self, tensor: Tensor) -> Tensor:
-        """Copy a tensor to the device; on the CPU it is the tensor itself."""
+        """Copy a tensor of any shape and dtype to the device; on the CPU, return it itself."""
         return tensor.to(self._device)
 
     def wait(self) -> None:
@@ -277,7 +277,10 @@ class StreamCopy:  # pragma: no cover  # needs a GPU: test_gpu_batches_equal_the
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's stub
 
     def copy(self, tensor: Tensor) -> Tensor:
-        """Start to copy a page-locked tensor; only the current stream waits for it."""
+        """Start to copy a page-locked tensor of any shape and dtype.
+
+        Only the current stream waits for the copy.
+        """
         current = torch.cuda.current_stream(self._device)
         with torch.cuda.stream(self._stream):
             copied = tensor.to(self._device, non_blocking=True)

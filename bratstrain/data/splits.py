@@ -67,8 +67,8 @@ class Split:
 
         Args:
             part: `train`, `validation` or `test`.
-            slices: the slice file's table of slices.
-            cases: its table of cases.
+            slices: (n,) structured, the slice file's table of slices.
+            cases: (c,) structured, its table of cases.
 
         Returns:
             (n,) int64, rows under /slice, rising.
@@ -103,8 +103,8 @@ def make_split(
     Args:
         name: `subject`, `nnunet`, `slice`, or the path of a JSON file.
         fold: counted from 0.
-        slices: the slice file's table of slices.
-        cases: its table of cases.
+        slices: (n,) structured, the slice file's table of slices.
+        cases: (c,) structured, its table of cases.
         seed: of the assignment of subjects to folds; the published folds have their own.
         test_share: share of the subjects to hold out, 0 to below 1; `subject` and `slice` only.
 
@@ -136,7 +136,16 @@ def _drawn(
     seed: int,
     test_share: float,
 ) -> Split:
-    """Split by subject, or by slice with the test set by subject."""
+    """Split by subject, or by slice with the test set by subject.
+
+    Args:
+        name: `subject` or `slice`.
+        fold: counted from 0.
+        slices: (n,) structured, table of slices.
+        cases: (c,) structured, table of cases.
+        seed: of both draws.
+        test_share: share of the subjects to hold out.
+    """
     labelled = cases[cases["labelled"] > 0]
     subjects = _stratified(labelled)
     test = _held_out(subjects, test_share, seed)
@@ -147,8 +156,8 @@ def _drawn(
         sides = (_ids_of(labelled, train), _ids_of(labelled, validation))
         return Split(name, fold, *sides, _ids_of(labelled, test), leaks=False)
     train_rows, chosen = _by_slice(_ids_of(labelled, set(kept)), fold, slices, cases, seed)
-    mine = np.unique(slices["case"][list(train_rows)])
-    sliced = tuple(cases["id"][mine].tolist())
+    train_cases = np.unique(slices["case"][list(train_rows)])
+    sliced = tuple(cases["id"][train_cases].tolist())
     return Split(
         name, fold, train_rows, chosen, _ids_of(labelled, test), leaks=True, sliced=sliced
     )  # fmt: skip
@@ -192,14 +201,19 @@ def _folds(n_items: int, fold: int, noun: str) -> int:
 
 
 def _stratified(cases: NDArray[np.void]) -> list[str]:
-    """Subjects in order of enhancing tumour (without first), tumour volume in mm3, and name."""
+    """Order subjects by enhancing tumour (those without first), tumour volume in mm3, and name.
+
+    Args:
+        cases: (c,) structured, rows of the table of cases.
+    """
     volume_mm3 = cases["voxels"][:, 1:].sum(axis=1) * cases["spacing"].prod(axis=1)
     enhances = cases["voxels"][:, 3] > 0
     names = cases["subject"].astype(str)
     keys = []
     for name in sorted(set(names.tolist())):
-        mine = names == name
-        keys.append((bool(enhances[mine].any()), float(volume_mm3[mine].mean()), name))
+        of_subject = names == name
+        mean_mm3 = float(volume_mm3[of_subject].mean())
+        keys.append((bool(enhances[of_subject].any()), mean_mm3, name))
     return [name for _, _, name in sorted(keys)]
 
 
@@ -219,16 +233,21 @@ def _dealt(subjects: Sequence[str], fold: int, seed: int) -> set[str]:
     generator = np.random.default_rng((seed, 0))
     stretches = range(-(-len(subjects) // folds))
     fold_of = np.concatenate([generator.permutation(folds) for _ in stretches])[: len(subjects)]
-    return {subject for subject, its in zip(subjects, fold_of, strict=True) if its == fold}
+    return {subject for subject, number in zip(subjects, fold_of, strict=True) if number == fold}
 
 
 def _ids_of(cases: NDArray[np.void], subjects: set[str]) -> tuple[str, ...]:
-    """Sorted ids of the cases of some subjects."""
+    """Ids of the cases of some subjects, in the order of a (c,) structured table of cases."""
     return tuple(str(row["id"]) for row in cases if row["subject"] in subjects)
 
 
 def _published(fold: int, cases: NDArray[np.void]) -> Split:
-    """nnU-Net's fold: one of five over the sorted case ids, regardless of subjects."""
+    """nnU-Net's fold: one of five over the sorted case ids, regardless of subjects.
+
+    Args:
+        fold: counted from 0.
+        cases: (c,) structured, the labelled rows of the table of cases.
+    """
     ids = [str(name) for name in cases["id"]]
     chosen = kfold(len(ids), _folds(len(ids), fold, "case"), NNUNET_SEED)[fold]
     validation = tuple(ids[i] for i in chosen)
@@ -243,26 +262,46 @@ def _by_slice(
     cases: NDArray[np.void],
     seed: int,
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Rows of training and validation when single slices of those cases are divided."""
+    """Divide the single slices of some cases into training and validation.
+
+    Args:
+        ids: of the cases.
+        fold: counted from 0.
+        slices: (n,) structured, table of slices.
+        cases: (c,) structured, table of cases.
+        seed: of the assignment.
+
+    Returns:
+        Rows under /slice of training, and of validation.
+    """
     rows = np.flatnonzero(np.isin(cases["id"].astype(str)[slices["case"]], ids))
     chosen = kfold(len(rows), _folds(len(rows), fold, "slice"), seed)[fold]
     return tuple(np.delete(rows, chosen).tolist()), tuple(rows[chosen].tolist())
 
 
 def _subjects(cases: NDArray[np.void]) -> dict[str, str]:
-    """Subject of each case by id."""
+    """Subject of each case of a (c,) structured table of cases, by id."""
     return {str(row["id"]): str(row["subject"]) for row in cases}
 
 
 def _leaks(cases: NDArray[np.void], *sides: tuple[str, ...]) -> bool:
-    """Whether a subject is on two sides."""
+    """Whether a subject of a (c,) structured table of cases is on two sides."""
     subject = _subjects(cases)
     subjects = [{subject[name] for name in side} for side in sides]
     return sum(map(len, subjects)) != len(set().union(*subjects))
 
 
 def _from_file(path: Path, fold: int, cases: NDArray[np.void]) -> Split:
-    """Split of a JSON file: ours, or nnU-Net's list of folds with `train` and `val`."""
+    """Read a split from JSON: our own form, or nnU-Net's list of folds with `train` and `val`.
+
+    Args:
+        path: of the file.
+        fold: counted from 0.
+        cases: (c,) structured, the labelled rows of the table of cases.
+
+    Raises:
+        BratsError: the file is no split, or does not fit the cases.
+    """
     chosen = _fold_of(path, fold)
     validation = chosen.get("validation", chosen.get("val"))
     sides = [chosen.get("train"), validation, chosen.get("test", [])]

@@ -88,7 +88,7 @@ class Comparison:
 
     def chosen(self, metric: str = HEADLINE, part: str = LEAD) -> list[Difference]:
         """Differences of one metric and part."""
-        return [each for each in self.table if (each.metric, each.part) == (metric, part)]
+        return [row for row in self.table if (row.metric, row.part) == (metric, part)]
 
     def lines(self) -> list[str]:
         """Summary for the terminal."""
@@ -102,12 +102,12 @@ class Comparison:
             "ids": list(self.evaluations[0].cases),
             "convention": self.evaluations[0].convention,
             "notes": {
-                name: list(each.record["notes"])
-                for name, each in zip(self.names, self.evaluations, strict=True)
+                name: list(evaluation.record["notes"])
+                for name, evaluation in zip(self.names, self.evaluations, strict=True)
             },
             "interval": METHOD,
-            "runs": [_without_nan(asdict(each)) for each in self.standings],
-            "differences": [_without_nan(asdict(each)) for each in self.table],
+            "runs": [_without_nan(asdict(row)) for row in self.standings],
+            "differences": [_without_nan(asdict(row)) for row in self.table],
         }
 
 
@@ -129,11 +129,11 @@ def compare_evaluations(evaluations: Sequence[Evaluation]) -> Comparison:
         BratsError: cases, planes, convention or truth differ.
     """
     check_same(evaluations)
-    names = distinct([each.run for each in evaluations])
+    names = distinct([evaluation.run for evaluation in evaluations])
     ranks = challenge_ranks(evaluations)
     standings = tuple(
-        standing(name, each, float(rank))
-        for name, each, rank in zip(names, evaluations, ranks, strict=True)
+        standing(name, evaluation, float(rank))
+        for name, evaluation, rank in zip(names, evaluations, ranks, strict=True)
     )
     table = [
         row
@@ -160,11 +160,13 @@ def check_same(evaluations: Sequence[Evaluation]) -> None:
                 "take --split all"
             )
         for what in ("planes", "convention"):
-            ours, theirs = ({"planes": each.record["planes"], "convention": each.convention}[what]
-                            for each in (first, other))  # fmt: skip
-            if ours != theirs:
+            expected, actual = (
+                {"planes": side.record["planes"], "convention": side.convention}[what]
+                for side in (first, other)
+            )
+            if actual != expected:
                 raise BratsError(
-                    f"{other.run}: {what} is {theirs}, of {first.run} {ours}; "
+                    f"{other.run}: {what} is {actual}, of {first.run} {expected}; "
                     "such scores cannot be compared"
                 )
         if not np.array_equal(first.confusion().sum(axis=2), other.confusion().sum(axis=2)):
@@ -225,23 +227,23 @@ def terminal_lines(comparison: Comparison) -> Iterator[str]:
     metrics = compared_metrics()
     first, *others = (metric.heading for metric in metrics)
     rows = [["run", first, "95 %", *others, "rank"]]
-    for each in comparison.standings:
+    for row in comparison.standings:
         lead, *beside = (
-            short(each.means[metric.name].get(LEAD), metric.decimals) for metric in metrics
+            short(row.means[metric.name].get(LEAD), metric.decimals) for metric in metrics
         )
-        span = f"{span_text(each.low, each.high)} (n {each.n_interval})"
-        rows.append([each.run, lead, span, *beside, short(each.rank, 2)])
+        span = f"{span_text(row.low, row.high)} (n {row.n_interval})"
+        rows.append([row.run, lead, span, *beside, short(row.rank, 2)])
     yield from aligned(rows)
     pairs = [
         ["difference, mean of classes", "volume Dice", "95 %", "better/worse", "p", "p (Holm)"]
     ]
     pairs += [
         [
-            f"{row.run} - {row.other}", f"{row.mean:+.3f}",
-            f"{difference_span(row)} (n {row.n_cases})",
-            f"{row.n_better}/{row.n_worse}", chance(row.p), chance(row.p_holm),
+            f"{pair.run} - {pair.other}", f"{pair.mean:+.3f}",
+            f"{difference_span(pair)} (n {pair.n_cases})",
+            f"{pair.n_better}/{pair.n_worse}", chance(pair.p), chance(pair.p_holm),
         ]
-        for row in comparison.chosen()
+        for pair in comparison.chosen()
     ]  # fmt: skip
     yield from aligned(pairs)
     for name, evaluation in zip(comparison.names, comparison.evaluations, strict=True):

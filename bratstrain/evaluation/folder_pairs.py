@@ -50,15 +50,15 @@ def folder_pairs(
     """Read label files and pair each with the truth of its case.
 
     Args:
-        predictions: files named for the case ids; those of no case are passed over.
-        source: what the cases lie in.
+        predictions: files named after the case ids; files of no case are ignored.
+        source: of the cases.
         cases: labelled ones.
         schemes: of truth and predictions.
         skip: set a case at fault aside.
 
     Raises:
-        BratsError: a prediction is missing, is there twice, holds values outside its scheme, or
-            is not on the grid of its truth.
+        BratsError: a prediction is missing, occurs twice, holds values outside its scheme, or is
+            not on the grid of its truth.
     """
     members = prediction_files(predictions, cases, skip=skip)
     buffers = Buffers()
@@ -120,22 +120,22 @@ def prediction_files(
         key = name.removesuffix(".gz").removesuffix(".nii")
         if key != name:
             named.setdefault(key, []).append(member)
-    found = {
+    candidates = {
         files.id: [m for ending in ENDINGS for m in named.get(f"{files.id}{ending}", [])]
         for files in cases
     }
-    missing = [case for case, members in found.items() if not members]
+    missing = [case for case, members in candidates.items() if not members]
     if missing and (not skip or len(missing) == len(cases)):
         raise BratsError(
             f"{predictions.path}: holds no prediction of {len(missing)} of {len(cases)} cases, "
             f"such as {missing[0]}.nii.gz; predict them, or choose cases with --case"
         )
-    doubled = [members for members in found.values() if len(members) > 1]
+    doubled = [members for members in candidates.values() if len(members) > 1]
     if doubled:
         raise BratsError(
             f"{predictions.path}: {' and '.join(doubled[0])} are of one case; remove one"
         )
-    return {case: members[0] for case, members in found.items() if members}
+    return {case: members[0] for case, members in candidates.items() if members}
 
 
 def read_cavity(
@@ -144,7 +144,7 @@ def read_cavity(
     """Read the resection cavity of a label file, which the stored labels have no class for.
 
     Returns:
-        (z, y, x) bool in RAS+ order; None where the scheme of the file knows no cavity.
+        (z, y, x) bool in RAS+ order; None where the scheme of the file has no cavity.
 
     Raises:
         BratsError: the file cannot be read.
@@ -155,7 +155,7 @@ def read_cavity(
 
 
 def plane_rows(pair: LabelPair) -> Generator[dict[str, Any], None, None]:
-    """Count the voxels of each class and region in every plane where either side has some."""
+    """Count the voxels of each class and region in every plane where either side has tumour."""
     counts = plane_confusion(np.ascontiguousarray(pair.truth), np.ascontiguousarray(pair.predicted))
     for z, matrix in enumerate(counts):
         if matrix[0, 0] == matrix.sum():

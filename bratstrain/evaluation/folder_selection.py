@@ -30,27 +30,27 @@ class CaseSelection:
     notes: tuple[str, ...]
     ids: tuple[str, ...]
     pairs: Pairs
-    """Truth and prediction of each, not begun yet."""
+    """Truth and prediction of each; read only when iterated over."""
     space: str
-    """What is meant by tumour that the network was not shown."""
+    """Which crop tumour may lie outside of, for a note; empty where there is none."""
     noun: str = "case"
     """What to call one of the cases."""
     training: Training | None = None
-    """Who the network was fitted on; None for label files, of which that is not known."""
+    """Cases that the network was fitted on; None for label files, whose training is unknown."""
     set_aside: tuple[SetAside, ...] = ()
-    """Cases that were wanted and whose files cannot be put together."""
+    """Selected cases with incomplete or contradictory files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which cases are wanted, and what becomes of one that is at fault."""
+    """Which cases are selected, and how one at fault is treated."""
 
     cases: tuple[str, ...] = ()
-    """Ids; every case of the part where none is named."""
+    """Ids; empty for every case of the part."""
     skip: bool = False
     """Set a case at fault aside instead of stopping."""
     subjects: Mapping[str, str] = field(default_factory=dict)
-    """Subject by case id, from the user's table; goes before what the names say."""
+    """Subject by case id, from the user's table; takes precedence over file names."""
     images: bool = False
     """Keep the modalities of each case with its pair."""
 
@@ -68,13 +68,13 @@ def select_from_folder(
         wanted: which cases of the source.
 
     Raises:
-        BratsError: the source does not hold those cases, one of them cannot be put together, or
-            their scheme cannot be told.
+        BratsError: the source does not hold those cases, the files of one are incomplete or
+            contradictory, or their scheme cannot be determined.
     """
-    found = labelled_cases(source)
-    known = {files.id for files in found.cases} | set(dict(found.bad))
-    ids = taken(known, wanted.cases, str(source.path))
-    chosen, set_aside = usable_cases(source, found, ids, skip=wanted.skip)
+    discovered = labelled_cases(source)
+    existing = {files.id for files in discovered.cases} | set(dict(discovered.bad))
+    ids = taken(existing, wanted.cases, str(source.path))
+    chosen, set_aside = usable_cases(source, discovered, ids, skip=wanted.skip)
     predicted = None if prediction_labels == "auto" else scheme(prediction_labels)
     schemes = Schemes(resolve(source, chosen, labels), predicted)
     return CaseSelection(
@@ -89,27 +89,28 @@ def select_from_folder(
 
 
 def labelled_cases(source: Source) -> Found:
-    """Labelled cases of a source, and those set aside that cannot be put together.
+    """Find the labelled cases of a source; those with incomplete files are set aside.
 
     Raises:
-        BratsError: there is none, or none can be put together.
+        BratsError: the source has no labelled case, or the files of all are incomplete.
     """
-    found = scan(source, unlabelled=True, skip=True, test_labels=True)
-    cases = tuple(files for files in found.cases if files.label is not None)
-    if not cases and not found.bad:
+    discovered = scan(source, unlabelled=True, skip=True, test_labels=True)
+    cases = tuple(files for files in discovered.cases if files.label is not None)
+    if not cases and not discovered.bad:
         raise BratsError(
-            f"{source.path}: none of the {len(found.cases)} cases has a label to be scored against"
+            f"{source.path}: none of the {len(discovered.cases)} cases has a label to be scored "
+            "against"
         )
-    return replace(found, cases=cases)
+    return replace(discovered, cases=cases)
 
 
 def good_cases(source: Source, found: Found, ids: Sequence[str]) -> list[CaseFiles]:
-    """Files of some cases; cases set aside that nobody asks for do no harm.
+    """Files of the selected cases; faulty cases that were not selected are ignored.
 
     Args:
-        source: what the cases lie in, for errors.
-        found: as `labelled_cases` gives it.
-        ids: of the cases wanted, each of them in `found`.
+        source: of the cases, for errors.
+        found: as `labelled_cases` returns it.
+        ids: of the selected cases, all of them in `found`.
 
     Raises:
         LayoutError: one of them is among those set aside; all such are listed.
@@ -125,10 +126,10 @@ def good_cases(source: Source, found: Found, ids: Sequence[str]) -> list[CaseFil
 def usable_cases(
     source: Source, found: Found, ids: Sequence[str], *, skip: bool
 ) -> tuple[list[CaseFiles], tuple[SetAside, ...]]:
-    """Files of the wanted cases, and those set aside that cannot be put together.
+    """Files of the selected cases, and the faulty cases among them, which are set aside.
 
     Raises:
-        LayoutError: one of them cannot be put together and none may be skipped, or none is left.
+        LayoutError: one is faulty and none may be skipped, or none is left.
     """
     bad = dict(found.bad)
     kept = [name for name in ids if not skip or name not in bad]
@@ -139,12 +140,12 @@ def usable_cases(
 
 
 def taken(ids: Collection[str], wanted: Sequence[str], where: str) -> tuple[str, ...]:
-    """Sorted ids, or those that are wanted.
+    """Sort the selected ids, or all where none is selected.
 
     Raises:
-        BratsError: a wanted one is not there.
+        BratsError: a selected id does not exist.
     """
-    strange = sorted(set(wanted) - set(ids))
-    if strange:
-        raise BratsError(f"{where}: {', '.join(strange)} is not among the {len(ids)} cases")
+    unknown = sorted(set(wanted) - set(ids))
+    if unknown:
+        raise BratsError(f"{where}: {', '.join(unknown)} is not among the {len(ids)} cases")
     return tuple(sorted(set(wanted) or ids))

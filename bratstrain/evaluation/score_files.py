@@ -1,11 +1,12 @@
 """Scores of label files, whatever program wrote them; torch is not needed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
 from bratsprep.config import Labels
 from bratsprep.settings import take
-from bratsprep.sources.source import open_source
+from bratsprep.sources.source import Source, open_source
 from bratstrain.apply_config import ApplyConfig, ReportConfig, ScoreConfig, ScoreSettings
 from bratstrain.evaluation.folder_selection import Wanted, select_from_folder
 from bratstrain.evaluation.folders import DATA_SUFFIX, evaluation_folder
@@ -51,11 +52,29 @@ def score_folders(
     wanted = Wanted(tuple(config.cases), config.on_error == "skip")
     with open_source(Path(predictions)) as files, open_source(Path(raw)) as source:
         selection = select_from_folder(files, source, labels, prediction_labels, wanted)
-        about = {"predictions": files.path.name, "raw": source.path.name, "labels": labels}
-        about["prediction labels"] = prediction_labels
-        beside = files.path if files.path.is_dir() else files.path.parent
-        name = DATA_SUFFIX.sub("", files.path.resolve().name)
-        folder = evaluation_folder(beside, name, source, config.cases)
-        folder = folder if out is None else Path(out)
-        destination = Destination("label files", about, folder)
+        destination = destination_of(files, source, config.cases, (labels, prediction_labels), out)
         return conclude(selection, config, destination, progress=progress)
+
+
+def destination_of(
+    files: Source,
+    source: Source,
+    cases: Sequence[str],
+    labels: tuple[str, str],
+    out: Path | str | None,
+) -> Destination:
+    """Name, facts and folder of an evaluation of label files.
+
+    Args:
+        files: the predictions.
+        source: the data set of the truth.
+        cases: ids to score; empty for all.
+        labels: label schemes of truth and predictions.
+        out: folder for the tables; None for one beside the files.
+    """
+    about = {"predictions": files.path.name, "raw": source.path.name, "labels": labels[0]}
+    about["prediction labels"] = labels[1]
+    beside = files.path if files.path.is_dir() else files.path.parent
+    name = DATA_SUFFIX.sub("", files.path.resolve().name)
+    folder = evaluation_folder(beside, name, source, cases)
+    return Destination("label files", about, folder if out is None else Path(out))

@@ -32,8 +32,8 @@ from bratstrain.scoring.conventions import CONVENTIONS
 from bratstrain.scoring.metrics import CaseScores, score_case
 
 Watch: TypeAlias = Callable[[LabelPair, CaseScores], None]
-"""Sees each case, its images included, with its scores while it is in memory; several threads call
-it at once."""
+"""Receives each case, its images included, with its scores while it is in memory; several threads
+call it at once."""
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class Tally:
     prints: dict[str, NDArray[np.int8]] = field(default_factory=dict)
     """(5, z, y, x) fingerprint of the images of each case that has one, by id."""
     lost: int = 0
-    """Tumour voxels that the network was not shown."""
+    """Tumour voxels outside the crop, which the network did not receive."""
     set_aside: list[SetAside] = field(default_factory=list)
     """Cases at fault."""
 
@@ -86,14 +86,14 @@ def conclude(
     progress: bool,
     watch: Watch | None = None,
 ) -> Report:
-    """Score the cases, tune the clean-up where that is asked for, and write the tables.
+    """Score the cases, tune the clean-up where that is requested, and write the tables.
 
     Args:
         selection: the cases.
-        report_config: what is looked at and written.
+        report_config: which tables and pictures are made.
         destination: name, facts and folder of the evaluation.
         progress: show a bar.
-        watch: sees each case with its scores.
+        watch: receives each case with its scores.
 
     Raises:
         BratsError: a case is at fault, or a file cannot be written.
@@ -101,24 +101,28 @@ def conclude(
     make_folder(destination.folder)
     tally = Tally(report_config)
     score_pairs(selection, tally, progress=progress, watch=watch)
+    report = report_of(selection, tally, destination)
+    write_report(report, destination.folder)
+    return report
+
+
+def report_of(selection: CaseSelection, tally: Tally, destination: Destination) -> Report:
+    """Summarise the scored cases; a tuned clean-up is written into the run folder.
+
+    Raises:
+        BratsError: no case could be scored, or the clean-up cannot be written.
+    """
     if not tally.scores:
         raise BratsError(
             f"{selection.cases}: none of the {len(selection.ids)} cases can be scored; "
             f"{tally.set_aside[0].reason}"
         )
-    notes = list(selection.notes)
-    if tally.lost:
-        notes.append(f"{tally.lost} tumour voxels lie outside the crop {selection.space}")
-    if destination.run is not None and report_config.tune_cleanup:
-        notes.append(tune_cleanup(destination.run, selection, tally.tuning))
-    if destination.run is None:
-        scores = tally.scores
-        notes += filter(None, (class_order_note(scores), single_class_note(scores)))
+    notes = notes_of(selection, tally, destination.run)
     repeats = repeats_of(selection, tally)
-    table, second = summarise_twice(selection, tally.scores, repeats, report_config.conventions)
-    report = Report(
+    table, second = summarise_twice(selection, tally.scores, repeats, tally.config.conventions)
+    return Report(
         name=destination.name,
-        notes=tuple(notes),
+        notes=notes,
         about={**destination.about, "versions": versions()},
         scores=tuple(tally.scores),
         table=table,
@@ -129,8 +133,28 @@ def conclude(
         folder=destination.folder,
         set_aside={fault.case: fault.reason for fault in tally.set_aside},
     )
-    write_report(report, destination.folder)
-    return report
+
+
+def notes_of(selection: CaseSelection, tally: Tally, run: Path | None) -> tuple[str, ...]:
+    """Notes of an evaluation; tunes the clean-up where that is requested.
+
+    Args:
+        selection: the cases.
+        tally: of the scored cases.
+        run: run folder that a tuned clean-up is written to; None for label files.
+
+    Raises:
+        BratsError: the clean-up cannot be written.
+    """
+    notes = list(selection.notes)
+    if tally.lost:
+        notes.append(f"{tally.lost} tumour voxels lie outside the crop {selection.space}")
+    if run is not None and tally.config.tune_cleanup:
+        notes.append(tune_cleanup(run, selection, tally.tuning))
+    if run is None:
+        scores = tally.scores
+        notes += filter(None, (class_order_note(scores), single_class_note(scores)))
+    return tuple(notes)
 
 
 def tune_cleanup(run: Path, selection: CaseSelection, tuning: Tuning) -> str:

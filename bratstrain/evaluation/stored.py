@@ -92,7 +92,7 @@ def evaluation_of(
     progress: bool = False,
     watch: Watch | None = None,
 ) -> Evaluation:
-    """Give the evaluation of a run: a stored one that follows from the same inputs, or a new one.
+    """Return the evaluation of a run: a stored one of the same inputs, or a new one.
 
     Args:
         run: run folder.
@@ -100,7 +100,7 @@ def evaluation_of(
         part: `validation`, `test`, `train` or `all`.
         apply: how the networks are applied.
         progress: show a bar while a new one is made.
-        watch: sees each case of a new one with its images and scores.
+        watch: receives each case of a new one with its images and scores.
 
     Raises:
         BratsError: run, cases or slice file are at fault, or do not go together.

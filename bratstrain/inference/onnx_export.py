@@ -101,6 +101,7 @@ def export(run: Path | str, out: Path | str, *, trusted_models: Sequence[str] = 
     shapes = tuple((n_slices, len(MODALITIES), *fitted.size) for n_slices in (2, 1))
 
     def by_onnx(image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Compute (b, classes, h, w) float32 probabilities of a (b, modalities, h, w) image."""
         return np.asarray(session.run([OUTPUT], {INPUT: image})[0], np.float32)
 
     worst = max(difference(network, by_onnx, shape) for shape in shapes)
@@ -176,7 +177,17 @@ def describe(model: onnx.ModelProto, fitted: Fitted) -> onnx.ModelProto:
     Returns:
         The model.
     """
-    metadata: dict[str, object] = {
+    metadata = {key: json.dumps(value) for key, value in metadata_of(fitted).items()}
+    onnx.helper.set_model_props(model, metadata)
+    for value in (*model.graph.input, *model.graph.output):
+        for axis, meaning in zip(value.type.tensor_type.shape.dim, DENOTATIONS, strict=True):
+            axis.denotation = meaning
+    return model
+
+
+def metadata_of(fitted: Fitted) -> dict[str, object]:
+    """Collect the metadata of a run's model, which `describe` lists."""
+    return {
         "modalities": list(MODALITIES),
         "classes": list(CLASSES),
         "axes": {INPUT: list(AXES), OUTPUT: list(OUTPUT_AXES)},
@@ -191,11 +202,6 @@ def describe(model: onnx.ModelProto, fitted: Fitted) -> onnx.ModelProto:
         "slice_file_digest": fitted.data_digest,
         "versions": versions(),
     }
-    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
-    for value in (*model.graph.input, *model.graph.output):
-        for axis, meaning in zip(value.type.tensor_type.shape.dim, DENOTATIONS, strict=True):
-            axis.denotation = meaning
-    return model
 
 
 def normalisation(fitted: Fitted) -> dict[str, str | float]:

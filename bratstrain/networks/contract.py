@@ -86,6 +86,11 @@ def check_state(name: str, network: nn.Module, again: nn.Module) -> None:
 def check_equal(name: str, state: Mapping[str, Tensor], again: Mapping[str, Tensor]) -> None:
     """Check that two networks of one seed have the same names and numbers.
 
+    Args:
+        name: of the network, for errors.
+        state: by name, tensors of any shape and dtype.
+        again: the same of the second network.
+
     Raises:
         ValueError: they differ.
     """

@@ -77,8 +77,8 @@ def views(
         BratsError: a run, a case or the slice file is at fault.
     """
     kept = {case: item for run in runs for case, item in run.gallery.kept.items()}
-    known = set(kept).intersection(*(run.gallery.predicted for run in runs))
-    missing = [case for case in cases if case not in known]
+    complete = set(kept).intersection(*(run.gallery.predicted for run in runs))
+    missing = [case for case in cases if case not in complete]
     if missing:
         labellers = [load_labeller(run.folder, apply) for run in runs]
         for read in read_cases(labellers, where, part, missing):

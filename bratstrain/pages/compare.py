@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Unpack
 
 from bratsprep.settings import take
+from bratsprep.slicefile.reader import SliceFile
+from bratsprep.sources.source import Source
 from bratsprep.system.atomic import replacing
 from bratstrain.apply_config import ApplyConfig, ApplySettings, Part
 from bratstrain.evaluation.case_selection import open_cases
@@ -35,8 +38,8 @@ def compare(
 ) -> Comparison:
     """Compare runs on the same cases; `bratstrain.compare`.
 
-    Evaluations in the run folders are reused if nothing that decides them has changed. With `out`,
-    a page is written, and the numbers beside it as JSON and CSV.
+    Evaluations in the run folders are reused if their inputs are unchanged. With `out`, a page is
+    written, and the numbers beside it as JSON and CSV.
 
     Example:
         bratstrain.compare(["runs/a", "runs/b"], raw="Task01_BrainTumour.tar").table
@@ -54,27 +57,48 @@ def compare(
         BratsError: a run or the data are at fault, or the runs' cases, planes, conventions or
             truth differ.
         TypeError: a keyword is unknown.
-        ValueError: there are fewer than two runs, or a value is not allowed or has no effect
-            beside the others.
+        ValueError: fewer than two runs are given, or a value is not allowed or has no effect.
     """
     (own,) = take("compare", settings, ApplyConfig)
     folders, apply = [Path(run) for run in runs], ApplyConfig(**own)
     apply.check_effects(data)
     if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
         raise ValueError(f"give at least two runs, each once, got {len(folders)}")
-    shown = [ShownRun(folder, Gallery(0 if i else MOST_IMAGES)) for i, folder in enumerate(folders)]
     with open_cases(data, raw) as where:
-        comparison = compare_evaluations([
-            evaluation_of(
-                run.folder, where, split, apply, progress=progress,
-                watch=None if out is None else run.gallery.watch,
-            )
-            for run in shown
-        ])  # fmt: skip
-        if out is None:
-            return comparison
-        chosen = telling(comparison)
-        shown_views = views(shown[:MOST_SHOWN], where, split, apply, [*chosen])
+        return compared(folders, where, split, apply, out=out, progress=progress)
+
+
+def compared(
+    folders: Sequence[Path],
+    where: SliceFile | Source,
+    split: Part,
+    apply: ApplyConfig,
+    *,
+    out: Path | str | None,
+    progress: bool,
+) -> Comparison:
+    """Compare runs on the cases of an open source.
+
+    Args:
+        folders: run folders, at least two.
+        where: slice file or raw cases, open.
+        split: part of each run's split.
+        apply: how the networks are applied.
+        out: HTML file; None writes no page.
+        progress: show bars.
+
+    Raises:
+        BratsError: a run or the data are at fault, or the evaluations are not comparable.
+    """
+    evaluated = partial(evaluation_of, where=where, part=split, apply=apply, progress=progress)
+    if out is None:
+        return compare_evaluations([evaluated(folder) for folder in folders])
+    shown = [ShownRun(folder, Gallery(0 if i else MOST_IMAGES)) for i, folder in enumerate(folders)]
+    comparison = compare_evaluations(
+        [evaluated(run.folder, watch=run.gallery.watch) for run in shown]
+    )
+    chosen = telling(comparison)
+    shown_views = views(shown[:MOST_SHOWN], where, split, apply, [*chosen])
     pages = written(comparison, chosen, packed_views(shown_views), Path(out))
     return replace(comparison, pages=pages)
 

@@ -35,7 +35,7 @@ class Volume:
 
     @classmethod
     def of(cls, array: NDArray[np.uint8]) -> "Volume":
-        """Compress an array of any shape."""
+        """Compress a uint8 array of any shape."""
         return cls(imagecodecs.zstd_encode(np.ascontiguousarray(array), _LEVEL), array.shape)
 
     def array(self) -> NDArray[np.uint8]:
@@ -71,7 +71,7 @@ class Kept:
 
         Args:
             case: id.
-            predicted: (z, y, x) stored labels, one volume for each run.
+            predicted: (z, y, x) uint8 stored labels, one volume for each run.
         """
         truth = self.truth.array()
         block = np.zeros((4, len(truth), *self.greys.shape[2:]), np.uint8)
@@ -101,7 +101,7 @@ class Gallery:
     _lock: Lock = field(default_factory=Lock)
 
     def watch(self, pair: LabelPair, scores: CaseScores) -> None:
-        """Keep what a page may need of a case; several threads may call this at once."""
+        """Keep the images and labels of a case for a page; threads may call this at once."""
         predicted = Volume.of(pair.predicted)
         with self._lock:
             self.predicted[pair.case] = predicted

@@ -9,6 +9,8 @@ from typing import Any, Final, Unpack
 import numpy as np
 
 from bratsprep.settings import take
+from bratsprep.slicefile.reader import SliceFile
+from bratsprep.sources.source import Source
 from bratstrain.apply_config import ApplyConfig, ApplySettings, Part
 from bratstrain.evaluation.case_selection import open_cases
 from bratstrain.evaluation.stored import Evaluation, evaluation_of
@@ -16,7 +18,7 @@ from bratstrain.pages import run_sections, score_sections
 from bratstrain.pages.case_views import ShownRun, views
 from bratstrain.pages.gallery import Gallery
 from bratstrain.pages.html_file import html, write_page
-from bratstrain.pages.sprites import packed_views
+from bratstrain.pages.sprites import View, packed_views
 from bratstrain.scoring.metric_registry import HEADLINE
 
 PAGE: Final = "report.html"
@@ -49,9 +51,8 @@ def report(
 ) -> Written:
     """Write a run's page: scores, curves, and cases to page through; `bratstrain.report`.
 
-    The evaluation in the run folder is reused if nothing that decides it has changed, and made
-    anew otherwise. Of a reused one, the best, the median and the worst case are read and predicted
-    for the pictures; a new one leaves them in memory.
+    The evaluation in the run folder is reused if its inputs are unchanged, and made anew otherwise.
+    Of a reused one, the best, median and worst case are predicted again for the pictures.
 
     Example:
         bratstrain.report("runs/a", raw="Task01_BrainTumour.tar")
@@ -73,16 +74,37 @@ def report(
     (own,) = take("report", settings, ApplyConfig)
     folder, apply = Path(run), ApplyConfig(**own)
     apply.check_effects(data)
-    shown = ShownRun(folder, Gallery())
     with open_cases(data, raw) as where:
-        evaluation = evaluation_of(
-            folder, where, split, apply, progress=progress, watch=shown.gallery.watch
-        )
-        chosen = telling(evaluation)
-        shown_views = views([shown], where, split, apply, [*chosen])
+        evaluation, chosen, shown = evaluated(folder, where, split, apply, progress=progress)
     path = folder / PAGE if out is None else Path(out)
-    size = write_page(path, page(evaluation, chosen, packed_views(shown_views)))
+    size = write_page(path, page(evaluation, chosen, packed_views(shown)))
     return Written(path, size, evaluation.title)
+
+
+def evaluated(
+    folder: Path, where: SliceFile | Source, split: Part, apply: ApplyConfig, *, progress: bool
+) -> tuple[Evaluation, dict[str, str], list[View]]:
+    """Evaluate a run, and prepare its best, median and worst case to be shown.
+
+    Args:
+        folder: run folder.
+        where: slice file or raw cases, open.
+        split: part of the run's split.
+        apply: how the run is applied.
+        progress: show a bar.
+
+    Returns:
+        The scores, the titles of the shown cases by id, and these cases in the same order.
+
+    Raises:
+        BratsError: run or cases are at fault, or do not go together.
+    """
+    shown = ShownRun(folder, Gallery())
+    evaluation = evaluation_of(
+        folder, where, split, apply, progress=progress, watch=shown.gallery.watch
+    )
+    chosen = telling(evaluation)
+    return evaluation, chosen, views([shown], where, split, apply, [*chosen])
 
 
 def telling(evaluation: Evaluation) -> dict[str, str]:

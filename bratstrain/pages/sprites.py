@@ -111,7 +111,7 @@ def packed_views(views: Sequence[View]) -> list[dict[str, Any]]:
 
 
 def label_uri(label: NDArray[np.uint8], columns: int) -> str:
-    """Sheet of (s, y, x) stored labels as PNG, `STEP` greys apart."""
+    """Sheet of (s, y, x) uint8 stored labels as PNG, `STEP` greys apart."""
     return png_uri(sheet(label, columns) * np.uint8(STEP))
 
 

@@ -189,6 +189,10 @@ def check_trust(where: Path, model: ModelConfig, trusted: Collection[str]) -> No
 def check_finite(where: Path, state: Mapping[str, Tensor]) -> None:
     """Refuse weights that are not finite, which would predict nothing but nan.
 
+    Args:
+        where: the file, for errors.
+        state: by name, tensors of any shape and dtype; only those of floating point are checked.
+
     Raises:
         BratsError: a tensor holds nan or infinity.
     """
@@ -201,6 +205,11 @@ def check_shapes(
     where: Path, state: Mapping[str, Tensor], expected: Mapping[str, torch.Size]
 ) -> None:
     """Refuse weights whose names or shapes are not those of the network.
+
+    Args:
+        where: the file, for errors.
+        state: by name, tensors of any dtype.
+        expected: shape of each tensor of the network, by name.
 
     Raises:
         BratsError: one is missing, unknown, or of another shape.
@@ -233,6 +242,11 @@ def read_config(where: Path, text: str) -> TrainConfig:
 
 def load_state(where: Path, network: nn.Module, state: dict[str, Tensor]) -> None:
     """Copy weights into a network.
+
+    Args:
+        where: the file, for errors.
+        network: of float32 weights, which are overwritten.
+        state: by name, tensors of the shapes of the network's.
 
     Raises:
         BratsError: their names or shapes differ from the network's.

@@ -64,7 +64,7 @@ class Fitted:
 def load_fitted(
     runs: Sequence[Path], device: str = "auto", trusted: Collection[str] = ()
 ) -> Fitted:
-    """Load the best weights of some runs; several make an ensemble.
+    """Load the best weights of one run, or of several as an ensemble.
 
     Args:
         runs: run folders, at least one.
@@ -86,11 +86,7 @@ def load_fitted(
     spacing = spacing_of(facts[0], first)
     for (run, _, other), fact in zip(loaded[1:], facts[1:], strict=True):
         check_alike(first, weights, run, other)
-        if not _same(spacing, spacing_of(fact, run)):
-            raise BratsError(
-                f"{run}: was fitted on voxels of {spacing_of(fact, run)} mm, {first} on "
-                f"{spacing} mm; an ensemble needs one preparation"
-            )
+        check_spacing(first, spacing, run, spacing_of(fact, run))
     return Fitted(
         folders=tuple(runs),
         networks=tuple(network.to(on) for _, network, _ in loaded),
@@ -153,6 +149,27 @@ def check_alike(first: Path, weights: Weights, run: Path, other: Weights) -> Non
         raise BratsError(
             f"{run}: was fitted on other slices than {first}: {'; '.join(differing)}; "
             "an ensemble needs one preparation"
+        )
+
+
+def check_spacing(
+    first: Path, spacing: tuple[float, ...], run: Path, other: tuple[float, ...]
+) -> None:
+    """Refuse an ensemble of runs that were fitted on voxels of different sizes.
+
+    Args:
+        first: folder of the first run.
+        spacing: its voxel size, mm along RAS+ (x, y, z).
+        run: folder of another run.
+        other: its voxel size, mm.
+
+    Raises:
+        BratsError: the sizes differ.
+    """
+    if not _same(spacing, other):
+        raise BratsError(
+            f"{run}: was fitted on voxels of {other} mm, {first} on {spacing} mm; an ensemble "
+            "needs one preparation"
         )
 
 

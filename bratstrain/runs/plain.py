@@ -42,7 +42,10 @@ def _leaf_fault(value: object, name: str) -> str:
 
 
 def is_whole(tensor: Tensor) -> bool:
-    """Whether a tensor stores each of its numbers: a view may claim more than its storage."""
+    """Whether a tensor of any shape and dtype stores each of its numbers.
+
+    A view may have a shape that is larger than its storage.
+    """
     if tensor.layout is not torch.strided or tensor.device.type == "meta" or tensor.is_quantized:
         return False
     return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()

@@ -242,7 +242,7 @@ def _case_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _divide(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Divide arrays of one shape; nan where the denominator is 0."""
+    """Divide float64 arrays of one shape; nan where the denominator is 0."""
     return np.where(below > 0, above / np.where(below > 0, below, 1.0), math.nan)
 
 

@@ -155,7 +155,12 @@ def join_rows_(
 
 @njit(cache=True, nogil=True)
 def root(parent: NDArray[np.int32], i: int) -> int:
-    """Follow a run to the smallest of its component, and halve the way for the next."""
+    """Follow a run to the smallest run of its component, and halve the path for later calls.
+
+    Args:
+        parent: (r,) int32, of each run; changed in place.
+        i: a run.
+    """
     while parent[i] != i:
         parent[i] = parent[parent[i]]
         i = parent[i]
@@ -166,7 +171,13 @@ def root(parent: NDArray[np.int32], i: int) -> int:
 def touching(
     zone: NDArray[np.int32], component: NDArray[np.int32], n_zones: int, n_components: int
 ) -> NDArray[np.bool_]:
-    """Tell which components share a voxel with which zones.
+    """Find which components share a voxel with which zones.
+
+    Args:
+        zone: (z, y, x) int32, 0 to n_zones.
+        component: (z, y, x) int32, 0 to n_components, same shape.
+        n_zones: the highest of `zone`.
+        n_components: the highest of `component`.
 
     Returns:
         (n_zones + 1, n_components + 1) bool; row 0 and column 0, the outside, are False.
@@ -211,7 +222,7 @@ def label_boxes(labels: NDArray[np.int32], n: int) -> tuple[NDArray[np.int64], N
 def beside(
     labels: NDArray[np.int32], others: NDArray[np.int32], n_labels: int, n_others: int
 ) -> NDArray[np.bool_]:
-    """Tell which labels of one volume are 18-neighbours of which labels of another.
+    """Find which labels of one volume are 18-neighbours of which labels of another.
 
     Args:
         labels: (z, y, x) int32, 0 to n_labels.
@@ -238,7 +249,15 @@ def beside(
 def mark_neighbours_(
     seen: NDArray[np.bool_], labels: NDArray[np.int32], z: int, y: int, x: int
 ) -> None:
-    """Set, in (n + 1,) `seen`, the labels of a voxel and of its 18 neighbours."""
+    """Mark the labels of a voxel and of its 18 neighbours.
+
+    Args:
+        seen: (n + 1,) bool, by label; changed in place.
+        labels: (z, y, x) int32, 0 to n.
+        z: plane of the voxel.
+        y: its row.
+        x: its column.
+    """
     n_z, n_y, n_x = labels.shape
     for dz in range(-1, 2):
         for dy in range(-1, 2):

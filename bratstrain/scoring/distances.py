@@ -1,9 +1,9 @@
-"""The distance to the nearest element of a surface, exactly, where it is asked for.
+"""The exact distance to the nearest element of a surface, for the requested elements.
 
 After Felzenszwalb and Huttenlocher 2012, one axis after another: steps along y by two scans, the
-least of all parabolas along x, a search along z that ends where no plane can be nearer. Only the
-rows that a search comes by are worked out, and an element that is near is found without them: two
-surfaces that lie close cost little.
+least of all parabolas along x, a search along z that ends where no plane can be nearer. Only rows
+that a search visits are computed, and none for elements whose nearest element is close, so two
+surfaces that lie close to each other cost little.
 """
 
 from typing import Final
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 FAR: Final = 1 << 30
 """Steps where a column has no element; further ones can be added without running over."""
 NEAR: Final = 6
-"""Voxels along x and z that are looked at one by one before rows are worked out."""
+"""Voxels along x and z that are searched one by one before rows are computed."""
 PLANES: Final = 40
-"""What a search along z costs, in voxels worked out once: about as many planes as it passes."""
+"""Cost of a search along z in computed voxels: about the number of planes that it visits."""
 FEW: Final = 256
-"""Elements that are looked for nearby however far the others were."""
+"""Elements that are searched for nearby, whatever the distances of the others."""
 
 
 @njit(cache=True, nogil=True)
@@ -37,7 +37,7 @@ def squared_distances(
         (n,) float64, mm2, of the wanted elements in C order; inf where `surface` is empty.
     """
     steps = steps_along_y(surface)
-    found = np.empty(np.count_nonzero(wanted))
+    squares = np.empty(np.count_nonzero(wanted))
     reach = (NEAR * min(step[0], step[2])) ** 2
     n = n_far = 0
     for z, y in np.ndindex(surface.shape[:2]):
@@ -45,17 +45,17 @@ def squared_distances(
         for x in range(row.size):
             if row[x]:
                 is_worth_it = 2 * n_far <= n + FEW
-                found[n] = least_nearby(steps, step, (z, y, x)) if is_worth_it else np.inf
-                n_far += found[n] > reach
+                squares[n] = least_nearby(steps, step, (z, y, x)) if is_worth_it else np.inf
+                n_far += squares[n] > reach
                 n += 1
     if n_far:
-        search_further_(found, reach, n_far, steps, wanted, step)
-    return found
+        search_further_(squares, reach, n_far, steps, wanted, step)
+    return squares
 
 
 @njit(cache=True, nogil=True)
 def search_further_(
-    found: NDArray[np.float64],
+    squares: NDArray[np.float64],
     reach: float,
     n_far: int,
     steps: NDArray[np.int32],
@@ -64,13 +64,13 @@ def search_further_(
 ) -> None:
     """Replace distances beyond a reach by the exact ones, in place.
 
-    Few elements search the planes one by one; for many, every column is worked out once.
+    Few elements search the planes one by one; for many, every column is computed once.
 
     Args:
-        found: (n,) float64, mm2, of the wanted elements in C order.
+        squares: (n,) float64, mm2, of the wanted elements in C order.
         reach: mm2, up to which they are exact.
         n_far: how many are beyond.
-        steps: as `steps_along_y` gives them.
+        steps: (z, y, x) int32, as `steps_along_y` returns them.
         wanted: (z, y, x) bool.
         step: (3,) float64, mm, spacing along z, y, x.
     """
@@ -84,10 +84,10 @@ def search_further_(
         row = wanted[z, y]
         for x in range(row.size):
             if row[x]:
-                if found[n] > reach and are_many:
-                    found[n] = square[z, y, x]
-                elif found[n] > reach:
-                    found[n] = least_along_z(steps, square, is_filled, step, (z, y, x))
+                if squares[n] > reach and are_many:
+                    squares[n] = square[z, y, x]
+                elif squares[n] > reach:
+                    squares[n] = least_along_z(steps, square, is_filled, step, (z, y, x))
                 n += 1
 
 
@@ -98,7 +98,14 @@ def fill_columns_(
     wanted: NDArray[np.bool_],
     step: NDArray[np.float64],
 ) -> None:
-    """Write the squared distances of every column with a wanted element, mm2, in place."""
+    """Write the squared distances of every column with a wanted element, in place.
+
+    Args:
+        steps: (z, y, x) int32, as `steps_along_y` returns them.
+        square: (z, y, x) float64, mm2; overwritten.
+        wanted: (z, y, x) bool, the elements to measure from.
+        step: (3,) float64, mm, spacing along z, y, x.
+    """
     n_z, n_y, n_x = steps.shape
     for z, y in np.ndindex(n_z, n_y):
         fill_row_(steps[z, y], square[z, y], step)
@@ -111,9 +118,17 @@ def fill_columns_(
 def least_nearby(
     steps: NDArray[np.int32], step: NDArray[np.float64], place: tuple[int, int, int]
 ) -> float:
-    """Search the columns around an element, NEAR along x and z, for the least distance, mm2.
+    """Search the columns within NEAR voxels of an element along x and z for the least distance.
 
-    What lies further off along x or z is further than NEAR voxels, whatever it is along y.
+    Any other column is further away than NEAR voxels.
+
+    Args:
+        steps: (z, y, x) int32, as `steps_along_y` returns them.
+        step: (3,) float64, mm, spacing along z, y, x.
+        place: (z, y, x) of the element.
+
+    Returns:
+        Squared distance, mm2; inf where these columns have no element.
     """
     z, y, x = place
     least = np.inf
@@ -141,7 +156,7 @@ def least_nearby(
 def outward(middle: int, turn: int) -> int:
     """Place of a turn: the middle, then one before it, one after it, two before it and so on.
 
-    No generator: Numba cannot compile those who call one that it took from its cache.
+    Not a generator: Numba cannot compile the callers of a generator that it loads from its cache.
     """
     away = (turn + 1) // 2
     return middle - away if turn % 2 else middle + away
@@ -155,7 +170,19 @@ def least_along_z(
     step: NDArray[np.float64],
     place: tuple[int, int, int],
 ) -> float:
-    """Search the planes around an element, the nearest first, for the least distance, mm2."""
+    """Search the planes around an element, the nearest first, for the least distance.
+
+    Args:
+        steps: (z, y, x) int32, as `steps_along_y` returns them.
+        square: (z, y, x) float64, mm2 within the plane; valid in filled rows, of which more are
+            filled in place.
+        is_filled: (z, y) bool, which rows of `square` are filled; updated in place.
+        step: (3,) float64, mm, spacing along z, y, x.
+        place: (z, y, x) of the element.
+
+    Returns:
+        Squared distance, mm2; inf where no plane has an element.
+    """
     z, y, x = place
     least = np.inf
     for turn in range(2 * steps.shape[0] + 1):
@@ -176,7 +203,13 @@ def least_along_z(
 def fill_row_(
     steps: NDArray[np.int32], square: NDArray[np.float64], step: NDArray[np.float64]
 ) -> None:
-    """Write the squared distances within the plane of one row, (x,) float64 mm2, in place."""
+    """Write the squared distances within the plane of one row, in place.
+
+    Args:
+        steps: (x,) int32, as `steps_along_y` returns them.
+        square: (x,) float64, mm2; overwritten.
+        step: (3,) float64, mm, spacing along z, y, x.
+    """
     for x in range(steps.size):
         square[x] = np.inf if steps[x] >= FAR else (steps[x] * step[1]) ** 2
     lower_envelope_(square, step[2] ** 2)

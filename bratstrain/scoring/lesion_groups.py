@@ -53,12 +53,12 @@ def predicted_lesions(
     """Number the predicted lesions; small ones are dropped where the rules say so.
 
     Args:
-        masks: as of `truth_lesions`.
+        masks: (z, y, x) bool each, as of `truth_lesions`.
         rules: of the edition.
         voxel_mm3: volume of a voxel, mm3.
 
     Returns:
-        Lesions by the same names; those of a class that is joined through another are numbered
+        Lesions by the same names; lesions of a class that is joined through another are numbered
         without a gap, others keep the gaps of those that were dropped.
     """
     if not rules.groups_predicted:
@@ -72,7 +72,7 @@ def predicted_lesions(
 
 
 def _grouped(mask: NDArray[np.bool_], dilations: int) -> Lesions:
-    """Number the pieces of a mask, those alike whose dilations touch."""
+    """Number the pieces of a (z, y, x) bool mask; pieces whose dilations touch share a number."""
     zones, n = label_components(dilate(mask, dilations))
     return Lesions(np.where(mask, zones, np.int32(0)), n, zones)
 
@@ -89,7 +89,7 @@ def _without_small(lesions: Lesions, unit: float, least: float) -> Lesions:
 def _joined(name: str, grouped: Mapping[str, Lesions], rules: LesionRules) -> Lesions:
     """Join the lesions of a class through the tissues beside it, and number them anew.
 
-    A tissue that is not known, such as the cavity of other editions, joins nothing.
+    A tissue without a mask, such as the cavity in other editions, joins nothing.
     """
     lesions = grouped[name]
     if name not in rules.joins:

@@ -5,7 +5,7 @@ near it; a component that belongs to no lesion is a false positive, of whatever 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -143,7 +143,7 @@ def case_lesions(
     Args:
         truth: (z, y, x) bool each, of one shape, by the names of classes and regions; with the
             resection cavity as `CAVITY` where it is known, through which lesions are joined.
-            Around the labels there are `rules.margin` voxels, as far as the volume goes.
+            The labels are surrounded by `rules.margin` voxels, or fewer at the volume's border.
         predicted: the same of the prediction.
         spacing: (3,) mm, voxel size along x, y, z.
         rules: of the edition.
@@ -161,10 +161,10 @@ def case_lesions(
     )
     spacing = [spacing[2 - axis] for axis in reversed(file_axes(orientation))]
     true_lesions = truth_lesions(truth, rules)
-    found = predicted_lesions(predicted, rules, math.prod(spacing))
+    found_lesions = predicted_lesions(predicted, rules, math.prod(spacing))
     return {
-        name: score_lesions(true_lesions[name], found[name], spacing, rules, rules.least(name))
-        for name in truth
+        name: score_lesions(lesions, found_lesions[name], spacing, rules, rules.least(name))
+        for name, lesions in true_lesions.items()
         if with_cavity or name != CAVITY
     }
 
@@ -201,8 +201,8 @@ def lesion_scores(
     """
     check_pair(truth, predicted, spacing)
     box = union_box(truth, predicted, rules.margin)
-    true, said = ({part: np.asarray(side[box] != 0)} for side in (truth, predicted))
-    return case_lesions(true, said, spacing, rules)[part]
+    true_mask, predicted_mask = (np.asarray(side[box] != 0) for side in (truth, predicted))
+    return case_lesions({part: true_mask}, {part: predicted_mask}, spacing, rules)[part]
 
 
 def score_lesions(
@@ -223,15 +223,11 @@ def score_lesions(
     """
     zones = truth.labels if truth.zones is None else truth.zones
     near = touching(zones, predicted.labels, truth.n, predicted.n)
-    boxes, sizes = label_boxes(truth.labels, truth.n)
     predicted_boxes, predicted_sizes = label_boxes(predicted.labels, predicted.n)
     with_borders = bool(rules.drops_predicted)
     overlap, hd95_mm, borders = [], [], []
-    for i in range(1, truth.n + 1):
-        if is_small(int(sizes[i]), math.prod(spacing), least_mm3):
-            continue
-        members = np.flatnonzero(near[i])
-        cut = _cover(boxes[i : i + 1], predicted_boxes[members])
+    for i, box in _counted_boxes(truth, math.prod(spacing), least_mm3):
+        cut = _cover(box, predicted_boxes[np.flatnonzero(near[i])])
         lesion, union = truth.labels[cut] == i, near[i][predicted.labels[cut]]
         overlap.append(_dice(lesion, union))
         hd95_mm.append(surface_distances(lesion, union, spacing).hausdorff())
@@ -249,12 +245,27 @@ def score_lesions(
     )
 
 
+def _counted_boxes(
+    lesions: Lesions, voxel_mm3: float, least_mm3: float
+) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Number of each lesion that is large enough to count, and its box, (1, 2, 3) int64."""
+    boxes, sizes = label_boxes(lesions.labels, lesions.n)
+    for i in range(1, lesions.n + 1):
+        if not is_small(int(sizes[i]), voxel_mm3, least_mm3):
+            yield i, boxes[i : i + 1]
+
+
 def _kept(
     truth: NDArray[np.int32], predicted: NDArray[np.int32], spacing: Sequence[float]
 ) -> KeptScores:
-    """Score the whole case as it is left after small lesions were dropped.
+    """Score the whole case after small lesions were dropped.
 
     The HD95 is that of the official code, which measures lesion numbers as if they were a mask.
+
+    Args:
+        truth: (z, y, x) int32 lesion numbers, 0 outside.
+        predicted: (z, y, x) int32, same shape.
+        spacing: (3,) mm, voxel size along x, y, z.
     """
     masks = truth > 0, predicted > 0
     n_truth, n_predicted = (int(np.count_nonzero(mask)) for mask in masks)
@@ -269,7 +280,7 @@ def _kept(
 
 
 def _cover(one: NDArray[np.int64], more: NDArray[np.int64]) -> Crop:
-    """Cover (n, 2, 3) boxes by one."""
+    """Cover boxes, (n, 2, 3) int64 start and stop (z, y, x), by one."""
     both = np.concatenate((one, more))
     start, stop = both[:, 0].min(axis=0), both[:, 1].max(axis=0)
     z, y, x = (slice(int(low), int(high)) for low, high in zip(start, stop, strict=True))

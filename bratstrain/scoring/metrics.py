@@ -79,7 +79,7 @@ class SliceScores:
     n_truth: int
     """Planes that hold truth."""
     n_false: int
-    """Planes that hold a prediction and no truth; their Dice is 0."""
+    """Planes with a prediction and no truth; their Dice is 0."""
     total: float
     """Sum of the Dice of the planes that hold truth."""
 
@@ -274,35 +274,40 @@ def score_case(
         case: its id.
         distances: measure HD95 and surface Dice too.
         lesions: names of the lesion rules to score by; none leaves the lesions out.
-        files: what is known of the label files; by default RAS+ order and no cavity.
+        files: facts of the label files; by default RAS+ order and no cavity.
 
     Raises:
-        ValueError: the volumes are not 3D and of one shape, a label is above 3, the spacing is
-            not three sizes above 0, or lesion rules are unknown.
+        ValueError: shapes, labels, spacing or names of lesion rules are not as described above.
     """
     check_pair(truth, predicted, spacing)
-    unknown = sorted(set(lesions) - set(RULES))
-    if unknown:
-        raise ValueError(
-            f"lesion rules {', '.join(unknown)} are unknown; known: {', '.join(RULES)}"
-        )
+    _check_rules(lesions)
     files = LabelFiles() if files is None else files
     truth, predicted = np.ascontiguousarray(truth), np.ascontiguousarray(predicted)
     planes = plane_confusion(truth, predicted)
-    diagonal = math.sqrt(sum(side**2 for side in truth.shape))
     masks = _cropped_masks(truth, predicted, files, max(RULES[name].margin for name in RULES))
-    found = {
+    lesions_of = {
         rule: case_lesions(*masks, spacing, RULES[rule], orientation=files.orientation)
         for rule in lesions
     }
     parts = {}
     for name in PART_LABELS:
-        sides = masks[0][name], masks[1][name]
-        whole = surface_distances(*sides, spacing) if distances else None
-        scores = _part_scores(name, planes, math.prod(spacing), whole)
-        by_rule = {rule: parts_found[name] for rule, parts_found in found.items()}
-        parts[name] = replace(scores, lesions=by_rule, diagonal=diagonal)
+        surface = surface_distances(masks[0][name], masks[1][name], spacing) if distances else None
+        by_rule = {rule: by_part[name] for rule, by_part in lesions_of.items()}
+        parts[name] = _part_scores(name, planes, truth.shape, spacing, surface, by_rule)
     return CaseScores(case, planes.sum(axis=0), parts)
+
+
+def _check_rules(names: Sequence[str]) -> None:
+    """Refuse names of lesion rules that do not exist.
+
+    Raises:
+        ValueError: a name is unknown.
+    """
+    unknown = sorted(set(names) - set(RULES))
+    if unknown:
+        raise ValueError(
+            f"lesion rules {', '.join(unknown)} are unknown; known: {', '.join(RULES)}"
+        )
 
 
 def _cropped_masks(
@@ -319,10 +324,12 @@ def _cropped_masks(
     if files.cavity is not None:
         filled = (truth | files.cavity[0], predicted | files.cavity[1])
     box = union_box(*filled, margin)
-    true, said = ({name: _mask(side[box], name) for name in PART_LABELS} for side in sides)
+    true_masks, predicted_masks = (
+        {name: _mask(side[box], name) for name in PART_LABELS} for side in sides
+    )
     if files.cavity is not None:
-        true[CAVITY], said[CAVITY] = (hole[box] for hole in files.cavity)
-    return true, said
+        true_masks[CAVITY], predicted_masks[CAVITY] = (cavity[box] for cavity in files.cavity)
+    return true_masks, predicted_masks
 
 
 def warm() -> None:
@@ -332,7 +339,7 @@ def warm() -> None:
 
 
 def _mask(labels: NDArray[np.uint8], name: str) -> NDArray[np.bool_]:
-    """Mask of a class or region."""
+    """Mask of a class or region, of the shape of the (z, y, x) uint8 stored labels, bool."""
     first, *others = PART_LABELS[name]
     inside: NDArray[np.bool_] = labels == first
     for label in others:
@@ -343,10 +350,21 @@ def _mask(labels: NDArray[np.uint8], name: str) -> NDArray[np.bool_]:
 def _part_scores(
     name: str,
     planes: NDArray[np.int64],
-    voxel_mm3: float,
+    shape: Sequence[int],
+    spacing: Sequence[float],
     surface: SurfaceDistances | None,
+    lesions: Mapping[str, LesionScores],
 ) -> PartScores:
-    """Put the scores of a class or region together, without its lesions."""
+    """Collect the scores of a class or region.
+
+    Args:
+        name: of the class or region.
+        planes: (z, 4, 4) int64, confusion of each plane, truth by predicted.
+        shape: (z, y, x) of the whole volume.
+        spacing: (3,) mm, voxel size along x, y, z.
+        surface: distances of its surfaces; None where they were not measured.
+        lesions: its lesions by the names of the rules.
+    """
     counts = counts_from_confusion(planes.sum(axis=0), PART_LABELS[name])
     slices = slices_from_confusion(planes, PART_LABELS[name])
     hd95_mm = surface_dice = None
@@ -354,4 +372,13 @@ def _part_scores(
         both_empty = not counts.n_truth and not counts.n_predicted
         hd95_mm = math.nan if both_empty else surface.hausdorff()
         surface_dice = surface.surface_dice(TOLERANCE_MM)
-    return PartScores(name, counts, voxel_mm3, slices, hd95_mm, surface_dice, {})
+    return PartScores(
+        name=name,
+        counts=counts,
+        voxel_mm3=math.prod(spacing),
+        slices=slices,
+        hd95_mm=hd95_mm,
+        surface_dice=surface_dice,
+        lesions=lesions,
+        diagonal=math.sqrt(sum(side**2 for side in shape)),
+    )

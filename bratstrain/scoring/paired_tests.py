@@ -23,13 +23,13 @@ class PairedTest:
     p: float
     """Two-sided; 1 where no case differs."""
     n: int
-    """Cases that differ; others say nothing."""
+    """Cases that differ; the others carry no information."""
     method: str
     """`exact` or `normal`."""
 
 
 def average_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rank (n,) numbers from 1, smallest first; equal ones share the mean of their ranks."""
+    """Rank (n,) float64 values from 1, smallest first; equal ones share the mean of their ranks."""
     order = np.sort(values)
     first = np.searchsorted(order, values, side="left")
     last = np.searchsorted(order, values, side="right")
@@ -63,7 +63,11 @@ def signed_rank(differences: NDArray[np.float64]) -> PairedTest:
 def _exact(ranks: NDArray[np.float64], above: float) -> float:
     """Two-sided p: the share of all choices of signs whose sum is as far from the middle.
 
-    Ranks are halves at the finest, so twice their sum is a whole number.
+    Ranks are multiples of one half, so twice their sum is a whole number.
+
+    Args:
+        ranks: (n,) float64, as `average_ranks` returns them.
+        above: sum of the ranks of the positive differences.
     """
     doubled = np.rint(2 * ranks).astype(np.int64)
     chance = np.zeros(int(doubled.sum()) + 1)

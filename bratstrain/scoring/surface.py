@@ -64,7 +64,7 @@ def surface_distances(
 ) -> SurfaceDistances:
     """Measure every boundary element of each mask against the surface of the other.
 
-    All elements lie in the box of both masks, so nothing outside it is looked at.
+    All elements lie in the box of both masks, so only that is processed.
 
     Args:
         truth: (z, y, x) bool or uint8, non-zero inside.
@@ -97,7 +97,16 @@ def surface_distances(
 
 
 def check_pair(truth: NDArray[Any], predicted: NDArray[Any], spacing: Sequence[float]) -> None:
-    """Raise ValueError unless both volumes are 3D, of one shape, and sizes are above 0 mm."""
+    """Check the shapes of two volumes and the voxel size.
+
+    Args:
+        truth: (z, y, x) of any dtype.
+        predicted: likewise.
+        spacing: (3,) mm, voxel size along x, y, z.
+
+    Raises:
+        ValueError: the volumes are not 3D and of one shape, or the spacing is not three sizes > 0.
+    """
     if truth.ndim != 3 or truth.shape != predicted.shape:
         raise ValueError(
             f"truth is {truth.shape} and predicted {predicted.shape}; "
@@ -110,10 +119,15 @@ def check_pair(truth: NDArray[Any], predicted: NDArray[Any], spacing: Sequence[f
 def union_box(
     truth: NDArray[Any], predicted: NDArray[Any], margin: int
 ) -> tuple[slice, slice, slice]:
-    """Find the smallest box of both masks, wider by `margin` voxels inside the volume.
+    """Find the smallest box of both masks, wider by a margin inside the volume.
+
+    Args:
+        truth: (z, y, x) bool or integer, non-zero inside.
+        predicted: likewise, of the same shape.
+        margin: voxels, at least 0.
 
     Returns:
-        Slices along z, y, x; of no voxel where both (z, y, x) masks are empty.
+        Slices along z, y, x; of no voxel where both masks are empty.
     """
     z = _span(np.logical_or(truth.any(axis=(1, 2)), predicted.any(axis=(1, 2))), margin)
     both = np.logical_or(truth[z], predicted[z])  # most planes of a case are empty
@@ -121,11 +135,11 @@ def union_box(
 
 
 def _span(inside: NDArray[np.bool_], margin: int) -> slice:
-    """Cover the True of a line, wider by a margin inside it; nothing where there is none."""
-    found = np.flatnonzero(inside)
-    if not found.size:
+    """Cover the True of an (n,) bool line, wider by a margin inside it; empty where none is."""
+    places = np.flatnonzero(inside)
+    if not places.size:
         return slice(0, 0)
-    return slice(max(int(found[0]) - margin, 0), min(int(found[-1]) + 1 + margin, inside.size))
+    return slice(max(int(places[0]) - margin, 0), min(int(places[-1]) + 1 + margin, inside.size))
 
 
 def surface_areas(spacing: Sequence[float]) -> NDArray[np.float64]:
@@ -218,13 +232,13 @@ def _triangles(polygon: list[tuple[float, ...]]) -> list[tuple[tuple[float, ...]
 def _sorted(
     distance: NDArray[np.float64], area: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sort elements by distance, equal ones by area, so that sums come out the same."""
+    """Sort (n,) float64 distances and areas by distance, then area, so that sums are the same."""
     order = np.lexsort((area, distance))
     return distance[order], area[order]
 
 
 def _percentile(distance: NDArray[np.float64], area: NDArray[np.float64], percent: float) -> float:
-    """Give the first distance at which `percent` of the area is reached."""
+    """Find the first distance at which `percent` of the area is reached; both (n,) float64."""
     index = int(np.searchsorted(np.cumsum(area) / np.sum(area), percent / 100))
     return float(distance[min(index, distance.size - 1)])
 

@@ -109,7 +109,7 @@ def difference(ours: Outcome, other: Outcome, part: str = PART) -> Score:
         other: what it is compared to.
         part: class, region or mean of several.
     """
-    values = (each.held_out.values(HEADLINE, part) for each in (ours, other))
+    values = (outcome.held_out.values(HEADLINE, part) for outcome in (ours, other))
     apart = np.subtract(*values)
     apart = apart[np.isfinite(apart)]
     if not len(apart):
@@ -120,7 +120,7 @@ def difference(ours: Outcome, other: Outcome, part: str = PART) -> Score:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Study:
-    """A study and the outcomes that there are so far."""
+    """A study and its outcomes so far."""
 
     plan: Plan
     source: str
@@ -135,7 +135,8 @@ class Study:
 
     def named(self, name: str) -> Outcome | None:
         """The outcome of an experiment; None where it is not finished."""
-        return next((each for each in self.outcomes if each.experiment.name == name), None)
+        matching = (outcome for outcome in self.outcomes if outcome.experiment.name == name)
+        return next(matching, None)
 
     def gain(self, outcome: Outcome, over: str, part: str = PART) -> Score:
         """Honest difference to another experiment; unknown to itself or to an unfinished one."""
@@ -167,7 +168,7 @@ class Study:
 
     def records(self) -> list[dict[str, Any]]:
         """Everything about every outcome."""
-        return [self.record(each) for each in self.outcomes]
+        return [self.record(outcome) for outcome in self.outcomes]
 
 
 def _flat(name: str, score: Score) -> dict[str, Any]:

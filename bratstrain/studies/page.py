@@ -47,8 +47,8 @@ def telling(study: Study) -> list[Path]:
     best = max(study.outcomes, key=lambda outcome: outcome.honest.mean)
     first = [study.named(study.plan.baseline), best]
     leaks = [outcome for outcome in study.outcomes if outcome.facts.leaks]
-    ordered = [each for each in (*first, *leaks, *study.outcomes) if each is not None]
-    return list(dict.fromkeys(each.held_out.run for each in ordered))
+    ordered = (*first, *leaks, *study.outcomes)
+    return list(dict.fromkeys(outcome.held_out.run for outcome in ordered if outcome is not None))
 
 
 def is_up_to_date(page: Path, runs: list[Path]) -> bool:

@@ -1,4 +1,4 @@
-"""A study: every build, then every run and its scores, then one table; it goes on after any cut."""
+"""A study: every build, then every run and its scores, then one table; it can be resumed."""
 
 import warnings
 from collections.abc import Callable
@@ -34,7 +34,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bench:
-    """Where a study is done."""
+    """Plan, data, folder and settings of a study."""
 
     plan: Plan
     raw: Path
@@ -60,7 +60,7 @@ class Done:
     files: tuple[Path, ...]
 
     def lines(self) -> list[str]:
-        """Say it in a table for a terminal."""
+        """Summary for the terminal."""
         return [*terminal_lines(self.study), *(str(path) for path in self.files)]
 
 
@@ -73,25 +73,24 @@ def study(
     progress: bool = False,
     **settings: Unpack[StudySettings],
 ) -> Done:
-    """Do the experiments of a study and compare them; `bratstrain.study`.
+    """Run the experiments of a study and compare them; `bratstrain.study`.
 
-    What is finished is recognised by its content and not done again: the same call goes on where
-    the last one was cut off. The table is written anew after each experiment.
+    Finished steps are recognised by their content and not repeated: the same call resumes an
+    interrupted study. The tables are rewritten after each experiment.
 
     Example:
         bratstrain.study("deck", "Task01_BrainTumour.tar", "deck", profile="full").lines()
 
     Args:
-        file: TOML file, or the name of a study that comes along.
+        file: TOML file, or the name of a built-in study.
         raw: data set or archive of labelled cases.
         out: folder for slice files, runs and tables; None for one under `runs`.
-        tell: receives a line for each step that is done, or that was done before.
+        tell: receives a line for each step, whether it is done now or was done before.
         progress: show bars on standard error, where that is a terminal.
         **settings: keywords of `bratstrain.apply_config.StudyConfig`.
 
     Raises:
-        BratsError: cases, slice files or runs are at fault, or the experiments do not hold out
-            the same cases.
+        BratsError: cases, slice files or runs are at fault, or the held-out cases differ.
         TypeError: a keyword is unknown.
         ValueError: a value is not allowed, here or in the file; nothing has been built.
         Stopped: SIGINT or SIGTERM while fitting.
@@ -104,15 +103,28 @@ def study(
     bench = Bench(plan, Path(raw), folder, config, tell, progress)
     make_folder(folder / SLICES)
     make_folder(folder / EXPERIMENTS)
+    return run_all(bench)
+
+
+def run_all(bench: Bench) -> Done:
+    """Build the slice files, fit and score the experiments in turn, and write tables and page.
+
+    Raises:
+        BratsError: cases, slice files or runs are at fault, or the experiments do not hold out
+            the same cases.
+        Stopped: SIGINT or SIGTERM while fitting.
+    """
     build_all(bench)
     splits = check_held_out(bench)
     outcomes: list[Outcome] = []
-    for experiment in plan.experiments:
+    for experiment in bench.plan.experiments:
         fit_one(bench, experiment, splits[experiment.name])
         outcomes.append(outcome_of(bench, experiment, splits[experiment.name]))
-        done = Study(plan, bench.raw.name, tuple(outcomes))
-        files = write_study(done, folder)
-    pages = write_page(done, folder, bench.raw, progress=progress, apply=config.apply)
+        done = Study(bench.plan, bench.raw.name, tuple(outcomes))
+        files = write_study(done, bench.folder)
+    pages = write_page(
+        done, bench.folder, bench.raw, progress=bench.progress, apply=bench.config.apply
+    )
     return Done(done, (*files, *pages))
 
 
@@ -122,7 +134,7 @@ def build_all(bench: Bench) -> None:
     Raises:
         BratsError: a case is at fault, or a slice file is of other cases.
     """
-    files = {each.file_name: each for each in bench.plan.experiments}
+    files = {experiment.file_name: experiment for experiment in bench.plan.experiments}
     for number, experiment in enumerate(files.values(), 1):
         path = bench.file_of(experiment)
         config = bench.config
@@ -141,10 +153,10 @@ def build_all(bench: Bench) -> None:
 
 
 def check_held_out(bench: Bench) -> dict[str, Split]:
-    """Make the split of each experiment and see that all hold out the same people.
+    """Make the split of each experiment and check that all hold out the same subjects.
 
     Raises:
-        BratsError: they do not, they hold out none, or one of them learns from a person held out.
+        BratsError: they do not, they hold out none, or one is fitted on a held-out subject.
     """
     plan = bench.plan
     splits: dict[str, Split] = {}
@@ -164,15 +176,15 @@ def check_held_out(bench: Bench) -> dict[str, Split]:
 
 
 def check_people(where: str, split: Split, file: SliceFile) -> None:
-    """Refuse a split whose test part is empty, or of people who are in its other parts.
+    """Refuse a split whose test part is empty, or shares a subject with another part.
 
     Raises:
-        BratsError: it is.
+        BratsError: the test part is empty or shares a subject.
     """
     if not split.test:
         raise BratsError(f"{where} holds out no case; its split needs a test part")
     ids, people = (file.cases[name].astype(str) for name in ("id", "subject"))
-    test = {who for case, who in zip(ids, people, strict=True) if case in split.test}
+    test = {subject for case, subject in zip(ids, people, strict=True) if case in split.test}
     for part in ("train", "validation"):
         rows = split.rows(part, file.slices, file.cases)
         seen = test.intersection(people[file.slices["case"][rows]])
@@ -184,13 +196,13 @@ def check_people(where: str, split: Split, file: SliceFile) -> None:
 
 
 def fit_one(bench: Bench, experiment: Experiment, split: Split) -> None:
-    """Fit a run, or go on with it; one that is finished is left alone.
+    """Fit a run, or resume it; a finished one is left as it is.
 
     Raises:
         BratsError: the run is of another slice file or split, or its loss is not finite.
     """
     run, path = bench.run_of(experiment), bench.file_of(experiment)
-    names = [each.name for each in bench.plan.experiments]
+    names = [planned.name for planned in bench.plan.experiments]
     where = f"run {names.index(experiment.name) + 1} of {len(names)}: {experiment.name}"
     if is_finished(run, path, split):
         bench.tell(f"{where} is finished")
@@ -198,7 +210,7 @@ def fit_one(bench: Bench, experiment: Experiment, split: Split) -> None:
     bench.tell(f"{where}, {experiment.about}" if experiment.about else where)
     config = bench.config
     with warnings.catch_warnings():
-        if split.leaks:  # on purpose, and said in the table
+        if split.leaks:  # on purpose, and stated in the table
             warnings.filterwarnings("ignore", message=f"split {split.name} has a subject on two")
         fit(
             path,
@@ -234,19 +246,19 @@ def outcome_of(bench: Bench, experiment: Experiment, split: Split) -> Outcome:
         own = evaluation_of(run, file, "validation", config.apply, progress=bench.progress)
         held_out = evaluation_of(run, source, "test", config.apply, progress=bench.progress)
         n_slices = len(split.rows("train", file.slices, file.cases))
-    known = read_json(run / FACTS)
+    recorded = read_json(run / FACTS)
     facts = Facts(
         split=split.name,
         leaks=split.leaks,
-        planes=known["planes"],
+        planes=recorded["planes"],
         train_slices=n_slices,
-        steps=known["step"],
-        best_step=known["best_step"],
-        seconds=known["used_s"],
+        steps=recorded["step"],
+        best_step=recorded["best_step"],
+        seconds=recorded["used_s"],
         run=f"{EXPERIMENTS}/{run.name}",
         slice_file=f"{SLICES}/{experiment.file_name}",
-        data_digest=known["data_digest"],
-        split_digest=known["split_digest"],
+        data_digest=recorded["data_digest"],
+        split_digest=recorded["split_digest"],
     )
     outcome = Outcome(experiment, facts, own, held_out)
     claims, honest = outcome.claims.mean, outcome.honest.mean

@@ -84,7 +84,7 @@ def _short(text: str) -> str:
 
 
 def find_study(file: Path | str) -> Path:
-    """Find the file of a study: a path, or the name of one that comes along.
+    """Find the file of a study: a path, or the name of a built-in study.
 
     Raises:
         BratsError: it is neither.
@@ -92,12 +92,12 @@ def find_study(file: Path | str) -> Path:
     path = Path(file)
     if path.is_file():
         return path
-    known = {each.stem: each for each in sorted(SHIPPED.glob("*.toml"))}
-    if str(file) in known:
-        return known[str(file)]
+    shipped = {study.stem: study for study in sorted(SHIPPED.glob("*.toml"))}
+    if str(file) in shipped:
+        return shipped[str(file)]
     raise BratsError(
-        f"{path}: is no file and no study that comes along; name a TOML file, or "
-        f"{' or '.join(known)}"
+        f"{path}: is neither a file nor a built-in study; name a TOML file, or "
+        f"{' or '.join(shipped)}"
     )
 
 
@@ -117,16 +117,16 @@ def read_study(path: Path, profile: str, metrics: Collection[str]) -> Plan:
     _only(tables, TOP_KEYS, str(path))
     chosen = _profile(tables, profile, path)
     listed = _listed(tables, path)
-    names = [each["name"] for each in listed]
+    names = [entry["name"] for entry in listed]
     own = chosen.get("experiment", {})
     _refuse_strange(own, names, f"{path}: [profile.{profile}.experiment]", "experiment")
-    for name, each in own.items():
-        _only(each, tuple(TABLES), f"{path}: [profile.{profile}.experiment.{name}]")
+    for name, entry in own.items():
+        _only(entry, tuple(TABLES), f"{path}: [profile.{profile}.experiment.{name}]")
     base = _merged(_merged({}, tables), chosen)
     settled: dict[str, Tables] = {}
-    for each in listed:
-        start = settled[each["like"]] if each.get("like") else base
-        settled[each["name"]] = _merged(_merged(start, each), own.get(each["name"], {}))
+    for entry in listed:
+        start = settled[entry["like"]] if entry.get("like") else base
+        settled[entry["name"]] = _merged(_merged(start, entry), own.get(entry["name"], {}))
     baseline = tables.get("baseline", names[0])
     _refuse_strange([baseline], names, f"{path}: baseline", "experiment")
     also = tuple(tables.get("also", ()))
@@ -138,7 +138,7 @@ def read_study(path: Path, profile: str, metrics: Collection[str]) -> Plan:
         profile=profile,
         baseline=baseline,
         also=also,
-        experiments=tuple(_experiment(each, settled[each["name"]], path) for each in listed),
+        experiments=tuple(_experiment(entry, settled[entry["name"]], path) for entry in listed),
     )
 
 
@@ -178,9 +178,11 @@ def _check_settings(table: object, kind: str, where: str) -> None:
     where = f"{where}: {kind}"
     if not isinstance(table, dict):
         raise ValueError(f"{where} must be a table, got {table!r}")
-    there = sorted(set(table) & set(OF_THE_SOURCE))
-    if there:
-        raise ValueError(f"{where}: {', '.join(there)} goes with the raw cases; take the option")
+    misplaced = sorted(set(table) & set(OF_THE_SOURCE))
+    if misplaced:
+        raise ValueError(
+            f"{where}: {', '.join(misplaced)} goes with the raw cases; take the option"
+        )
     unknown = [name for name in table if name not in TABLES[kind]]
     if unknown:
         raise ValueError(f"{where}: unknown setting {unknown[0]}{hint(unknown[0], TABLES[kind])}")
@@ -192,22 +194,22 @@ def _check_settings(table: object, kind: str, where: str) -> None:
 
 def _profile(tables: Mapping[str, Any], profile: str, path: Path) -> dict[str, Any]:
     """The table of the profile; empty where the file has none."""
-    known = tables.get("profile", {})
-    if not isinstance(known, dict):
-        raise ValueError(f"{path}: profile must be a table, got {known!r}")
-    for name, each in known.items():
-        _only(each, PROFILE_KEYS, f"{path}: [profile.{name}]")
-        if not isinstance(each.get("experiment", {}), dict):
+    profiles = tables.get("profile", {})
+    if not isinstance(profiles, dict):
+        raise ValueError(f"{path}: profile must be a table, got {profiles!r}")
+    for name, entry in profiles.items():
+        _only(entry, PROFILE_KEYS, f"{path}: [profile.{name}]")
+        if not isinstance(entry.get("experiment", {}), dict):
             raise ValueError(f"{path}: [profile.{name}]: experiment must be a table")
-    if not known and not profile:
+    if not profiles and not profile:
         return {}
-    if profile not in known:
-        there = f"known: {', '.join(known)}" if known else "it has none"
+    if profile not in profiles:
+        existing = f"known: {', '.join(profiles)}" if profiles else "it has none"
         raise ValueError(
-            f"{path}: [profile.{profile}] is not there; {there}" if profile
-            else f"{path}: has profiles; choose one with --profile; {there}"
+            f"{path}: [profile.{profile}] does not exist; {existing}" if profile
+            else f"{path}: has profiles; choose one with --profile; {existing}"
         )  # fmt: skip
-    return dict(known[profile])
+    return dict(profiles[profile])
 
 
 def _listed(tables: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
@@ -216,19 +218,19 @@ def _listed(tables: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
     if not isinstance(listed, list) or not listed:
         raise ValueError(f"{path}: has no [[experiment]]; a study needs at least one")
     above: list[str] = []
-    for number, each in enumerate(listed, 1):
+    for number, entry in enumerate(listed, 1):
         where = f"{path}: [[experiment]] {number}"
-        _only(each, EXPERIMENT_KEYS, where)
-        name = each.get("name", "")
+        _only(entry, EXPERIMENT_KEYS, where)
+        name = entry.get("name", "")
         if not _NAME.fullmatch(name):
             raise ValueError(
                 f"{where}: name must be of a-z, 0-9 and single hyphens, such as all-planes; "
                 f"got {name!r}"
             )
         if name in above:
-            raise ValueError(f"{where}: name {name} is there already; a name is given once")
-        if each.get("like"):
-            _refuse_strange([each["like"]], above, f"{where}: like", "experiment above it")
+            raise ValueError(f"{where}: name {name} occurs twice; names must be unique")
+        if entry.get("like"):
+            _refuse_strange([entry["like"]], above, f"{where}: like", "experiment above it")
         above.append(name)
     return listed
 

@@ -72,8 +72,8 @@ def to_json(study: Study, records: list[dict[str, Any]]) -> dict[str, Any]:
         "notes": notes(study),
         "rows": records,
         "settings": {
-            each.name: {"build": asdict(each.build), "fit": asdict(each.fit)}
-            for each in plan.experiments
+            experiment.name: {"build": asdict(experiment.build), "fit": asdict(experiment.fit)}
+            for experiment in plan.experiments
         },
     }
 
@@ -82,9 +82,9 @@ def terminal_lines(study: Study) -> list[str]:
     """Table of the study for a terminal, and how to read it."""
     head, rows = table(study, brief(study))
     width = max(len(word) for word, _ in meanings(study))
-    said = [f"{word:<{width}}  {text}" for word, text in meanings(study)]
+    legend = [f"{word:<{width}}  {text}" for word, text in meanings(study)]
     return [
-        title(study), "", *aligned([head, *rows]), "", *said,
+        title(study), "", *aligned([head, *rows]), "", *legend,
         *(f"note: {note}" for note in notes(study)),
     ]  # fmt: skip
 
@@ -92,7 +92,8 @@ def terminal_lines(study: Study) -> list[str]:
 def markdown(study: Study) -> list[str]:
     """Write a page: the table, how to read it, and what each experiment is."""
     about = ["experiment", "departs from", "what is tried"]
-    tried = [(each.name, each.like or "-", each.about) for each in study.plan.experiments]
+    experiments = study.plan.experiments
+    tried = [(planned.name, planned.like or "-", planned.about) for planned in experiments]
     return [
         f"# {study.plan.title}", "", title(study), "", study.plan.about, "",
         *markdown_table(*table(study, whole(study))), "",
@@ -113,7 +114,8 @@ def title(study: Study) -> str:
 
 def departs(study: Study) -> bool:
     """Whether an experiment departs from another one than the baseline."""
-    return not {each.like for each in study.plan.experiments} <= {"", study.plan.baseline}
+    bases = {experiment.like for experiment in study.plan.experiments}
+    return not bases <= {"", study.plan.baseline}
 
 
 def brief(study: Study) -> list[str]:
@@ -207,28 +209,30 @@ def meanings(study: Study) -> list[tuple[str, str]]:
 
 def notes(study: Study) -> list[str]:
     """Caveats of the numbers, leaks first."""
-    said = []
-    for each in study.outcomes:
-        claims, unseen, honest = (score.mean for score in (each.claims, each.unseen, each.honest))
-        if each.facts.leaks:
-            said.append(
-                f"{each.experiment.name} scores {number(claims)} on patients whose other slices "
+    caveats = []
+    for outcome in study.outcomes:
+        scores = outcome.claims, outcome.unseen, outcome.honest
+        claims, unseen, honest = (score.mean for score in scores)
+        if outcome.facts.leaks:
+            caveats.append(
+                f"{outcome.experiment.name} scores {number(claims)} on patients whose other slices "
                 f"are in its training set; on held-out patients the same metric is "
                 f"{number(unseen)}, and volume Dice is {number(honest)}"
             )
-    best = max(study.outcomes, key=lambda each: each.honest.mean)
-    said.append(
+    best = max(study.outcomes, key=lambda outcome: outcome.honest.mean)
+    caveats.append(
         f"{best.experiment.name} has the best held-out volume Dice, {number(best.honest.mean)}; it "
         "is the best of several on these cases, so expect a slightly lower score on others"
     )
     if len(study.cases) < FEW:
-        said.append(f"intervals over only {len(study.cases)} held-out cases are unreliable")
-    said.append("one run each: the intervals do not include the variation between seeds")
+        caveats.append(f"intervals over only {len(study.cases)} held-out cases are unreliable")
+    caveats.append("one run each: the intervals do not include the variation between seeds")
     if unfinished(study):
-        said.append(f"not finished yet: {', '.join(unfinished(study))}")
-    return said
+        caveats.append(f"not finished yet: {', '.join(unfinished(study))}")
+    return caveats
 
 
 def unfinished(study: Study) -> list[str]:
     """Names of the experiments without an outcome."""
-    return [each.name for each in study.plan.experiments if study.named(each.name) is None]
+    names = [experiment.name for experiment in study.plan.experiments]
+    return [name for name in names if study.named(name) is None]

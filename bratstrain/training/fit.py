@@ -2,10 +2,11 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Unpack
+from typing import Any, Final, Unpack
 
 from torch import Tensor
 
@@ -21,7 +22,6 @@ from bratstrain.networks.counts import count_parameters
 from bratstrain.runs import files
 from bratstrain.runs.checkpoint import Checkpoint, Weights, save
 from bratstrain.training.job import Job
-from bratstrain.training.length import is_finished, is_over, part
 from bratstrain.training.log import Bar, RunLog
 from bratstrain.training.prepare_run import make_trainer, prepare, restore, run_folder
 from bratstrain.training.result import Progress, Run
@@ -48,7 +48,7 @@ def fit(
 
     An interrupted run is resumed from its last checkpoint, with its own settings. On a CPU it ends
     with the same weights, bit for bit, as an uninterrupted one, if torch has as many threads and
-    the length is not in minutes. A finished run is left as it is.
+    the length is not in minutes. A finished run is left as it is. A custom `model` is imported.
 
     Example:
         bratstrain.fit("out.h5", model="residual", epochs=2)
@@ -58,11 +58,9 @@ def fit(
         run: run folder; None derives one under `runs` from the content of data and settings.
         config: all settings at once, instead of by name.
         progress: show a bar on standard error, where that is a terminal.
-        tell: receives a line at the start, which names the run folder, and a line after each
-            validation where no bar is shown.
-        **settings: keywords of `bratstrain.config.TrainConfig`, `ModelConfig` and `Session`.
-            Those of the run that are not given are taken from the recipe, or from the run being
-            resumed. `model` may be `package.module:function`, whose module is then imported.
+        tell: receives a line that names the run folder, and one per validation if no bar is shown.
+        **settings: keywords of `TrainConfig`, `ModelConfig` and `Session` in `bratstrain.config`;
+            those of the run are by default the recipe's, or those of the run being resumed.
 
     Raises:
         BratsError: slice file, split, run folder or checkpoint are at fault, the run was begun
@@ -72,47 +70,77 @@ def fit(
             custom network breaks its contract.
         Stopped: SIGINT or SIGTERM was received; see `bratstrain.training.signals`.
     """
+    session, of_run = divide(settings)
+    with opened(data, run, config, of_run) as (file, folder, is_begun):
+        job = prepare(file, folder, session, config, of_run, is_begun=is_begun)
+        return finish(job, shown=progress, tell=tell)
+
+
+def divide(settings: Mapping[str, Any]) -> tuple[Session, dict[str, Any]]:
+    """Divide the keywords of a call into the session's settings and those of the run.
+
+    Raises:
+        TypeError: a keyword is unknown.
+        ValueError: a value is not allowed.
+    """
     own, _, _ = take("fit", settings, Session, TrainConfig, ModelConfig)
     of_run = {name: value for name, value in settings.items() if name not in own}
     session = Session(**own)
     check_values(of_run, keywords(TrainConfig) | keywords(ModelConfig))
+    return session, of_run
+
+
+@contextmanager
+def opened(
+    data: Path | str, run: Path | str | None, config: TrainConfig | None, settings: dict[str, Any]
+) -> Iterator[tuple[SliceFile, Path, bool]]:
+    """Open the slice file of a run, and claim the run's folder.
+
+    Args:
+        data: slice file.
+        run: run folder; None derives one.
+        config: all settings of the run at once, or None.
+        settings: of the run, by name.
+
+    Yields:
+        The slice file, the folder, and whether the folder holds a run already.
+
+    Raises:
+        BratsError: the slice file or the folder is at fault.
+        ValueError: a setting is not allowed.
+    """
     with SliceFile(data, prints=False) as file:
-        folder = run_folder(file, run, config, of_run)
+        folder = run_folder(file, run, config, settings)
         with files.claimed(folder) as is_begun:
-            job = prepare(file, folder, session, config, of_run, is_begun=is_begun)
-            with set_up(job.device):
-                trainer = make_trainer(job)
-                state = restore(job, trainer)
-                tell(job.line(state.step, count_parameters(trainer.network)))
-                return finish(job, trainer, state, shown=progress, tell=tell)
+            yield file, folder, is_begun
 
 
-def finish(
-    job: Job, trainer: Trainer, state: Progress, *, shown: bool, tell: Callable[[str], None]
-) -> Run:
-    """Fit a run to its end.
+def finish(job: Job, *, shown: bool, tell: Callable[[str], None]) -> Run:
+    """Fit a run to its end, from its last checkpoint where it has one.
 
     Args:
         job: the run.
-        trainer: as the last checkpoint left it.
-        state: likewise; brought up to date.
         shown: show a bar.
-        tell: receives a line after each validation where no bar is shown.
+        tell: receives a line at the start, and one after each validation where no bar is shown.
 
     Raises:
         BratsError: a file of the run or the slice file is at fault, or the loss is not finite.
         Stopped: a signal was received.
     """
-    was_complete = is_finished(job, state)
-    if not was_complete:
-        with (
-            Signals() as signals,
-            RunLog(job.folder, state.step, state.validated) as log,
-            Bar(job.steps, state.step, shown=shown) as bar,
-            job.load(state.step) as loader,
-        ):
-            Fitting(job, trainer, state, Channels(signals, log, bar, loader, tell)).learn()
-    return Run(job.folder, job.config, state, job.planes, was_complete)
+    with set_up(job.device):
+        trainer = make_trainer(job)
+        state = restore(job, trainer)
+        tell(job.line(state.step, count_parameters(trainer.network)))
+        was_complete = job.is_finished(state)
+        if not was_complete:
+            with (
+                Signals() as signals,
+                RunLog(job.folder, state.step, state.validated) as log,
+                Bar(job.steps, state.step, shown=shown) as bar,
+                job.load(state.step) as loader,
+            ):
+                Fitting(job, trainer, state, Channels(signals, log, bar, loader, tell)).learn()
+        return Run(job.folder, job.config, state, job.planes, was_complete)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +185,7 @@ class Fitting:
         batches = iter(self._loader)
         self.validate_if_due()  # the last session may have been stopped during a validation
         self.save_if_due()
-        while not is_finished(self.job, self.state):
+        while not self.job.is_finished(self.state):
             self.train(next(batches))
             self.log_if_due()
             self.validate_if_due()
@@ -166,7 +194,7 @@ class Fitting:
     def train(self, batch: Batch) -> None:
         """Learn one batch."""
         image = self._intake(batch.image, batch.rows)
-        progress = part(self.job, self.state)
+        progress = self.job.share_done(self.state)
         self._losses.append(self.trainer.step(image, batch.label, batch.step, progress))
         self.state.step += 1
         self._update_time()
@@ -195,7 +223,7 @@ class Fitting:
     def log_if_due(self) -> None:
         """Log every `LOG_STEPS` steps and after the last one."""
         state = self.state
-        if state.step % LOG_STEPS and not is_over(self.job, state):
+        if state.step % LOG_STEPS and not self.job.is_over(state):
             return
         self.count_losses()
         step, used_s, waited_s = self._logged
@@ -218,7 +246,7 @@ class Fitting:
     def validate_if_due(self) -> None:
         """Validate after each epoch, or so many steps, and after the last step."""
         state, job = self.state, self.job
-        is_due = state.step % job.validate_steps == 0 or is_over(job, state)
+        is_due = state.step % job.validate_steps == 0 or job.is_over(state)
         if not state.step or state.validated == state.step or not is_due:
             return
         start = time.perf_counter()
@@ -272,7 +300,7 @@ class Fitting:
         )
         self._saved = time.perf_counter()
         facts = files.read_json(job.folder / files.FACTS) | self.state.to_plain()
-        facts["finished"] = is_finished(job, self.state)
+        facts["finished"] = job.is_finished(self.state)
         facts["peak_memory_mb"] = max(facts["peak_memory_mb"], peak_bytes() / 1e6)
         facts["peak_gpu_memory_mb"] = peak_device_bytes(job.device) / 1e6
         files.write_json(job.folder / files.FACTS, facts)

@@ -17,6 +17,8 @@ from bratstrain.data.sampler import Plan, make_plan
 from bratstrain.data.splits import Split
 from bratstrain.data.twins import Twins, compared_validation_twins
 from bratstrain.device import loader_threads
+from bratstrain.training.result import Progress
+from bratstrain.training.schedule import FORWARD, time_to_learn
 
 ENDLESS: Final = 1 << 40
 """Upper bound of the steps of a run whose length is in minutes."""
@@ -58,6 +60,34 @@ class Job:
     def planes(self) -> str:
         """Which planes validation scores."""
         return planes_name(self.file)
+
+    def is_over(self, progress: Progress) -> bool:
+        """Whether no step is left: by number, time or patience."""
+        if self.config.patience and progress.since_best >= self.config.patience:
+            return True
+        if self.config.minutes:
+            return progress.used_s >= self._learning_s(progress)
+        return progress.step >= self.steps
+
+    def is_finished(self, progress: Progress) -> bool:
+        """Whether the run is over and its last weights are validated."""
+        return self.is_over(progress) and progress.step == progress.validated
+
+    def share_done(self, progress: Progress) -> float:
+        """Share of the run that is over, 0 to 1; of its time where the length is in minutes."""
+        if self.config.minutes:
+            return min(1.0, progress.used_s / self._learning_s(progress))
+        return progress.step / self.steps
+
+    def _learning_s(self, progress: Progress) -> float:
+        """Seconds for learning in a run whose length is in minutes.
+
+        The rest is for the last validation. Before the first one its time is estimated from the
+        steps so far.
+        """
+        n_batches = len(self.validation_rows) / self.config.batch_size
+        estimated_s = FORWARD * n_batches * progress.used_s / max(progress.step, 1)
+        return time_to_learn(60 * self.config.minutes, progress.validation_s or estimated_s)
 
     def load(self, first: int) -> Loader:
         """Start to read the batches, beginning with that of step `first`."""

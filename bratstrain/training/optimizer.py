@@ -13,7 +13,7 @@ def build_optimizer(parameters: Iterable[Tensor], weight_decay: float) -> torch.
     any step has the same entries. The learning rate is set before every step.
 
     Args:
-        parameters: float32, on one device.
+        parameters: float32 tensors of any shape, on one device.
         weight_decay: at least 0.
     """
     optimizer = torch.optim.AdamW(parameters, lr=0.0, weight_decay=weight_decay, fused=True)
@@ -40,6 +40,10 @@ def load_moments(
 
     torch's own `load_state_dict` checks no shapes and shares the tensors.
 
+    Args:
+        optimizer: as `build_optimizer` returned it; its state is overwritten.
+        state: by number and name, float32 tensors of the shapes of the parameters.
+
     Raises:
         ValueError: a number or a shape differs.
     """
@@ -54,5 +58,5 @@ def load_moments(
 
 
 def _shapes(parts: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """Shape of each tensor by name."""
+    """Shape of each tensor, of any shape and dtype, by name."""
     return {name: tuple(part.shape) for name, part in parts.items()}

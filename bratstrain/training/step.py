@@ -206,7 +206,7 @@ class Trainer:
 
 
 def _copy_all(targets: list[Tensor], sources: list[Tensor]) -> None:
-    """Copy tensors into others of the same shapes."""
+    """Copy tensors of any dtype into others of the same shapes."""
     for target, source in zip(targets, sources, strict=True):
         target.copy_(source)
 

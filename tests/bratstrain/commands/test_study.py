@@ -26,7 +26,7 @@ def invoke(*words):
     ("words", "message"),
     [
         (("deck", "--raw", "raw"), "has profiles; choose one with --profile; known: full, demo"),
-        (("deck", "--raw", "raw", "--profile", "big"), "[profile.big] is not there"),
+        (("deck", "--raw", "raw", "--profile", "big"), "[profile.big] does not exist"),
         (("deck", "--raw", "raw", "--profile", "demo", "--workers", "-1"), "workers must be"),
         (("deck", "--profile", "demo"), "Missing option '--raw'"),
     ],
@@ -42,7 +42,7 @@ def test_faults_of_the_call_exit_with_2(words, message, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("desk", "--raw", "raw"), "is no file and no study that comes along"),
+        (("desk", "--raw", "raw"), "is neither a file nor a built-in study"),
         (("negatives", "--raw", "raw", "--profile", "demo"), "raw"),
     ],
 )
