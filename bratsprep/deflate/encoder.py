@@ -32,16 +32,16 @@ SAMPLED: Final = 8
 State = tuple[np.uint64, np.uint64, np.uint64]
 """Word that is being filled, its bits so far, and how many these are; all uint64."""
 Tables = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]
-"""Literals, matches and header of `huffman.tables_`."""
+"""(END + 1,) literals, (MOST + 1,) matches and (HEADER,) header of `huffman.tables_`, uint64."""
 
 
 def bound(n_slices: int, n_bytes: int, lanes: int) -> int:
-    """Bytes that the packed slices take at most, a multiple of 8.
+    """Largest size of the packed slices in bytes, a multiple of 8.
 
     Args:
-        n_slices: how many.
-        n_bytes: of one slice.
-        lanes: bytes of a voxel.
+        n_slices: number of slices.
+        n_bytes: bytes of one slice.
+        lanes: bytes of one voxel.
     """
     block = n_bytes // lanes * LONGEST // 8 + HEADER
     return (n_slices * (lanes * block + 16) + 64) // 8 * 8
@@ -49,7 +49,7 @@ def bound(n_slices: int, n_bytes: int, lanes: int) -> int:
 
 @njit(nogil=True, inline="always")
 def _has_run(words: NDArray[np.uint64], i: int, last: int) -> bool:
-    """Say whether zeros begin in this word that fill the next."""
+    """Whether zeros that begin in word i of the (n,) uint64 words fill the next word."""
     return words[i] >> np.uint64(56) == 0 and i + 1 < last and words[i + 1] == 0
 
 
@@ -59,11 +59,11 @@ def run(words: NDArray[np.uint64], i: int, last: int) -> tuple[int, int]:
 
     Args:
         words: (n,) uint64, eight bytes each, the first one lowest.
-        i: word they begin in.
-        last: words there are.
+        i: word in which the zeros begin.
+        last: number of words.
 
     Returns:
-        Byte they begin at, and byte after them.
+        The byte at which the zeros begin, and the byte after them.
     """
     start = 8 * i + 8
     while start > 8 * i and (words[i] >> np.uint64(8 * (start - 8 * i) - 8)) & np.uint64(255) == 0:
@@ -83,7 +83,7 @@ def count_(lane: NDArray[np.uint8], n: int, counts: NDArray[np.int64]) -> None:
 
     Args:
         lane: (n rounded up to 8,) uint8.
-        n: bytes.
+        n: bytes of the plane.
         counts: (SYMBOLS,) int64, added to.
     """
     words = lane.view(np.uint64)
@@ -112,14 +112,14 @@ def count_(lane: NDArray[np.uint8], n: int, counts: NDArray[np.int64]) -> None:
 
 @njit(cache=True, nogil=True)
 def _count_bytes(lane: NDArray[np.uint8], start: int, stop: int, way: NDArray[np.int32]) -> None:
-    """Count single bytes."""
+    """Add the bytes from `start` to before `stop` of an (n,) uint8 plane to (256,) int32 counts."""
     for k in range(start, stop):
         way[lane[k]] += 1
 
 
 @njit(nogil=True, inline="always")
 def _put(out: NDArray[np.uint64], state: State, bits: np.uint64, count: np.uint64) -> State:
-    """Append up to 57 bits."""
+    """Append up to 57 bits to the (w,) uint64 words of a stream."""
     word, held, used = state
     held |= bits << used
     out[word] = held
@@ -132,7 +132,7 @@ def _put(out: NDArray[np.uint64], state: State, bits: np.uint64, count: np.uint6
 
 @njit(nogil=True, inline="always")
 def _put_code(out: NDArray[np.uint64], state: State, code: np.uint64) -> State:
-    """Append what a table holds: bits in the low half, their number in the high one."""
+    """Append an entry of a table to (w,) uint64 words: bits in its low half, their number above."""
     return _put(out, state, code & np.uint64(0xFFFFFFFF), code >> np.uint64(32))
 
 
@@ -140,7 +140,14 @@ def _put_code(out: NDArray[np.uint64], state: State, code: np.uint64) -> State:
 def _put_four(
     out: NDArray[np.uint64], state: State, literals: NDArray[np.uint64], four: np.uint64
 ) -> State:
-    """Append the codes of four bytes at once: at most 56 bits."""
+    """Append the codes of four bytes at once: at most 56 bits.
+
+    Args:
+        out: (w,) uint64, words of the stream; written.
+        state: position in the stream.
+        literals: (END + 1,) uint64, code of every byte.
+        four: the bytes, the first one lowest.
+    """
     low, half, byte = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(255)
     a = literals[four & byte]
     b = literals[(four >> np.uint64(8)) & byte]
@@ -161,7 +168,19 @@ def put_bytes_(
     out: NDArray[np.uint64],
     state: State,
 ) -> State:
-    """Append single bytes of a plane, each with its code."""
+    """Append single bytes of a plane, each with its code.
+
+    Args:
+        lane: (n rounded up to 8,) uint8, the plane.
+        start: first byte.
+        stop: byte after the last.
+        literals: (END + 1,) uint64, code of every byte.
+        out: (w,) uint64, words of the stream; written.
+        state: position in the stream.
+
+    Returns:
+        The position after the bytes.
+    """
     for k in range(start, stop):
         state = _put_code(out, state, literals[lane[k]])
     return state
@@ -169,7 +188,17 @@ def put_bytes_(
 
 @njit(cache=True, nogil=True)
 def put_zeros_(n: int, tables: Tables, out: NDArray[np.uint64], state: State) -> State:
-    """Append n zeros, at least one: a literal, and matches at distance 1."""
+    """Append n zeros, at least one: a literal, and matches at distance 1.
+
+    Args:
+        n: zeros.
+        tables: codes of the plane.
+        out: (w,) uint64, words of the stream; written.
+        state: position in the stream.
+
+    Returns:
+        The position after the zeros.
+    """
     literals, matches, _ = tables
     state = _put_code(out, state, literals[0])
     n -= 1
@@ -183,13 +212,24 @@ def put_zeros_(n: int, tables: Tables, out: NDArray[np.uint64], state: State) ->
 
 @njit(cache=True, nogil=True)
 def put_header_(
-    header: NDArray[np.uint64], is_last: bool, out: NDArray[np.uint64], state: State
+    header: NDArray[np.uint64], is_last: bool, out: NDArray[np.uint64], at: np.uint64
 ) -> State:
     """Begin a block with codes of its own (§3.2.7).
 
     Of the 19 codes for code lengths those of 0 to 15 have four bits each, so that a code length
     is written as it is; the other three do not occur.
+
+    Args:
+        header: (HEADER,) uint64, code lengths of the block.
+        is_last: whether the stream ends with the block.
+        out: (w,) uint64, words of the stream; written.
+        at: bit to start at, uint64; those before it in its word are kept.
+
+    Returns:
+        The position after the header.
     """
+    word, used = at >> np.uint64(6), at & np.uint64(63)
+    state = word, out[word] & ((np.uint64(1) << used) - np.uint64(1)), used
     start = np.uint64(HEAD) | np.uint64(is_last)
     state = _put(out, state, start, np.uint64(26))  # 17 bits, and three codes without any
     for _ in range(16):
@@ -197,6 +237,14 @@ def put_header_(
     for bits in header:
         state = _put(out, state, bits, np.uint64(4))
     return state
+
+
+@njit(cache=True, nogil=True)
+def flush_(out: NDArray[np.uint64], state: State) -> np.uint64:
+    """Write the word that is being filled to (w,) uint64 words; gives the bit after it, uint64."""
+    word, held, used = state
+    out[word] = held
+    return (word << np.uint64(6)) + used
 
 
 @njit(cache=True, nogil=True)
@@ -212,19 +260,17 @@ def encode_(
 
     Args:
         lane: (n rounded up to 8,) uint8.
-        n: bytes.
-        tables: made of its counts, or of those of planes like it.
-        is_last: whether the stream ends with it.
-        out: bits so far and room for more; written.
+        n: bytes of the plane.
+        tables: codes made from its counts, or from those of similar planes.
+        is_last: whether the stream ends with the block.
+        out: (w,) uint64, words of the stream with room for the block; written.
         at: bit to start at, uint64.
 
     Returns:
         The bit after the block, uint64.
     """
     literals, _, header = tables
-    word, used = at >> np.uint64(6), at & np.uint64(63)
-    held = out[word] & ((np.uint64(1) << used) - np.uint64(1))
-    state = put_header_(header, is_last, out, (word, held, used))
+    state = put_header_(header, is_last, out, at)
     words = lane.view(np.uint64)
     last = n // 8
     i = 0
@@ -241,8 +287,7 @@ def encode_(
         state = put_bytes_(lane, stop, 8 * i, literals, out, state)
     state = put_bytes_(lane, 8 * last, n, literals, out, state)
     state = _put_code(out, state, literals[END])
-    out[state[0]] = state[1]
-    return (state[0] << np.uint64(6)) + state[2]
+    return flush_(out, state)
 
 
 @njit(cache=True, nogil=True)
@@ -251,8 +296,8 @@ def checksum(lanes: NDArray[np.uint8], n: int, adler: int) -> int:
 
     Args:
         lanes: (k, n or more) uint8, C order.
-        n: bytes.
-        adler: address of libdeflate's, which is faster than ours; 0 takes ours.
+        n: bytes of a row.
+        adler: address of libdeflate's Adler-32, which is faster than ours; 0 uses ours.
     """
     if adler == 0:
         return adler32(lanes, n)
@@ -263,6 +308,33 @@ def checksum(lanes: NDArray[np.uint8], n: int, adler: int) -> int:
 
 
 @njit(cache=True, nogil=True)
+def codes_of(
+    values: NDArray[Any], lanes: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
+    """Make one code for each byte plane from the counts of a few slices.
+
+    Args:
+        values: (s, n) uint8, uint16 or uint32, the bits of the voxels.
+        lanes: (bytes of a voxel, n rounded up to 8) uint8, zeros from n on; overwritten up to n.
+
+    Returns:
+        Literals, matches and headers of `Tables`, with the planes as an additional first axis.
+    """
+    planes = len(lanes)
+    counts = np.zeros((planes, SYMBOLS), np.int64)
+    literals = np.zeros((planes, END + 1), np.uint64)
+    matches = np.zeros((planes, MOST + 1), np.uint64)
+    headers = np.zeros((planes, HEADER), np.uint64)
+    for s in range(0, len(values), max(len(values) // SAMPLED, 1)):
+        shuffle_(values[s], lanes)
+        for k in range(planes):
+            count_(lanes[k], values.shape[1], counts[k])
+    for k in range(planes):
+        tables_(counts[k], literals[k], matches[k], headers[k])
+    return literals, matches, headers
+
+
+@njit(cache=True, nogil=True)
 def deflate_(
     values: NDArray[Any], out: NDArray[np.uint8], at: int, sizes: NDArray[np.int64], adler: int
 ) -> int:
@@ -270,7 +342,7 @@ def deflate_(
 
     Args:
         values: (s, n) uint8, uint16 or uint32, the bits of the voxels.
-        out: uint8 with `bound` bytes after `at`; written.
+        out: (m,) uint8 with `bound` bytes after `at`; written.
         at: byte to start at.
         sizes: (s,) int64, written: bytes of each stream.
         adler: as for `checksum`.
@@ -280,16 +352,7 @@ def deflate_(
     """
     n = values.shape[1]
     lanes = np.zeros((values.itemsize, (n + 7) // 8 * 8), np.uint8)
-    counts = np.zeros((values.itemsize, SYMBOLS), np.int64)
-    literals = np.zeros((values.itemsize, END + 1), np.uint64)
-    matches = np.zeros((values.itemsize, MOST + 1), np.uint64)
-    header = np.zeros((values.itemsize, HEADER), np.uint64)
-    for s in range(0, len(values), max(len(values) // SAMPLED, 1)):
-        shuffle_(values[s], lanes)
-        for k in range(len(lanes)):
-            count_(lanes[k], n, counts[k])
-    for k in range(len(lanes)):
-        tables_(counts[k], literals[k], matches[k], header[k])
+    literals, matches, headers = codes_of(values, lanes)
     words = out[: out.size // 8 * 8].view(np.uint64)
     for s in range(len(values)):
         shuffle_(values[s], lanes)
@@ -297,7 +360,7 @@ def deflate_(
         out[at + 1] = 0x01
         bit = np.uint64(8 * (at + 2))
         for k in range(len(lanes)):
-            tables = literals[k], matches[k], header[k]
+            tables = literals[k], matches[k], headers[k]
             bit = encode_(lanes[k], n, tables, k == len(lanes) - 1, words, bit)
         end = int((bit + np.uint64(7)) >> np.uint64(3))
         check = checksum(lanes, n, adler)

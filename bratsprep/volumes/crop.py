@@ -10,8 +10,8 @@ def brain_box(plane_brain: NDArray[np.int32], columns: NDArray[np.int32]) -> Box
     """Smallest box that holds every brain voxel.
 
     Args:
-        plane_brain: (z,) brain voxels of each plane, at least one above 0.
-        columns: (y, x) brain voxels above each pixel.
+        plane_brain: (z,) int32, brain voxels of each plane, at least one above 0.
+        columns: (y, x) int32, brain voxels above each pixel.
     """
     spans = []
     for counts in (plane_brain, columns.sum(axis=1), columns.sum(axis=0)):

@@ -20,7 +20,7 @@ _REMARKS: Final = 5
 
 @dataclass(slots=True)
 class Geometries:
-    """Counts of the geometries of some cases."""
+    """Numbers of cases with the same geometry."""
 
     sizes: dict[str, int] = field(default_factory=dict)
     """Voxels along RAS+ x, y and z, such as `240 x 240 x 155`."""
@@ -29,7 +29,7 @@ class Geometries:
     orientations: dict[str, int] = field(default_factory=dict)
     """Directions of the files' axes, such as `LPS`."""
     remarks: list[str] = field(default_factory=list)
-    """What was assumed about single files."""
+    """Assumptions about single files."""
 
     def add(
         self,
@@ -42,9 +42,9 @@ class Geometries:
 
         Args:
             shape: voxels along z, y and x, in RAS+ order.
-            spacing: (3,) floating, mm, along x, y and z.
+            spacing: (3,) float32 or float64, mm, along x, y and z.
             orientation: directions of the file's axes.
-            remarks: what was assumed about its files.
+            remarks: assumptions about its files.
         """
         z, y, x = shape
         sides_mm = " x ".join(f"{round(float(side), 2):g}" for side in spacing)
@@ -97,7 +97,7 @@ def read_geometries(source: Source, cases: Iterable[CaseFiles]) -> Geometries:
 
     A case whose headers cannot be read is a remark.
     """
-    found = Geometries()
+    geometries = Geometries()
     for files in cases:
         members = list(dict.fromkeys(channel.member for channel in files.images))
         if not members or files.label is not None:
@@ -105,13 +105,13 @@ def read_geometries(source: Source, cases: Iterable[CaseFiles]) -> Geometries:
         try:
             headers = {member: nifti.read_header(source, member) for member in members}
         except BratsError as error:
-            found.remarks.append(str(error))
+            geometries.remarks.append(str(error))
             continue
         geometry = headers[members[0]].geometry
         every = (remark for header in headers.values() for remark in header.remarks)
         remarks = [f"{files.id}: {remark}" for remark in dict.fromkeys(every)]
-        found.add(geometry.sides, geometry.spacing, geometry.orientation.codes, remarks)
-    return found
+        geometries.add(geometry.sides, geometry.spacing, geometry.orientation.codes, remarks)
+    return geometries
 
 
 def _listed(counts: dict[str, int]) -> str:

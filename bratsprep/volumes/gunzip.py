@@ -1,4 +1,4 @@
-"""Bytes in: the gzip of the sources, and checksums."""
+"""Unpacking of gzip files, and CRC-32."""
 
 import zlib
 from typing import Any
@@ -15,11 +15,11 @@ MAX_RATIO = 1032
 """No deflate stream unpacks to more than this many times its size (zlib's technical notes)."""
 
 HEAD_BYTES = 66_560
-"""Of a gzip file: its own header, whose names are 64 KB at most, and a NIfTI header."""
+"""First bytes of a gzip file that hold its own header, at most 64 KB, and a NIfTI header."""
 
 
 def crc32(block: bytes | memoryview | NDArray[Any]) -> int:
-    """CRC-32 of a block of bytes."""
+    """CRC-32 of the bytes of a block, or of a C-contiguous array of any shape and dtype."""
     return int(isal_zlib.crc32(block))
 
 
@@ -58,8 +58,8 @@ def gunzip_head(packed: memoryview, size: int, where: str) -> bytes:
 def gunzip_into(packed: memoryview, unpacked: NDArray[np.uint8], where: str) -> None:
     """Unpack a gzip file that must fill a buffer to its last byte.
 
-    One member, the usual case, goes through libdeflate. What that refuses, several members
-    among it, goes through zlib, which can say what is wrong.
+    libdeflate unpacks files of one member, the usual case. Files that it refuses, among them
+    those of several members, are unpacked by isal, whose errors name the cause.
 
     Args:
         packed: the whole file.
@@ -74,7 +74,7 @@ def gunzip_into(packed: memoryview, unpacked: NDArray[np.uint8], where: str) -> 
 
 
 def _gunzip_members(packed: memoryview, unpacked: NDArray[np.uint8], where: str) -> None:
-    """Unpack member after member, with a message for each way to fail."""
+    """Unpack all members of a gzip file into (n,) uint8, with a message for each way to fail."""
     target = unpacked.data
     filled = 0
     while packed:

@@ -119,9 +119,9 @@ def lookup_plane_(
     table: NDArray[np.uint16],
     bits: NDArray[np.uint16],
 ) -> bool:
-    """Do what `lookup_half_` does for one plane of one modality.
+    """Write float16 bits of one plane of one modality, as `lookup_half_` does for all of them.
 
-    Indices are unsigned, as Numba asks of every signed one whether it is negative.
+    Indices are unsigned, since Numba checks every signed index for a negative value.
 
     Args:
         plane: (h, w) int16 or float32, any strides, source units.
@@ -136,12 +136,12 @@ def lookup_plane_(
             bits[y, x] = 0
         for x in range(last, np.uint64(plane.shape[1])):
             bits[y, x] = 0
-        odd = 0
+        unfit = 0
         for x in range(first, last):
             whole = np.int32(plane[y, x])
-            odd |= (whole != plane[y, x]) | (whole > 32767) | (whole < -32768)
+            unfit |= (whole != plane[y, x]) | (whole > 32767) | (whole < -32768)
             bits[y, x] = table[np.uint16(whole)]
-        if odd:
+        if unfit:
             return False
         for x in range(last if is_full else first, last):
             bits[y, x] = bits[y, x] if brain[y, x] else 0

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 _LANES = 256
 """Partial sums of a float reduction: a fixed order that the compiler may still vectorise, and so
 many that no addition waits for the one before."""
-
-
 _STRIP = 960
 """Voxels of a plane that are looked at together: four modalities of them stay in the nearest
 cache, and strips outside the head are passed over."""
@@ -82,6 +80,23 @@ def mark_brain_(
 
 
 @njit(cache=True, nogil=True)
+def flat_planes(
+    images: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]], z: int
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """One plane of four volumes as rows of pixels.
+
+    Args:
+        images: four (z, y, x) volumes of any real dtype, C order.
+        z: plane.
+
+    Returns:
+        Four (y * x,) views of the same dtype.
+    """
+    first, second, third, fourth = images
+    return first[z].ravel(), second[z].ravel(), third[z].ravel(), fourth[z].ravel()
+
+
+@njit(cache=True, nogil=True)
 def measure_(
     images: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
     brain: NDArray[np.uint8],
@@ -90,9 +105,9 @@ def measure_(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Find the brain and its moments in one sweep over the four volumes.
 
-    Plane by plane, so that each voxel comes from memory once; planes are joined after Chan,
-    Golub and LeVeque 1979. A volume of equal int16 or float32 voxels gives a spread of exactly 0,
-    of float64 ones up to rounding; a NaN or an infinity anywhere gives a mean or spread that is
+    Plane by plane, so that each voxel is read from memory once; planes are joined after Chan,
+    Golub and LeVeque 1979. The spread of equal int16 or float32 voxels is exactly 0, that of
+    equal float64 voxels is 0 up to rounding. A NaN or an infinity gives a mean or spread that is
     not finite.
 
     Args:
@@ -111,25 +126,39 @@ def measure_(
     total = 0
     for z in range(brain.shape[0]):
         inside = brain[z].ravel()
-        count = mark_brain_(
-            images[0][z].ravel(),
-            images[1][z].ravel(),
-            images[2][z].ravel(),
-            images[3][z].ravel(),
-            inside,
-        )
+        planes = flat_planes(images, z)
+        count = mark_brain_(planes[0], planes[1], planes[2], planes[3], inside)
         plane_brain[z] = count
         if count == 0:
             continue
-        for i in range(inside.size):
-            flat_columns[i] += inside[i]
+        add_(inside, flat_columns)
         for m in range(4):
-            here, apart = plane_moments(images[m][z].ravel(), inside, count)
-            step = here - mean[m]
-            squares[m] += apart + step * step * (float(total) * count / (total + count))
-            mean[m] += step * (count / (total + count))
+            join_(mean, squares, m, plane_moments(planes[m], inside, count), (count, total))
         total += count
     return mean, squares
+
+
+@njit(cache=True, nogil=True)
+def join_(
+    mean: NDArray[np.float64],
+    squares: NDArray[np.float64],
+    m: int,
+    plane: tuple[float, float],
+    counts: tuple[int, int],
+) -> None:
+    """Join the moments of a plane with those of the planes before it.
+
+    Args:
+        mean: (4,) float64 of each modality over the planes before; updated.
+        squares: (4,) float64 sums of squared deviations over the planes before; updated.
+        m: modality.
+        plane: its mean and sum of squared deviations in the plane.
+        counts: brain voxels of the plane, at least 1, and of the planes before.
+    """
+    count, total = counts
+    step = plane[0] - mean[m]
+    squares[m] += plane[1] + step * step * (float(total) * count / (total + count))
+    mean[m] += step * (count / (total + count))
 
 
 @njit(cache=True, nogil=True)
@@ -141,13 +170,13 @@ def whole_sums(values: NDArray[Any]) -> tuple[np.int64, np.int64, bool]:
     """
     total = np.int64(0)
     squares = np.int64(0)
-    odd = 0
+    unfit = 0
     for i in range(values.size):
         whole = np.int32(values[i])
-        odd |= (whole != values[i]) | (whole > 32767) | (whole < -32768)
+        unfit |= (whole != values[i]) | (whole > 32767) | (whole < -32768)
         total += whole
         squares += np.int64(whole) * np.int64(whole)
-    return total, squares, odd == 0
+    return total, squares, unfit == 0
 
 
 @njit(cache=True, nogil=True)
@@ -157,10 +186,10 @@ def measure_whole_(
     plane_brain: NDArray[np.int32],
     columns: NDArray[np.int32],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], bool]:
-    """Do what `measure_` does where all voxels are whole numbers, as in nearly every scan.
+    """Find the brain and its sums where all voxels are whole numbers, as in nearly every scan.
 
-    Sums of whole numbers are exact, so they do not depend on order or voxel type, and for int16
-    they take half the time. A voxel outside the brain is 0 in every modality and adds nothing.
+    Sums of whole numbers are exact, so they do not depend on order or voxel type, and are faster
+    than those of `measure_`. A voxel outside the brain is 0 in every modality and adds nothing.
 
     Args:
         images: four (z, y, x) volumes of one dtype, C order, source units.
@@ -175,10 +204,9 @@ def measure_whole_(
     totals = np.zeros(4, np.int64)
     squares = np.zeros(4, np.int64)
     flat_columns = columns.ravel()
-    first, second, third, fourth = images
     for z in range(brain.shape[0]):
         inside = brain[z].ravel()
-        planes = first[z].ravel(), second[z].ravel(), third[z].ravel(), fourth[z].ravel()
+        planes = flat_planes(images, z)
         plane_brain[z] = 0
         for start in range(0, inside.size, _STRIP):
             strip = slice(start, min(start + _STRIP, inside.size))
@@ -189,12 +217,31 @@ def measure_whole_(
             plane_brain[z] += count
             add_(inside[strip], flat_columns[strip])
             for m in range(4):
-                total, square, is_whole = whole_sums(planes[m][strip])
-                if not is_whole:
+                if not add_sums_(totals, squares, m, planes[m][strip]):
                     return totals, squares, False
-                totals[m] += total
-                squares[m] += square
     return totals, squares, True
+
+
+@njit(cache=True, nogil=True)
+def add_sums_(
+    totals: NDArray[np.int64], squares: NDArray[np.int64], m: int, values: NDArray[Any]
+) -> bool:
+    """Add what `whole_sums` gives for some voxels of a modality, unless one does not fit.
+
+    Args:
+        totals: (4,) int64 sums of each modality; added to.
+        squares: (4,) int64 sums of squares; added to.
+        m: modality.
+        values: (n,) int16, float32 or float64 voxels of it, n at most 2**31.
+
+    Returns:
+        Whether all values are whole and fit int16.
+    """
+    total, square, is_whole = whole_sums(values)
+    if is_whole:
+        totals[m] += total
+        squares[m] += square
+    return bool(is_whole)
 
 
 @njit(cache=True, nogil=True)

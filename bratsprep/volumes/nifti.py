@@ -1,8 +1,8 @@
 """NIfTI file in memory -> header and voxels, in the order of the file.
 
-nibabel reads the header: codes, slopes and transforms have been its business for long. The voxels
-are unpacked by `bratsprep.volumes.gunzip` into a buffer that the next case uses again, and are
-never widened to float64 unless the file's own type asks for it.
+nibabel reads the header, with its codes, slopes and transforms. The voxels are unpacked by
+`bratsprep.volumes.gunzip` into a buffer that the next case uses again, and are widened to float64
+only where the file's own type requires it.
 """
 
 import itertools
@@ -33,8 +33,6 @@ _FARTHEST: Final = 1e6
 _HEAD_BYTES: Final = 544
 _KINDS: Final = {"i1": "i2", "u1": "i2", "i2": "i2", "u2": "f4", "f4": "f4"}
 """Type that holds each source type without loss and that the kernels are made for."""
-
-
 _OTHER_FILES: Final = (
     (gunzip.GZIP_MAGIC, "it is packed by gzip twice; unpack it once with 'gunzip'"),
     (b"<", "it is a web page that was saved under this name; download the file again"),
@@ -62,7 +60,7 @@ class Header:
     slope: float
     inter: float
     remarks: tuple[str, ...] = ()
-    """What had to be assumed about where its voxels lie."""
+    """Assumptions about where its voxels lie."""
 
     @property
     def is_scaled(self) -> bool:
@@ -116,7 +114,13 @@ def parse_header(head: bytes, where: str) -> Header:
 def _remarks(
     header: nib.Nifti1Header, affine: NDArray[np.float64], shape: tuple[int, ...]
 ) -> tuple[str, ...]:
-    """What is assumed about a file whose transforms are missing or disagree."""
+    """Assumptions about a file whose transforms are missing or disagree.
+
+    Args:
+        header: of the file.
+        affine: (4, 4) float64, mm, the transform that is used.
+        shape: (x, y, z) or (x, y, z, m).
+    """
     qform_code, sform_code = int(header["qform_code"]), int(header["sform_code"])
     if qform_code <= 0 and sform_code <= 0:
         return ("qform and sform codes are 0: where its voxels lie is unknown, LAS is assumed",)
@@ -165,7 +169,7 @@ def _check_sizes(
 
 
 def _geometry(affine: NDArray[np.float64], shape: tuple[int, ...], where: str) -> Geometry:
-    """Orientation from the affine; refused where it maps the volume onto a plane."""
+    """Orientation from a (4, 4) float64 affine in mm, which must not map a volume to a plane."""
     is_sane = bool(np.all(np.abs(affine) <= _FARTHEST))  # nan is not
     codes = list(nib.aff2axcodes(affine)) if is_sane else [None]
     with np.errstate(all="ignore"):  # LAPACK divides by 0 on its way to 0
@@ -222,20 +226,11 @@ def load(
         NiftiError: it is no NIfTI, or shorter than its header says.
     """
     where = source.where(name)
-    count = source.members.get(name, 0)
-    packed = buffers.reserve(PACKED, count, where).data
+    packed = buffers.reserve(PACKED, source.members.get(name, 0), where).data
     source.read_into(name, packed)
-    is_packed = bytes(packed[:2]) == gunzip.GZIP_MAGIC
     header = parse_header(_head(packed, where), where)
-    size = header.size_bytes
-    limit = count * gunzip.MAX_RATIO if is_packed else count
-    if size > limit:
-        raise NiftiError(
-            f"{where}: header promises {header.size_bytes:,} bytes but the file holds at most "
-            f"{limit:,}; download the file again"
-        )
-    if is_packed:
-        size = max(size, min(gunzip.gzip_size(packed), size + 2**20, limit))
+    is_packed = bytes(packed[:2]) == gunzip.GZIP_MAGIC
+    size = _unpacked_size(packed, header.size_bytes, is_packed, where)
     raw = buffers.reserve(slot, size, where)
     if is_packed:
         gunzip.gunzip_into(packed, raw, where)
@@ -243,6 +238,29 @@ def load(
         raw[:] = np.frombuffer(packed[:size], np.uint8)
     voxels = raw[header.offset : header.size_bytes].view(header.dtype)
     return header, voxels.reshape(header.shape[::-1]), gunzip.crc32(packed)
+
+
+def _unpacked_size(packed: memoryview, least: int, is_packed: bool, where: str) -> int:
+    """Bytes of the buffer that a file is unpacked into.
+
+    Args:
+        packed: the whole file.
+        least: bytes up to the last voxel, from the header.
+        is_packed: whether the file is packed by gzip.
+        where: file, for errors.
+
+    Raises:
+        NiftiError: the file cannot hold so many bytes.
+    """
+    limit = len(packed) * gunzip.MAX_RATIO if is_packed else len(packed)
+    if least > limit:
+        raise NiftiError(
+            f"{where}: header promises {least:,} bytes but the file holds at most {limit:,}; "
+            "download the file again"
+        )
+    if is_packed:
+        return max(least, min(gunzip.gzip_size(packed), least + 2**20, limit))
+    return least
 
 
 def held_type(header: Header) -> np.dtype[Any]:
@@ -254,12 +272,12 @@ def intensities(voxels: NDArray[Any], header: Header) -> NDArray[Any]:
     """Voxels as the kernels take them: int16, float32 or float64, scaled as the header says.
 
     Args:
-        voxels: as `load` gives them.
+        voxels: of any shape, in the dtype of the header, as `load` gives them.
         header: their header.
 
     Returns:
-        The same shape; the same memory where nothing has to change. Native byte order, C order,
-        aligned.
+        The same shape, C order, aligned, native byte order; the same memory where nothing has to
+        change.
     """
     if header.is_scaled:
         with np.errstate(over="ignore", invalid="ignore"):  # infinity is refused when measured
@@ -273,6 +291,14 @@ def codes(voxels: NDArray[Any], header: Header, where: str) -> NDArray[np.uint8]
     Some releases write masks as float or as scaled integers (slope 1.5e-5, intercept 0.5), so
     values within 1e-3 of a whole number are that number.
 
+    Args:
+        voxels: of any shape, in the dtype of the header, as `load` gives them.
+        header: their header.
+        where: file, for errors.
+
+    Returns:
+        The same shape, uint8; the same memory where nothing has to change.
+
     Raises:
         NiftiError: a value is no whole number from 0 to 255.
     """
@@ -281,10 +307,10 @@ def codes(voxels: NDArray[Any], header: Header, where: str) -> NDArray[np.uint8]
     values = intensities(voxels, header)
     whole = np.rint(values)
     with np.errstate(invalid="ignore"):  # infinity less infinity
-        odd = ~(np.abs(values - whole) <= 1e-3) | (whole < 0) | (whole > 255)
-    if odd.any():
-        found = sorted({float(value) for value in np.unique(values[odd])[:5]})
-        raise NiftiError(f"{where}: label holds {found}; labels are whole numbers from 0 to 255")
+        unfit = ~(np.abs(values - whole) <= 1e-3) | (whole < 0) | (whole > 255)
+    if unfit.any():
+        listed = sorted({float(value) for value in np.unique(values[unfit])[:5]})
+        raise NiftiError(f"{where}: label holds {listed}; labels are whole numbers from 0 to 255")
     return np.asarray(whole, np.uint8)
 
 
@@ -292,10 +318,10 @@ def check_same(first: Geometry, second: Geometry, where: str, than: str, advice:
     """Refuse two files of one case that do not lie on one grid.
 
     Args:
-        first: of the file that the others are held against.
+        first: of the file that the others are compared with.
         second: of the file in question.
         where: the file in question, for errors.
-        than: the first file.
+        than: the first file, for errors.
         advice: what to do where the shapes agree and the affines do not, for errors.
 
     Raises:

@@ -307,6 +307,38 @@ def test_half_is_plus_zero_outside_the_brain(zscore):
     assert rounded(zscore, plane, np.zeros((1, 3), np.uint8)).tolist() == [[0, 0, 0]]
 
 
+@both("join", moments.join_)
+def test_joined_moments_are_those_of_all_values(join):
+    mean, squares = np.array([5.0, 0, 2, 0]), np.array([7.0, 0, 2, 0])  # of 1 and 3, at m = 2
+    join(mean, squares, 2, (6.0, 8.0), (2, 2))  # of 4 and 8
+    assert mean.tolist() == [5, 0, 4, 0]
+    assert squares.tolist() == [7, 0, 26, 0]  # 9 + 1 + 0 + 16
+
+
+@both("add", moments.add_sums_)
+def test_sums_are_added_unless_a_value_does_not_fit(add):
+    totals, squares = np.array([1, 10, 1, 1]), np.array([2, 20, 2, 2])
+    assert add(totals, squares, 1, np.array([3, -2], np.float32))
+    assert not add(totals, squares, 1, np.array([3, 0.5], np.float32))
+    assert totals.tolist() == [1, 11, 1, 1]
+    assert squares.tolist() == [2, 33, 2, 2]
+
+
+@both("flat", moments.flat_planes)
+def test_flat_planes_are_views_of_one_plane(flat):
+    images = tuple(np.arange(8, dtype=np.int16).reshape(2, 2, 2) + m for m in range(4))
+    planes = flat(images, 1)
+    assert [plane.tolist() for plane in planes] == [[4 + m + i for i in range(4)] for m in range(4)]
+    assert all(np.shares_memory(*pair) for pair in zip(planes, images, strict=True))
+
+
+@both("add", moments.add_)
+def test_brain_voxels_are_added_to_those_of_other_planes(add):
+    sums = np.array([5, 0, 2], np.int32)
+    add(np.array([1, 0, 1], np.uint8), sums)
+    assert sums.tolist() == [6, 0, 3]
+
+
 def test_warm_compiles_the_kernels_of_the_data_path():
     warm()
     for kernel in (moments.measure_, kernels.zscore_half_, kernels.recode_, encoder.deflate_):
