@@ -105,8 +105,12 @@ def every_module() -> list[Module]:
 
 
 def length(function: Function) -> int:
-    """Lines from the `def` to the end; decorators are left out."""
-    return (function.end_lineno or function.lineno) - function.lineno + 1
+    """Lines from the `def` to the end, without the docstring; decorators are left out."""
+    lines = (function.end_lineno or function.lineno) - function.lineno + 1
+    first = function.body[0]
+    if ast.get_docstring(function, clean=False) is None:
+        return lines
+    return lines - ((first.end_lineno or first.lineno) - first.lineno + 1)
 
 
 def long_files(chosen: Iterable[Module]) -> Iterator[str]:
