@@ -185,7 +185,6 @@ def build(
             aside.submit(_warm, source, found)
             taken = Taken(previous, summary.changes or Changes())
             job = _job(inputs, taken, (workers or cores(), max_ram), summary)
-            summary.schemes = tuple(sorted({scheme.name for scheme in job.schemes.values()}))
             _run(job, journal, summary, on_error=on_error, force=force, progress=progress)
     summary.seconds = time.monotonic() - started
     summary.peak_bytes = peak_bytes()
@@ -251,6 +250,7 @@ def _job(inputs: Inputs, taken: Taken, limits: tuple[int, int], summary: Summary
     source, cases, config = inputs.source, inputs.found.cases, inputs.frame.config
     workers, max_ram = limits
     schemes = resolve(source, cases, config.labels)
+    summary.schemes = tuple(sorted({scheme.name for scheme in schemes.values()}))
     fit, limit = share(source, cases, workers, max_ram, config)
     scans, cuts = pools(source, cases, fit, limit)
     job = Job(inputs, taken, schemes, fit, scans, cuts, Pages(), summary.geometries)

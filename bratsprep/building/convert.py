@@ -88,7 +88,7 @@ def pack(part: Cut, compression: str, pages: Pages) -> Converted:
 def _tables(
     scan: CaseVolumes, box: Box, people: SubjectTable, slices: NDArray[np.void]
 ) -> CaseTables:
-    """All rows of a case, from its (s,) rows of /slice."""
+    """All rows of a case, from its (s,) rows of /slice, a structured dtype."""
     depth = len(scan.plane_brain)
     planes = make_rows(
         "plane", depth, case=0, z=np.arange(depth), brain=scan.plane_brain, voxels=scan.plane_voxels
@@ -102,7 +102,7 @@ def _tables(
 def _case_values(
     scan: CaseVolumes, box: Box, people: SubjectTable, cropped: NDArray[np.int32]
 ) -> dict[str, Any]:
-    """Value of every column of /case but `digest`; `cropped` is (s, 4) pixels of each class."""
+    """Value of every column of /case but `digest`; `cropped` is (s, 4) int32, class pixels."""
     count = scan.measured.count
     _, outside = box.overlap(scan.shape)
     whole = scan.plane_voxels.sum(axis=0, dtype=np.int64)

@@ -32,6 +32,10 @@ class Summary:
     cases: int = 0
     people: set[str] = field(default_factory=set)
     """Subjects."""
+    labelled: int = 0
+    """Cases with a label."""
+    with_tumour: int = 0
+    """Cases whose label has tumour."""
     renamed: int = 0
     """Cases whose subject a table knew better than their name."""
     repeats: Repeats | None = None
@@ -71,6 +75,8 @@ class Summary:
         self.cases += 1
         self.geometries.add(row["shape"].tolist(), row["spacing"], row["orientation"])
         self.renamed += row["subject"] != named
+        self.labelled += bool(row["labelled"])
+        self.with_tumour += bool(row["voxels"][1:].any())
         self.people.add(row["subject"])
         self.read_bytes += sum(part["size"] for part in json.loads(row["source"]))
         self.slices += len(tables.slices)
@@ -110,9 +116,11 @@ class Summary:
             }
             if self.renamed:
                 rows["people"] = (
-                    f"{self.renamed} cases show a person who is there under another name, says "
-                    "the table of subjects (--subjects names leaves it out)"
+                    f"{self.renamed} cases belong to a patient listed under another id in the "
+                    "table of subjects (--subjects names ignores it)"
                 )
+            if self.labelled and not self.with_tumour:
+                rows["WARNING"] = f"none of the {self.labelled} labels has any tumour"
             if self.repeats is not None:
                 rows["repeats"] = "\n".join(self.repeats.lines())
             lines = [f"{self.out}: {self.layout}, labels {', '.join(self.schemes) or 'none'}"]

@@ -182,7 +182,7 @@ def draw_spread(axes: Axes, voxels: NDArray[np.int64]) -> None:
 
 
 def draw_volumes(axes: Axes, volumes: NDArray[np.float64]) -> None:
-    """Histogram of tumour volumes, in millilitres."""
+    """Histogram of (n,) float64 tumour volumes, in millilitres."""
     counted = int(np.clip(np.sqrt(volumes.size) * 1.5, 5, 40))
     axes.hist(volumes, bins=counted, color="#009E73", edgecolor="white", linewidth=0.6)
     median = float(np.median(volumes))

@@ -72,11 +72,7 @@ def inspect(
         raise ValueError(f"workers must be at least 0, got {workers}")
     path = Path(path)
     if path.is_file() and not path.name.lower().endswith(ARCHIVES):
-        if labels != "auto":
-            raise ValueError(
-                f"labels {labels} has no effect on {path}: a slice file stores classes, not the "
-                "codes of a scheme; leave it out"
-            )
+        check_no_labels(path, labels)
         return inspect_file(path)
     with open_source(path) as source:
         found = find_cases_or_masks(source, labels, **choice)
@@ -99,6 +95,19 @@ def inspect(
         mapping=found.mapping,
         geometries=geometries,
     )
+
+
+def check_no_labels(path: Path, labels: Labels) -> None:
+    """Refuse a label scheme for a slice file.
+
+    Raises:
+        ValueError: one is named.
+    """
+    if labels != "auto":
+        raise ValueError(
+            f"labels {labels} has no effect on {path}: a slice file stores classes, not the codes "
+            "of a scheme; leave it out"
+        )
 
 
 def counted(

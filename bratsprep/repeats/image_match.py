@@ -83,7 +83,7 @@ def comparable(brain_voxels: Sequence[int] | NDArray[Any]) -> NDArray[np.intp]:
     """Rows of the cases whose brains have enough voxels to be told apart.
 
     Args:
-        brain_voxels: (n,) of each case.
+        brain_voxels: (n,) any integer dtype, of each case.
 
     Returns:
         (m,) intp, rising.
@@ -92,14 +92,20 @@ def comparable(brain_voxels: Sequence[int] | NDArray[Any]) -> NDArray[np.intp]:
 
 
 def _judged(found: Candidate, first: NDArray[np.float32], second: NDArray[np.float32]) -> Match:
-    """A candidate with its scores, the same on every machine."""
+    """Score a candidate by its (maps, z, y, x) float32 features; equal on every machine."""
     maps = np.clip(map_scores(first, second, found.flip), -1.0, 1.0).round(_DIGITS)
     score = round(float(maps.mean()), _DIGITS)
     return Match(found.first, found.second, score, tuple(maps.tolist()), found.flip)
 
 
 def _turned(match: Match, features: NDArray[np.float32], others: NDArray[np.int8]) -> Match:
-    """The same pair in the pose that agrees best, if that is better than as the cells lie."""
+    """Turn the second case into the pose that agrees best, where that is better.
+
+    Args:
+        match: the pair as the cells lie.
+        features: (n, maps, z, y, x) float32 of the first set.
+        others: (m, maps, z, y, x) int8 fingerprints of the second set.
+    """
     first = features[match.first]
     candidate = Candidate(match.first, match.second, match.score, match.flip)
     poses = image_features(posed(others[match.second]))

@@ -138,7 +138,12 @@ def agreement(first: Details, second: Details) -> Agreement:
 
 
 def _judged(values: NDArray[np.float64], present: NDArray[np.bool_]) -> Agreement:
-    """Score of the correlations of WT, TC and ET, of which some may be in neither label."""
+    """Score the correlations of WT, TC and ET, of which some may be in neither label.
+
+    Args:
+        values: (3,) float64 correlations.
+        present: (3,) bool, whether a label holds the region.
+    """
     regions = {
         name: float(value)
         for name, value, is_there in zip(_NAMES, values, present, strict=True)

@@ -94,7 +94,7 @@ def mask_features(prints: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _of_length_one(cells: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Divide each map by its length; empty ones stay 0."""
+    """Divide each map of (..., z, y, x) float32 cells by its length; empty ones stay 0."""
     length = np.sqrt(np.square(cells).sum(axis=(-3, -2, -1), keepdims=True))
     return np.asarray(cells / np.maximum(length, 1e-6), np.float32)
 
@@ -159,12 +159,12 @@ def _products(
 
 
 def flipped(cells: NDArray[Any], y: bool, x: bool) -> NDArray[Any]:
-    """A (..., y, x) array with one or both of its last axes turned around."""
+    """Turn one or both of the last axes of a (..., y, x) array of any dtype."""
     return cells[..., :: -1 if y else 1, :: -1 if x else 1]
 
 
 def _top(scores: NDArray[np.float32]) -> Iterable[tuple[int, int]]:
-    """Row and column of the greatest scores of each row."""
+    """Row and column of the greatest (n, m) float32 scores of each row."""
     order = np.argsort(-scores, axis=1, kind="stable")[:, :NEIGHBOURS]
     return ((i, int(j)) for i, row in enumerate(order) for j in row)
 
@@ -175,7 +175,7 @@ def map_scores(
     """Correlation of each map of two cases.
 
     Args:
-        first: (maps, z, y, x) features of the one.
+        first: (maps, z, y, x) float32 features of the one.
         second: of the other.
         flip: turn of (y, x) of the second.
     """

@@ -147,7 +147,7 @@ def backgrounds_of(
 
 
 def cleared(volume: NDArray[Any], background: Background | None) -> NDArray[Any]:
-    """Copy a (z, y, x) volume with its background set to 0; the volume itself without one."""
+    """Copy a (z, y, x) volume, any real dtype, with background 0; without one, the volume."""
     if background is None:
         return volume
     copy = volume.copy()
@@ -263,7 +263,7 @@ def planes(case: RawCase, config: PrepConfig) -> NDArray[np.int64]:
 
 
 def cut(plane: NDArray[Any], box: NDArray[np.integer[Any]]) -> NDArray[Any]:
-    """Part of a (y, x) plane in a crop window, 0 beyond the plane."""
+    """Part of a (y, x) plane of any dtype in a (2, 3) crop window, 0 beyond the plane."""
     (top, left), (bottom, right) = box[:, 1:]
     edge = int(max(-top, -left, bottom - plane.shape[0], right - plane.shape[1], 0))
     return np.pad(plane, edge)[top + edge : bottom + edge, left + edge : right + edge]
@@ -347,6 +347,13 @@ def refuse(
     box: NDArray[np.integer[Any]],
 ) -> None:
     """Name the first wrong pixel of a plane by its place in the uncropped RAS+ volume.
+
+    Args:
+        differs: (h, w) bool.
+        stored: (h, w) of the file, any dtype.
+        expected: (h, w) of the raw files, any dtype.
+        where: plane, for the error.
+        box: (2, 3) integers, crop window of the case.
 
     Raises:
         SchemaError: there is one.

@@ -80,5 +80,5 @@ def mask_print(
 
 
 def close(stored: NDArray[Any], expected: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What is expected, but what is stored wherever the two are close."""
+    """Expected (..., z, y, x) float64 cells, with the stored ones wherever the two are close."""
     return np.where(np.abs(stored - expected) <= CLOSE, stored, np.rint(expected))

@@ -92,7 +92,7 @@ def clear_background_(
     """Set the background of each modality to 0.
 
     Args:
-        images: four (z, y, x) volumes, source units; written.
+        images: four (z, y, x) volumes of any real dtype, source units; written.
         backgrounds: of each; None leaves a volume as it is.
 
     Returns:
@@ -140,7 +140,7 @@ def check_brain(
     Args:
         count: brain voxels.
         size: voxels of the volume.
-        shares: (4,) as `coverage` gives them.
+        shares: (4,) float64, as `coverage` gives them.
         voxel_ml: volume of a voxel, millilitres.
         name: case, for errors.
 
@@ -179,8 +179,8 @@ def outlying(
     """Describe what is unusual about a case that is not refused.
 
     Args:
-        shares: (4,) as `coverage` gives them.
-        spacing_mm: (3,) along x, y and z.
+        shares: (4,) float64, as `coverage` gives them.
+        spacing_mm: (3,) float, along x, y and z.
         outside: tumour voxels outside the brain.
         tumour: tumour voxels.
     """

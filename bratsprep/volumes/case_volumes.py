@@ -158,7 +158,7 @@ def _read_images(
 
 
 def _channel(voxels: NDArray[Any], channel: Channel, where: str) -> NDArray[Any]:
-    """One (z, y, x) modality of a 3D or a (m, z, y, x) 4D file."""
+    """One (z, y, x) modality of a 3D or a (m, z, y, x) 4D file, any real dtype."""
     if channel.index is None:
         if voxels.ndim != 3:
             raise NiftiError(f"{where}: holds {voxels.shape[0]} volumes; expected one modality")
@@ -176,7 +176,7 @@ def to_file_order(volume: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
     """Bring a volume into the order of its file.
 
     Args:
-        volume: (z, y, x) in RAS+ order, of the file's size.
+        volume: (z, y, x) of any dtype in RAS+ order, of the file's size.
         geometry: of the file.
 
     Returns:

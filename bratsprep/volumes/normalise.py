@@ -101,6 +101,11 @@ def measure_checked(
 def _first_look(images: Volumes, brain: NDArray[np.uint8], name: str) -> Measured | None:
     """Measure a case as it is; None where its background has to be found first.
 
+    Args:
+        images: four (z, y, x) volumes of any real dtype, source units.
+        brain: (z, y, x) uint8, written.
+        name: case, for errors.
+
     Raises:
         VolumeError: as `measure` does, unless NaN or infinity is the reason.
     """

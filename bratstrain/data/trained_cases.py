@@ -83,7 +83,7 @@ def trained_rows(path: Path, trained: Sequence[str]) -> NDArray[np.void]:
 
 
 def write_trained(path: Path, rows: NDArray[np.void]) -> None:
-    """Write training cases, (n,) ROW, as a NumPy file; the same cases give the same bytes."""
+    """Write (n,) training cases of dtype ROW as a NumPy file; equal cases give equal bytes."""
     content = io.BytesIO()
     np.save(content, rows, allow_pickle=False)
     with replacing(path) as file:

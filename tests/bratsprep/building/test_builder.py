@@ -15,6 +15,7 @@ import bratsprep
 from bratsprep.building import builder
 from bratsprep.building.journal import Journal
 from bratsprep.errors import BuildError, LabelError
+from tests.helpers import niftis
 
 WINDOW = "48x40"
 
@@ -395,3 +396,14 @@ def test_max_ram_lowers_the_workers_or_refuses(raw, tmp_path):
     with pytest.raises(BuildError, match="--max-ram 100 MB is too little"):
         bratsprep.build(raw, tmp_path / "out.h5", max_ram=100 << 20)
     bratsprep.build(raw, tmp_path / "out.h5", max_ram=300 << 20, crop=WINDOW)
+
+
+def test_labels_without_any_tumour_are_warned_of(tmp_path):
+    images, label = niftis.phantom()
+    for number in (1, 2):
+        niftis.write_case(
+            tmp_path / "raw", f"BraTS2021_{number:05d}", volumes=(images, np.zeros_like(label))
+        )
+    settings = {"crop": "8x8", "labels": "brats2017", "workers": 1}
+    summary = bratsprep.build(tmp_path / "raw", tmp_path / "x.h5", **settings)
+    assert any(line.startswith("WARNING") and "2 labels" in line for line in summary.lines())
