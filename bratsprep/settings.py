@@ -233,11 +233,11 @@ def take(
     Raises:
         TypeError: a keyword belongs to none of the classes.
     """
-    known = {name: kind for kind in kinds for name in keywords(kind)}
+    allowed = {name: kind for kind in kinds for name in keywords(kind)}
     for name in given:
-        if name not in known:
+        if name not in allowed:
             raise TypeError(
-                f"{verb}() got an unexpected keyword argument {name!r}{hint(name, known)}"
+                f"{verb}() got an unexpected keyword argument {name!r}{hint(name, allowed)}"
             )
     return [
         {
@@ -249,10 +249,10 @@ def take(
     ]
 
 
-def hint(name: str, known: Mapping[str, object]) -> str:
-    """Suggest the known name that is closest to a misspelt one, or list all of them."""
-    close = difflib.get_close_matches(name, known, 1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known))}"
+def hint(name: str, allowed: Mapping[str, object]) -> str:
+    """Suggest the allowed name that is closest to a misspelt one, or list all of them."""
+    close = difflib.get_close_matches(name, allowed, 1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(allowed))}"
 
 
 def from_names(kind: type[Config], names: object) -> Config:
@@ -263,10 +263,10 @@ def from_names(kind: type[Config], names: object) -> Config:
     """
     if not isinstance(names, dict):
         raise ValueError("settings must be names and values")
-    known = {member.name: member for member in fields(kind)}
+    allowed = {member.name: member for member in fields(kind)}
     for name in names:
-        if name not in known:
-            raise ValueError(f"unknown setting {name}{hint(str(name), known)}")
+        if name not in allowed:
+            raise ValueError(f"unknown setting {name}{hint(str(name), allowed)}")
     return kind(**names)
 
 
