@@ -122,14 +122,14 @@ def bars(axes: Axes, heights: Sequence[float], names: Sequence[str], texts: Sequ
 
 def draw_shares(axes: Axes, classes: Sequence[ClassCount]) -> None:
     """Share of each class of all voxels, on a log scale."""
-    shares = [100 * found.share for found in classes]
+    shares = [100 * count.share for count in classes]
     floor = min(share for share in shares if share) / 5
     texts = [
-        percent(found.share)
-        + (f"   1 : {found.background_ratio:,.0f}" if k and found.background_ratio else "")
-        for k, found in enumerate(classes)
+        percent(count.share)
+        + (f"   1 : {count.background_ratio:,.0f}" if k and count.background_ratio else "")
+        for k, count in enumerate(classes)
     ]
-    bars(axes, [max(share, floor) for share in shares], [found.name for found in classes], texts)
+    bars(axes, [max(share, floor) for share in shares], [count.name for count in classes], texts)
     axes.set_xscale("log")
     axes.set_xlim(floor, 3000)
     ticks = [10.0**power for power in range(-3, 3) if 10.0**power >= floor]
@@ -139,8 +139,8 @@ def draw_shares(axes: Axes, classes: Sequence[ClassCount]) -> None:
 
 
 def draw_planes(axes: Axes, classes: Sequence[ClassCount], slices: int) -> None:
-    """Planes that hold each tumour class, of so many that hold any."""
-    counts = [float(found.planes) for found in classes[1:]]
+    """Planes that hold each tumour class, of the `slices` planes that hold any."""
+    counts = [float(count.planes) for count in classes[1:]]
     texts = [f"{count:,.0f}   {100 * count / max(slices, 1):.0f} %" for count in counts]
     bars(axes, counts, CLASSES[1:], texts)
     axes.set_xlim(0, 1.3 * max(*counts, 1))
@@ -150,11 +150,11 @@ def draw_planes(axes: Axes, classes: Sequence[ClassCount], slices: int) -> None:
 
 
 def draw_spread(axes: Axes, voxels: NDArray[np.int64]) -> None:
-    """Voxels of each tumour class in each case: every case a dot, quartiles as a bar.
+    """Voxels of the tumour classes: a dot for every case that holds the class, quartiles as a bar.
 
     Args:
         axes: to draw on.
-        voxels: (c, 4) of each class in each case.
+        voxels: (c, 4) int64, voxels of every class in every labelled case.
     """
     generator = np.random.default_rng(0)
     for k, name in enumerate(CLASSES[1:], 1):
@@ -174,15 +174,15 @@ def draw_spread(axes: Axes, voxels: NDArray[np.int64]) -> None:
     axes.set_yticks(range(1, len(CLASSES)), names)
     axes.set_ylim(len(CLASSES) - 0.4, 0.4)
     axes.set_xscale("log")
-    some = voxels[:, 1:][voxels[:, 1:] > 0]
-    low, high = (some.min(), some.max()) if some.size else (1, 10)
+    present = voxels[:, 1:][voxels[:, 1:] > 0]
+    low, high = (present.min(), present.max()) if present.size else (1, 10)
     axes.set_xlim(10.0 ** np.floor(np.log10(low)), 10.0 ** np.ceil(np.log10(high + 1)))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_title("Voxels of the class in each case, median and quartiles", loc="left")
+    axes.set_title("Voxels in the cases with the class, median and quartiles", loc="left")
 
 
 def draw_volumes(axes: Axes, volumes: NDArray[np.float64]) -> None:
-    """Histogram of tumour volumes, in millilitres."""
+    """Histogram of tumour volumes, (c,) float64, ml."""
     counted = int(np.clip(np.sqrt(volumes.size) * 1.5, 5, 40))
     axes.hist(volumes, bins=counted, color="#009E73", edgecolor="white", linewidth=0.6)
     median = float(np.median(volumes))
