@@ -87,14 +87,14 @@ class Box:
         return z, y, x
 
     def cut(self, volume: NDArray[Any]) -> NDArray[Any]:
-        """Copy the part of a (..., z, y, x) volume of any dtype in the box; zero beyond it."""
+        """Copy the part of a (..., z, y, x) volume in the box, same dtype; 0 beyond the volume."""
         part = np.zeros((*volume.shape[:-3], *self.shape), volume.dtype)
         inside, outside = self.overlap(volume.shape[-3:])
         part[inside] = volume[outside]
         return part
 
     def paste(self, part: NDArray[Any], shape: tuple[int, int, int]) -> NDArray[Any]:
-        """Undo `cut`: a (..., z, y, x) volume of that shape and any dtype, zero outside the box."""
+        """Undo `cut`: a (..., z, y, x) volume of the part's dtype, zero outside the box."""
         volume = np.zeros((*part.shape[:-3], *shape), part.dtype)
         inside, outside = self.overlap(shape)
         volume[outside] = part[inside]

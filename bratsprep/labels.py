@@ -120,10 +120,10 @@ def meanings(values: Iterable[int]) -> str:
     """What label values would mean in each scheme, for an error message."""
     present = sorted(set(values) - {0})
     lines = []
-    for known in SCHEMES.values():
-        names = dict(known.names)
+    for candidate in SCHEMES.values():
+        names = dict(candidate.names)
         tissues = ", ".join(f"{value} {names.get(value, 'unknown')}" for value in present)
-        lines.append(f"{known.name}: {tissues}")
+        lines.append(f"{candidate.name}: {tissues}")
     return "; ".join(lines)
 
 
@@ -140,13 +140,13 @@ def from_values(values: Iterable[int], where: str) -> Scheme:
     Raises:
         LabelError: the values fit several schemes, or none.
     """
-    found = frozenset(values)
-    if 4 in found and 3 not in found and found <= SCHEMES["brats2017"].values():
+    present = frozenset(values)
+    if 4 in present and 3 not in present and present <= SCHEMES["brats2017"].values():
         return SCHEMES["brats2017"]
-    fits = [known.name for known in SCHEMES.values() if found <= known.values()]
-    listed = sorted(found)
-    if len(found - {0}) == 1:
-        choice = f"; for one tissue of a release use --labels NAME: {meanings(found)}"
+    fits = [candidate.name for candidate in SCHEMES.values() if present <= candidate.values()]
+    listed = sorted(present)
+    if len(present - {0}) == 1:
+        choice = f"; for one tissue of a release use --labels NAME: {meanings(present)}"
         raise LabelError(
             f"{where}: label values {listed} are one tissue alone; a mask of the whole tumour does "
             "not tell NCR, ED and ET apart and cannot be stored: move such masks away and take "
@@ -154,9 +154,9 @@ def from_values(values: Iterable[int], where: str) -> Scheme:
         )
     if not fits:
         raise LabelError(
-            f"{where}: label values {listed} are outside every scheme; {meanings(found)}"
+            f"{where}: label values {listed} are outside every scheme; {meanings(present)}"
         )
     raise LabelError(
-        f"{where}: label values {listed} fit {', '.join(fits)}; {meanings(found)}; "
+        f"{where}: label values {listed} fit {', '.join(fits)}; {meanings(present)}; "
         "choose one with --labels NAME"
     )

@@ -51,8 +51,8 @@ class Draft:
             self.subject, self.rule = subject_and_rule(self.id)
 
     def members(self) -> list[str]:
-        """Names of its files, each once."""
-        return sorted({channel.member for found in self.roles.values() for channel in found})
+        """Names of its files, without repeats."""
+        return sorted({channel.member for channels in self.roles.values() for channel in channels})
 
     def has_image(self) -> bool:
         """Whether any modality was found."""
@@ -83,11 +83,11 @@ def where(source: Source, draft: Draft) -> str:
 def problems(source: Source, draft: Draft, unlabelled: bool) -> Iterator[str]:
     """Everything that keeps a draft from being a case, as error messages."""
     place = where(source, draft)
-    found = [name for name in MODALITIES if name in draft.roles]
+    present = [name for name in MODALITIES if name in draft.roles]
     missing = [name for name in MODALITIES if name not in draft.roles]
     if missing:
         verb = "is" if len(missing) == 1 else "are"
-        listed = ", ".join(found) or "no modality"
+        listed = ", ".join(present) or "no modality"
         yield f"{place}: {', '.join(missing)} {verb} missing; found {listed}"
     if LABEL not in draft.roles and not unlabelled:
         names = ", ".join(draft.like_labels[:_SHOWN])

@@ -24,7 +24,7 @@ _CHANNEL: Final = re.compile(r"(.+)_(\d{4})")
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a dataset.json says, and where it lies."""
+    """Content of a dataset.json, and where it lies."""
 
     name: str
     """Its path, for errors."""
@@ -47,7 +47,7 @@ class Manifest:
 
 
 def read_manifests(source: Source) -> list[Manifest]:
-    """Read each dataset.json that describes images, and make up that of a Decathlon without one.
+    """Read every dataset.json that describes images, and make one for a Decathlon without it.
 
     Raises:
         LayoutError: one cannot be understood.
@@ -83,7 +83,12 @@ def made_up(source: Source, root: str) -> Manifest:
 
 
 def read_manifest(source: Source, name: str, content: dict[str, Any]) -> Manifest:
-    """Understand one dataset.json.
+    """Interpret one dataset.json.
+
+    Args:
+        source: where it lies.
+        name: its member name.
+        content: what it holds.
 
     Raises:
         LayoutError: its channels or labels are unknown, or it has another form.
@@ -101,22 +106,12 @@ def read_manifest(source: Source, name: str, content: dict[str, Any]) -> Manifes
             n_channels=len(names),
             scheme=scheme_name,
             scheme_fault=scheme_fault,
-            training=tuple(
-                (listed(source, root, entry["image"]), listed(source, root, entry["label"]))
-                for entry in content.get("training") or ()
-            ),
+            training=_training(source, root, content.get("training") or ()),
             test=tuple(
                 listed(source, root, entry["image"] if isinstance(entry, dict) else entry)
                 for entry in content.get("test") or ()
             ),
-            listed=tuple(
-                (
-                    case,
-                    tuple(listed(source, root, image) for image in entry["images"]),
-                    listed(source, root, entry["label"]) if entry.get("label") else "",
-                )
-                for case, entry in (content.get("dataset") or {}).items()
-            ),
+            listed=_listed_cases(source, root, content.get("dataset") or {}),
             is_nnunet="channel_names" in content
             or (bool(images) and all(_CHANNEL.fullmatch(image) for image in images)),
         )
@@ -125,6 +120,28 @@ def read_manifest(source: Source, name: str, content: dict[str, Any]) -> Manifes
             f"{place}: cannot be understood: {error!r}; "
             "expected the form of the Decathlon or of nnU-Net"
         ) from error
+
+
+def _training(source: Source, root: str, entries: Iterable[Any]) -> tuple[tuple[str, str], ...]:
+    """Image and label of each entry of `training`."""
+    return tuple(
+        (listed(source, root, entry["image"]), listed(source, root, entry["label"]))
+        for entry in entries
+    )
+
+
+def _listed_cases(
+    source: Source, root: str, entries: dict[str, Any]
+) -> tuple[tuple[str, tuple[str, ...], str], ...]:
+    """Case, image of each channel and label of each entry of version 2's `dataset`."""
+    return tuple(
+        (
+            case,
+            tuple(listed(source, root, image) for image in entry["images"]),
+            listed(source, root, entry["label"]) if entry.get("label") else "",
+        )
+        for case, entry in entries.items()
+    )
 
 
 def listed(source: Source, root: str, name: str) -> str:
@@ -148,13 +165,14 @@ def channels(names: dict[str, str], place: str) -> tuple[tuple[int, str], ...]:
     Raises:
         LayoutError: a modality is missing among the names, or named twice.
     """
-    known = tuple((int(index), found) for index, name in names.items() if (found := modality(name)))
-    if sorted(found for _, found in known) != sorted(MODALITIES):
+    roles = ((index, modality(name)) for index, name in names.items())
+    of_modalities = tuple((int(index), role) for index, role in roles if role)
+    if sorted(role for _, role in of_modalities) != sorted(MODALITIES):
         raise LayoutError(
             f"{place}: channels are {', '.join(names.values())}; "
             f"expected each of {', '.join(MODALITIES)} once"
         )
-    return known
+    return of_modalities
 
 
 def decathlon(source: Source, manifest: Manifest) -> Batch:
@@ -188,9 +206,9 @@ def _present(
     pairs: tuple[tuple[str, str], ...],
     kind: str,
 ) -> tuple[tuple[str, str], ...]:
-    """The listed (image, label) pairs whose image is there; notes the others in the batch.
+    """The listed (image, label) pairs whose image exists; notes the others in the batch.
 
-    That no training image is there is a problem, since then the list is of another set.
+    If no training image exists, that is a problem: the list belongs to another set.
     """
     present = tuple(pair for pair in pairs if pair[0] in source.members)
     missing = [image for image, _ in pairs if image not in source.members]

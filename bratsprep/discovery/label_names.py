@@ -22,9 +22,9 @@ def scheme(labels: dict[str, Any], place: str) -> tuple[str | None, str]:
         meant = by_region(labels)
     else:
         meant = by_name(labels)
-    for known in SCHEMES.values():
-        if dict(known.codes) == meant:
-            return known.name, ""
+    for candidate in SCHEMES.values():
+        if dict(candidate.codes) == meant:
+            return candidate.name, ""
     meanings = ", ".join(
         f"{value} {'unknown' if label is None else CLASSES[label]}"
         for value, label in sorted(meant.items())
@@ -51,9 +51,9 @@ def by_region(labels: dict[str, Any]) -> dict[int, int | None]:
     meant: dict[int, int | None] = {}
     for name, value in labels.items():
         raw = {int(item) for item in (value if isinstance(value, list) else [value])}
-        found = region(name)
-        if found:
-            values[found] |= raw
+        nested = region(name)
+        if nested:
+            values[nested] |= raw
         meant.update(dict.fromkeys(raw, tissue(name)))
     meant.update(dict.fromkeys(values["WT"], 2))
     meant.update(dict.fromkeys(values["TC"], 1))

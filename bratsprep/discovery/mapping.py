@@ -62,9 +62,10 @@ class FileMapping:
         """The mapping as lines for a terminal."""
         lines = [f"{'layout':<9}{self.layout}"]
         for role in (*MODALITIES, LABEL):
-            patterns = [found for found in self.roles if found.role == role]
+            patterns = [pattern for pattern in self.roles if pattern.role == role]
             text = "; ".join(
-                f"{found.pattern}  {found.count} of {self.cases}" for found in patterns[:_SHOWN]
+                f"{pattern.pattern}  {pattern.count} of {self.cases}"
+                for pattern in patterns[:_SHOWN]
             )
             more = f"; and {len(patterns) - _SHOWN} more" if len(patterns) > _SHOWN else ""
             lines.append(f"{role:<9}{text or f'none of {self.cases}'}{more}")
@@ -138,16 +139,16 @@ def _patterns(files: CaseFiles) -> list[tuple[str, str]]:
     start = re.sub(r"[^-_. ]*$", "", shared)
     if files.id and any(name.startswith(files.id) for name in names):
         start = files.id
-    found = []
+    patterns = []
     for role, channel in zip(MODALITIES, files.images, strict=False):
         volume = "" if channel.index is None else f"[{channel.index}]"
-        found.append((role, _pattern(posixpath.basename(channel.member), start) + volume))
+        patterns.append((role, _pattern(posixpath.basename(channel.member), start) + volume))
     if files.label is not None:
         name = posixpath.basename(files.label)
         shared = posixpath.commonprefix([name, f"{start.rstrip('-_. ')}."])
         whole = re.sub(r"[^-_. ]*$", "", shared) if shared != start else start
-        found.append((LABEL, _pattern(name, whole)))
-    return found
+        patterns.append((LABEL, _pattern(name, whole)))
+    return patterns
 
 
 def _pattern(name: str, start: str) -> str:

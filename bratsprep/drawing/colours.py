@@ -24,12 +24,19 @@ GREYS: Final = 64
 
 
 def radiological(plane: NDArray[Any]) -> NDArray[Any]:
-    """Turn a (y, x) RAS+ plane so that its first row is the front, its first column the right."""
+    """Flip a (y, x) RAS+ plane of any dtype, so that it begins at the front and at the right."""
     return plane[::-1, ::-1]
 
 
 def grey_limits(planes: NDArray[np.float32]) -> tuple[float, float]:
-    """Black and white of a modality: nearly all of its non-zero pixels lie between."""
+    """Black and white of a modality: nearly all of its non-zero pixels lie between.
+
+    Args:
+        planes: float32 of any shape, any unit; 0 outside the brain.
+
+    Returns:
+        The 1st and the 99.5th percentile of the non-zero pixels; 0 and 1 where there are none.
+    """
     inside = planes[planes != 0]
     if not inside.size:
         return 0.0, 1.0
@@ -44,8 +51,8 @@ def grey(
 
     Args:
         values: any shape, float32, any unit.
-        limits: black and white, same unit; what lies beyond is black or white too.
-        steps: of grey, 2 to 256.
+        limits: black and white, same unit; values beyond are black or white.
+        steps: steps of grey, 2 to 256.
 
     Returns:
         Same shape, uint8, 0 to `steps` - 1.

@@ -139,7 +139,7 @@ def draw_shares(axes: Axes, classes: Sequence[ClassCount]) -> None:
 
 
 def draw_planes(axes: Axes, classes: Sequence[ClassCount], slices: int) -> None:
-    """Planes that hold each tumour class, of so many that hold any."""
+    """Planes that hold each tumour class, of the `slices` planes that hold any."""
     counts = [float(count.planes) for count in classes[1:]]
     texts = [f"{count:,.0f}   {100 * count / max(slices, 1):.0f} %" for count in counts]
     bars(axes, counts, CLASSES[1:], texts)
@@ -150,11 +150,11 @@ def draw_planes(axes: Axes, classes: Sequence[ClassCount], slices: int) -> None:
 
 
 def draw_spread(axes: Axes, voxels: NDArray[np.int64]) -> None:
-    """Voxels of each tumour class in each case: every case a dot, quartiles as a bar.
+    """Voxels of the tumour classes: a dot for every case that holds the class, quartiles as a bar.
 
     Args:
         axes: to draw on.
-        voxels: (c, 4) of each class in each case.
+        voxels: (c, 4) int64, voxels of every class in every labelled case.
     """
     generator = np.random.default_rng(0)
     for k, name in enumerate(CLASSES[1:], 1):
@@ -174,15 +174,15 @@ def draw_spread(axes: Axes, voxels: NDArray[np.int64]) -> None:
     axes.set_yticks(range(1, len(CLASSES)), names)
     axes.set_ylim(len(CLASSES) - 0.4, 0.4)
     axes.set_xscale("log")
-    some = voxels[:, 1:][voxels[:, 1:] > 0]
-    low, high = (some.min(), some.max()) if some.size else (1, 10)
+    present = voxels[:, 1:][voxels[:, 1:] > 0]
+    low, high = (present.min(), present.max()) if present.size else (1, 10)
     axes.set_xlim(10.0 ** np.floor(np.log10(low)), 10.0 ** np.ceil(np.log10(high + 1)))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_title("Voxels of the class in each case, median and quartiles", loc="left")
+    axes.set_title("Voxels in the cases with the class, median and quartiles", loc="left")
 
 
 def draw_volumes(axes: Axes, volumes: NDArray[np.float64]) -> None:
-    """Histogram of (n,) float64 tumour volumes, in millilitres."""
+    """Histogram of tumour volumes, (c,) float64, ml."""
     counted = int(np.clip(np.sqrt(volumes.size) * 1.5, 5, 40))
     axes.hist(volumes, bins=counted, color="#009E73", edgecolor="white", linewidth=0.6)
     median = float(np.median(volumes))

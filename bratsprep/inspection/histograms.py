@@ -1,7 +1,7 @@
 """Histograms of brain voxels that can be added up in any order, whatever the cases' units.
 
 Widths of bins are powers of two and 0 always lies on an edge, so two bins of a fine histogram are
-exactly one of a coarser: cases that reach to 131 and to 32,767 add up without a second look.
+exactly one of a coarser: histograms of cases that reach to 131 and to 32,767 add up exactly.
 """
 
 import math
@@ -32,8 +32,8 @@ def count_(
 ) -> None:
     """Count the brain pixels of a plane into bins, each class apart.
 
-    What lies beyond the ends, NaN too, falls into the end bins, and a label above 3 into some
-    class: nothing is ever written beyond `counts`.
+    Values beyond the ends, and NaN, are counted in the end bins, and a label above 3 in the class
+    of its two lowest bits: nothing is written beyond `counts`.
 
     Args:
         plane: (h, w) float32, C order, any unit.
@@ -94,11 +94,11 @@ class Histogram:
         return Histogram(counts, width)
 
     def quantile(self, share: float) -> float:
-        """Intensity that this share of all voxels lies below, straight within a bin; 0 of none."""
+        """Intensity below which a share of all voxels lies, linear within a bin; 0 of no voxels."""
         return self._quantile(self.counts.sum(axis=0), share)
 
     def _quantile(self, counts: NDArray[np.int64], share: float) -> float:
-        """Quantile of (BINS,) voxels."""
+        """Quantile of voxels in bins, (BINS,) int64; 0 where there are none."""
         below = np.cumsum(counts)
         if not below[-1]:
             return 0.0
@@ -109,17 +109,17 @@ class Histogram:
         return float((place - BINS // 4 + inside) * self.width)
 
     def shown(self, most: int = 96) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Give what is worth drawing: nearly all voxels, in at most so many bins.
+        """Give the range that holds nearly all voxels, in a limited number of bins.
 
         Args:
-            most: bins, at least 4.
+            most: largest number of bins, at least 4.
 
         Returns:
             (n + 1,) float64 edges, and (1 + 4, n) float64 shares of all voxels and of those of
             each class; a class without voxels has zeros.
         """
         low, high = self.quantile(0.0005), self.quantile(0.9985)
-        high = max(high, *(self._quantile(each, 0.995) for each in self.counts))
+        high = max(high, *(self._quantile(counts, 0.995) for counts in self.counts))
         wide = self
         while (high - low) / wide.width > most - 2:
             wide = wide.widened(wide.width * 2)

@@ -42,7 +42,7 @@ def page(inspection: Inspection, sketch: Sketch) -> str:
         "name": name,
         "facts": facts(inspection),
         "balance": balance(inspection),
-        "spread": spread([row for row in inspection.rows if row.labelled]),
+        "spread": spread(inspection.labelled),
         "intensities": intensities(inspection, sketch),
         "unusual": unusual_cases(inspection.rows),
         "cards": cards(inspection.rows, sketch),
@@ -60,11 +60,12 @@ def facts(inspection: Inspection) -> dict[str, str]:
         "kind": inspection.kind,
         "label scheme": " + ".join(inspection.schemes) or "none",
         "cases": f"{total['cases']:,} of {total['subjects']:,} subjects",
-        "planes": f"{total['planes']:,}, of them {total['slices']:,} with tumour",
+        "planes": inspection.planes_text(),
         "on disk": f"{inspection.size_bytes / 1e6:,.1f} MB",
     }
     if stored := inspection.stored:
-        cropped = f"{stored.lost[0]:,} brain and {sum(stored.lost[1:]):,} tumour voxels"
+        tumour = f" and {sum(stored.lost[1:]):,} tumour" if inspection.labelled else ""
+        cropped = f"{stored.lost[0]:,} brain{tumour} voxels"
         pairs["stored"] = f"{stored.slices:,} slices of {stored.height} x {stored.width}"
         pairs["outside the crop"] = cropped
         pairs["built from"] = f"{stored.source_bytes / 1e6:,.1f} MB of raw files"
@@ -73,7 +74,7 @@ def facts(inspection: Inspection) -> dict[str, str]:
 
 def balance(inspection: Inspection) -> dict[str, Any] | None:
     """Table and charts of the class balance; None where no case has a label."""
-    labelled = [row for row in inspection.rows if row.labelled]
+    labelled = inspection.labelled
     if not labelled:
         return None
     classes, stored = inspection.classes, inspection.stored
@@ -81,26 +82,31 @@ def balance(inspection: Inspection) -> dict[str, Any] | None:
     tumour, planes = classes[1:], inspection.totals()["slices"]
     charts = [
         bars("Share of tumour voxels",
-             [(c.name, c.tumour_share, f"{c.tumour_share:.1%}") for c in tumour]),
+             [(count.name, count.tumour_share, f"{count.tumour_share:.1%}") for count in tumour]),
         bars(f"Planes with the class, of {planes:,} with tumour",
-             [(c.name, c.planes, f"{c.planes:,}") for c in tumour]),
+             [(count.name, count.planes, f"{count.planes:,}") for count in tumour]),
         bars(f"Cases with the class, of {len(labelled):,}",
-             [(c.name, c.cases, f"{c.cases:,}") for c in tumour]),
+             [(count.name, count.cases, f"{count.cases:,}") for count in tumour]),
     ]  # fmt: skip
     line = imbalance_line(classes)
     return {"head": head, "rows": rows, "caption": line[0].upper() + line[1:], "charts": charts}
 
 
 def spread(labelled: Sequence[CaseCount]) -> dict[str, Any] | None:
-    """Table and chart of how cases differ; None where no case has a label."""
+    """Table and chart of how cases differ; None where no case has a label.
+
+    The table is of all labelled cases, the chart of those that hold the class.
+    """
     if not labelled:
         return None
     voxels = columns(labelled, lambda row: row.voxels)
     values = {name: voxels[voxels[:, k] > 0, k].tolist() for k, name in enumerate(CLASSES) if k}
     title = "Voxels of the class in each case that holds it"
     chart = strip(title, values) if any(values.values()) else None
-    rows = [[row.name, *(f"{place:,.0f}" for place in row.places)] for row in spreads(labelled)]
-    return {"chart": chart, "rows": rows}
+    rows = [
+        [number.name, *(f"{place:,.0f}" for place in number.places)] for number in spreads(labelled)
+    ]
+    return {"chart": chart, "rows": rows, "cases": len(labelled)}
 
 
 def intensities(inspection: Inspection, sketch: Sketch) -> dict[str, Any]:

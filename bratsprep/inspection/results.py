@@ -1,4 +1,4 @@
-"""What was found in a slice file, a raw data set or a folder of masks, and how it is told."""
+"""Contents of a slice file, a raw data set or a folder of masks, as a text and as JSON."""
 
 import textwrap
 from dataclasses import asdict, dataclass
@@ -24,14 +24,14 @@ from bratsprep.labels import CLASSES
 from bratsprep.volumes.geometries import Geometries
 
 _SHOWN: Final = 10
-"""Ids listed of each kind of odd case."""
+"""Ids listed of one kind of unusual case."""
 _WIDTH: Final = 96
 """Columns of the text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was found; all but the single cases follows from them."""
+    """Counts of all cases; everything else follows from them."""
 
     path: Path
     kind: str
@@ -39,15 +39,20 @@ class Inspection:
     schemes: tuple[str, ...]
     """Label schemes of the source."""
     rows: tuple[CaseCount, ...]
-    """One a case, by id; unlabelled ones included."""
+    """One a case, by id; unlabelled cases included."""
     size_bytes: int
     """On disk."""
     stored: Stored | None = None
     """None where it is no slice file."""
     mapping: FileMapping | None = None
-    """What the files of raw data were taken for."""
+    """Roles of the files of raw data."""
     geometries: Geometries | None = None
     """Of raw data."""
+
+    @property
+    def labelled(self) -> list[CaseCount]:
+        """The cases that have a label."""
+        return [row for row in self.rows if row.labelled]
 
     @property
     def classes(self) -> tuple[ClassCount, ...]:
@@ -55,21 +60,21 @@ class Inspection:
         return class_counts(self.rows)
 
     def to_json(self) -> dict[str, Any]:
-        """Give everything, every case included, as what `json.dumps` takes."""
+        """Give everything, with all cases, as values that `json.dumps` accepts."""
         large, small, ratio = imbalance(self.classes)
         return {
             **self.totals(),
-            "classes": [asdict(row) for row in self.classes],
+            "classes": [asdict(count) for count in self.classes],
             "imbalance": {"largest": large, "smallest": small, "ratio": ratio},
-            "spread": [asdict(row) for row in spreads(self.rows)],
-            "modalities": [asdict(row) for row in modality_counts(self.rows)],
+            "spread": [asdict(spread) for spread in spreads(self.rows)],
+            "modalities": [asdict(count) for count in modality_counts(self.rows)],
             "odd": {kind.what: kind.ids for kind in odd_cases(self.rows)},
             **asdict(self),
             "path": str(self.path),
         }
 
     def totals(self) -> dict[str, int]:
-        """Count cases, subjects, planes, and planes that hold tumour (`slices`)."""
+        """Count cases, subjects, planes, and planes of labelled cases with tumour (`slices`)."""
         return {
             "cases": len(self.rows),
             "subjects": len({row.subject for row in self.rows}),
@@ -77,16 +82,29 @@ class Inspection:
             "slices": sum(row.tumour_planes for row in self.rows),
         }
 
+    def planes_text(self) -> str:
+        """Number of planes, and how many of those of labelled cases hold tumour."""
+        total, labelled = self.totals(), self.labelled
+        if not labelled:
+            return f"{total['planes']:,}; how many hold tumour is unknown without labels"
+        if len(labelled) == len(self.rows):
+            return f"{total['planes']:,}, of them {total['slices']:,} with tumour"
+        planes = sum(row.planes for row in labelled)
+        return (
+            f"{total['planes']:,}; of the {planes:,} planes of labelled cases, "
+            f"{total['slices']:,} with tumour"
+        )
+
     def lines(self) -> list[str]:
         """Give everything but the single cases as a text for a terminal."""
         blocks = [self._head()]
-        if any(row.labelled for row in self.rows):
+        if self.labelled:
             blocks.append(class_table(self.classes, self.stored.voxels if self.stored else ()))
             blocks.append(spread_table(spreads(self.rows)))
         if modalities := modality_counts(self.rows):
             blocks.append(modality_table(modalities))
-        if odd := odd_cases(self.rows):
-            blocks.append([line for kind in odd for line in odd_lines(kind)])
+        if kinds := odd_cases(self.rows):
+            blocks.append([line for kind in kinds for line in odd_lines(kind)])
         return [line for block in blocks for line in ["", *block]][1:]
 
     def _head(self) -> list[str]:
@@ -96,14 +114,15 @@ class Inspection:
         lines = [
             f"{self.path}: {self.kind}{named}",
             f"cases   {total['cases']:,} of {total['subjects']:,} subjects",
-            f"planes  {total['planes']:,}, of them {total['slices']:,} with tumour",
+            f"planes  {self.planes_text()}",
         ]
         if self.stored is None:
             mapping = self.mapping.lines() if self.mapping else []
             geometry = self.geometries.lines() if self.geometries else []
             return [*lines, f"size    {size}", "", *mapping, *geometry]
         kept = self.stored
-        parts = zip(("brain", *CLASSES[1:]), kept.lost, strict=True)
+        parts = list(zip(("brain", *CLASSES[1:]), kept.lost, strict=True))
+        parts = parts if self.labelled else parts[:1]
         return [
             *lines,
             f"stored  {kept.slices:,} slices of {kept.height} x {kept.width}",
@@ -113,9 +132,9 @@ class Inspection:
         ]
 
 
-def odd_lines(odd: Odd) -> list[str]:
-    """One kind of odd case, a few by id."""
-    more = len(odd.ids) - _SHOWN
-    ids = ", ".join(odd.ids[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-    text = f"{odd.what} ({len(odd.ids)}): {ids}"
+def odd_lines(kind: Odd) -> list[str]:
+    """One kind of unusual case, with the first ids."""
+    more = len(kind.ids) - _SHOWN
+    ids = ", ".join(kind.ids[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    text = f"{kind.what} ({len(kind.ids)}): {ids}"
     return textwrap.wrap(text, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)

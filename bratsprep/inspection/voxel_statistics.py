@@ -1,7 +1,7 @@
-"""What a page shows of the voxels: histograms and small pictures, gathered case by case.
+"""Histograms and small pictures of the voxels for a page, gathered case by case.
 
-Bounded whatever the number of cases: histograms are added up, of each case only two medians a
-modality stay, and of the odd cases a limited number of pictures.
+Memory is bounded for any number of cases: histograms are added up, and what is kept of a case is
+two medians a modality, and a picture of the first unusual ones.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ from bratsprep.volumes.case_volumes import CaseVolumes
 from bratsprep.volumes.normalise import scales
 
 PICTURES: Final = 60
-"""Odd cases with a picture, the first by id."""
+"""Unusual cases with a picture, the first by id."""
 SHOWN: Final = "t1gd"
 """Modality under the label."""
 _BATCH: Final = 16
@@ -83,7 +83,7 @@ class Pair:
 
 
 class Sketch:
-    """Histograms of all cases and pictures of the odd ones, from any number of threads."""
+    """Histograms of all cases and pictures of unusual ones; any number of threads may add."""
 
     def __init__(self) -> None:
         self.pairs: tuple[Pair, ...] = ()
@@ -96,12 +96,12 @@ class Sketch:
         histograms.warm()
 
     def add(self, case: str, pairs: tuple[Pair, ...], picture: Picture | None) -> None:
-        """Take in a case; the order of cases makes no difference.
+        """Add a case; the order of the cases makes no difference.
 
         Args:
             case: id.
             pairs: one a modality, or none.
-            picture: None for a case that is not odd or has no plane to show.
+            picture: None for a case that is not unusual or has no plane to show.
         """
         medians = tuple(pair.medians() for pair in pairs)
         with self._lock:
@@ -117,13 +117,19 @@ class Sketch:
     def watch(
         self, row: CaseCount, label: NDArray[np.uint8] | None, scan: CaseVolumes | None
     ) -> None:
-        """Take in a raw case while it is in memory; what `bratsprep.inspect` calls."""
+        """Add a raw case while it is in memory; `bratsprep.inspect` calls it.
+
+        Args:
+            row: counts of the case.
+            label: (z, y, x) uint8, stored classes, RAS+; None for an unlabelled case.
+            scan: its images; None where they were not read.
+        """
         pairs = () if scan is None else scan_pairs(scan)
         self.add(row.id, pairs, scan_picture(label, scan) if is_odd(row) else None)
 
 
 def is_odd(row: CaseCount) -> bool:
-    """Whether a case is to be looked at; that it has no label is no reason."""
+    """Whether a labelled case is unusual by its label."""
     return row.labelled and bool(odd_cases([row]))
 
 
@@ -131,7 +137,7 @@ def scan_pairs(scan: CaseVolumes) -> tuple[Pair, ...]:
     """Count the brain of a raw case, plane by plane."""
     nothing = np.zeros(scan.shape[1:], np.uint8)
     moments = list(zip(scan.measured.mean, scan.measured.std, strict=True))
-    pairs = tuple(Pair(empty(width_for(*each)), empty(histograms.Z_WIDTH)) for each in moments)
+    pairs = tuple(Pair(empty(width_for(*pair)), empty(histograms.Z_WIDTH)) for pair in moments)
     for z in np.flatnonzero(scan.plane_brain):
         brain = np.ascontiguousarray(scan.brain[z])
         label = nothing if scan.label is None else np.ascontiguousarray(scan.label[z])
@@ -142,7 +148,15 @@ def scan_pairs(scan: CaseVolumes) -> tuple[Pair, ...]:
 
 
 def scan_picture(label: NDArray[np.uint8] | None, scan: CaseVolumes | None) -> Picture | None:
-    """Draw the fullest plane of a raw case: most tumour, else most brain, else none."""
+    """Draw the fullest plane of a raw case: that with most tumour, else most brain.
+
+    Args:
+        label: (z, y, x) uint8, stored classes, RAS+; None for an unlabelled case.
+        scan: its images; None where they were not read.
+
+    Returns:
+        None without images and without tumour.
+    """
     if scan is None:
         if label is None or not label.any():
             return None
@@ -214,7 +228,7 @@ def file_pairs(file: SliceFile, c: int, places: NDArray[np.int64]) -> tuple[Pair
     """
     moments = list(zip(file.cases["mean"][c], file.cases["std"][c], strict=True))
     scales = list(map(partial(from_stored, file, c), range(len(MODALITIES))))
-    pairs = tuple(Pair(empty(width_for(*each)), empty(histograms.Z_WIDTH)) for each in moments)
+    pairs = tuple(Pair(empty(width_for(*pair)), empty(histograms.Z_WIDTH)) for pair in moments)
     for start in range(0, len(places), _BATCH):
         batch = places[start : start + _BATCH]
         image = np.empty((len(batch), len(MODALITIES), *file.shape), np.float32)
@@ -240,7 +254,12 @@ def from_stored(file: SliceFile, c: int, m: int) -> tuple[tuple[float, float], t
 
 
 def file_picture(file: SliceFile, places: NDArray[np.int64]) -> Picture:
-    """Draw the fullest stored slice of a case: most tumour, else most brain."""
+    """Draw the fullest stored slice of a case: that with most tumour, else most brain.
+
+    Args:
+        file: open.
+        places: (s,) int64, rows of the case under /slice, at least one.
+    """
     table = file.slices[places]
     voxels: NDArray[np.int64] = table["voxels"][:, 1:].sum(axis=1)
     if not voxels.any():

@@ -26,13 +26,14 @@ def inspect_page(
 ) -> Inspection:
     """Write a page of what a slice file, a raw data set or a folder of masks holds.
 
-    One file that needs no other and no network: class balance, histograms of each modality before
-    and after normalisation, how cases differ, and the odd ones with a picture. All images are read.
+    The page is self-contained and makes no network requests: class balance, histograms of each
+    modality before and after normalisation, differences between cases, and pictures of unusual
+    cases. All images are read.
 
     Args:
         path: slice file, or folder or archive of cases or of masks alone.
         out_html: page to write.
-        labels: scheme of raw labels, or `auto` to tell it from the evidence.
+        labels: scheme of raw labels, or `auto` to derive it from the evidence.
         workers: threads; 0 uses every core.
         progress: show a bar on standard error where that is a terminal.
         **choice: as in `bratsprep.inspect`.
@@ -42,8 +43,18 @@ def inspect_page(
 
     Raises:
         BratsError: there is nothing to inspect, or it is broken, or the page cannot be written.
-        ValueError: there is no such scheme, or fewer than 0 workers.
+        ValueError: the scheme is unknown, or `workers` is below 0.
     """
+    inspection, sketch = _gathered(path, labels, workers, progress, choice)
+    with replacing(Path(out_html)) as file:
+        file.write(page(inspection, sketch).encode(errors="backslashreplace"))  # names are bytes
+    return inspection
+
+
+def _gathered(
+    path: Path | str, labels: Labels, workers: int, progress: bool, choice: LabelChoice
+) -> tuple[Inspection, Sketch]:
+    """Count the cases, and gather histograms and pictures; arguments as of `inspect_page`."""
     sketch = Sketch()
     inspection = inspect(
         path,
@@ -58,6 +69,4 @@ def inspect_page(
         with SliceFile(path) as file:
             shown = progress and sys.stderr.isatty()
             sketch = sketch_file(file, inspection.rows, workers or cores(), shown)
-    with replacing(Path(out_html)) as file:
-        file.write(page(inspection, sketch).encode(errors="backslashreplace"))  # names are bytes
-    return inspection
+    return inspection, sketch

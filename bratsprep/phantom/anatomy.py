@@ -1,4 +1,4 @@
-"""A brain as a function of a position: depths, folds, ventricles, tumour, and what they shine like.
+"""A brain as a function of a position: depths, folds, ventricles and nuclei.
 
 Every function takes millimetres in one reference head (x to the right, y to the front, z up,
 origin between the thalami), so that a volume of any shape shows the same anatomy, coarser or
@@ -92,7 +92,15 @@ def noise_block(generator: np.random.Generator) -> NDArray[np.float32]:
 
 @njit(cache=True, nogil=True)
 def fetch(block: NDArray[np.float32], x: float, y: float, z: float, wave_mm: float) -> float:
-    """Noise at a position in mm, stretched to a wavelength in mm; trilinear."""
+    """Noise at a position in mm, stretched to a wavelength in mm; trilinear.
+
+    Args:
+        block: (64, 64, 64) float32, as `noise_block` gives it.
+        x: position to the right, mm.
+        y: position to the front, mm.
+        z: position upwards, mm.
+        wave_mm: wavelength.
+    """
     scale = WAVE / wave_mm
     x, y, z = x * scale, y * scale, z * scale
     i, j, k = math.floor(x), math.floor(y), math.floor(z)
@@ -116,7 +124,15 @@ def ellipsoid(x: float, y: float, z: float, a: float, b: float, c: float) -> flo
 
 @njit(cache=True, nogil=True)
 def capsule(x: float, y: float, z: float, row: NDArray[np.float64], size: float) -> float:
-    """Depth in mm inside a tapering rod: (8,) from, to, radius at either end, times `size`."""
+    """Depth in mm inside a tapering rod.
+
+    Args:
+        x: position to the right, mm.
+        y: position to the front, mm.
+        z: position upwards, mm.
+        row: (8,) float64, mm: (x, y, z) of either end, radius at either end.
+        size: factor of the radii.
+    """
     dx, dy, dz = row[3] - row[0], row[4] - row[1], row[5] - row[2]
     along = (x - row[0]) * dx + (y - row[1]) * dy + (z - row[2]) * dz
     along = min(max(along / (dx * dx + dy * dy + dz * dz), 0.0), 1.0)
@@ -157,7 +173,14 @@ def bodies(x: float, y: float, z: float) -> tuple[float, float, float]:
 
 @njit(cache=True, nogil=True)
 def fissures(block: NDArray[np.float32], x: float, y: float, z: float) -> float:
-    """Distance in mm to the large fissures: between the hemispheres, Sylvian, insula."""
+    """Distance in mm to the large fissures: between the hemispheres, Sylvian, insula.
+
+    Args:
+        block: (64, 64, 64) float32 noise.
+        x: position to the right, mm.
+        y: position to the front, mm.
+        z: position upwards, mm.
+    """
     bridge = max(ellipsoid(0.0, y + 3, z - 2, 1e3, 41.0, 29.0), 0.0)  # callosum and below
     wobble = fetch(block, x, y, z + 30, 28.0)
     middle = math.sqrt((x + 0.8 * wobble) ** 2 + bridge * bridge)
@@ -180,6 +203,14 @@ def sulci(
     Noise is looked up where a ray from the middle leaves the head, almost, so that its zero
     surfaces stand upright on the surface; each ends at a depth that changes along it. A sulcus
     is closed at its bottom and opens upwards, so its walls are counted as further away below.
+
+    Args:
+        block: (64, 64, 64) float32 noise.
+        x: position to the right, mm.
+        y: position to the front, mm.
+        z: position upwards, mm.
+        depth: depth inside the cerebrum, mm.
+        fold_mm: wavelength of the folds.
     """
     ray = math.sqrt((x / 69) ** 2 + (y / 85) ** 2 + (z / 64) ** 2) + 0.05
     out = ray**-0.7

@@ -58,7 +58,7 @@ def tumour_at(
     """Depths in mm inside core, necrosis and oedema at a position.
 
     Args:
-        block: noise.
+        block: (64, 64, 64) float32 noise.
         tumours: (n, 12) float64: centre x, y, z; half axes of the core, then of the oedema;
             thickness of the rim; roughness, a share of the radius; shift of the noise. mm.
         x: position to the right, reference mm; y to the front, z up.
@@ -91,7 +91,14 @@ def tumour_at(
 def pushed(
     tumours: NDArray[np.float64], x: float, y: float, z: float
 ) -> tuple[float, float, float]:
-    """Position in the healthy head of what a growing core has pushed here."""
+    """Position in the healthy head of what a growing core has pushed here.
+
+    Args:
+        tumours: (n, 12) float64, see `tumour_at`.
+        x: position to the right, mm.
+        y: position to the front, mm.
+        z: position upwards, mm.
+    """
     px, py, pz = x, y, z
     for i in range(len(tumours)):
         row = tumours[i]
@@ -111,7 +118,16 @@ def cerebrum_(
     head: Head,
     soft: float,
 ) -> None:
-    """Set the shares of the healthy tissues of the cerebrum at a place."""
+    """Set the shares of the healthy tissues of the cerebrum at a place.
+
+    Args:
+        share: (8,) float64, shares of TISSUES; written.
+        block: (64, 64, 64) float32 noise.
+        place: (x, y, z) in the reference head, mm.
+        depth: depth inside the cerebrum, mm.
+        head: the healthy head.
+        soft: width of an edge, mm.
+    """
     x, y, z = place
     fold = sulci(block, x, y, z, depth, head.fold_mm) - head.sulcus_mm
     fold = min(fold, fissures(block, x, y, z) - 0.3 - head.sulcus_mm)
@@ -133,7 +149,16 @@ def cerebellum_(
     head: Head,
     soft: float,
 ) -> None:
-    """Set the shares of the cerebellum at a place: thin folia around a white core."""
+    """Set the shares of the cerebellum at a place: thin folia around a white core.
+
+    Args:
+        share: (8,) float64, shares of TISSUES; written.
+        block: (64, 64, 64) float32 noise.
+        place: (x, y, z) in the reference head, mm.
+        depth: depth inside the cerebellum, mm.
+        head: the healthy head.
+        soft: width of an edge, mm.
+    """
     x, y, z = place
     radius = math.sqrt((0.8 * x) ** 2 + (y + 34) ** 2 + (1.2 * (z + 40)) ** 2)
     folia = math.cos(1.5 * radius + 1.3 * fetch(block, x, y, z, 26.0))
@@ -156,7 +181,16 @@ def healthy_(
     head: Head,
     soft: float,
 ) -> None:
-    """Set the shares of the healthy tissues of one voxel."""
+    """Set the shares of the healthy tissues of one voxel.
+
+    Args:
+        share: (8,) float64, shares of TISSUES; written.
+        block: (64, 64, 64) float32 noise.
+        place: (x, y, z) in the reference head, mm.
+        depths: depths inside cerebrum, cerebellum and stem, mm.
+        head: the healthy head.
+        soft: width of an edge, mm.
+    """
     cerebrum, cerebellum, stem = depths
     share[:] = 0
     if cerebrum >= max(cerebellum, stem):
@@ -177,10 +211,20 @@ def healthy_(
 def sick_(
     share: NDArray[np.float64], core: float, necrosis: float, oedema: float, soft: float
 ) -> int:
-    """Lay the tumour over the healthy shares of a voxel; gives its class.
+    """Lay the tumour over the healthy shares of a voxel.
 
     Oedema runs along white matter, spares the cortex and the fluid, and fades out over some mm;
-    its label ends where the eye would draw the line.
+    its label ends where a reader would draw the line.
+
+    Args:
+        share: (8,) float64, shares of TISSUES; written.
+        core: depth inside the core, mm.
+        necrosis: depth inside the necrosis, mm.
+        oedema: depth inside the oedema, mm.
+        soft: width of an edge, mm.
+
+    Returns:
+        The class of the voxel.
     """
     swollen = ramp(oedema - 6 * share[1] - 3 * share[3], 4 + 1.5 * soft) * (1 - share[0])
     solid = ramp(core, soft)
@@ -196,7 +240,15 @@ def sick_(
 
 @njit(cache=True, nogil=True)
 def vessel_(share: NDArray[np.float64], mask: float, x: float, y: float, grain: float) -> None:
-    """Turn fluid into blood: the sagittal sinus under the skull, and specks in the sulci."""
+    """Turn fluid into blood: the sagittal sinus under the skull, and specks in the sulci.
+
+    Args:
+        share: (8,) float64, shares of TISSUES; written.
+        mask: depth inside the brain, mm.
+        x: position to the right, mm.
+        y: position to the front, mm.
+        grain: noise of the voxel.
+    """
     sinus = ramp(3.2 - abs(x), 1.5) * ramp(3.5 - mask, 1.5) * ramp(-y, 20.0)
     blood = share[0] * max(sinus, 0.7 * ramp(grain - 1.6, 0.8))
     share[0] -= blood
@@ -213,6 +265,14 @@ def voxel_(
     soft: float,
 ) -> tuple[float, int]:
     """Set the tissue shares of one voxel; their sum is 1, roughened by the tissue's grain.
+
+    Args:
+        share: (8,) float64, shares of TISSUES; written.
+        block: (64, 64, 64) float32 noise.
+        head: the healthy head.
+        tumours: (n, 12) float64, see `tumour_at`.
+        place: (x, y, z) in the reference head, mm.
+        soft: width of an edge, mm.
 
     Returns:
         Depth in mm inside what skull stripping leaves, 0 and less outside; class.
@@ -246,7 +306,16 @@ def expose_(
     mask: float,
     counter: int,
 ) -> None:
-    """Set the (4,) signals of one voxel; at least 1 wherever a modality has brain."""
+    """Set the signals of one voxel; at least 1 wherever a modality has brain.
+
+    Args:
+        voxel: (4,) int16, scanner units; written.
+        share: (8,) float64, shares of TISSUES.
+        scan: the scan.
+        place: (x, y, z) in the reference head, mm.
+        mask: depth inside the brain, mm.
+        counter: number of the voxel in its volume, for the noise.
+    """
     for m in range(4):
         if mask <= scan.margin[m]:
             continue
@@ -272,7 +341,7 @@ def paint(
 
     Args:
         shape: (z, y, x) voxels.
-        block: noise of the head.
+        block: (64, 64, 64) float32 noise of the head.
         head: the healthy head.
         tumours: (n, 12) float64, see `tumour_at`.
         scan: the scan.

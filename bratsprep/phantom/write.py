@@ -35,8 +35,8 @@ def write_case(
         folder: of the set.
         layout: how to name them.
         names: of the case.
-        images: (4, z, y, x) RAS+ in MODALITIES order, in the type to store.
-        raw: (z, y, x) RAS+, label values of the scheme to write.
+        images: (4, z, y, x) of the dtype to store, RAS+, in MODALITIES order.
+        raw: (z, y, x) of an integer dtype, RAS+, label values of the scheme to write.
         end: suffix.
     """
     parts = [images] if len(layout.images) == 1 else list(images)
@@ -56,7 +56,7 @@ def nifti_bytes(volume: NDArray[Any], is_lps: bool) -> bytes:
     """Give the bytes of a NIfTI-1 file.
 
     Args:
-        volume: (z, y, x) or (4, z, y, x) RAS+, any type NIfTI knows.
+        volume: (z, y, x) or (4, z, y, x) of any dtype of NIfTI, RAS+.
         is_lps: store x and y backwards, as BraTS does, with the affine that says so.
     """
     shape = volume.shape[::-1]

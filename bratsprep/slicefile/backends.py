@@ -43,7 +43,7 @@ class Target:
         )
 
     def check(self, rows: tuple[int, ...], storage: Storage) -> None:
-        """Refuse arrays that do not fit rows of that shape: the kernels would write beyond.
+        """Refuse arrays that do not fit rows of a shape: the kernels would write beyond their ends.
 
         Raises:
             ValueError: shape, dtype or order of an array is another.
@@ -56,7 +56,7 @@ class Target:
 def _check_array(
     name: str, array: NDArray[Any], shape: tuple[int, ...], dtypes: tuple[np.dtype[Any], ...]
 ) -> None:
-    """Refuse an array of another shape, dtype or order."""
+    """Refuse an array of any dtype that has another shape, dtype or order than expected."""
     if array.shape != shape or array.dtype not in dtypes or not array.flags.c_contiguous:
         raise ValueError(
             f"{name} must be {shape} {' or '.join(map(str, dtypes))} in C order, "
@@ -68,7 +68,15 @@ class Backend(Protocol):
     """A way to read slices."""
 
     def fetch(self, rows: NDArray[np.int64], target: Target) -> tuple[int, int]:
-        """Read slices; gives a code, 0 for success, and the place where reading stopped."""
+        """Read slices.
+
+        Args:
+            rows: (b,) int64, rows under /slice, C order.
+            target: arrays of b slices; written.
+
+        Returns:
+            A fault code, 0 for success, and the place in `rows` where reading stopped.
+        """
 
     def serve(
         self,
@@ -77,10 +85,17 @@ class Backend(Protocol):
         later: NDArray[np.int64],
         target: Target,
     ) -> None:
-        """Fill slots of a ring of batches until a task below 0 comes or the pipe is closed."""
+        """Fill slots of a ring of batches until a task below 0 comes or the pipe is closed.
+
+        Args:
+            pipes: descriptors for tasks and for answers, see `SliceFile.serve`.
+            rows: (n, b) int64, rows under /slice of each slot, C order.
+            later: (n, c) int64, rows to request from the disk before a slot is filled.
+            target: arrays of n slots of b slices; written.
+        """
 
     def close(self) -> None:
-        """Free the memory that is held."""
+        """Free the memory of the backend."""
 
 
 def advisers(libc: ctypes.CDLL) -> tuple[int, int]:
@@ -131,7 +146,7 @@ class Fused:
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
 
     def fetch(self, rows: NDArray[np.int64], target: Target) -> tuple[int, int]:
-        """Read slices in one call without the interpreter's lock."""
+        """Read slices, (b,) int64 rows, in one call without the interpreter's lock."""
         desk = self._desk()
         setup = desk.setup._replace(widen=self._widening(target))
         code, place = read_batch.fetch_rows(
@@ -147,7 +162,14 @@ class Fused:
         later: NDArray[np.int64],
         target: Target,
     ) -> None:
-        """Fill slots in one call that lasts until a task below 0 comes or the pipe is closed."""
+        """Fill slots in one call that lasts until a task below 0 comes or the pipe is closed.
+
+        Args:
+            pipes: descriptors for tasks and for answers.
+            rows: (n, b) int64, rows under /slice of each slot.
+            later: (n, c) int64, rows to request from the disk before a slot is filled.
+            target: arrays of n slots of b slices; written.
+        """
         desk = self._desk()
         widen = self._widening(target)
         setup = desk.setup._replace(widen=widen, tasks=pipes[0], done=pipes[1])
@@ -183,7 +205,7 @@ class Plain:
         self._storage = storage
 
     def fetch(self, rows: NDArray[np.int64], target: Target) -> tuple[int, int]:
-        """Read slices in the order of `rows`."""
+        """Read slices in the order of `rows`, (b,) int64 rows under /slice."""
         for place, row in enumerate(rows):
             chunk = self._storage.chunks[row]
             image, code = self._unpack(chunk[:2], self._storage.image_bytes)
@@ -207,7 +229,14 @@ class Plain:
         _: NDArray[np.int64],
         target: Target,
     ) -> None:
-        """Fill slots, holding the interpreter's lock between slices; reads nothing ahead."""
+        """Fill slots, holding the interpreter's lock between slices; reads nothing ahead.
+
+        Args:
+            pipes: descriptors for tasks and for answers.
+            rows: (n, b) int64, rows under /slice of each slot.
+            _: (n, c) int64, rows that would be requested ahead; ignored.
+            target: arrays of n slots of b slices; written.
+        """
         tasks, done = pipes
         while task := os.read(tasks, 8):
             slot = int.from_bytes(task, "little", signed=True)
@@ -220,7 +249,15 @@ class Plain:
         """Nothing is held."""
 
     def _unpack(self, chunk: NDArray[np.int64], size: int) -> tuple[NDArray[np.uint8], int]:
-        """Read one chunk and inflate it to `size` bytes; gives them and a code."""
+        """Read one chunk and inflate it.
+
+        Args:
+            chunk: (2,) int64, bytes: offset and size of the chunk.
+            size: bytes that it must inflate to.
+
+        Returns:
+            (size,) uint8 and code 0; any length with the code of a fault.
+        """
         offset, length = chunk.tolist()
         content = os.pread(self._fd, length, offset)
         if len(content) != length:

@@ -84,13 +84,13 @@ def read_contents(path: Path, *, prints: bool = True) -> Contents:
 
 
 def _table(file: h5py.File, name: str, left: tuple[str, ...]) -> NDArray[np.void]:
-    """The columns of `slice`, `plane` or `case`, but images, labels and what is left out."""
+    """The columns of `slice`, `plane` or `case`, without images, labels and those left out."""
     whole = schema.row_dtype(name)
-    kept = [each for each in whole.names or () if each not in left]
-    rows = np.empty(len(file[name][kept[0]]), [(each, whole[each]) for each in kept])
-    for each in kept:
-        dataset = file[name][each]
-        rows[each] = dataset.asstr()[:] if whole[each].hasobject else dataset[:]
+    kept = [column for column in whole.names or () if column not in left]
+    rows = np.empty(len(file[name][kept[0]]), [(column, whole[column]) for column in kept])
+    for column in kept:
+        dataset = file[name][column]
+        rows[column] = dataset.asstr()[:] if whole[column].hasobject else dataset[:]
     return rows
 
 
@@ -135,7 +135,13 @@ def _places(dataset: h5py.Dataset, size_bytes: int) -> NDArray[np.int64]:
 
 
 def _check_places(places: NDArray[np.int64], where: str, size_bytes: int) -> None:
-    """Refuse chunks that were never written or lie beyond the end."""
+    """Refuse chunks that were never written or lie beyond the end.
+
+    Args:
+        places: (s, 2) int64, bytes: offset and size of each chunk.
+        where: file and dataset, for errors.
+        size_bytes: size of the file.
+    """
     unwritten = np.flatnonzero(places[:, 1] == 0)
     if unwritten.size:
         raise SchemaError(

@@ -47,16 +47,17 @@ class Packed:
         return self._chunks(int(self.sizes[0].sum()), self.sizes[1])
 
     def _chunks(self, start: int, sizes: NDArray[np.int64]) -> Iterator[memoryview]:
+        """Give chunks of (s,) int64 sizes in bytes, one after the other from `start` on."""
         for size in sizes.tolist():
             yield self.data[start : start + size]
             start += size
 
 
 class Pages:
-    """Memory that packed cases take turns with.
+    """Memory that is used by one packed case after another.
 
     Memory that one thread allocates and another frees leaves holes in the allocator, so that the
-    program grows with the number of cases; and fresh pages for each case have to be cleared.
+    program grows with the number of cases; and fresh pages for every case have to be cleared.
     """
 
     def __init__(self) -> None:
@@ -85,8 +86,8 @@ def pack_chunks(
     """Make the chunks of a case.
 
     Args:
-        images: (s, 4, h, w) as stored, C order.
-        labels: (s, h, w), C order.
+        images: (s, 4, h, w) of the stored dtype, float16, float32 or int16, C order.
+        labels: (s, h, w) uint8, C order.
         compression: `fast`, `small` or `none`.
         pages: where the chunks are put.
     """
@@ -97,28 +98,28 @@ def pack_chunks(
     taken = pages.take(room)
     out = np.frombuffer(taken, np.uint8)
     used = 0
-    for values, each in zip(flat, sizes, strict=True):
+    for values, lengths in zip(flat, sizes, strict=True):
         if compression == "fast":
             bits = values.view(_BITS[values.itemsize])
-            used = encoder.deflate_(bits, out, used, each, adler_address())
+            used = encoder.deflate_(bits, out, used, lengths, adler_address())
             continue
         for s, row in enumerate(values):
             chunk = _small(row) if compression == "small" else row.view(np.uint8)
             out[used : used + len(chunk)] = np.frombuffer(chunk, np.uint8)
-            used, each[s] = used + len(chunk), len(chunk)
+            used, lengths[s] = used + len(chunk), len(chunk)
     data = memoryview(taken)[:used]
     return Packed(data, sizes, crc32(data))
 
 
 def _room(values: NDArray[Any], compression: str) -> int:
-    """Bytes that the chunks take at most."""
+    """Most bytes that the chunks of (s, n) values of any stored dtype take."""
     if compression == "fast":
         return encoder.bound(len(values), values.nbytes // max(len(values), 1), values.itemsize)
     return values.nbytes + _SPARE_BYTES * len(values)
 
 
 def _small(row: NDArray[Any]) -> bytes:
-    """Pack one slice as tightly as deflate can in reasonable time."""
+    """Shuffle and pack one (n,) slice of any stored dtype as tightly as time allows."""
     lanes = np.empty((row.itemsize, row.size), np.uint8)
     shuffle_(row.view(_BITS[row.itemsize]), lanes)
     return bytes(imagecodecs.deflate_encode(lanes, level=_SMALL_LEVEL))

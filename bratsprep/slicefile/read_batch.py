@@ -100,7 +100,7 @@ def fetch_rows(
     Args:
         setup: what to read from and with.
         chunks: (s, 4) int64, bytes: offset and size of the image's chunk, then of the label's.
-        rows: (b,) int64, each 0 to s - 1.
+        rows: (b,) int64, 0 to s - 1.
         later: (c,) int64, slices that will be read later and are requested from the disk now; may
             be empty.
         scratch: overwritten.
@@ -131,8 +131,16 @@ def serve_slots(
     """Fill slots of a ring of batches until a task below 0 comes or the pipe is closed.
 
     One call lasts for a whole run, so a loader thread never waits for the interpreter's lock.
-    A task is an int64, the slot; the answer is three: slot, code, place. Arrays as in
-    `fetch_rows`, with the slot as an additional first axis of `rows`, `later`, `image` and `label`.
+    A task is an int64, the slot; the answer is three: slot, code, place.
+
+    Args:
+        setup: what to read from and with.
+        chunks: (s, 4) int64, bytes: offset and size of the image's chunk, then of the label's.
+        rows: (n, b) int64, rows of each slot, 0 to s - 1.
+        later: (n, c) int64, slices to request from the disk before a slot is filled.
+        scratch: overwritten.
+        image: (n, b, bytes of an image) uint8, written.
+        label: (n, b, bytes of a label) uint8, written.
     """
     record = np.empty(3, np.int64)
     while True:

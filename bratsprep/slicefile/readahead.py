@@ -32,7 +32,7 @@ WILLNEED: Final = 3
 
 @njit(cache=True, nogil=True)
 def is_cold(setup: Setup, chunks: NDArray[np.int64], rows: NDArray[np.int64]) -> bool:
-    """Look for some slices' images in the page cache.
+    """Look up the images of a few slices in the page cache.
 
     Args:
         setup: descriptor and address of preadv2.
@@ -54,7 +54,13 @@ def is_cold(setup: Setup, chunks: NDArray[np.int64], rows: NDArray[np.int64]) ->
 
 @njit(cache=True, nogil=True)
 def ask_for(setup: Setup, chunks: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
-    """Request the chunks of slices, unless they seem to be cached; arguments as of `is_cold`."""
+    """Request the chunks of slices, unless they seem to be cached.
+
+    Args:
+        setup: descriptor and addresses of preadv2 and posix_fadvise.
+        chunks: (s, 4) int64, bytes: offset and size of the image's chunk, then of the label's.
+        rows: (b,) int64, 0 to s - 1.
+    """
     if setup.advise == 0 or not is_cold(setup, chunks, rows):
         return
     for row in rows:

@@ -200,10 +200,10 @@ class SliceFile:
             ValueError: there is no such case.
         """
         if isinstance(case, str):
-            found = np.flatnonzero(self.cases["id"] == case)
-            if found.size == 0:
+            matches = np.flatnonzero(self.cases["id"] == case)
+            if matches.size == 0:
                 raise ValueError(f"{self.path}: holds no case {case!r}")
-            return int(found[0])
+            return int(matches[0])
         if not 0 <= case < len(self.cases):
             raise ValueError(f"{self.path}: case {case} is beyond its {len(self.cases)} cases")
         return case
@@ -268,7 +268,10 @@ class SliceFile:
         return reopen, (self.path.absolute(), self.backend, self._prints, self.digest)
 
     def check_rows(self, rows: NDArray[np.int64]) -> None:
-        """Refuse rows that the kernels would read beyond the file for.
+        """Refuse rows that are beyond the file, since the kernels do not check them.
+
+        Args:
+            rows: int64 of any shape, C order, rows under /slice.
 
         Raises:
             ValueError: `rows` is not int64 in C order, or a row is beyond the file.
@@ -281,7 +284,13 @@ class SliceFile:
     def _check_target(
         self, rows: NDArray[np.int64], image: NDArray[Any], label: NDArray[np.uint8]
     ) -> None:
-        """Refuse arrays that the kernels would write beyond."""
+        """Refuse arrays that the kernels would write beyond.
+
+        Args:
+            rows: (..., b) int64, rows under /slice.
+            image: (..., b, 4, h, w) of the stored dtype or float32.
+            label: (..., b, h, w) uint8.
+        """
         if self._fd < 0:
             raise ValueError(f"{self.path}: is closed")
         self.check_rows(rows)

@@ -1,6 +1,7 @@
 import json
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -21,6 +22,7 @@ from bratsprep.inspection.class_balance import (
     spreads,
 )
 from bratsprep.inspection.inspector import inspect
+from bratsprep.inspection.results import Inspection
 
 SHAPE = (8, 9, 6)
 """(x, y, z)."""
@@ -209,11 +211,34 @@ def test_inspect_without_any_label_shows_no_classes(raw, tmp_path):
     end = lines.index("", start + 1)
     assert lines[1:start] + lines[end:] == [
         "cases   1 of 1 subjects",
-        "planes  6, of them 0 with tumour",
+        "planes  6; how many hold tumour is unknown without labels",
         f"size    {sum(p.stat().st_size for p in tmp_path.rglob('*.gz')) / 1e6:,.1f} MB",
         "",
         f"unlabelled (1): {IDS[0]}",
     ]
+
+
+UNLABELLED = CaseCount("B", "B", False, 5, (0, 0, 0, 0), (0, 0, 0, 0), 0, 0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        ((one(), one(id="C")), "planes  8, of them 4 with tumour"),
+        ((one(), UNLABELLED), "planes  9; of the 4 planes of labelled cases, 2 with tumour"),
+        ((UNLABELLED,), "planes  5; how many hold tumour is unknown without labels"),
+    ],
+    ids=["all labelled", "mixed", "none labelled"],
+)
+def test_planes_with_tumour_are_counted_in_labelled_cases_alone(rows, text):
+    assert text in Inspection(Path("raw"), "masks only", (), rows, 9).lines()
+
+
+def test_lost_tumour_voxels_are_not_given_without_labels(out):
+    found = inspect(out)
+    text = f"lost    brain {found.stored.lost[0]:,}"
+    assert f"{text} voxels" in replace(found, rows=(UNLABELLED,)).lines()
+    assert f"{text} voxels" not in found.lines()
 
 
 def test_inspect_takes_the_scheme_it_is_told(tmp_path):

@@ -21,6 +21,9 @@ def row(case, voxels=(900, 60, 70, 80), labelled=True, **changes):
     return replace(CaseCount(case, case, labelled, 5, voxels, planes, 3, 20, 1.0), **changes)
 
 
+UNLABELLED = row("U", (0, 0, 0, 0), labelled=False, tumour_planes=0, tumour_plane_background=0)
+
+
 def inspected(*rows, **changes):
     return replace(Inspection(Path("raw"), "masks only", ("msd",), rows, 9), **changes)
 
@@ -82,6 +85,35 @@ def test_unlabelled_cases_are_not_counted():
     assert "No case has a label" in made
     assert "<strong>unlabelled</strong> (1): A" in made
     assert '<div class="cards">' not in made
+
+
+@pytest.mark.parametrize(
+    ("rows", "planes"),
+    [
+        ([row("A"), row("B")], "10, of them 6 with tumour"),
+        ([row("A"), UNLABELLED], "10; of the 5 planes of labelled cases, 3 with tumour"),
+        ([UNLABELLED], "5; how many hold tumour is unknown without labels"),
+    ],
+    ids=["all labelled", "mixed", "none labelled"],
+)
+def test_planes_with_tumour_are_counted_in_labelled_cases_alone(rows, planes):
+    assert f"<dt>planes</dt><dd>{planes}</dd>" in page(inspected(*rows), Sketch())
+
+
+def test_lost_tumour_voxels_are_not_given_without_labels():
+    made = page(inspected(UNLABELLED, stored=STORED, kind="slice file"), Sketch())
+    assert "<dt>outside the crop</dt><dd>7 brain voxels</dd>" in made
+
+
+def test_both_medians_of_the_spread_name_their_cases():
+    rows = row("A"), row("B", (900, 0, 70, 80)), row("C", (900, 20, 70, 80)), UNLABELLED
+    made = page(inspected(*rows), Sketch()).partition('id="spread"')[2].partition("</section>")[0]
+    (ring,) = re.findall(r"A dot is a case that holds the class[^<]*", made)
+    assert "the ring is their median" in ring
+    (caption,) = re.findall("<caption><span>(.*?)</span>", made)
+    assert caption == "Over all 3 labelled cases; a case without a class counts as 0 voxels"
+    # Median of 0, 20 and 60, beside the ring at 40, that of the two cases that hold NCR.
+    assert '<th scope="row">NCR voxels</th><td>0</td><td>10</td><td>20</td>' in made
 
 
 def test_cases_without_tumour_have_no_spread_to_draw():
