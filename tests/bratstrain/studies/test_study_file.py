@@ -154,7 +154,7 @@ def test_study_is_found_by_path_and_by_name(tmp_path):
 
 
 def test_study_that_is_nowhere_is_refused():
-    with pytest.raises(BratsError, match=r"desk: is no file .* or deck or negatives"):
+    with pytest.raises(BratsError, match=r"desk: is neither a file .* or deck or negatives"):
         find_study("desk")
 
 
