@@ -65,12 +65,7 @@ class Summary:
     """What was taken over from a finished file and what was not; None for a file built anew."""
 
     def add(self, tables: CaseTables, named: str) -> None:
-        """Count one finished case.
-
-        Args:
-            tables: its rows.
-            named: its subject as its name says.
-        """
+        """Count one finished case by its rows; `named` is the subject that its name states."""
         row = tables.case
         self.cases += 1
         self.geometries.add(row["shape"].tolist(), row["spacing"], row["orientation"])

@@ -124,7 +124,7 @@ def count_case(
 
     Args:
         name: case id and subject.
-        plane_voxels: (z, 4) voxels of each class in every plane.
+        plane_voxels: (z, 4) any integer dtype, voxels of each class in every plane.
         labelled: whether they come from a label.
         voxel_mm3: volume of a voxel.
     """
@@ -144,7 +144,7 @@ def count_case(
 
 
 def whole(values: NDArray[Any]) -> tuple[int, ...]:
-    """Numbers of an array as Python's."""
+    """Give the numbers of an (n,) array of any dtype as whole numbers of Python."""
     return tuple(int(value) for value in values)
 
 

@@ -1,4 +1,4 @@
-"""Files that appear under their name when they are whole, and not before."""
+"""Files that appear under their name when they are whole, and errors of writing."""
 
 import os
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from bratsprep.errors import BuildError
+from bratsprep.errors import BratsError, BuildError
 
 
 @contextmanager
@@ -32,3 +32,12 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             f"{path}: cannot be written: {error.strerror or error}; choose another place or free "
             "some space"
         ) from error
+
+
+@contextmanager
+def write_errors(path: Path | str) -> Iterator[None]:
+    """Raise a BratsError, which names the file, where the system cannot write it."""
+    try:
+        yield
+    except OSError as error:
+        raise BratsError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -48,11 +48,7 @@ class Compared:
     """Training cases that probably do, by id of the cases that have no certain one."""
 
     def line(self, of: str = "") -> str:
-        """Describe what was compared and how, and the matches that are only likely.
-
-        Args:
-            of: whose training cases these are, such as ` of runs/a`.
-        """
+        """Describe what was compared, with whose cases (` of runs/a`), and the likely matches."""
         cases = f"{self.n_trained} training case{'' if self.n_trained == 1 else 's'}{of}"
         if not self.n_cases or not self.n_trained:
             return f"not compared by image with the {cases}: brains below {LEAST_VOXELS:,} voxels"

@@ -1,7 +1,4 @@
-"""A set of cases with its caveats, and the sets that label files are scored on.
-
-Nothing here needs torch: label files can be scored where it is not installed.
-"""
+"""A set of cases with its caveats, and the sets that label files are scored on; without torch."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -142,12 +142,3 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 def finite(value: float) -> float | None:
     """Give a number that JSON can hold; None for nan and infinity."""
     return value if math.isfinite(value) else None
-
-
-@contextmanager
-def saying(path: Path | str) -> Iterator[None]:
-    """Turn what the system says of a file that cannot be written into our own error."""
-    try:
-        yield
-    except OSError as error:
-        raise BratsError(f"{path}: cannot be written: {error.strerror or error}") from error

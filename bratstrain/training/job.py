@@ -102,12 +102,7 @@ class Job:
         )
 
     def line(self, step: int, n_parameters: int) -> str:
-        """Describe the run in one line: its folder, network, device and cases.
-
-        Args:
-            step: that the run is resumed after; 0 where it begins.
-            n_parameters: of the network.
-        """
+        """Describe the run in one line; `step` is the one that it is resumed after, 0 for none."""
         config, split = self.config, self.split
         unit = "slices" if split.name == "slice" else "cases"
         return (

@@ -12,8 +12,8 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from bratsprep.system.atomic import replacing
-from bratstrain.runs.files import EVENTS, LOG, read_log, saying
+from bratsprep.system.atomic import replacing, write_errors
+from bratstrain.runs.files import EVENTS, LOG, read_log
 
 
 class RunLog:
@@ -34,9 +34,9 @@ class RunLog:
         ]
         with replacing(path) as file:
             file.writelines(f"{json.dumps(record)}\n".encode() for record in kept)
-        with saying(folder / EVENTS):
+        with write_errors(folder / EVENTS):
             self._events = SummaryWriter(str(folder / EVENTS), purge_step=step + 1)
-        with saying(path):
+        with write_errors(path):
             self._file = path.open("a", encoding="utf-8")
 
     def write(self, kind: str, step: int, **values: Any) -> None:  # noqa: ANN401  JSON
@@ -46,10 +46,10 @@ class RunLog:
             BratsError: it cannot be written.
         """
         record = {"kind": kind, "step": step} | values
-        with saying(self._file.name):
+        with write_errors(self._file.name):
             self._file.write(f"{json.dumps(record, allow_nan=False)}\n")
             self._file.flush()
-        with saying(self._events.log_dir):
+        with write_errors(self._events.log_dir):
             for name, value in flat(values):
                 self._events.add_scalar(f"{kind}/{name}", value, step)
 
@@ -63,7 +63,9 @@ class RunLog:
         trace: TracebackType | None,
     ) -> None:
         for file, name in ((self._file, self._file.name), (self._events, self._events.log_dir)):
-            with saying(name) if error is None else suppress(OSError):  # the first fault counts
+            with (
+                write_errors(name) if error is None else suppress(OSError)
+            ):  # the first fault counts
                 file.close()
 
 
