@@ -79,6 +79,7 @@ def test_run_leaves_its_files(whole):
     names = {entry.name for entry in whole.iterdir()}
     assert names == {
         *("config.json", "run.json", "split.json", "log.jsonl", "last.pt", "best.pt", "events"),
+        "training.npy",  # fingerprints of the training cases
         ".lock",  # held while a process fits
     }
 
