@@ -7,7 +7,6 @@ training.npy    image fingerprints of the training cases
 log.jsonl       a line for every few steps and for every validation
 last.pt         all that the run needs to go on
 best.pt         the weights of the best validation
-training.npy    fingerprints of the training cases
 events/         the log for TensorBoard
 """
 

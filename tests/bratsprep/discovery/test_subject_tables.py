@@ -108,7 +108,9 @@ def test_build_takes_subjects_from_a_table_and_says_so(raw, tmp_path):
     path = table(tmp_path, "case,subject\nBRATS_002,BRATS_001\n")
     out = tmp_path / "a.h5"
     summary = bratsprep.build(raw, out, crop="24x24", subjects=path, workers=1)
-    assert any("1 cases belong to a patient listed under another id" in line for line in summary.lines())
+    assert any(
+        "1 cases belong to a patient listed under another id" in line for line in summary.lines()
+    )
     with bratsprep.open(out) as file:
         assert list(file.cases["subject"]) == ["BRATS_001", "BRATS_001"]
     assert bratsprep.build(raw, out, crop="24x24", subjects=path, workers=1).was_complete
