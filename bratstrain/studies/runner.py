@@ -148,8 +148,31 @@ def build_all(bench: Bench) -> None:
             raise BratsError(
                 f"{error}; in a study other raw cases go with another folder, -o"
             ) from error
+        check_runs(bench, path, summary.digest)
         done = "is there" if summary.was_complete else f"built in {summary.seconds:.1f} s"
         bench.tell(f"slices {number} of {len(files)}: {path.name} {done}, {summary.slices} slices")
+
+
+def check_runs(bench: Bench, path: Path, digest: str) -> None:
+    """Refuse a slice file that has changed since runs of the study were begun on it.
+
+    Args:
+        bench: the study.
+        path: slice file.
+        digest: of its content now.
+
+    Raises:
+        BratsError: a run was begun with another content.
+    """
+    for experiment in bench.plan.experiments:
+        facts = bench.run_of(experiment) / FACTS
+        if bench.file_of(experiment) != path or not facts.is_file():
+            continue
+        if read_json(facts).get("data_digest") != digest:
+            raise BratsError(
+                f"{facts.parent}: was begun with other raw cases than {path} holds now; in a study "
+                "other raw cases go with another folder, -o"
+            )
 
 
 def check_held_out(bench: Bench) -> dict[str, Split]:
