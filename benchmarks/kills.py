@@ -31,7 +31,7 @@ SETTINGS = {
     "steps": 240, "validate_steps": 60, "checkpoint_steps": 11, "ema": 0.9,
 }  # fmt: skip
 BUILD = """
-import sys, bratsprep, bratsprep.volumes.kernels
+import sys, bratsprep, bratsprep.volumes.warm
 bratsprep.volumes.warm.warm()
 print("go", flush=True)
 bratsprep.build(sys.argv[1], sys.argv[2], workers=2, crop="64x64", slices="brain")

@@ -81,7 +81,7 @@ def go_round(rounds: int, every: int, *, shown: bool = False) -> list[Level]:
 
 def one_round(raw: Path, work: Path, seed: int) -> None:
     """Do what a round does, and remove it."""
-    bratsprep.build(raw, work / "x.h5", workers=2, crop="32x32", seed=seed)
+    bratsprep.build(raw, work / "x.h5", workers=2, crop="32x32", negatives=0.5, seed=seed)
     bratstrain.fit(work / "x.h5", work / "run", seed=seed, **SETTINGS)
     if seed % 10 == 1:
         bratsprep.verify(work / "x.h5", raw)

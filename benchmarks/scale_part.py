@@ -67,7 +67,7 @@ IMPORTS = {
 
 def warm() -> None:
     """Load compiled kernels, and OpenBLAS, which Numba loads where SciPy is installed."""
-    import_module("bratsprep.volumes.kernels").warm()
+    import_module("bratsprep.volumes.warm").warm()
 
 
 WARM = {"build": warm, "epoch": warm, "hold": lambda: None}

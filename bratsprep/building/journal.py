@@ -186,7 +186,7 @@ class Journal:
         except OSError as error:
             raise BuildError(
                 f"{self.path}: cannot be written: {error.strerror}; free some space, then run "
-                "the same command again to go on"
+                "the same command again to resume"
             ) from error
 
     def restore(self, entry: Entry) -> Packed | None:

@@ -25,7 +25,8 @@ print(json.dumps([asdict(level) for level in longrun.go_round(20, every=1)]))
 """
 LIMITED = """
 import pathlib, sys, bratsprep
-bratsprep.build(sys.argv[1], sys.argv[2], workers=int(sys.argv[4]), max_ram=int(sys.argv[3]))
+settings = {"workers": int(sys.argv[4]), "max_ram": int(sys.argv[3])}
+bratsprep.build(sys.argv[1], sys.argv[2], background="any", **settings)  # noise without a head
 said = pathlib.Path("/proc/self/status").read_text().split("VmHWM:")[1].split()
 print(int(said[0]) * 1024)
 """

@@ -275,7 +275,7 @@ def test_disk_full_at_any_moment(good, tmp_path, limit):
     )  # fmt: skip
     assert child.returncode == 1, child.stderr
     assert "cannot be written" in child.stdout
-    assert "run the same command again to go on" in child.stdout
+    assert "run the same command again to resume" in child.stdout
     assert not out.exists()
     bratsprep.build(good, out, workers=1)
     bratsprep.verify(out)
