@@ -49,7 +49,7 @@ bratsprep.plot_balance(3, "a.png")  # wrong
 bratsprep.preview("a.h5", None, "a.png", plane=2)  # wrong
 bratsprep.twins("raw", worker=2)  # wrong
 bratsprep.open("a.h5", colour=1)  # wrong
-bratstrain.fit("a.h5", model="vnet")  # wrong
+bratstrain.fit("a.h5", precision="fp8")  # wrong
 bratstrain.fit("a.h5", lr=1e-3)  # wrong
 bratstrain.fit("a.h5", width="8")  # wrong
 bratstrain.evaluate("run", split="dev")  # wrong

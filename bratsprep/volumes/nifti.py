@@ -98,7 +98,6 @@ def parse_header(head: bytes, where: str) -> Header:
         slope, inter = (float(header["scl_slope"]), float(header["scl_inter"]))
         with np.errstate(all="ignore"):  # what does not come out finite is refused below
             affine = np.asarray(header.get_best_affine(), np.float64)
-        remarks = _remarks(header, affine, _squeezed(shape, where))
     except (HeaderDataError, ValueError, KeyError, OverflowError) as error:
         raise NiftiError(f"{where}: header is broken: {error}") from error
     shape = _squeezed(shape, where)
@@ -108,6 +107,7 @@ def parse_header(head: bytes, where: str) -> Header:
     if not math.isfinite(inter):
         raise NiftiError(f"{where}: scl_inter is {inter}; it must be a number")
     geometry = _geometry(affine, shape, where)
+    remarks = _remarks(header, affine, shape)
     return Header(geometry, shape, dtype, offset, slope, inter, remarks)
 
 
@@ -118,21 +118,24 @@ def _remarks(
 
     Args:
         header: of the file.
-        affine: (4, 4) float64, mm, the transform that is used.
+        affine: (4, 4) float64, mm, the transform that is used; near enough to be one.
         shape: (x, y, z) or (x, y, z, m).
     """
     qform_code, sform_code = int(header["qform_code"]), int(header["sform_code"])
     if qform_code <= 0 and sform_code <= 0:
         return ("qform and sform codes are 0: where its voxels lie is unknown, LAS is assumed",)
-    if qform_code <= 0 or sform_code <= 0 or not np.all(np.isfinite(affine)):
+    if qform_code <= 0 or sform_code <= 0:
         return ()
     try:
-        other = np.asarray(header.get_qform(), np.float64)
+        with np.errstate(all="ignore"):  # what is not a number is broken too
+            other = np.asarray(header.get_qform(), np.float64)
     except (HeaderDataError, ValueError):
+        other = np.full((4, 4), np.nan)
+    if not np.all(np.abs(other) <= _FARTHEST):
         return ("its qform is broken; the sform was taken",)
     ends = np.array(list(itertools.product(*((0, side - 1) for side in shape[:3]), (1,))))
     apart_mm = float(np.abs((affine - other) @ ends.T).max())
-    smallest_mm = float(np.sqrt((affine[:3, :3] ** 2).sum(axis=0)).min())
+    smallest_mm = float(np.linalg.norm(affine[:3, :3], axis=0).min())
     if apart_mm <= max(0.5 * smallest_mm, AFFINE_TOLERANCE):
         return ()
     return (f"qform and sform disagree by up to {apart_mm:.3g} mm; the sform was taken",)

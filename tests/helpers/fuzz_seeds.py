@@ -102,12 +102,10 @@ def slice_files():
 @cache
 def built():
     """Bytes of a slice file of the project's own, with its own deflate."""
-    raw = bratsprep.phantoms(WORK / "raw", cases=1, shape=(24, 24, 12), workers=1)
-    bratsprep.build(raw, WORK / "built.h5", workers=1, crop="16x16")
-    content = (WORK / "built.h5").read_bytes()
-    (WORK / "built.h5").unlink()
-    shutil.rmtree(raw)
-    return content
+    with tempfile.TemporaryDirectory() as folder:
+        raw = bratsprep.phantoms(Path(folder, "raw"), cases=1, shape=(24, 24, 12), workers=1)
+        bratsprep.build(raw, Path(folder, "built.h5"), workers=1, crop="16x16")
+        return Path(folder, "built.h5").read_bytes()
 
 
 def chunks():
