@@ -21,6 +21,7 @@ from bratsprep.inspection.class_balance import (
     spreads,
 )
 from bratsprep.labels import CLASSES
+from bratsprep.system.faulty_cases import SetAside, skipped_lines
 from bratsprep.volumes.geometries import Geometries
 
 _SHOWN: Final = 10
@@ -48,6 +49,8 @@ class Inspection:
     """Roles of the files of raw data."""
     geometries: Geometries | None = None
     """Of raw data."""
+    skipped: tuple[SetAside, ...] = ()
+    """Faulty cases that were set aside; they are in no count."""
 
     @property
     def labelled(self) -> list[CaseCount]:
@@ -105,6 +108,8 @@ class Inspection:
             blocks.append(modality_table(modalities))
         if kinds := odd_cases(self.rows):
             blocks.append([line for kind in kinds for line in odd_lines(kind)])
+        if self.skipped:
+            blocks.append(skipped_lines(self.skipped))
         return [line for block in blocks for line in ["", *block]][1:]
 
     def _head(self) -> list[str]:

@@ -141,22 +141,29 @@ def check_spacing(fitted: Fitted, where: str, spacing: NDArray[Any]) -> None:
 
 def read_ahead(
     cases: Iterable[CaseFiles], read: Callable[[CaseFiles, Buffers], Read]
-) -> Generator[Read, None, None]:
+) -> Generator[tuple[CaseFiles, Read | BratsError], None, None]:
     """Prepare cases in a thread, one ahead of the one in use.
 
     Args:
         cases: in order.
         read: called with a case and the buffers of the thread.
 
-    Raises:
-        BratsError: as `read` does, when the case is due.
+    Yields:
+        Case and what was read, or the error of a faulty case.
     """
     buffers = Buffers()
+
+    def one(files: CaseFiles) -> tuple[CaseFiles, Read | BratsError]:
+        try:
+            return files, read(files, buffers)
+        except BratsError as error:
+            return files, error
+
     pool = ThreadPoolExecutor(1, "case")
     try:
-        coming: Future[Read] | None = None
+        coming: Future[tuple[CaseFiles, Read | BratsError]] | None = None
         for files in cases:
-            current, coming = coming, pool.submit(read, files, buffers)
+            current, coming = coming, pool.submit(one, files)
             if current is not None:
                 yield current.result()
         if coming is not None:

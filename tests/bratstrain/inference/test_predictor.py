@@ -141,7 +141,7 @@ def test_several_runs_are_averaged(tmp_path, raw):
     networks = [runs.write(tmp_path / name, seed=i) for i, name in enumerate("ab")]
     done = predict([tmp_path / "a", tmp_path / "b"], raw, tmp_path / "out")
     wanted = raw_labels(runs.chances(networks, images_of(raw / CASE)))
-    np.testing.assert_array_equal(runs.axial(done[0].path), wanted)
+    np.testing.assert_array_equal(runs.axial(done.cases[0].path), wanted)
 
 
 def test_whole_planes_are_predicted_where_the_run_had_no_crop(tmp_path):
@@ -150,19 +150,21 @@ def test_whole_planes_are_predicted_where_the_run_had_no_crop(tmp_path):
     done = predict(tmp_path / "run", tmp_path / "big", tmp_path / "out")
     images = images_of(tmp_path / "big" / CASE)
     wanted = raw_labels(runs.chances([network], images, window=(10, 9)))
-    np.testing.assert_array_equal(runs.axial(done[0].path), wanted)
+    np.testing.assert_array_equal(runs.axial(done.cases[0].path), wanted)
 
 
 def test_raw_slices_are_scaled_as_they_are_for_the_network(tmp_path, raw):
     network = runs.write(tmp_path / "run", preparation=runs.prep(normalise="none"))
     done = predict(tmp_path / "run", raw, tmp_path / "out")
     wanted = raw_labels(runs.chances([network], images_of(raw / CASE)))
-    assert (runs.axial(done[0].path) == wanted).mean() > 0.99  # float16 rounding is the oracle's
+    assert (
+        runs.axial(done.cases[0].path) == wanted
+    ).mean() > 0.99  # float16 rounding is the oracle's
 
 
 def test_labels_are_written_in_the_scheme_asked_for(run, raw, tmp_path):
-    own = predict(run, raw, tmp_path / "own")[0]
-    other = predict(run, raw, tmp_path / "other", labels="msd")[0]
+    own = predict(run, raw, tmp_path / "own").cases[0]
+    other = predict(run, raw, tmp_path / "other", labels="msd").cases[0]
     assert (own.scheme, other.scheme) == ("brats2017", "msd")
     table = np.array([0, 2, 1, 0, 3], np.uint8)
     np.testing.assert_array_equal(table[runs.axial(own.path)], runs.axial(other.path))
@@ -176,7 +178,7 @@ def unlabelled_plain(tmp_path):
 
 
 def test_unlabelled_case_is_written_in_the_scheme_of_the_run(run, tmp_path):
-    assert predict(run, unlabelled_plain(tmp_path), tmp_path / "out")[0].scheme == "brats2017"
+    assert predict(run, unlabelled_plain(tmp_path), tmp_path / "out").cases[0].scheme == "brats2017"
 
 
 def test_unlabelled_case_needs_a_scheme_where_the_run_had_several(tmp_path):
@@ -184,21 +186,21 @@ def test_unlabelled_case_needs_a_scheme_where_the_run_had_several(tmp_path):
     with pytest.raises(LabelError, match=r"smith has no label .* with --labels NAME"):
         predict(tmp_path / "run", unlabelled_plain(tmp_path), tmp_path / "out")
     done = predict(tmp_path / "run", tmp_path / "plain", tmp_path / "out", labels="brats2023")
-    assert done[0].scheme == "brats2023"
+    assert done.cases[0].scheme == "brats2023"
 
 
 def test_archive_gives_the_same_bytes(run, raw, tmp_path):
     with tarfile.open(tmp_path / "raw.tar.gz", "w:gz") as archive:
         archive.add(raw, "raw")
-    one = predict(run, raw, tmp_path / "one")[0].path
-    two = predict(run, tmp_path / "raw.tar.gz", tmp_path / "two")[0].path
+    one = predict(run, raw, tmp_path / "one").cases[0].path
+    two = predict(run, tmp_path / "raw.tar.gz", tmp_path / "two").cases[0].path
     assert one.read_bytes() == two.read_bytes()
 
 
 def test_only_the_cases_named_are_predicted(run, raw, tmp_path):
     niftis.write_case(raw, "BraTS2021_00002", volumes=niftis.phantom(seed=1))
     done = predict(run, raw, tmp_path / "out", cases=["BraTS2021_00002"])
-    assert [each.case for each in done] == ["BraTS2021_00002"]
+    assert [each.case for each in done.cases] == ["BraTS2021_00002"]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["BraTS2021_00002.nii.gz"]
 
 
@@ -219,12 +221,12 @@ def test_other_spacing_is_refused_and_named(tmp_path, raw):
         BratsError, match=r"voxels are 1 x 1 x 2 mm .*run was fitted on 1 x 1 x 1.5 mm"
     ):
         predict(tmp_path / "run", raw, tmp_path / "out")
-    assert predict(tmp_path / "run", raw, tmp_path / "out", any_spacing=True)
+    assert predict(tmp_path / "run", raw, tmp_path / "out", any_spacing=True).cases
 
 
 def test_spacing_within_a_tenth_is_taken(tmp_path, raw):
     runs.write(tmp_path / "run", facts={"spacing": [1.05, 0.95, 2.1]})
-    assert predict(tmp_path / "run", raw, tmp_path / "out")
+    assert predict(tmp_path / "run", raw, tmp_path / "out").cases
 
 
 def test_run_that_does_not_say_its_spacing_is_refused(tmp_path, raw):
@@ -234,12 +236,12 @@ def test_run_that_does_not_say_its_spacing_is_refused(tmp_path, raw):
 
 
 def test_prediction_that_is_there_is_kept(run, raw, tmp_path):
-    path = predict(run, raw, tmp_path / "out")[0].path
+    path = predict(run, raw, tmp_path / "out").cases[0].path
     before = path.read_bytes()
     path.write_bytes(b"mine")
     with pytest.raises(BratsError, match=r"exists already, 1 files in all; .*--force"):
         predict(run, raw, tmp_path / "out", probabilities=True)
-    assert predict(run, raw, tmp_path / "out", force=True)[0].path.read_bytes() == before
+    assert predict(run, raw, tmp_path / "out", force=True).cases[0].path.read_bytes() == before
 
 
 def test_scan_is_never_written_over(run, tmp_path):
@@ -275,7 +277,7 @@ def test_settings_are_checked(run, raw, tmp_path, settings, message):
 
 
 def test_line_says_millilitres(run, raw, tmp_path):
-    done = predict(run, raw, tmp_path / "out")[0]
+    done = predict(run, raw, tmp_path / "out").cases[0]
     label = runs.axial(done.path)
     wanted = f"ED {np.count_nonzero(label == 2) * 2 / 1000:.1f} ml"
     assert wanted in done.line()
