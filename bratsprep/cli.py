@@ -90,7 +90,11 @@ def build(
 @click.argument("path", type=FILE)
 @click.argument("raw", type=PLACE, required=False)
 @click.option(
-    "--case", "cases", multiple=True, metavar="ID", help="Compare this case voxel by voxel; repeat."
+    "--case",
+    "cases",
+    multiple=True,
+    metavar="ID",
+    help="Compare this case alone, voxel by voxel; repeat for several.",
 )
 @click.option(
     "--sample",
