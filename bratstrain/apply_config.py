@@ -49,7 +49,9 @@ class ApplyConfig(LabelConfig):
     cleanup: bool = setting(
         False, help="Drop small components, by the sizes that 'evaluate --tune-cleanup' found."
     )
-    any_spacing: bool = setting(False, help="Accept voxels of another size than those of the run.")
+    any_spacing: bool = setting(
+        False, help="Accept voxels of a size that no training case of the run has."
+    )
     trusted_models: Sequence[str] = setting(
         (),
         help="Custom network whose code a run may import; repeat for several.",

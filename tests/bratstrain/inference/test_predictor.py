@@ -209,6 +209,51 @@ def test_unknown_case_is_refused(run, raw, tmp_path):
         predict(run, raw, tmp_path / "out", cases=["nobody"])
 
 
+@pytest.fixture
+def faulty(raw):
+    """Beside a good case one cut off, one without a modality, and one with a label of no scheme."""
+    for i in (2, 3, 4):
+        niftis.write_case(raw, f"BraTS2021_0000{i}", volumes=niftis.phantom(seed=i))
+    cut = raw / "BraTS2021_00002" / "BraTS2021_00002_t1ce.nii.gz"
+    cut.write_bytes(cut.read_bytes()[:-30])
+    (raw / "BraTS2021_00003" / "BraTS2021_00003_t2.nii.gz").unlink()
+    label = raw / "BraTS2021_00004" / "BraTS2021_00004_seg.nii.gz"
+    niftis.write(label, np.full((7, 8, 6), 77, np.uint8))
+    return raw
+
+
+def test_faulty_cases_stop_the_prediction_and_the_note_names_the_way_on(run, faulty, tmp_path):
+    with pytest.raises(LayoutError, match="00003: t2w is missing") as caught:
+        predict(run, faulty, tmp_path / "out")
+    assert "--on-error skip" in caught.value.__notes__[0]
+
+
+def test_faulty_cases_are_set_aside_and_the_others_predicted(run, faulty, tmp_path):
+    done = predict(run, faulty, tmp_path / "out", on_error="skip")
+    assert [case.case for case in done.cases] == [CASE, "BraTS2021_00004"]  # labels are not read
+    assert [case.id for case in done.skipped] == ["BraTS2021_00002", "BraTS2021_00003"]
+    assert "t2w is missing" in done.skipped[1].reason
+    assert done.lines()[-3] == "skipped  2 cases:"
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_faults_of_other_cases_do_not_stop_the_prediction_of_one(run, faulty, tmp_path):
+    assert [case.case for case in predict(run, faulty, tmp_path / "out", cases=[CASE]).cases] == [
+        CASE
+    ]
+
+
+@pytest.mark.parametrize("case", ["BraTS2021_00002", "BraTS2021_00003"])
+def test_prediction_of_faulty_cases_alone_is_refused(run, faulty, tmp_path, case):
+    with pytest.raises(BratsError, match=f"every one of the 1 cases is faulty, such as {case}"):
+        predict(run, faulty, tmp_path / "out", cases=[case], on_error="skip")
+
+
+def test_same_grid_without_effect_is_refused(run, raw, tmp_path):
+    with pytest.raises(ValueError, match="same_grid has no effect on predictions"):
+        predict(run, raw, tmp_path / "out", same_grid=True)
+
+
 def test_missing_modality_is_refused(run, raw, tmp_path):
     (raw / CASE / f"{CASE}_t1ce.nii.gz").unlink()
     with pytest.raises(LayoutError, match="t1gd is missing; found flair, t1w, t2w"):
@@ -216,21 +261,21 @@ def test_missing_modality_is_refused(run, raw, tmp_path):
 
 
 def test_other_spacing_is_refused_and_named(tmp_path, raw):
-    runs.write(tmp_path / "run", facts={"spacing": [1, 1, 1.5]})
-    with pytest.raises(
-        BratsError, match=r"voxels are 1 x 1 x 2 mm .*run was fitted on 1 x 1 x 1.5 mm"
-    ):
+    known = [{"mm": [1, 1, 1], "cases": 7}, {"mm": [1, 1, 1.5], "cases": 2}]
+    runs.write(tmp_path / "run", facts={"spacings": known})
+    message = r"voxels are 1 x 1 x 2 mm .*on is 1 x 1 x 1.5 mm, that of 2 of its 9 training cases"
+    with pytest.raises(BratsError, match=message):
         predict(tmp_path / "run", raw, tmp_path / "out")
     assert predict(tmp_path / "run", raw, tmp_path / "out", any_spacing=True).cases
 
 
 def test_spacing_within_a_tenth_is_taken(tmp_path, raw):
-    runs.write(tmp_path / "run", facts={"spacing": [1.05, 0.95, 2.1]})
+    runs.write(tmp_path / "run", facts={"spacings": runs.sizes([3, 3, 3], [1.05, 0.95, 2.1])})
     assert predict(tmp_path / "run", raw, tmp_path / "out").cases
 
 
 def test_run_that_does_not_say_its_spacing_is_refused(tmp_path, raw):
-    runs.write(tmp_path / "run", facts={"spacing": None})
+    runs.write(tmp_path / "run", facts={"spacings": None})
     with pytest.raises(BratsError, match="run: does not record the voxel size"):
         predict(tmp_path / "run", raw, tmp_path / "out")
 
@@ -290,7 +335,10 @@ def test_line_says_millilitres(run, raw, tmp_path):
         ({"preparation": runs.prep(normalise="case")}, "normalise case, not modality"),
         ({"preparation": runs.prep(dtype="float32")}, "dtype float32, not auto"),
         ({"size": (6, 6)}, r"size \[6, 6\], not \[6, 5\]"),
-        ({"facts": {"spacing": [1, 1, 1]}}, r"voxels of \(1.0, 1.0, 1.0\) mm, .*a on \(1.0"),
+        (
+            {"facts": {"spacings": runs.sizes([1, 1, 1])}},
+            r"voxels of 1 x 1 x 1 mm, .*a on 1 x 1 x 2",
+        ),
     ],
 )
 def test_ensemble_of_different_preparations_is_refused(tmp_path, change, message):
@@ -316,11 +364,18 @@ def test_run_without_a_validation_is_refused(run):
         load_fitted([run])
 
 
-@pytest.mark.parametrize("spacing", ["1", [1, 1], [1, 1, 0], [1, 1, "2"]])
-def test_spacing_that_cannot_be_is_refused(tmp_path, spacing):
-    runs.write(tmp_path / "run", facts={"spacing": spacing})
-    with pytest.raises(BratsError, match=r"'spacing' is .* expected three sizes in mm"):
+@pytest.mark.parametrize("sides", ["1", [1, 1], [1, 1, 0], [1, 1, "2"], [1, 1, float("inf")]])
+def test_spacing_that_cannot_be_is_refused(tmp_path, sides):
+    runs.write(tmp_path / "run", facts={"spacings": [{"mm": sides, "cases": 1}]})
+    with pytest.raises(BratsError, match=r"'spacings' is .* expected three sides in mm"):
         load_fitted([tmp_path / "run"])
+
+
+def test_ensemble_needs_one_voxel_size_that_all_runs_know(tmp_path):
+    runs.write(tmp_path / "a", facts={"spacings": runs.sizes([1, 1, 1], [1, 1, 2])})
+    runs.write(tmp_path / "b", facts={"spacings": runs.sizes([1, 1, 2], [3, 3, 3])})
+    fitted = load_fitted([tmp_path / "a", tmp_path / "b"])
+    assert [len(own.sizes) for own in fitted.spacings] == [2, 2]
 
 
 def test_schemes_that_differ_make_an_ensemble_without_one(tmp_path):
@@ -350,7 +405,7 @@ def test_split_is_read_as_it_was_written(run):
 
 @pytest.mark.slow
 def test_real_editions_of_a_patient_are_predicted_alike(tmp_path, real):
-    facts = {"spacing": [1, 1, 1]}
+    facts = {"spacings": runs.sizes([1, 1, 1])}
     runs.write(tmp_path / "run", preparation=PrepConfig(), size=(192, 160), facts=facts)
     for source in ("Task01_BrainTumour", "BraTS2020"):
         cases = ["BRATS_295"] if source.startswith("Task") else []
