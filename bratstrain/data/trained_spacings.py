@@ -38,7 +38,9 @@ class TrainedSpacings:
             (n,) float64: largest share by which a side differs from that of each trained size.
         """
         sizes = np.asarray(self.sizes, np.float64).reshape(-1, 3)
-        return np.abs(np.asarray(spacing, np.float64) / sizes - 1).max(axis=1)
+        sides: NDArray[np.float64] = np.abs(np.asarray(spacing, np.float64) / sizes - 1)
+        largest: NDArray[np.float64] = sides.max(axis=1)
+        return largest
 
     def holds(self, spacing: Sequence[float] | NDArray[Any]) -> bool:
         """Whether a (3,) voxel size in mm is within `SPACING_TOLERANCE` of a trained one."""
@@ -51,7 +53,7 @@ class TrainedSpacings:
         return any((self.distances(size) <= SAME).any() for size in other.sizes)
 
     def nearest_line(self, spacing: Sequence[float] | NDArray[Any]) -> str:
-        """Name the trained size that is nearest to a (3,) size in mm, and how many cases have it."""
+        """Name the trained size nearest to a (3,) size in mm, and how many cases have it."""
         nearest = int(self.distances(spacing).argmin())
         return (
             f"{size_text(self.sizes[nearest])} mm, that of {self.cases[nearest]} of its "

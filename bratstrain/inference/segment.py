@@ -122,8 +122,8 @@ def check_spacing(fitted: Fitted, where: str, spacing: NDArray[Any]) -> None:
         spacing: (3,) float, mm, along RAS+ (x, y, z).
 
     Raises:
-        BratsError: a side differs by more than `trained_spacings.SPACING_TOLERANCE` from that of every trained size,
-            or a run does not record its sizes.
+        BratsError: the size is none that every run was fitted on, as
+            `TrainedSpacings.holds` tells, or a run does not record its sizes.
     """
     for folder, trained in zip(fitted.folders, fitted.spacings, strict=True):
         if not trained.sizes:

@@ -265,9 +265,7 @@ def test_raw_cases_without_labels_are_refused(run, tmp_path):
 def test_other_spacing_is_refused(tmp_path, raw, files, kind):
     runs.write(tmp_path / "run", facts={"spacings": runs.sizes([1, 1, 1])})
     source = {kind: raw if kind == "raw" else files["brain"]}
-    with pytest.raises(
-        BratsError, match=f"{B}: voxels are 1 x 1 x 2 mm .*fitted on is 1 x 1 x 1 mm"
-    ):
+    with pytest.raises(BratsError, match=f"{B}: voxels are 1 x 1 x 2 mm .*on is 1 x 1 x 1 mm"):
         evaluate(tmp_path / "run", **source)
     assert evaluate(tmp_path / "run", **source, any_spacing=True).scores
 
