@@ -30,8 +30,8 @@ SECTIONS = (
     (
         "Raw data",
         (
-            "`bratsprep.inspect`, `inspect_page`, `twins` and their commands. `bratsprep.build` and\n"
-            "`dry_run`, and `bratstrain.predict`, `report` and `compare`, take `on_error` too."
+            "`bratsprep.inspect`, `inspect_page`, `twins` and their commands. `bratsprep.build`,\n"
+            "`dry_run`, and `bratstrain.predict`, `report` and `compare` take `on_error` too."
         ),
         [LabelConfig, FaultConfig],
     ),
