@@ -175,13 +175,12 @@ def build(
         found = _find(source, config, skip)
         frame = Frame(config, config.window, people)
         inputs = Inputs(source, found, take_stamps(source, found.cases), frame)
-        summary = Summary(out, found.layout, found.notes, found.mapping)
+        summary = summary_of(out, found)
         summary.changes = _changes(previous, inputs, workers or cores())
         if previous is not None and not summary.changes:
             renew_sidecar(previous, inputs)
             summary.take_over(previous)
             return summary
-        summary.skipped = [*found.set_aside]
         with _journal(out) as journal, ThreadPoolExecutor(1, "warm") as aside:
             # The first cases are unpacked meanwhile. What goes wrong comes up again at first use.
             aside.submit(_warm, source, found)
@@ -191,6 +190,12 @@ def build(
     summary.seconds = time.monotonic() - started
     summary.peak_bytes = peak_bytes()
     return summary
+
+
+def summary_of(out: Path, found: Found) -> Summary:
+    """Begin the summary of a build with what was found, and with what cannot be put together."""
+    skipped = [*found.set_aside]
+    return Summary(out, found.layout, found.notes, found.mapping, skipped=skipped)
 
 
 def _configure(settings: PrepSettings) -> tuple[PrepConfig, SubjectTable]:

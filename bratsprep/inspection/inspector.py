@@ -81,8 +81,7 @@ def inspect(
         faulty = [*found.set_aside]
         rows = counted(found.cases, work, faulty, workers or cores(), skip=skip, shown=shown)
         check_any_left(path, len(rows), faulty)
-        left_out = {case.id for case in faulty}
-        cases = [files for files in found.cases if files.id not in left_out]
+        cases = without(found.cases, faulty)
         size_bytes = bytes_of(source, cases)
         geometries = read_geometries(source, cases)
     names = {scheme.name for scheme in schemes.values()}
@@ -96,6 +95,12 @@ def inspect(
         geometries=geometries,
         skipped=tuple(sorted(faulty, key=lambda case: case.id)),
     )
+
+
+def without(cases: Sequence[CaseFiles], faulty: Sequence[SetAside]) -> list[CaseFiles]:
+    """Leave out the cases that were set aside."""
+    left_out = {case.id for case in faulty}
+    return [files for files in cases if files.id not in left_out]
 
 
 def bytes_of(source: Source, cases: Sequence[CaseFiles]) -> int:

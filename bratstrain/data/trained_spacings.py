@@ -43,7 +43,7 @@ class TrainedSpacings:
         return largest
 
     def holds(self, spacing: Sequence[float] | NDArray[Any]) -> bool:
-        """Whether a (3,) voxel size in mm is within `SPACING_TOLERANCE` of a trained one."""
+        """Whether a (3,) float size in mm is within `SPACING_TOLERANCE` of a trained one."""
         return bool((self.distances(spacing) <= SPACING_TOLERANCE).any())
 
     def shares_any(self, other: "TrainedSpacings") -> bool:
@@ -53,7 +53,7 @@ class TrainedSpacings:
         return any((self.distances(size) <= SAME).any() for size in other.sizes)
 
     def nearest_line(self, spacing: Sequence[float] | NDArray[Any]) -> str:
-        """Name the trained size nearest to a (3,) size in mm, and how many cases have it."""
+        """Name the trained size nearest to a (3,) float size in mm, and its number of cases."""
         nearest = int(self.distances(spacing).argmin())
         return (
             f"{size_text(self.sizes[nearest])} mm, that of {self.cases[nearest]} of its "
@@ -124,5 +124,5 @@ def _size(entry: object) -> tuple[tuple[float, ...], int] | None:
 
 
 def size_text(spacing: Sequence[float] | NDArray[Any]) -> str:
-    """Write a (3,) voxel size such as `1 x 1 x 2`."""
+    """Write a (3,) float voxel size in mm such as `1 x 1 x 2`."""
     return " x ".join(f"{side:.4g}" for side in spacing)
