@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 
 import bratsprep
-from bratsprep.config import ON_ERROR, PhantomConfig, PrepConfig
+from bratsprep.config import FaultConfig, LabelConfig, PhantomConfig, PrepConfig
 from bratsprep.options import (
     CONTEXT,
     FILE,
@@ -15,16 +15,19 @@ from bratsprep.options import (
     WORKERS,
     Size,
     Whole,
+    combined,
+    exit_if_any,
     from_toml,
     given,
     reported,
     settings_options,
 )
+from bratsprep.settings import keywords
 
-CHOICE: Final = ("unlabelled", "labels", "label_name", "same_grid")
+CHOICE: Final = ("unlabelled", "on_error", *keywords(LabelConfig))
 """Settings of a build that decide what its files are taken for."""
-LABELS = settings_options(PrepConfig, only=("labels",))
-LABEL_FILES = settings_options(PrepConfig, only=("labels", "label_name", "same_grid"))
+RAW_OPTIONS = combined(settings_options(LabelConfig), settings_options(FaultConfig))
+"""Options of commands that read raw data."""
 
 
 @click.group(context_settings=CONTEXT)
@@ -39,13 +42,7 @@ def main() -> None:
 @settings_options(PrepConfig)
 @WORKERS
 @click.option("--max-ram", type=Size(), default=0, help="Memory of the whole program, such as 2G.")
-@click.option(
-    "--on-error",
-    type=click.Choice(ON_ERROR),
-    default="stop",
-    show_default=True,
-    help="Stop at the first faulty case, or skip faulty cases and list them.",
-)
+@settings_options(FaultConfig)
 @click.option("--force", is_flag=True, help="Start again and replace the existing file.")
 @click.option(
     "--config",
@@ -72,8 +69,9 @@ def build(
     with reported():
         if dry_run:
             choice = {name: value for name, value in given(settings).items() if name in CHOICE}
-            on_error = settings["on_error"]
-            click.echo(bratsprep.dry_run(raw, on_error=on_error, **choice).text(as_json))
+            shown = bratsprep.dry_run(raw, **choice)
+            click.echo(shown.text(as_json))
+            exit_if_any(shown.skipped)
             return
         if out is None or as_json:
             raise ValueError("OUT is needed, and --json goes with --dry-run alone")
@@ -85,15 +83,18 @@ def build(
             ) from None
     for line in summary.lines(verbose):
         click.echo(line)
-    if summary.skipped:
-        raise click.exceptions.Exit(1)
+    exit_if_any(summary.skipped)
 
 
 @main.command()
 @click.argument("path", type=FILE)
 @click.argument("raw", type=PLACE, required=False)
 @click.option(
-    "--case", "cases", multiple=True, metavar="ID", help="Compare this case voxel by voxel; repeat."
+    "--case",
+    "cases",
+    multiple=True,
+    metavar="ID",
+    help="Compare this case alone, voxel by voxel; repeat for several.",
 )
 @click.option(
     "--sample",
@@ -119,7 +120,7 @@ def verify(path: Path, raw: Path | None, cases: tuple[str, ...], sample: int, wo
 
 @main.command()
 @click.argument("path", type=PLACE)
-@LABEL_FILES
+@RAW_OPTIONS
 @click.option("--json", "as_json", is_flag=True, help="Print all numbers as JSON.")
 @click.option("--images", is_flag=True, help="Read raw images too: moments of each modality.")
 @click.option("--plot", type=FILE, metavar="PNG", help="Draw the class balance.")
@@ -149,6 +150,7 @@ def inspect(
             bratsprep.plot_balance(inspection, plot)
     lines = [json.dumps(inspection.to_json(), indent=1)] if as_json else inspection.lines()
     click.echo("\n".join(lines))
+    exit_if_any(inspection.skipped)
 
 
 @main.command()
@@ -175,7 +177,7 @@ def preview(path: Path, case: str | None, out: Path, planes: int) -> None:
 @main.command()
 @click.argument("path", type=PLACE)
 @click.option("--against", type=PLACE, metavar="OTHER", help="Find patients of PATH in OTHER.")
-@LABELS
+@RAW_OPTIONS
 @click.option("--json", "as_json", is_flag=True, help="Print pairs and cases as JSON.")
 @click.option("-o", "--out", type=FILE, metavar="CSV", help="Write a table for build --subjects.")
 @WORKERS
@@ -193,6 +195,7 @@ def twins(
         if out is not None:
             result.write(out)
     click.echo("\n".join([json.dumps(result.to_json(), indent=1)] if as_json else result.lines()))
+    exit_if_any(result.skipped)
 
 
 @main.command()

@@ -29,7 +29,6 @@ SLICES: Final[tuple[str, ...]] = get_args(Slices)
 NORMALISE: Final[tuple[str, ...]] = get_args(Normalise)
 COMPRESSION: Final[tuple[str, ...]] = get_args(Compression)
 LABELS: Final[tuple[str, ...]] = get_args(Labels)
-ON_ERROR: Final[tuple[str, ...]] = get_args(OnError)
 SUBJECTS: Final = ("auto", "names")
 BACKGROUNDS: Final = ("auto", "any")
 """Words for the background; every other one is a number."""
@@ -44,7 +43,81 @@ _TABLE: Final = re.compile(r"csv:[0-9a-f]{16}")
 _WINDOW: Final = re.compile(r"(\d+)x(\d+)")
 
 
-class PrepSettings(TypedDict, total=False):
+class FaultSettings(TypedDict, total=False):
+    """Keywords of `FaultConfig`, for type checkers."""
+
+    on_error: OnError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultConfig:
+    """How faulty cases are treated."""
+
+    on_error: OnError = setting(
+        "stop",
+        help="Stop at the first faulty case; or skip faulty cases, list them at the end, and exit "
+        "with 1.",
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def skip(self) -> bool:
+        """Whether faulty cases are set aside."""
+        return self.on_error == "skip"
+
+
+class LabelSettings(TypedDict, total=False):
+    """Keywords of `LabelConfig`, for type checkers."""
+
+    labels: Labels
+    label_name: str
+    same_grid: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelConfig:
+    """Which files of raw data are labels, where they lie and what their values mean."""
+
+    labels: Labels = setting(
+        "auto", help="Label scheme of the raw cases; auto infers it from the evidence."
+    )
+    label_name: str = setting(
+        "",
+        help="Which files are labels, such as '*_tumor.nii.gz'; the known names by default.",
+        metavar="PATTERN",
+    )
+    same_grid: bool = setting(
+        False, help="Labels lie on the grids of the images, whatever their own headers say."
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def refuse_for_slice_file(self, where: object) -> None:
+        """Refuse settings of raw labels where a slice file is read.
+
+        Args:
+            where: the slice file, for the error.
+
+        Raises:
+            ValueError: a setting has not its default.
+        """
+        for member in fields(LabelConfig):
+            value = getattr(self, member.name)
+            if value != member.default:
+                raise ValueError(
+                    f"{member.name} {value} has no effect on {where}: a slice file stores classes, "
+                    "and no label file is read; leave it out"
+                )
+
+
+class RawSettings(LabelSettings, FaultSettings, total=False):
+    """Keywords of verbs that read raw data, for type checkers."""
+
+
+class PrepSettings(LabelSettings, total=False):
     """Keywords of `PrepConfig`, for type checkers."""
 
     slices: Slices
@@ -54,18 +127,15 @@ class PrepSettings(TypedDict, total=False):
     crop: str
     dtype: Dtype
     compression: Compression
-    labels: Labels
     subjects: Path | str
     unlabelled: bool
-    label_name: str
-    same_grid: bool
     background: str
     repeats: RepeatsMode
     seed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PrepConfig:
+class PrepConfig(LabelConfig):
     """Settings of one build; the same settings and files give the same slice file."""
 
     slices: Slices = setting(
@@ -105,9 +175,6 @@ class PrepConfig:
     compression: Compression = setting(
         "fast", help="fast and small are deflate after a byte shuffle; none stores plain bytes."
     )
-    labels: Labels = setting(
-        "auto", help="Label scheme of the source; auto infers it from the evidence."
-    )
     subjects: str = setting(
         "auto",
         help="Table of case and subject ids, such as 'bratsprep twins -o' writes; auto for the "
@@ -115,14 +182,6 @@ class PrepConfig:
         metavar="CSV|names|auto",
     )
     unlabelled: bool = setting(False, help="Include cases without a label.")
-    label_name: str = setting(
-        "",
-        help="Which files are labels, such as '*_tumor.nii.gz'; the known names by default.",
-        metavar="PATTERN",
-    )
-    same_grid: bool = setting(
-        False, help="Labels lie on the grids of the images, whatever their own headers say."
-    )
     background: str = setting(
         "auto",
         help="What lies outside the brain: a number or nan; auto for 0, or for the value at the "

@@ -7,7 +7,7 @@ the verb fills in the rest. The help shows the default of the setting.
 import json
 import re
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import MISSING, Field
 from pathlib import Path
@@ -17,6 +17,7 @@ import click
 
 from bratsprep.errors import BratsError
 from bratsprep.settings import ADVANCED, Setting, choices, default_text, facts_of, keywords
+from bratsprep.system.faulty_cases import ADVICE
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -164,11 +165,29 @@ def reported() -> Iterator[None]:
     try:
         yield
     except BratsError as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException("; ".join([str(error), *ways_on(error)])) from error
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     except ModuleNotFoundError as error:
         raise click.ClickException(missing(str(error.name))) from error
+
+
+def ways_on(error: BratsError) -> list[str]:
+    """Notes of an error; advice on faulty cases only where the running command has that option."""
+    context = click.get_current_context(silent=True)
+    options = set() if context is None else {option.name for option in context.command.params}
+    notes = getattr(error, "__notes__", [])
+    return [note for note in notes if note != ADVICE or "on_error" in options]
+
+
+def exit_if_any(set_aside: Sized) -> None:
+    """End the command with exit code 1 where cases were set aside.
+
+    Raises:
+        Exit: there are such cases.
+    """
+    if len(set_aside):
+        raise click.exceptions.Exit(1)
 
 
 def missing(module: str) -> str:

@@ -3,9 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, TypedDict, get_args
+from typing import Final, Literal, get_args
 
-from bratsprep.config import Labels, OnError
+from bratsprep.config import (
+    FaultConfig,
+    FaultSettings,
+    LabelConfig,
+    LabelSettings,
+)
 from bratsprep.settings import check, setting
 from bratstrain.config import Session
 
@@ -21,7 +26,7 @@ DEFAULT_CONVENTIONS: Final[tuple[Convention, ...]] = ("brats", "brats2023", "bra
 """Conventions of every report; `present` hides false positives and is shown on request."""
 
 
-class ApplySettings(TypedDict, total=False):
+class ApplySettings(LabelSettings, total=False):
     """Keywords of `ApplyConfig`, for type checkers."""
 
     tta: Tta
@@ -29,12 +34,11 @@ class ApplySettings(TypedDict, total=False):
     device: str
     cleanup: bool
     any_spacing: bool
-    labels: Labels
     trusted_models: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApplyConfig:
+class ApplyConfig(LabelConfig):
     """How fitted networks are applied."""
 
     tta: Tta = setting("none", help="Average over flips: left-right, and front-back too.")
@@ -45,9 +49,8 @@ class ApplyConfig:
     cleanup: bool = setting(
         False, help="Drop small components, by the sizes that 'evaluate --tune-cleanup' found."
     )
-    any_spacing: bool = setting(False, help="Accept voxels of another size than those of the run.")
-    labels: Labels = setting(
-        "auto", help="Label scheme of the files; auto infers it from the evidence."
+    any_spacing: bool = setting(
+        False, help="Accept voxels of a size that no training case of the run has."
     )
     trusted_models: Sequence[str] = setting(
         (),
@@ -65,20 +68,21 @@ class ApplyConfig:
         Raises:
             ValueError: a setting has no effect on a slice file.
         """
-        if data is not None and self.labels != "auto":
-            raise ValueError(
-                f"labels {self.labels} has no effect with data: a slice file stores classes, not "
-                "the codes of a scheme; leave it out"
-            )
+        if data is not None:
+            self.refuse_for_slice_file(data)
+
+    @property
+    def label_choice(self) -> LabelConfig:
+        """Which raw files are labels, where they lie and what their values mean."""
+        return LabelConfig(labels=self.labels, label_name=self.label_name, same_grid=self.same_grid)
 
 
-class ScoreSettings(TypedDict, total=False):
+class ScoreSettings(FaultSettings, total=False):
     """Keywords of `ReportConfig` that label files accept."""
 
     cases: Sequence[str]
     conventions: Sequence[Convention]
     planes: bool
-    on_error: OnError
 
 
 class ReportSettings(ScoreSettings, total=False):
@@ -90,7 +94,7 @@ class ReportSettings(ScoreSettings, total=False):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreConfig:
+class ScoreConfig(FaultConfig):
     """Which cases are scored, and what is written about them."""
 
     cases: Sequence[str] = setting(
@@ -102,9 +106,6 @@ class ScoreConfig:
         option="--convention",
     )
     planes: bool = setting(False, help="Write the counts of every plane to planes.csv.")
-    on_error: OnError = setting(
-        "stop", help="skip sets a case at fault aside with its reason; the exit code is then 1."
-    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -129,11 +130,18 @@ class EvaluateSettings(ApplySettings, ReportSettings, total=False):
     """Keywords of `bratstrain.evaluate`."""
 
 
-class StudySettings(TypedDict, total=False):
+class PageSettings(ApplySettings, FaultSettings, total=False):
+    """Keywords of `bratstrain.report` and `bratstrain.compare`."""
+
+
+class FolderSettings(ScoreSettings, LabelSettings, total=False):
+    """Keywords of `bratstrain.score_folders`."""
+
+
+class StudySettings(LabelSettings, total=False):
     """Keywords of `StudyConfig`, for type checkers."""
 
     profile: str
-    labels: Labels
     subjects: Path | str
     workers: int
     device: str
@@ -141,14 +149,11 @@ class StudySettings(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StudyConfig:
+class StudyConfig(LabelConfig):
     """How a study is done here: what depends on the raw cases and on the machine."""
 
     profile: str = setting(
         "", help="Profile of the study's file, such as demo or full.", metavar="NAME"
-    )
-    labels: Labels = setting(
-        "auto", help="Label scheme of the raw cases; auto infers it from the evidence."
     )
     subjects: Path | str = setting(
         "auto",
@@ -170,7 +175,12 @@ class StudyConfig:
     @property
     def apply(self) -> ApplyConfig:
         """How the networks are applied."""
-        return ApplyConfig(device=self.device, labels=self.labels)
+        return ApplyConfig(
+            device=self.device,
+            labels=self.labels,
+            label_name=self.label_name,
+            same_grid=self.same_grid,
+        )
 
     @property
     def session(self) -> Session:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Unpack
 
@@ -27,7 +27,7 @@ from bratsprep.building.source_stamps import Stamps, content_key, take_stamps, w
 from bratsprep.building.subject_groups import find_repeats, pinned
 from bratsprep.building.summary import Summary, versions
 from bratsprep.case import Box, CaseFiles
-from bratsprep.config import ON_ERROR, OnError, PrepConfig, PrepSettings
+from bratsprep.config import FaultConfig, OnError, PrepConfig, PrepSettings
 from bratsprep.discovery.discover import Found, scan
 from bratsprep.discovery.subject_tables import SubjectTable, table_for
 from bratsprep.errors import BratsError, BuildError
@@ -36,6 +36,7 @@ from bratsprep.settings import take
 from bratsprep.slicefile.chunks import Pages
 from bratsprep.slicefile.writer import SliceWriter
 from bratsprep.sources.source import Source, open_source
+from bratsprep.system.faulty_cases import check_any_left, set_aside
 from bratsprep.system.memory import Pool, peak_bytes
 from bratsprep.system.threads import cores, in_order
 from bratsprep.volumes import fingerprint, nifti
@@ -162,7 +163,8 @@ def build(
     """
     started = time.monotonic()
     config, people = _configure(settings)
-    _check_call(on_error, workers, max_ram)
+    _check_call(workers, max_ram)
+    skip = FaultConfig(on_error=on_error).skip
     raw, out = Path(raw), Path(out)
     with ExitStack() as later:
         previous = None
@@ -170,25 +172,30 @@ def build(
             previous = later.enter_context(closing(Previous(out)))
             previous.refuse_other_settings(config)
         source = later.enter_context(open_source(raw))
-        found = _find(source, config, on_error)
+        found = _find(source, config, skip)
         frame = Frame(config, config.window, people)
         inputs = Inputs(source, found, take_stamps(source, found.cases), frame)
-        summary = Summary(out, found.layout, found.notes, found.mapping)
+        summary = summary_of(out, found)
         summary.changes = _changes(previous, inputs, workers or cores())
         if previous is not None and not summary.changes:
             renew_sidecar(previous, inputs)
             summary.take_over(previous)
             return summary
-        summary.skipped = [{"id": case, "reason": reason} for case, reason in found.bad]
         with _journal(out) as journal, ThreadPoolExecutor(1, "warm") as aside:
             # The first cases are unpacked meanwhile. What goes wrong comes up again at first use.
             aside.submit(_warm, source, found)
             taken = Taken(previous, summary.changes or Changes())
             job = _job(inputs, taken, (workers or cores(), max_ram), summary)
-            _run(job, journal, summary, on_error=on_error, force=force, progress=progress)
+            _run(job, journal, summary, skip=skip, force=force, progress=progress)
     summary.seconds = time.monotonic() - started
     summary.peak_bytes = peak_bytes()
     return summary
+
+
+def summary_of(out: Path, found: Found) -> Summary:
+    """Begin the summary of a build with what was found, and with what cannot be put together."""
+    skipped = [*found.set_aside]
+    return Summary(out, found.layout, found.notes, found.mapping, skipped=skipped)
 
 
 def _configure(settings: PrepSettings) -> tuple[PrepConfig, SubjectTable]:
@@ -200,20 +207,18 @@ def _configure(settings: PrepSettings) -> tuple[PrepConfig, SubjectTable]:
     return config, people
 
 
-def _check_call(on_error: str, workers: int, max_ram: int) -> None:
+def _check_call(workers: int, max_ram: int) -> None:
     """Refuse arguments of a build that are not allowed."""
-    if on_error not in ON_ERROR:
-        raise ValueError(f"on_error must be one of {', '.join(ON_ERROR)}, got {on_error!r}")
     if workers < 0 or max_ram < 0:
         raise ValueError("workers and max_ram must be at least 0")
 
 
-def _find(source: Source, config: PrepConfig, on_error: str) -> Found:
+def _find(source: Source, config: PrepConfig, skip: bool) -> Found:
     """Find the cases that the settings ask for."""
     return scan(
         source,
         unlabelled=config.unlabelled,
-        skip=on_error == "skip",
+        skip=skip,
         labels=config.labels,
         label_name=config.label_name,
         same_grid=config.same_grid,
@@ -276,7 +281,7 @@ def brain_window(job: Job) -> tuple[int, int] | None:
 
 
 def _run(
-    job: Job, journal: Journal, summary: Summary, *, on_error: str, force: bool, progress: bool
+    job: Job, journal: Journal, summary: Summary, *, skip: bool, force: bool, progress: bool
 ) -> None:
     """Convert and write every case, finished ones first from the journal."""
     done = _resumed(job, journal, force)
@@ -293,21 +298,18 @@ def _run(
                 job.pages.give_back(result.chunks)
                 summary.add(result.tables, files.subject)
                 columns.append(result.tables.case["source"])
-            elif on_error == "stop" and files.id not in job.taken.changes.skipped:
-                raise result
             else:
-                summary.skipped.append({"id": files.id, "reason": str(result)})
+                is_known = files.id in job.taken.changes.skipped
+                summary.skipped.append(set_aside(files.id, result, skip=skip or is_known))
             if done.pop(files.id, None) and not done:
                 journal.settle(current)
             _advance(bar, job, files)
-        if not summary.cases:
-            path = job.inputs.source.path
-            raise BuildError(f"{path}: no case could be built; {summary.skipped[0]}")
+        check_any_left(job.inputs.source.path, summary.cases, summary.skipped)
         _group(job, writer, summary)
-        summary.digest = writer.finish(summary.skipped, versions())
+        summary.digest = writer.finish([*map(asdict, summary.skipped)], versions())
     summary.unusual = dict(sorted(job.unusual.items()))
     summary.written_bytes = current.stat().st_size
-    skipped = {entry["id"] for entry in summary.skipped}
+    skipped = {case.id for case in summary.skipped}
     stamps = with_checksums(job.inputs, skipped, job.taken.set_aside())
     write_sidecar(summary.out, content_key(summary.digest, columns), stamps)
     journal.finish(current)

@@ -1,13 +1,15 @@
 """What a build would read: files, roles, subjects and geometry, without reading a voxel."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bratsprep.config import FaultConfig, LabelConfig, Labels, OnError
 from bratsprep.discovery.discover import scan
 from bratsprep.discovery.mapping import FileMapping
 from bratsprep.sources.source import open_source
+from bratsprep.system.faulty_cases import SetAside, skipped_lines
 from bratsprep.volumes.geometries import Geometries, read_geometries
 
 
@@ -19,8 +21,8 @@ class DryRun:
     mapping: FileMapping
     geometries: Geometries
     notes: tuple[str, ...]
-    bad: tuple[tuple[str, str], ...]
-    """Id and reason of each case that would be set aside."""
+    skipped: tuple[SetAside, ...]
+    """Cases that would be set aside."""
 
     def lines(self) -> list[str]:
         """The mapping, the geometry and notes as lines for a terminal."""
@@ -29,7 +31,7 @@ class DryRun:
             *self.mapping.lines(),
             *self.geometries.lines(),
             *(f"{'note':<9}{note}" for note in self.notes),
-            *(f"{'skipped':<9}{case}: {reason}" for case, reason in self.bad),
+            *skipped_lines(self.skipped),
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -39,7 +41,7 @@ class DryRun:
             "mapping": self.mapping.to_json(),
             "geometries": self.geometries.to_json(),
             "notes": list(self.notes),
-            "skipped": [{"id": case, "reason": reason} for case, reason in self.bad],
+            "skipped": [asdict(case) for case in self.skipped],
         }
 
     def text(self, as_json: bool) -> str:
@@ -51,8 +53,8 @@ def dry_run(
     raw: Path | str,
     *,
     unlabelled: bool = False,
-    on_error: str = "stop",
-    labels: str = "auto",
+    on_error: OnError = "stop",
+    labels: Labels = "auto",
     label_name: str = "",
     same_grid: bool = False,
 ) -> DryRun:
@@ -68,15 +70,11 @@ def dry_run(
 
     Raises:
         BratsError: there is no case, or one cannot be put together.
+        ValueError: a value is not allowed.
     """
+    faults = FaultConfig(on_error=on_error)
+    choice = LabelConfig(labels=labels, label_name=label_name, same_grid=same_grid)
     with open_source(Path(raw)) as source:
-        found = scan(
-            source,
-            unlabelled=unlabelled,
-            skip=on_error == "skip",
-            labels=labels,
-            label_name=label_name,
-            same_grid=same_grid,
-        )
+        found = scan(source, unlabelled=unlabelled, skip=faults.skip, **asdict(choice))
         geometries = read_geometries(source, found.cases)
-    return DryRun(Path(raw), found.mapping, geometries, found.notes, found.bad)
+    return DryRun(Path(raw), found.mapping, geometries, found.notes, found.set_aside)

@@ -15,8 +15,13 @@ from bratsprep.system.memory import Pool
 from bratsprep.volumes import nifti
 from bratsprep.volumes.nifti import Header
 
-BASE_BYTES: Final = 240 << 20
-"""Program and libraries (measured: 180 MB) and the finished cases that wait to be written."""
+BASE_BYTES: Final = 205 << 20
+"""Program, libraries, compiled kernels, and the finished cases that wait to be written."""
+
+
+_PACKED: Final = {"fast": 0.4, "small": 0.4, "none": 1.0}
+"""Most bytes of a packed plane for each byte of the cut one, by compression: deflate packs a brain
+to a third, since what surrounds it is 0."""
 
 
 LIGHT: Final = 100 << 20
@@ -90,9 +95,14 @@ def converted_bytes(header: Header) -> int:
 
 
 def cut_bytes(source: Source, files: CaseFiles, config: PrepConfig) -> int:
-    """Memory that a worker needs at most for the planes of one case, cut and then packed.
+    """Memory that a worker needs for the planes of one case, which are there cut and packed.
 
     How many planes have tumour is not known before the label is read, so it is all of them.
+
+    Args:
+        source: what the case lies in.
+        files: the case.
+        config: settings of the planes.
 
     Raises:
         BratsError: a header cannot be read.
@@ -100,7 +110,7 @@ def cut_bytes(source: Source, files: CaseFiles, config: PrepConfig) -> int:
     z, y, x = nifti.read_header(source, files.images[0].member).geometry.sides
     height, width = config.window or (y, x)
     slice_bytes = height * width * (len(MODALITIES) * np.dtype(config.stored).itemsize + 1)
-    return 2 * z * slice_bytes
+    return math.ceil(z * slice_bytes * (1 + _PACKED[config.compression]))
 
 
 def share(

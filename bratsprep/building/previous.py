@@ -195,7 +195,7 @@ class Previous:
             )
         changes = Changes(
             dropped=sorted(self.rows.keys() - ids),
-            bad=[*inputs.found.bad]
+            bad=[(case.id, case.reason) for case in inputs.found.set_aside]
             != [pair for pair in self.skipped.items() if pair[0] not in ids],
         )
         for files, reason in in_order(cases, partial(self._change, inputs), workers):

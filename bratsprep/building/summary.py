@@ -10,6 +10,7 @@ from bratsprep.building.previous import Changes, Previous
 from bratsprep.building.subject_groups import Repeats
 from bratsprep.case import CaseTables
 from bratsprep.discovery.mapping import FileMapping
+from bratsprep.system.faulty_cases import SetAside, skipped_lines
 from bratsprep.volumes.geometries import Geometries
 
 SHOWN: Final = 10
@@ -52,8 +53,7 @@ class Summary:
     """Tumour voxels outside the crop."""
     resumed: int = 0
     """Cases taken over from an interrupted build."""
-    skipped: list[dict[str, str]] = field(default_factory=list)
-    """Cases set aside: `id` and `reason`."""
+    skipped: list[SetAside] = field(default_factory=list)
     unusual: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """What is unusual about a case, by id; of cases that were read in this run."""
     seconds: float = 0.0
@@ -87,7 +87,7 @@ class Summary:
         self.cases, self.slices, self.planes = len(file.cases), len(file), len(file.planes)
         self.people = {str(subject) for subject in file.cases["subject"]}
         self.schemes = tuple(sorted({str(scheme) for scheme in file.cases["scheme"]} - {""}))
-        self.skipped = [{"id": case, "reason": why} for case, why in previous.skipped.items()]
+        self.skipped = [SetAside(case, why) for case, why in previous.skipped.items()]
 
     def lines(self, verbose: bool = False) -> list[str]:
         """Summary for the terminal: what the files were taken for, what was kept, and notes.
@@ -124,10 +124,7 @@ class Summary:
         lines += self.unusual_lines()
         lines += self.mapping.lines() + self.geometries.lines(verbose)
         lines += [f"note     {note}" for note in self.notes]
-        if self.skipped:
-            lines.append(f"skipped  {len(self.skipped)} cases:")
-            lines += [f"  {entry['id']}: {entry['reason']}" for entry in self.skipped]
-        return lines
+        return lines + skipped_lines(self.skipped)
 
     def unusual_lines(self) -> list[str]:
         """Name the cases that are unusual, SHOWN at most."""

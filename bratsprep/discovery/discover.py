@@ -3,9 +3,10 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, TypedDict, Unpack
+from typing import Final, Unpack
 
 from bratsprep.case import CaseFiles
+from bratsprep.config import LabelSettings
 from bratsprep.discovery.by_names import by_names
 from bratsprep.discovery.candidates import Batch, Draft, finished, problems, where
 from bratsprep.discovery.dataset_json import FOLDERS, Manifest, read_manifests
@@ -15,16 +16,10 @@ from bratsprep.discovery.mapping import FileMapping, Ignored, map_files
 from bratsprep.discovery.subjects import subject_and_rule
 from bratsprep.errors import LayoutError
 from bratsprep.sources.source import ARCHIVES, Source
+from bratsprep.system.faulty_cases import SetAside, advised
 
 MAX_LISTED: Final = 20
 """Problems listed in one error."""
-
-
-class LabelChoice(TypedDict, total=False):
-    """Which files are labels, and where they lie: settings of `scan` for those who pass them on."""
-
-    label_name: str
-    same_grid: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +36,8 @@ class Found:
     """What was unusual, and how it was dealt with."""
     mapping: FileMapping
     """What the files were taken for."""
-    bad: tuple[tuple[str, str], ...] = ()
-    """Id and reason of each case that was set aside."""
+    set_aside: tuple[SetAside, ...] = ()
+    """Cases that cannot be put together, sorted by id."""
 
 
 def scan(
@@ -91,15 +86,16 @@ def scan(
         (draft.id, fault) for draft in drafts for fault in problems(source, draft, unlabelled)
     ]
     faults += twice(source, drafts)
-    bad = set_aside(faults)
+    bad = joined_faults(faults)
     good = [draft for draft in drafts if draft.id not in bad]
     if faults and not (skip and good):
-        raise LayoutError(listing(source, [fault for _, fault in faults]))
+        error = LayoutError(listing(source, [fault for _, fault in faults]))
+        raise error if skip else advised(error)
     cases = tuple(sorted((finished(draft, same_grid) for draft in good), key=lambda case: case.id))
     layout = " + ".join(titles(batches, unlabelled))
     rules = {draft.id: draft.rule for draft in good}
     mapping = map_files(layout, cases, rules, [*ignored_files(batches), *foreign(source)], labels)
-    aside = tuple(sorted(bad.items()))
+    aside = tuple(SetAside(case, reason) for case, reason in sorted(bad.items()))
     return Found(layout, cases, source.passed_over, tuple(notes), mapping, aside)
 
 
@@ -154,7 +150,7 @@ def drop_labels(drafts: Iterable[Draft]) -> list[str]:
     return [f"{count} labels are left out: {reason}" for reason, count in reasons.items()]
 
 
-def set_aside(faults: Iterable[tuple[str, str]]) -> dict[str, str]:
+def joined_faults(faults: Iterable[tuple[str, str]]) -> dict[str, str]:
     """All that is wrong with each case, by its id."""
     reasons: dict[str, list[str]] = defaultdict(list)
     for case, fault in faults:
@@ -263,10 +259,7 @@ def listing(source: Source, faults: list[str]) -> str:
         return faults[0]
     shown = "".join(f"\n  {fault}" for fault in faults[:MAX_LISTED])
     more = f"\n  and {len(faults) - MAX_LISTED} more" if len(faults) > MAX_LISTED else ""
-    return (
-        f"{source.path}: {len(faults)} problems; correct them, or leave these cases out with "
-        f"--on-error skip{shown}{more}"
-    )
+    return f"{source.path}: {len(faults)} problems; correct them:{shown}{more}"
 
 
 def nothing(source: Source, left: int) -> str:
@@ -281,20 +274,20 @@ def nothing(source: Source, left: int) -> str:
 
 
 def find_cases_or_masks(
-    source: Source, labels: str = "auto", **choice: Unpack[LabelChoice]
+    source: Source, *, skip: bool = False, **choice: Unpack[LabelSettings]
 ) -> Found:
     """Find the cases of a source, or its masks where it holds nothing else.
 
     Args:
         source: a folder or archive.
-        labels: as in `scan`.
-        **choice: fields of `LabelChoice`.
+        skip: as in `scan`.
+        **choice: `labels`, `label_name` and `same_grid`, as in `scan`.
 
     Raises:
         LayoutError: it holds neither.
     """
     try:
-        return scan(source, unlabelled=True, labels=labels, **choice)
+        return scan(source, unlabelled=True, skip=skip, **choice)
     except LayoutError:
         masks = _masks_alone(source)
         if masks is None:

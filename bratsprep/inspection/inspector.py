@@ -2,12 +2,11 @@
 
 import json
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
 from typing import TypeAlias, Unpack
 
 import numpy as np
@@ -15,17 +14,18 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bratsprep.case import CaseFiles, Geometry
-from bratsprep.config import Labels
-from bratsprep.discovery.discover import Found, LabelChoice, find_cases_or_masks
+from bratsprep.config import FaultConfig, LabelConfig, RawSettings
+from bratsprep.discovery.discover import find_cases_or_masks
 from bratsprep.discovery.subject_tables import task01
 from bratsprep.inspection.class_balance import CaseCount, Stored, count_case, whole
 from bratsprep.inspection.results import Inspection as Inspection
 from bratsprep.labels import CLASSES, Scheme
-from bratsprep.settings import refuse_unknown
+from bratsprep.settings import take
 from bratsprep.slicefile.chunk_index import Contents, read_contents
 from bratsprep.sources.source import ARCHIVES, Source, open_source
-from bratsprep.system.memory import Buffers
-from bratsprep.system.threads import cores
+from bratsprep.system.faulty_cases import SetAside, check_any_left, without_faulty
+from bratsprep.system.memory import Buffers, Pool
+from bratsprep.system.threads import cores, in_order
 from bratsprep.volumes import nifti
 from bratsprep.volumes.case_volumes import CaseVolumes, case_notes, read_scan
 from bratsprep.volumes.geometries import read_geometries
@@ -41,12 +41,11 @@ its (z, y, x) uint8 label in RAS+ order or None, and its images where they were 
 def inspect(
     path: Path | str,
     *,
-    labels: Labels = "auto",
     images: bool = False,
     workers: int = 0,
     progress: bool = False,
     watch: Watch | None = None,
-    **choice: Unpack[LabelChoice],
+    **settings: Unpack[RawSettings],
 ) -> Inspection:
     """Count what a slice file, a raw data set or a folder of masks holds.
 
@@ -54,37 +53,37 @@ def inspect(
 
     Args:
         path: slice file, or folder or archive of cases or of masks alone.
-        labels: scheme of raw labels, or `auto` to derive it from the evidence.
         images: read the raw images too, for the moments of each modality.
         workers: threads; 0 uses every core.
         progress: show a bar on standard error where that is a terminal.
         watch: sees each raw case while it is in memory; several threads call it at once.
-        **choice: `label_name`, a pattern of the names of raw label files; `same_grid`, whether
-            raw labels lie on the grids of the images whatever their headers say.
+        **settings: keywords of `bratsprep.config.LabelConfig` and `FaultConfig`.
 
     Raises:
         BratsError: there is nothing to inspect, or it is broken.
         TypeError: a keyword is unknown.
-        ValueError: there is no such scheme, or fewer than 0 workers.
+        ValueError: a value is not allowed, or has no effect on a slice file.
     """
-    refuse_unknown("inspect", choice, LabelChoice.__annotations__)
+    labels, faults = take("inspect", settings, LabelConfig, FaultConfig)
+    choice, skip = LabelConfig(**labels), FaultConfig(**faults).skip
     if workers < 0:
         raise ValueError(f"workers must be at least 0, got {workers}")
     path = Path(path)
     if path.is_file() and not path.name.lower().endswith(ARCHIVES):
-        check_no_labels(path, labels)
+        choice.refuse_for_slice_file(path)
         return inspect_file(path)
     with open_source(path) as source:
-        found = find_cases_or_masks(source, labels, **choice)
-        schemes = resolve(source, found.cases, labels)
+        found = find_cases_or_masks(source, skip=skip, **asdict(choice))
+        schemes = resolve(source, found.cases, choice.labels)
         one = count_images if images and found.cases[0].images else count_label
         shown = progress and sys.stderr.isatty()
         work = partial(one, source, schemes, watch)
-        rows = counted(found, work, workers or cores(), shown)
-        members = {channel.member for files in found.cases for channel in files.images}
-        members |= {files.label for files in found.cases if files.label is not None}
-        size_bytes = sum(source.members[member] for member in members)
-        geometries = read_geometries(source, found.cases)
+        faulty = [*found.set_aside]
+        rows = counted(found.cases, work, faulty, workers or cores(), skip=skip, shown=shown)
+        check_any_left(path, len(rows), faulty)
+        cases = without(found.cases, faulty)
+        size_bytes = bytes_of(source, cases)
+        geometries = read_geometries(source, cases)
     names = {scheme.name for scheme in schemes.values()}
     return Inspection(
         path,
@@ -94,45 +93,55 @@ def inspect(
         size_bytes,
         mapping=found.mapping,
         geometries=geometries,
+        skipped=tuple(sorted(faulty, key=lambda case: case.id)),
     )
 
 
-def check_no_labels(path: Path, labels: Labels) -> None:
-    """Refuse a label scheme for a slice file.
+def without(cases: Sequence[CaseFiles], faulty: Sequence[SetAside]) -> list[CaseFiles]:
+    """Leave out the cases that were set aside."""
+    left_out = {case.id for case in faulty}
+    return [files for files in cases if files.id not in left_out]
 
-    Raises:
-        ValueError: one is named.
-    """
-    if labels != "auto":
-        raise ValueError(
-            f"labels {labels} has no effect on {path}: a slice file stores classes, not the codes "
-            "of a scheme; leave it out"
-        )
+
+def bytes_of(source: Source, cases: Sequence[CaseFiles]) -> int:
+    """Bytes on disk of the files of some cases."""
+    members = {channel.member for files in cases for channel in files.images}
+    members |= {files.label for files in cases if files.label is not None}
+    return sum(source.members[member] for member in members)
 
 
 def counted(
-    found: Found, work: Callable[[CaseFiles, Buffers], CaseCount], workers: int, shown: bool
+    cases: Sequence[CaseFiles],
+    work: Callable[[CaseFiles, Buffers], CaseCount],
+    faulty: list[SetAside],
+    workers: int,
+    *,
+    skip: bool,
+    shown: bool,
 ) -> tuple[CaseCount, ...]:
-    """Count every case on threads.
+    """Count cases on threads.
+
+    Args:
+        cases: what to count.
+        work: counts a case in the memory of a worker.
+        faulty: receives the cases that are set aside.
+        workers: threads.
+        skip: set faulty cases aside.
+        shown: show a bar on standard error.
 
     Raises:
-        BratsError: the first case that cannot be counted.
+        BratsError: a case cannot be counted, and such cases are not set aside.
     """
     warm()
-    free: SimpleQueue[Buffers] = SimpleQueue()
-    for _ in range(workers):
-        free.put(Buffers())
+    memory = Pool(workers, 2**62)
 
     def count(files: CaseFiles) -> CaseCount:
-        buffers = free.get()
-        try:
+        with memory.borrow() as buffers:
             return work(files, buffers)
-        finally:
-            free.put(buffers)
 
-    with ThreadPoolExecutor(workers, "case") as threads:
-        rows = threads.map(count, found.cases)
-        return tuple(tqdm(rows, total=len(found.cases), unit="case", disable=not shown))
+    with closing(in_order(cases, count, workers)) as made:
+        results = tqdm(made, total=len(cases), unit="case", disable=not shown)
+        return tuple(without_faulty(results, faulty, skip=skip))
 
 
 def count_label(

@@ -47,6 +47,7 @@ def page(inspection: Inspection, sketch: Sketch) -> str:
         "unusual": unusual_cases(inspection.rows),
         "cards": cards(inspection.rows, sketch),
         "limits": {"few": FEW, "pictures": PICTURES},
+        "faulty": [[case.id, case.reason] for case in inspection.skipped],
         "cases": [case_cells(row) for row in inspection.rows],
         "classes": CLASSES[1:],
     }
@@ -79,7 +80,7 @@ def balance(inspection: Inspection) -> dict[str, Any] | None:
         return None
     classes, stored = inspection.classes, inspection.stored
     head, *rows = class_cells(classes, stored.voxels if stored else ())
-    tumour, planes = classes[1:], inspection.totals()["slices"]
+    tumour, planes = classes[1:], inspection.tumour_planes
     charts = [
         bars("Share of tumour voxels",
              [(count.name, count.tumour_share, f"{count.tumour_share:.1%}") for count in tumour]),

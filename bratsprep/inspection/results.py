@@ -21,10 +21,13 @@ from bratsprep.inspection.class_balance import (
     spreads,
 )
 from bratsprep.labels import CLASSES
+from bratsprep.system.faulty_cases import SetAside, skipped_lines
 from bratsprep.volumes.geometries import Geometries
 
 _SHOWN: Final = 10
 """Ids listed of one kind of unusual case."""
+_BY_LABEL: Final = frozenset({"voxels", "class_planes", "tumour_planes", "tumour_plane_background"})
+"""Counts that only a label can tell."""
 _WIDTH: Final = 96
 """Columns of the text."""
 
@@ -48,6 +51,8 @@ class Inspection:
     """Roles of the files of raw data."""
     geometries: Geometries | None = None
     """Of raw data."""
+    skipped: tuple[SetAside, ...] = ()
+    """Faulty cases that were set aside; they are in no count."""
 
     @property
     def labelled(self) -> list[CaseCount]:
@@ -55,31 +60,45 @@ class Inspection:
         return [row for row in self.rows if row.labelled]
 
     @property
+    def tumour_planes(self) -> int:
+        """Planes of labelled cases that hold tumour."""
+        return sum(row.tumour_planes for row in self.labelled)
+
+    @property
     def classes(self) -> tuple[ClassCount, ...]:
         """Class balance over the labelled cases, background first."""
         return class_counts(self.rows)
 
     def to_json(self) -> dict[str, Any]:
-        """Give everything, with all cases, as values that `json.dumps` accepts."""
+        """Give everything, with all cases, as values that `json.dumps` accepts.
+
+        What only a label could tell is None or left out where there is none.
+        """
         large, small, ratio = imbalance(self.classes)
+        balance = {"largest": large, "smallest": small, "ratio": ratio}
         return {
             **self.totals(),
-            "classes": [asdict(count) for count in self.classes],
-            "imbalance": {"largest": large, "smallest": small, "ratio": ratio},
+            "classes": [asdict(count) for count in self.classes] if self.labelled else [],
+            "imbalance": balance if self.labelled else None,
             "spread": [asdict(spread) for spread in spreads(self.rows)],
             "modalities": [asdict(count) for count in modality_counts(self.rows)],
             "odd": {kind.what: kind.ids for kind in odd_cases(self.rows)},
             **asdict(self),
+            "rows": [known_counts(asdict(row), labelled=row.labelled) for row in self.rows],
+            "stored": self.stored and known_counts(asdict(self.stored), bool(self.labelled)),
             "path": str(self.path),
         }
 
-    def totals(self) -> dict[str, int]:
-        """Count cases, subjects, planes, and planes of labelled cases with tumour (`slices`)."""
+    def totals(self) -> dict[str, int | None]:
+        """Count cases, subjects, planes, and planes of labelled cases with tumour (`slices`).
+
+        The last is None where no case has a label.
+        """
         return {
             "cases": len(self.rows),
             "subjects": len({row.subject for row in self.rows}),
             "planes": sum(row.planes for row in self.rows),
-            "slices": sum(row.tumour_planes for row in self.rows),
+            "slices": self.tumour_planes if self.labelled else None,
         }
 
     def planes_text(self) -> str:
@@ -88,11 +107,11 @@ class Inspection:
         if not labelled:
             return f"{total['planes']:,}; how many hold tumour is unknown without labels"
         if len(labelled) == len(self.rows):
-            return f"{total['planes']:,}, of them {total['slices']:,} with tumour"
+            return f"{total['planes']:,}, of them {self.tumour_planes:,} with tumour"
         planes = sum(row.planes for row in labelled)
         return (
             f"{total['planes']:,}; of the {planes:,} planes of labelled cases, "
-            f"{total['slices']:,} with tumour"
+            f"{self.tumour_planes:,} with tumour"
         )
 
     def lines(self) -> list[str]:
@@ -105,6 +124,8 @@ class Inspection:
             blocks.append(modality_table(modalities))
         if kinds := odd_cases(self.rows):
             blocks.append([line for kind in kinds for line in odd_lines(kind)])
+        if self.skipped:
+            blocks.append(skipped_lines(self.skipped))
         return [line for block in blocks for line in ["", *block]][1:]
 
     def _head(self) -> list[str]:
@@ -130,6 +151,20 @@ class Inspection:
             f"size    {size}, of raw files with {kept.source_bytes / 1e6:,.1f} MB",
             f"packed  {kept.plain_bytes / self.size_bytes:.2f} : 1",
         ]
+
+
+def known_counts(counts: dict[str, Any], labelled: bool) -> dict[str, Any]:
+    """Replace the counts by None that only a label could tell, where there is none.
+
+    Args:
+        counts: fields of a `CaseCount` or of `Stored`.
+        labelled: whether they come from a label.
+    """
+    if labelled:
+        return counts
+    unknown = dict.fromkeys(_BY_LABEL & counts.keys())
+    lost = counts["lost"] and [counts["lost"][0], *[None] * (len(counts["lost"]) - 1)]
+    return {**counts, **unknown, "lost": lost}
 
 
 def odd_lines(kind: Odd) -> list[str]:

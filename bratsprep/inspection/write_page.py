@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 from typing import Unpack
 
-from bratsprep.config import Labels
-from bratsprep.discovery.discover import LabelChoice
+from bratsprep.config import RawSettings
 from bratsprep.inspection.inspector import inspect
 from bratsprep.inspection.page import page
 from bratsprep.inspection.results import Inspection
@@ -19,10 +18,9 @@ def inspect_page(
     path: Path | str,
     out_html: Path | str,
     *,
-    labels: Labels = "auto",
     workers: int = 0,
     progress: bool = False,
-    **choice: Unpack[LabelChoice],
+    **settings: Unpack[RawSettings],
 ) -> Inspection:
     """Write a page of what a slice file, a raw data set or a folder of masks holds.
 
@@ -33,37 +31,36 @@ def inspect_page(
     Args:
         path: slice file, or folder or archive of cases or of masks alone.
         out_html: page to write.
-        labels: scheme of raw labels, or `auto` to derive it from the evidence.
         workers: threads; 0 uses every core.
         progress: show a bar on standard error where that is a terminal.
-        **choice: as in `bratsprep.inspect`.
+        **settings: as in `bratsprep.inspect`.
 
     Returns:
         What `bratsprep.inspect` gives, the moments of each modality included.
 
     Raises:
         BratsError: there is nothing to inspect, or it is broken, or the page cannot be written.
-        ValueError: the scheme is unknown, or `workers` is below 0.
+        TypeError: a keyword is unknown.
+        ValueError: a value is not allowed, or has no effect on a slice file.
     """
-    inspection, sketch = _gathered(path, labels, workers, progress, choice)
+    inspection, sketch = _gathered(path, workers, progress, settings)
     with replacing(Path(out_html)) as file:
         file.write(page(inspection, sketch).encode(errors="backslashreplace"))  # names are bytes
     return inspection
 
 
 def _gathered(
-    path: Path | str, labels: Labels, workers: int, progress: bool, choice: LabelChoice
+    path: Path | str, workers: int, progress: bool, settings: RawSettings
 ) -> tuple[Inspection, Sketch]:
     """Count the cases, and gather histograms and pictures; arguments as of `inspect_page`."""
     sketch = Sketch()
     inspection = inspect(
         path,
-        labels=labels,
         images=True,
         workers=workers,
         progress=progress,
         watch=sketch.watch,
-        **choice,
+        **settings,
     )
     if inspection.stored is not None:
         with SliceFile(path) as file:

@@ -1,8 +1,8 @@
 """What speaks for the person of each case, from raw data, a folder of masks or a slice file."""
 
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bratsprep.case import CaseFiles
+from bratsprep.config import LabelConfig
 from bratsprep.discovery.discover import find_cases_or_masks
-from bratsprep.errors import BratsError
 from bratsprep.labels import Scheme
 from bratsprep.repeats import mask_details
 from bratsprep.repeats.mask_details import Details, details_of
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import ARCHIVES, Source, open_source
+from bratsprep.system.faulty_cases import SetAside, check_any_left, without_faulty
 from bratsprep.system.memory import Buffers, Pool
 from bratsprep.system.threads import in_order
 from bratsprep.volumes import fingerprint
@@ -56,6 +57,8 @@ class Collection:
     """By id."""
     details: Callable[[int], Details]
     """Fine structure of the label of a labelled case, by its place in `cases`."""
+    skipped: tuple[SetAside, ...] = ()
+    """Faulty cases that were set aside."""
 
     @property
     def has_images(self) -> bool:
@@ -70,7 +73,7 @@ def is_slice_file(path: Path) -> bool:
 
 @contextmanager
 def open_collection(
-    path: Path, labels: str, workers: int, shown: bool
+    path: Path, choice: LabelConfig, workers: int, *, skip: bool, shown: bool
 ) -> Generator[Collection, None, None]:
     """Read a set for the length of a `with` block.
 
@@ -78,8 +81,9 @@ def open_collection(
 
     Args:
         path: slice file, or folder or archive of cases or of masks alone.
-        labels: scheme of raw labels, or `auto`.
+        choice: which raw files are labels, and what they mean; not used for a slice file.
         workers: threads.
+        skip: set faulty raw cases aside.
         shown: show a bar on standard error.
 
     Raises:
@@ -92,8 +96,8 @@ def open_collection(
             yield Collection(path, "slice file", cases, cache(stored_details(file)))
         return
     with open_source(path) as source:
-        found = find_cases_or_masks(source, labels)
-        schemes = resolve(source, found.cases, labels)
+        found = find_cases_or_masks(source, skip=skip, **asdict(choice))
+        schemes = resolve(source, found.cases, choice.labels)
         read = raw_known if found.cases[0].images else mask_known
         memory = Pool(workers, 2**62)
 
@@ -101,10 +105,13 @@ def open_collection(
             with memory.borrow() as buffers:
                 return read(source, schemes, files, buffers)
 
-        made = in_order(found.cases, known, workers)
-        bar = tqdm(made, total=len(found.cases), unit="case", disable=not shown)
-        cases = tuple(fine(result) for _, result in bar)
-        yield Collection(path, found.layout, cases, lambda i: some(cases[i].details))
+        faulty = [*found.set_aside]
+        with closing(in_order(found.cases, known, workers)) as made:
+            results = tqdm(made, total=len(found.cases), unit="case", disable=not shown)
+            cases = tuple(without_faulty(results, faulty, skip=skip))
+        check_any_left(path, len(cases), faulty)
+        skipped = tuple(sorted(faulty, key=lambda case: case.id))
+        yield Collection(path, found.layout, cases, lambda i: some(cases[i].details), skipped)
 
 
 def warm_all() -> None:
@@ -112,13 +119,6 @@ def warm_all() -> None:
     warm()
     fingerprint.warm()
     mask_details.warm()
-
-
-def fine(result: Known | BratsError) -> Known:
-    """Give a result, or raise it where it is an error."""
-    if isinstance(result, BratsError):
-        raise result
-    return result
 
 
 def some(details: Details | None) -> Details:

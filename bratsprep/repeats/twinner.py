@@ -9,19 +9,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import numpy as np
 
 from bratsprep.case import MASK_CELLS
-from bratsprep.config import Labels
+from bratsprep.config import FaultConfig, LabelConfig, RawSettings
 from bratsprep.errors import LayoutError
 from bratsprep.labels import MODALITIES
 from bratsprep.repeats.case_sets import Collection, is_slice_file, open_collection
 from bratsprep.repeats.image_match import match_images
 from bratsprep.repeats.mask_details import Agreement, agreement
 from bratsprep.repeats.search import Candidate, Pair, candidates, grouped, mask_features
+from bratsprep.settings import take
 from bratsprep.system.atomic import replacing
+from bratsprep.system.faulty_cases import SetAside, skipped_lines
 from bratsprep.system.threads import cores
 
 FLOOR: Final = 0.3
@@ -57,6 +59,8 @@ class Twins:
     """The cases of `path`, by id."""
     compared: tuple[Pair, ...]
     """Every candidate with its score, best first."""
+    skipped: tuple[SetAside, ...] = ()
+    """Faulty cases of both sets that were set aside; they were not compared."""
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -71,6 +75,7 @@ class Twins:
             "evidence": self.evidence,
             "pairs": [{**asdict(pair), "certainty": pair.certainty} for pair in self.pairs],
             "cases": [asdict(member) for member in self.members],
+            "skipped": [asdict(case) for case in self.skipped],
         }
 
     def lines(self) -> list[str]:
@@ -84,10 +89,10 @@ class Twins:
             f"pairs   {count['certain']} certain, {count['likely']} likely",
             f"people  {people}; {twins} cases are of a person who is there again",
         ]
-        if not self.pairs:
-            return lines
-        wide = [max(len(getattr(p, side)) for p in self.pairs) for side in ("first", "second")]
-        return [*lines, "", *(_line(pair, wide) for pair in self.pairs)]
+        if self.pairs:
+            wide = [max(len(getattr(p, side)) for p in self.pairs) for side in ("first", "second")]
+            lines += ["", *(_line(pair, wide) for pair in self.pairs)]
+        return lines + (["", *skipped_lines(self.skipped)] if self.skipped else [])
 
     def write(self, path: Path) -> None:
         """Write the table of cases and subjects that `build --subjects` takes.
@@ -118,9 +123,9 @@ def twins(
     path: Path | str,
     against: Path | str | None = None,
     *,
-    labels: Labels = "auto",
     workers: int = 0,
     progress: bool = False,
+    **settings: Unpack[RawSettings],
 ) -> Twins:
     """Find the cases that show one person, whatever their names say.
 
@@ -129,25 +134,27 @@ def twins(
     Args:
         path: slice file, or folder or archive of cases or of masks alone.
         against: another one to look for the same people in; None looks inside the first.
-        labels: scheme of raw labels, or `auto` to tell it from the evidence.
         workers: threads; 0 uses every core.
         progress: show a bar on standard error where that is a terminal.
+        **settings: keywords of `bratsprep.config.LabelConfig` and `FaultConfig`, for raw data.
 
     Raises:
         BratsError: there is nothing to compare, or it is broken.
-        ValueError: there is no such scheme, or fewer than 0 workers.
+        TypeError: a keyword is unknown.
+        ValueError: a value is not allowed, or has no effect on slice files.
     """
+    labels, faults = take("twins", settings, LabelConfig, FaultConfig)
+    choice, skip = LabelConfig(**labels), FaultConfig(**faults).skip
     if workers < 0:
         raise ValueError(f"workers must be at least 0, got {workers}")
-    if labels != "auto" and all(is_slice_file(Path(side)) for side in (path, against or path)):
-        raise ValueError(
-            f"labels {labels} has no effect on slice files, which store classes and not the codes "
-            "of a scheme; leave it out"
-        )
+    if all(is_slice_file(Path(side)) for side in (path, against or path)):
+        choice.refuse_for_slice_file(path)
     shown = progress and sys.stderr.isatty()
     with ExitStack() as stack:
         sides = [
-            stack.enter_context(open_collection(Path(side), labels, workers or cores(), shown))
+            stack.enter_context(
+                open_collection(Path(side), choice, workers or cores(), skip=skip, shown=shown)
+            )
             for side in (path, against)
             if side is not None
         ]
@@ -160,7 +167,8 @@ def twins(
     people = inside(first, compared) if second is None else across(first, second, compared)
     members = _members(first, people, compared, second is None)
     other = None if against is None else Path(against)
-    return Twins(Path(path), other, evidence, members, tuple(compared))
+    skipped = tuple(case for side in sides for case in side.skipped)
+    return Twins(Path(path), other, evidence, members, tuple(compared), skipped)
 
 
 def by_images(first: Collection, second: Collection | None, workers: int) -> list[Pair]:

@@ -23,7 +23,7 @@ from bratsprep.case import CaseFiles, CaseTables, FileRecord
 from bratsprep.config import SUBJECTS
 from bratsprep.discovery import discover
 from bratsprep.discovery.subject_tables import table_for
-from bratsprep.errors import SchemaError
+from bratsprep.errors import LayoutError, SchemaError
 from bratsprep.labels import CLASSES, SCHEMES
 from bratsprep.slicefile.digest import case_digest, file_digest
 from bratsprep.slicefile.reader import SliceFile
@@ -71,9 +71,10 @@ def verify(
     Args:
         path: slice file.
         raw: folder or archive that it was built from; None leaves it unread.
-        cases: ids of cases to compare voxel by voxel.
+        cases: ids of cases to compare voxel by voxel. Without `sample`, raw files of other cases
+            are not read.
         sample: how many cases to compare, spread evenly over the file, beside `cases`; where
-            neither is given, all are.
+            neither is given, all are. The checksums of all raw files are compared.
         workers: threads; 0 uses every core.
         progress: show bars on standard error where that is a terminal.
 
@@ -95,7 +96,9 @@ def verify(
         if raw is None:
             return Verified(*counts)
         with open_source(Path(raw)) as source:
-            return Verified(*counts, check_raw(file, source, chosen, threads, shown), len(chosen))
+            read = chosen if cases and not sample else frozenset(map(str, file.cases["id"]))
+            n_files = check_raw(file, source, read, chosen, workers=threads, shown=shown)
+            return Verified(*counts, n_files, len(chosen))
 
 
 def choose(file: SliceFile, cases: Sequence[str], sample: int) -> frozenset[str]:
@@ -211,9 +214,23 @@ def check_slices(file: SliceFile, workers: int, shown: bool) -> None:
 
 
 def check_raw(
-    file: SliceFile, source: Source, chosen: frozenset[str], workers: int, shown: bool
+    file: SliceFile,
+    source: Source,
+    read: frozenset[str],
+    chosen: frozenset[str],
+    *,
+    workers: int,
+    shown: bool,
 ) -> int:
     """Hold a slice file against its raw files.
+
+    Args:
+        file: slice file.
+        source: the raw cases.
+        read: ids of the cases whose raw files are compared by their checksums.
+        chosen: those of them that are compared voxel by voxel.
+        workers: threads.
+        shown: show a bar on standard error.
 
     Returns:
         Raw files that were read.
@@ -222,16 +239,21 @@ def check_raw(
         SchemaError: the first difference.
         BratsError: the raw files cannot be read.
     """
-    found = discover.scan(
+    discovered = discover.scan(
         source,
         unlabelled=file.config.unlabelled,
         skip=True,
         labels=file.config.labels,
         label_name=file.config.label_name,
         same_grid=file.config.same_grid,
-    ).cases
+    )
+    faults = [case.reason for case in discovered.set_aside if case.id in read]
+    if faults:
+        raise LayoutError(discover.listing(source, faults))
     places = {str(name): c for c, name in enumerate(file.cases["id"])}
-    check_same_cases(file, source, set(places), {files.id for files in found})
+    is_selection = len(read) < len(places)
+    found = [files for files in discovered.cases if files.id in read or not is_selection]
+    check_same_cases(file, source, read, {files.id for files in found})
 
     def check(files: CaseFiles) -> int:
         contents = read_unchanged(file, places[files.id], source, files)
@@ -242,7 +264,8 @@ def check_raw(
         return len(contents)
 
     stored = [files for files in found if files.id in places]
-    check_subjects(file, {files.id: files.subject for files in stored}, workers)
+    if not is_selection:
+        check_subjects(file, {files.id: files.subject for files in stored}, workers)
     with ThreadPoolExecutor(workers, "case") as threads:
         checked = threads.map(check, stored)
         return sum(tqdm(checked, total=len(stored), unit="case", disable=not shown))
@@ -275,7 +298,9 @@ def check_subjects(file: SliceFile, named: Mapping[str, str], workers: int) -> N
         same(where, [("subject", row["subject"], expected[row["id"]])], "the raw files")
 
 
-def check_same_cases(file: SliceFile, source: Source, stored: set[str], raw: set[str]) -> None:
+def check_same_cases(
+    file: SliceFile, source: Source, stored: frozenset[str], raw: set[str]
+) -> None:
     """Refuse raw files with fewer cases than the slice file, or with more that it is silent on.
 
     Raises:

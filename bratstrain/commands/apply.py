@@ -9,8 +9,16 @@ from typing import Any, Final
 import click
 
 import bratstrain
-from bratsprep.config import LABELS
-from bratsprep.options import FILE, FOLDER, PLACE, given, reported, settings_options
+from bratsprep.config import LABELS, FaultConfig, LabelConfig
+from bratsprep.options import (
+    FILE,
+    FOLDER,
+    PLACE,
+    exit_if_any,
+    given,
+    reported,
+    settings_options,
+)
 from bratsprep.settings import keywords
 from bratstrain.apply_config import PARTS, ApplyConfig, ReportConfig, ScoreConfig
 
@@ -27,7 +35,7 @@ NEEDS_RUN: Final = (
     "data",
     "split",
     "figure",
-    *(name for name in keywords(ApplyConfig) if name != "labels"),
+    *(name for name in keywords(ApplyConfig) if name not in keywords(LabelConfig)),
     *(name for name in keywords(ReportConfig) if name not in keywords(ScoreConfig)),
 )
 """Options of `evaluate` that mean nothing to label files."""
@@ -37,7 +45,8 @@ NEEDS_RUN: Final = (
 @click.argument("paths", nargs=-1, required=True, type=PLACE, metavar="RUN... RAW")
 @click.option("-o", "--out", type=FOLDER, required=True, metavar="DIR", help="Folder to write to.")
 @settings_options(ScoreConfig, only=("cases",))
-@settings_options(ApplyConfig)
+@settings_options(ApplyConfig, without=("same_grid",))
+@settings_options(FaultConfig)
 @click.option("--probabilities", is_flag=True, help="Write <case>_probabilities.nii.gz too.")
 @click.option("--force", is_flag=True, help="Replace existing predictions.")
 def predict(paths: tuple[Path, ...], out: Path, **settings: Any) -> None:
@@ -53,8 +62,8 @@ def predict(paths: tuple[Path, ...], out: Path, **settings: Any) -> None:
         raise click.UsageError("give at least one RUN, and RAW last")
     with reported():
         done = bratstrain.predict(paths[:-1], paths[-1], out, progress=True, **given(settings))
-    for predicted in done:
-        click.echo(predicted.line())
+    click.echo("\n".join(done.lines()))
+    exit_if_any(done.skipped)
 
 
 @click.command()
@@ -101,8 +110,7 @@ def evaluate(run: Path | None, figure: Path | None, **settings: Any) -> None:
         if figure is not None:
             bratstrain.draw_report(figure, report)
     click.echo("\n".join(report.lines()))
-    if report.set_aside:
-        click.get_current_context().exit(1)
+    exit_if_any(report.set_aside)
 
 
 def check_alone(context: click.Context) -> None:

@@ -9,11 +9,20 @@ from typing import Any
 import click
 
 import bratstrain
-from bratsprep.options import FILE, FOLDER, combined, given, reported, settings_options
+from bratsprep.config import FaultConfig
+from bratsprep.options import (
+    FILE,
+    FOLDER,
+    combined,
+    exit_if_any,
+    given,
+    reported,
+    settings_options,
+)
 from bratstrain.apply_config import ApplyConfig
 from bratstrain.commands.apply import DATA, RAW, SPLIT
 
-VIEWED = combined(DATA, RAW, SPLIT, settings_options(ApplyConfig))
+VIEWED = combined(DATA, RAW, SPLIT, settings_options(ApplyConfig), settings_options(FaultConfig))
 """Options of the cases, and of how a run is applied to them."""
 
 
@@ -35,6 +44,7 @@ def report(run: Path, **settings: Any) -> None:
     with reported():
         done = bratstrain.report(run, progress=True, **given(settings))
     click.echo(done.line())
+    exit_if_any(done.set_aside)
 
 
 @click.command()
@@ -60,3 +70,4 @@ def compare(runs: tuple[Path, ...], **settings: Any) -> None:
         done = bratstrain.compare(runs, progress=True, **given(settings))
     click.echo("\n".join(done.lines()))
     click.echo(f"wrote {', '.join(map(str, done.pages))}", err=True)
+    exit_if_any(done.set_aside)

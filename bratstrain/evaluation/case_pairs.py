@@ -15,14 +15,15 @@ from bratsprep.errors import BratsError
 from bratsprep.labels import MODALITIES, Scheme
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
+from bratsprep.system.faulty_cases import set_aside
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import read_scan
 from bratstrain.apply_config import ApplyConfig
 from bratstrain.data.intake import Intake
 from bratstrain.data.trained_cases import stored_prints
 from bratstrain.evaluation.case_images import brain_images, stored_images
-from bratstrain.evaluation.folder_pairs import read_cavity
-from bratstrain.evaluation.label_pair import Images, LabelPair, Pairs, SetAside
+from bratstrain.evaluation.folder_pairs import case_cavity
+from bratstrain.evaluation.label_pair import Images, LabelPair, Pairs
 from bratstrain.evaluation.tables import Picture
 from bratstrain.inference.segment import (
     Prepared,
@@ -94,27 +95,22 @@ def raw_pairs(
         BratsError: a case is at fault, or has voxels of another size than the run's.
     """
 
-    def read(files: CaseFiles, buffers: Buffers) -> tuple[Prepared, Images | None] | SetAside:
-        try:
-            background = labeller.fitted.preparation.background
-            scan = read_scan(files, source, buffers, schemes[files.id], background)
-            shown = brain_images(scan, labeller.fitted.preparation) if images else None
-            case = prepared(scan, labeller.fitted)
-            check_prepared(labeller, source, case)
-        except BratsError as error:
-            if not skip:
-                raise
-            return SetAside(files.id, str(error))
+    def read(files: CaseFiles, buffers: Buffers) -> tuple[Prepared, Images | None]:
+        background = labeller.fitted.preparation.background
+        scan = read_scan(files, source, buffers, schemes[files.id], background)
+        shown = brain_images(scan, labeller.fitted.preparation) if images else None
+        case = prepared(scan, labeller.fitted)
+        check_prepared(labeller, source, case)
         return case, shown
 
     cavities = Buffers()
-    for item in read_ahead(cases, read):
-        if isinstance(item, SetAside):
-            yield item
+    for files, result in read_ahead(cases, read):
+        if isinstance(result, BratsError):
+            yield set_aside(files.id, result, skip=skip)
         else:
-            case, shown = item
-            label, scheme = str(case.files.label), schemes[case.files.id]
-            yield raw_pair(labeller, case, read_cavity(source, label, scheme, cavities), shown)
+            case, shown = result
+            cavity = case_cavity(source, files, schemes[files.id], cavities)
+            yield raw_pair(labeller, case, cavity, shown)
 
 
 def check_prepared(labeller: Labeller, source: Source, case: Prepared) -> None:
@@ -196,9 +192,7 @@ def file_pairs(
             pair = file_pair(labeller, file, mine, (stored, label), shown)
             yield replace(pair, fingerprint=prints.get(pair.case))
         except BratsError as error:
-            if not skip:
-                raise
-            yield SetAside(str(file.cases["id"][c]), str(error))
+            yield set_aside(str(file.cases["id"][c]), error, skip=skip)
 
 
 def file_pair(

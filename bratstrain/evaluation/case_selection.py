@@ -21,6 +21,7 @@ from bratstrain.evaluation.folder_selection import (
     EVERY_PLANE,
     CaseSelection,
     Wanted,
+    ids_of,
     labelled_cases,
     taken,
     usable_cases,
@@ -145,9 +146,8 @@ def select_from_raw(
             f"{labeller.fitted.name}: split {split.name} deals slices, not cases; evaluate its "
             f"{part} part with --data, or raw cases with --split all"
         )
-    found = labelled_cases(source)
-    known = {files.id for files in found.cases} | set(dict(found.bad))
-    ids = members(split, part, known, wanted.cases, str(source.path))
+    found = labelled_cases(source, labeller.config.label_choice)
+    ids = members(split, part, ids_of(found), wanted.cases, str(source.path))
     chosen, set_aside = usable_cases(source, found, ids, skip=wanted.skip)
     schemes = resolve(source, chosen, labeller.config.labels)
     return CaseSelection(

@@ -86,6 +86,15 @@ class Comparison:
         """Which cases and planes, and in which space."""
         return self.evaluations[0].title
 
+    @property
+    def set_aside(self) -> Mapping[str, str]:
+        """Why a case could not be scored, by id; of all runs."""
+        return {
+            case: reason
+            for evaluation in self.evaluations
+            for case, reason in evaluation.set_aside.items()
+        }
+
     def chosen(self, metric: str = HEADLINE, part: str = LEAD) -> list[Difference]:
         """Differences of one metric and part."""
         return [row for row in self.table if (row.metric, row.part) == (metric, part)]
@@ -102,7 +111,7 @@ class Comparison:
             "ids": list(self.evaluations[0].cases),
             "convention": self.evaluations[0].convention,
             "notes": {
-                name: list(evaluation.record["notes"])
+                name: evaluation.notes
                 for name, evaluation in zip(self.names, self.evaluations, strict=True)
             },
             "interval": METHOD,
@@ -247,7 +256,7 @@ def terminal_lines(comparison: Comparison) -> Iterator[str]:
     ]  # fmt: skip
     yield from aligned(pairs)
     for name, evaluation in zip(comparison.names, comparison.evaluations, strict=True):
-        for note in evaluation.record["notes"]:
+        for note in evaluation.notes:
             yield f"note on {name}: {note}"
 
 

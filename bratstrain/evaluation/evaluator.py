@@ -137,7 +137,7 @@ def wanted_cases(config: ReportConfig, *, images: bool) -> Wanted:
         BratsError: the table of subjects cannot be read.
     """
     subjects = read_table(Path(config.subjects)).subjects if config.subjects else {}
-    return Wanted(tuple(config.cases), config.on_error == "skip", subjects, images)
+    return Wanted(tuple(config.cases), config.skip, subjects, images)
 
 
 def check_call(

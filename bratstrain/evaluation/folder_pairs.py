@@ -11,14 +11,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bratsprep.case import CaseFiles
+from bratsprep.case import CaseFiles, Geometry
 from bratsprep.errors import BratsError
 from bratsprep.labels import Scheme
 from bratsprep.sources.source import Source
+from bratsprep.system.faulty_cases import advised, set_aside
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes import nifti
+from bratsprep.volumes.label import label_grid
 from bratstrain.evaluation.label_checks import check_values
-from bratstrain.evaluation.label_pair import LabelPair, Pairs, SetAside
+from bratstrain.evaluation.label_pair import LabelPair, Pairs
 from bratstrain.inference.nifti_out import read_labels
 from bratstrain.scoring.metrics import PART_LABELS, LabelFiles, plane_confusion
 
@@ -69,9 +71,7 @@ def folder_pairs(
                 raise BratsError(f"{predictions.path}: holds no prediction of {files.id}")
             yield _folder_pair(predictions, member, source, files, schemes, buffers)
         except BratsError as error:
-            if not skip:
-                raise
-            yield SetAside(files.id, str(error))
+            yield set_aside(files.id, error, skip=skip)
 
 
 def _folder_pair(
@@ -85,13 +85,14 @@ def _folder_pair(
     """Read truth and prediction of one case."""
     scheme = schemes.truth[files.id]
     predicted_scheme = schemes.predicted or scheme
-    truth, geometry = read_labels(source, str(files.label), scheme, buffers)
+    grid = label_grid(files, source)
+    truth, geometry = read_labels(source, str(files.label), scheme, buffers, grid)
     check_values(predictions, member, predicted_scheme, buffers)
     predicted, placed = read_labels(predictions, member, predicted_scheme, buffers)
     nifti.check_same(geometry, placed, predictions.where(member), str(files.label))
     x, y, z = geometry.spacing.tolist()
     holes = (
-        read_cavity(source, str(files.label), scheme, buffers),
+        case_cavity(source, files, scheme, buffers),
         read_cavity(predictions, member, predicted_scheme, buffers),
     )
     true_hole, predicted_hole = (np.zeros(truth.shape, bool) if h is None else h for h in holes)
@@ -126,10 +127,11 @@ def prediction_files(
     }
     missing = [case for case, members in candidates.items() if not members]
     if missing and (not skip or len(missing) == len(cases)):
-        raise BratsError(
+        error = BratsError(
             f"{predictions.path}: holds no prediction of {len(missing)} of {len(cases)} cases, "
             f"such as {missing[0]}.nii.gz; predict them, or choose cases with --case"
         )
+        raise error if skip else advised(error)
     doubled = [members for members in candidates.values() if len(members) > 1]
     if doubled:
         raise BratsError(
@@ -138,10 +140,35 @@ def prediction_files(
     return {case: members[0] for case, members in candidates.items() if members}
 
 
+def case_cavity(
+    source: Source, files: CaseFiles, scheme: Scheme, buffers: Buffers
+) -> NDArray[np.bool_] | None:
+    """Read the resection cavity of a labelled case, on the grid of its label.
+
+    Returns:
+        As `read_cavity`.
+
+    Raises:
+        BratsError: a file cannot be read.
+    """
+    return read_cavity(source, str(files.label), scheme, buffers, label_grid(files, source))
+
+
 def read_cavity(
-    source: Source, member: str, scheme: Scheme, buffers: Buffers
+    source: Source,
+    member: str,
+    scheme: Scheme,
+    buffers: Buffers,
+    grid: Geometry | None = None,
 ) -> NDArray[np.bool_] | None:
     """Read the resection cavity of a label file, which the stored labels have no class for.
+
+    Args:
+        source: of the file.
+        member: its name.
+        scheme: of its values.
+        buffers: overwritten.
+        grid: where its voxels lie, whatever its header says; None to believe the header.
 
     Returns:
         (z, y, x) bool in RAS+ order; None where the scheme of the file has no cavity.
@@ -151,7 +178,7 @@ def read_cavity(
     """
     if scheme.name != "brats2024":
         return None
-    return read_labels(source, member, CAVITY_SCHEME, buffers)[0] > 0
+    return read_labels(source, member, CAVITY_SCHEME, buffers, grid)[0] > 0
 
 
 def plane_rows(pair: LabelPair) -> Generator[dict[str, Any], None, None]:

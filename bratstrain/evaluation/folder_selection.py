@@ -1,18 +1,20 @@
 """A set of cases with its caveats, and the sets that label files are scored on; without torch."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 from bratsprep.case import CaseFiles
+from bratsprep.config import LabelConfig
 from bratsprep.discovery.discover import Found, listing, scan
 from bratsprep.errors import BratsError, LayoutError
 from bratsprep.labels import scheme
 from bratsprep.sources.source import Source
+from bratsprep.system.faulty_cases import SetAside, advised
 from bratsprep.volumes.label_schemes import resolve
 from bratstrain.data.twins import Training
 from bratstrain.evaluation.folder_pairs import Schemes, folder_pairs
-from bratstrain.evaluation.label_pair import Pairs, SetAside
+from bratstrain.evaluation.label_pair import Pairs
 
 EVERY_PLANE: Final = "every plane, original space"
 
@@ -53,14 +55,18 @@ class Wanted:
 
 
 def select_from_folder(
-    predictions: Source, source: Source, labels: str, prediction_labels: str, wanted: Wanted
+    predictions: Source,
+    source: Source,
+    choice: LabelConfig,
+    prediction_labels: str,
+    wanted: Wanted,
 ) -> CaseSelection:
     """Select label files that exist already.
 
     Args:
         predictions: the files.
         source: labelled raw cases.
-        labels: label scheme of the truth, or `auto`.
+        choice: which files are the truth, and what their values mean.
         prediction_labels: label scheme of the predictions; `auto` for that of the truth.
         wanted: which cases of the source.
 
@@ -68,12 +74,11 @@ def select_from_folder(
         BratsError: the source does not hold those cases, the files of one are incomplete or
             contradictory, or their scheme cannot be determined.
     """
-    discovered = labelled_cases(source)
-    existing = {files.id for files in discovered.cases} | set(dict(discovered.bad))
-    ids = taken(existing, wanted.cases, str(source.path))
+    discovered = labelled_cases(source, choice)
+    ids = taken(ids_of(discovered), wanted.cases, str(source.path))
     chosen, set_aside = usable_cases(source, discovered, ids, skip=wanted.skip)
     predicted = None if prediction_labels == "auto" else scheme(prediction_labels)
-    schemes = Schemes(resolve(source, chosen, labels), predicted)
+    schemes = Schemes(resolve(source, chosen, choice.labels), predicted)
     return CaseSelection(
         cases=f"label files of {predictions.path.name}",
         planes=EVERY_PLANE,
@@ -85,20 +90,29 @@ def select_from_folder(
     )
 
 
-def labelled_cases(source: Source) -> Found:
+def labelled_cases(source: Source, choice: LabelConfig) -> Found:
     """Find the labelled cases of a source; those with incomplete files are set aside.
+
+    Args:
+        source: raw cases.
+        choice: which files are labels, where they lie and what their values mean.
 
     Raises:
         BratsError: the source has no labelled case, or the files of all are incomplete.
     """
-    discovered = scan(source, unlabelled=True, skip=True, test_labels=True)
+    discovered = scan(source, unlabelled=True, skip=True, test_labels=True, **asdict(choice))
     cases = tuple(files for files in discovered.cases if files.label is not None)
-    if not cases and not discovered.bad:
+    if not cases and not discovered.set_aside:
         raise BratsError(
             f"{source.path}: none of the {len(discovered.cases)} cases has a label to be scored "
             "against"
         )
     return replace(discovered, cases=cases)
+
+
+def ids_of(found: Found) -> set[str]:
+    """Ids of all cases of a source, those at fault included."""
+    return {files.id for files in found.cases} | {case.id for case in found.set_aside}
 
 
 def good_cases(source: Source, found: Found, ids: Sequence[str]) -> list[CaseFiles]:
@@ -112,10 +126,10 @@ def good_cases(source: Source, found: Found, ids: Sequence[str]) -> list[CaseFil
     Raises:
         LayoutError: one of them is among those set aside; all such are listed.
     """
-    bad = dict(found.bad)
+    bad = {case.id: case.reason for case in found.set_aside}
     faults = [bad[name] for name in ids if name in bad]
     if faults:
-        raise LayoutError(listing(source, faults))
+        raise advised(LayoutError(listing(source, faults)))
     cases = {files.id: files for files in found.cases}
     return [cases[name] for name in ids]
 
@@ -128,9 +142,9 @@ def usable_cases(
     Raises:
         LayoutError: one is faulty and none may be skipped, or none is left.
     """
-    bad = dict(found.bad)
-    kept = [name for name in ids if not skip or name not in bad]
-    faults = tuple(SetAside(name, bad[name]) for name in ids if skip and name in bad)
+    faulty = {case.id: case for case in found.set_aside} if skip else {}
+    kept = [name for name in ids if name not in faulty]
+    faults = tuple(faulty[name] for name in ids if name in faulty)
     if not kept:
         raise LayoutError(listing(source, [fault.reason for fault in faults]))
     return good_cases(source, found, kept), faults

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bratsprep.case import Box
+from bratsprep.system.faulty_cases import SetAside
 from bratstrain.evaluation.tables import Picture
 from bratstrain.scoring.metrics import LabelFiles
 
@@ -51,14 +52,6 @@ class LabelPair:
     """Modalities of the case, where they were asked for."""
     fingerprint: NDArray[np.int8] | None = None
     """(5, *BRAIN_CELLS) of the images; None where they are unknown or the brain is too small."""
-
-
-@dataclass(frozen=True, slots=True)
-class SetAside:
-    """A case that cannot be scored, and why."""
-
-    case: str
-    reason: str
 
 
 Pairs: TypeAlias = Generator[LabelPair | SetAside, None, None]

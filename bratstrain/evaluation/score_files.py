@@ -1,13 +1,14 @@
 """Scores of label files, whatever program wrote them; torch is not needed."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Unpack
 
-from bratsprep.config import Labels
+from bratsprep.config import LabelConfig, Labels
 from bratsprep.settings import take
 from bratsprep.sources.source import Source, open_source
-from bratstrain.apply_config import ApplyConfig, ReportConfig, ScoreConfig, ScoreSettings
+from bratstrain.apply_config import FolderSettings, ReportConfig, ScoreConfig
 from bratstrain.evaluation.folder_selection import Wanted, select_from_folder
 from bratstrain.evaluation.folders import DATA_SUFFIX, evaluation_folder
 from bratstrain.evaluation.scorer import Destination, conclude
@@ -19,10 +20,9 @@ def score_folders(
     raw: Path | str,
     *,
     out: Path | str | None = None,
-    labels: Labels = "auto",
     prediction_labels: Labels = "auto",
     progress: bool = False,
-    **settings: Unpack[ScoreSettings],
+    **settings: Unpack[FolderSettings],
 ) -> Report:
     """Score existing label files, every plane in original space; `bratstrain.score_folders`.
 
@@ -35,24 +35,23 @@ def score_folders(
         raw: data set or archive of the labelled cases.
         out: folder for the tables; `evaluation-<name>-<data set>-<digest>` beside the files by
             default.
-        labels: label scheme of the truth; `auto` for the source's own.
         prediction_labels: label scheme of the predictions; `auto` for that of the truth.
         progress: show a bar on standard error, where that is a terminal.
-        **settings: keywords of `bratstrain.apply_config.ScoreConfig`.
+        **settings: keywords of `bratstrain.apply_config.ScoreConfig`, and of
+            `bratsprep.config.LabelConfig` for the truth.
 
     Raises:
         BratsError: a prediction is missing or on another grid, or the cases are at fault.
         TypeError: a keyword is unknown.
         ValueError: a value is not allowed.
     """
-    (own,) = take("score_folders", settings, ScoreConfig)
-    config = ReportConfig(**own)
-    for scheme in (labels, prediction_labels):
-        ApplyConfig(labels=scheme)
-    wanted = Wanted(tuple(config.cases), config.on_error == "skip")
+    own, truth = take("score_folders", settings, ScoreConfig, LabelConfig)
+    config, choice = ReportConfig(**own), LabelConfig(**truth)
+    predicted = LabelConfig(labels=prediction_labels).labels
+    wanted = Wanted(tuple(config.cases), config.skip)
     with open_source(Path(predictions)) as files, open_source(Path(raw)) as source:
-        selection = select_from_folder(files, source, labels, prediction_labels, wanted)
-        destination = destination_of(files, source, config.cases, (labels, prediction_labels), out)
+        selection = select_from_folder(files, source, choice, predicted, wanted)
+        destination = destination_of(files, source, config.cases, (choice, predicted), out)
         return conclude(selection, config, destination, progress=progress)
 
 
@@ -60,7 +59,7 @@ def destination_of(
     files: Source,
     source: Source,
     cases: Sequence[str],
-    labels: tuple[str, str],
+    labels: tuple[LabelConfig, str],
     out: Path | str | None,
 ) -> Destination:
     """Name, facts and folder of an evaluation of label files.
@@ -69,10 +68,10 @@ def destination_of(
         files: the predictions.
         source: the data set of the truth.
         cases: ids to score; empty for all.
-        labels: label schemes of truth and predictions.
+        labels: settings of the truth, and label scheme of the predictions.
         out: folder for the tables; None for one beside the files.
     """
-    about = {"predictions": files.path.name, "raw": source.path.name, "labels": labels[0]}
+    about = {"predictions": files.path.name, "raw": source.path.name, **asdict(labels[0])}
     about["prediction labels"] = labels[1]
     beside = files.path if files.path.is_dir() else files.path.parent
     name = DATA_SUFFIX.sub("", files.path.resolve().name)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from bratsprep.errors import BratsError
 from bratsprep.labels import CLASSES
+from bratsprep.system.faulty_cases import SetAside
 from bratsprep.system.threads import cores
 from bratsprep.volumes.warm import warm
 from bratstrain.apply_config import ReportConfig
@@ -21,7 +22,7 @@ from bratstrain.data.twins import WITHOUT, Twins
 from bratstrain.evaluation.folder_pairs import plane_rows
 from bratstrain.evaluation.folder_selection import CaseSelection
 from bratstrain.evaluation.label_checks import class_order_note, single_class_note
-from bratstrain.evaluation.label_pair import LabelPair, SetAside
+from bratstrain.evaluation.label_pair import LabelPair
 from bratstrain.evaluation.tables import Picture, Report, write_report
 from bratstrain.inference.nifti_out import make_folder
 from bratstrain.inference.small_components import Tuning, write_cleanup
@@ -131,7 +132,7 @@ def report_of(selection: CaseSelection, tally: Tally, destination: Destination) 
         repeats=repeats,
         table_without_twins=second,
         folder=destination.folder,
-        set_aside={fault.case: fault.reason for fault in tally.set_aside},
+        set_aside={fault.id: fault.reason for fault in tally.set_aside},
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bratsprep.config import FaultConfig
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
 from bratstrain.apply_config import ApplyConfig, Part, ReportConfig
@@ -49,6 +50,18 @@ class Evaluation:
     def cases(self) -> tuple[str, ...]:
         """Ids, in order."""
         return tuple(dict.fromkeys(row["case"] for row in self.record["per_case"]))
+
+    @property
+    def set_aside(self) -> Mapping[str, str]:
+        """Why a case could not be scored, by id."""
+        reasons: Mapping[str, str] = self.record["set_aside"]
+        return reasons
+
+    @property
+    def notes(self) -> list[str]:
+        """Caveats of the scores, the cases that were set aside among them."""
+        aside = [f"set aside: {case}: {reason}" for case, reason in self.set_aside.items()]
+        return [*map(str, self.record["notes"]), *aside]
 
     def rows(self, metric: str = HEADLINE, table: str = "rows") -> dict[str, Mapping[str, Any]]:
         """Rows of the table of one metric under the headline's convention, by part."""
@@ -89,6 +102,7 @@ def evaluation_of(
     part: Part,
     apply: ApplyConfig,
     *,
+    faults: FaultConfig | None = None,
     progress: bool = False,
     watch: Watch | None = None,
 ) -> Evaluation:
@@ -99,16 +113,20 @@ def evaluation_of(
         where: slice file or raw cases, open.
         part: `validation`, `test`, `train` or `all`.
         apply: how the networks are applied.
+        faults: how faulty cases are treated; None stops at the first.
         progress: show a bar while a new one is made.
         watch: receives each case of a new one with its images and scores.
 
     Raises:
         BratsError: run, cases or slice file are at fault, or do not go together.
     """
-    job = EvaluationJob(run, part, apply, ReportConfig())
+    config = ReportConfig(on_error=(faults or FaultConfig()).on_error)
+    job = EvaluationJob(run, part, apply, config)
     folder = job.folder(where)
     if is_stored(folder, job.inputs(where)):
-        return Evaluation(run, read_json(folder / EVERYTHING))
+        stored = Evaluation(run, read_json(folder / EVERYTHING))
+        if config.skip or not stored.set_aside:
+            return stored
     report = evaluate_opened(job, where, progress=progress, watch=watch)
     return Evaluation(run, json.loads(json.dumps(to_json(report))))
 

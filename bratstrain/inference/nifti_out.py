@@ -98,7 +98,11 @@ def write_nifti(
 
 
 def read_labels(
-    source: Source, member: str, scheme: Scheme, buffers: Buffers
+    source: Source,
+    member: str,
+    scheme: Scheme,
+    buffers: Buffers,
+    grid: Geometry | None = None,
 ) -> tuple[NDArray[np.uint8], Geometry]:
     """Read a label file.
 
@@ -107,6 +111,7 @@ def read_labels(
         member: its name.
         scheme: meaning of its values.
         buffers: overwritten.
+        grid: where its voxels lie, whatever its header says; None to believe the header.
 
     Returns:
         (z, y, x) uint8 stored classes in RAS+ order, independent of the buffers; and the geometry.
@@ -114,5 +119,5 @@ def read_labels(
     Raises:
         BratsError: the file cannot be read, is not 3D, or holds values outside of the scheme.
     """
-    label = read_label(source, member, scheme, buffers)
+    label = read_label(source, member, scheme, buffers, grid)
     return label.classes.copy(), label.geometry

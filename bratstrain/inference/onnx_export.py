@@ -6,7 +6,6 @@ another program needs to prepare a slice and to read the result, see `describe`.
 
 import json
 import logging
-import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -165,7 +164,8 @@ def describe(model: onnx.ModelProto, fitted: Fitted) -> onnx.ModelProto:
     - `window`: height and width, voxels; centred on the box of the brain in the whole volume,
       or null where whole planes are taken.
     - `normalisation`: how intensities are scaled, see `normalisation`.
-    - `spacing_mm`: (x, y, z) of the training cases, null where unknown.
+    - `spacings_mm`: voxel sizes (x, y, z) of the training cases, the most common first; empty
+      where unknown.
     - `label_codes`: value of each class in the label files of the run's scheme, and `scheme`.
     - `preparation`: all settings of the slice file.
     - `run`, `slice_file_digest`, `versions`: origin.
@@ -194,7 +194,7 @@ def metadata_of(fitted: Fitted) -> dict[str, object]:
         "orientation": {"width": "left to right", "height": "posterior to anterior"},
         "window": None if fitted.window is None else list(fitted.window),
         "normalisation": normalisation(fitted),
-        "spacing_mm": [None if math.isnan(side) else side for side in fitted.spacing],
+        "spacings_mm": [list(size) for size in fitted.spacings[0].sizes],
         "scheme": fitted.scheme or None,
         "label_codes": label_codes(fitted.scheme),
         "preparation": json.loads(fitted.preparation.to_json()),

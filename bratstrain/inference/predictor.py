@@ -1,8 +1,7 @@
 """Fitted networks applied to raw cases: NIfTI labels in each scan's own space."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Unpack
 
@@ -11,15 +10,24 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bratsprep.case import CaseFiles
-from bratsprep.discovery.discover import scan
-from bratsprep.errors import BratsError, LabelError
+from bratsprep.config import FaultConfig
+from bratsprep.discovery.discover import Found, listing, scan
+from bratsprep.errors import BratsError, LabelError, LayoutError
 from bratsprep.labels import CLASSES, SCHEMES, Scheme
 from bratsprep.settings import take
 from bratsprep.sources.source import Source, open_source
+from bratsprep.system.faulty_cases import (
+    SetAside,
+    advised,
+    check_any_left,
+    skipped_lines,
+    without_faulty,
+)
+from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import to_file_order
 from bratsprep.volumes.label_schemes import resolve
 from bratsprep.volumes.warm import warm
-from bratstrain.apply_config import ApplyConfig, ApplySettings
+from bratstrain.apply_config import ApplyConfig, PageSettings
 from bratstrain.data.trained_cases import compare, read_trained
 from bratstrain.inference.nifti_out import make_folder, read_source_header, write_nifti
 from bratstrain.inference.segment import (
@@ -62,6 +70,20 @@ class Predicted:
             for name, count in zip(CLASSES[1:], self.voxels[1:], strict=True)
         )
         return "; ".join([f"{self.path}: {volumes} ({self.scheme})", *self.training])
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What `predict` did."""
+
+    cases: tuple[Predicted, ...]
+    """Labelled cases, by id."""
+    skipped: tuple[SetAside, ...] = ()
+    """Faulty cases, which have no prediction."""
+
+    def lines(self) -> list[str]:
+        """One line a case, then the faulty ones with their faults."""
+        return [*(case.line() for case in self.cases), *skipped_lines(self.skipped)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +148,8 @@ def predict(
     probabilities: bool = False,
     force: bool = False,
     progress: bool = False,
-    **settings: Unpack[ApplySettings],
-) -> list[Predicted]:
+    **settings: Unpack[PageSettings],
+) -> Predictions:
     """Label raw cases with a fitted network; `bratstrain.predict`.
 
     Each case becomes `<case>.nii.gz` on the grid of its first modality's file: same shape, axes,
@@ -146,7 +168,8 @@ def predict(
             background first.
         force: replace existing predictions.
         progress: show a bar on standard error, where that is a terminal.
-        **settings: keywords of `bratstrain.apply_config.ApplyConfig`.
+        **settings: keywords of `bratstrain.apply_config.ApplyConfig`, all but `same_grid`, and of
+            `bratsprep.config.FaultConfig`.
 
     Raises:
         BratsError: a run or a case is at fault, the runs were fitted on different slices, a case
@@ -154,57 +177,98 @@ def predict(
         TypeError: a keyword is unknown.
         ValueError: a value is not allowed.
     """
-    (own,) = take("predict", settings, ApplyConfig)
-    config = ApplyConfig(**own)
+    own, on_fault = take("predict", settings, ApplyConfig, FaultConfig)
+    config, skip = ApplyConfig(**own), FaultConfig(**on_fault).skip
+    if config.same_grid:
+        raise ValueError("same_grid has no effect on predictions; leave it out")
     runs = [Path(run)] if isinstance(run, Path | str) else [Path(one) for one in run]
     fitted = load_fitted(runs, config.device, config.trusted_models)
     sizes = shared_sizes(runs) if config.cleanup else {}
     folder = Path(out)
     with open_source(Path(raw)) as source:
-        chosen = choose(scan(source, unlabelled=True).cases, cases, source)
+        found = scan(source, unlabelled=True, skip=True, **asdict(config.label_choice))
+        chosen, faulty = usable(found, cases, source, skip=skip)
         schemes = schemes_to_write(source, chosen, fitted, config.labels)
         _refuse_existing(folder, chosen, source, force=force, probabilities=probabilities)
         make_folder(folder)
         kept = {run.name: read_trained(run / TRAINED) for run in runs}
         trained = {run: rows for run, rows in kept.items() if rows is not None}
         work = Work(source, schemes, fitted, config, sizes, folder, probabilities, trained)
-        return work_through(work, chosen, progress=progress)
+        done = work_through(work, chosen, faulty, skip=skip, progress=progress)
+    check_any_left(raw, len(done), faulty)
+    return Predictions(tuple(done), tuple(sorted(faulty, key=lambda case: case.id)))
 
 
-def work_through(work: Work, cases: Sequence[CaseFiles], *, progress: bool) -> list[Predicted]:
+def work_through(
+    work: Work,
+    cases: Sequence[CaseFiles],
+    faulty: list[SetAside],
+    *,
+    skip: bool,
+    progress: bool,
+) -> list[Predicted]:
     """Label one case while the next is read.
 
+    Args:
+        work: what all cases share.
+        cases: to label.
+        faulty: receives the cases that are set aside.
+        skip: set faulty cases aside.
+        progress: show a bar.
+
     Raises:
-        BratsError: a case is at fault, or has voxels of another size than the runs'.
+        BratsError: a case is faulty or has voxels of another size than the runs', and such cases
+            are not set aside; or a prediction cannot be written.
     """
     warm()
-    done = []
-    read = partial(prepare_case, source=work.source, fitted=work.fitted, scheme=None)
-    bar = tqdm(total=len(cases), desc="predict", unit="case", disable=None if progress else True)
-    with bar:
-        for case in read_ahead(cases, read):
-            if not work.config.any_spacing:
-                where = f"{work.source.path}: {case.files.id}"
-                check_spacing(work.fitted, where, case.geometry.spacing)
+
+    def read(files: CaseFiles, buffers: Buffers) -> Prepared:
+        case = prepare_case(files, buffers, work.source, work.fitted, None)
+        if not work.config.any_spacing:
+            where = f"{work.source.path}: {files.id}"
+            check_spacing(work.fitted, where, case.geometry.spacing)
+        return case
+
+    hidden = None if progress else True
+    with tqdm(total=len(cases), desc="predict", unit="case", disable=hidden) as bar:
+        done = []
+        for case in without_faulty(read_ahead(cases, read), faulty, skip=skip):
             done.append(work.do(case))
             bar.update()
     return done
 
 
-def choose(cases: Iterable[CaseFiles], ids: Sequence[str], source: Source) -> tuple[CaseFiles, ...]:
-    """Select cases by id; all where no id is given.
+def usable(
+    found: Found, ids: Sequence[str], source: Source, *, skip: bool
+) -> tuple[tuple[CaseFiles, ...], list[SetAside]]:
+    """Select cases by id, all where no id is given; faults in other cases are ignored.
+
+    Args:
+        found: the cases of the source, those that cannot be put together set aside.
+        ids: of the selected cases.
+        source: of the cases, for errors.
+        skip: set selected cases aside that cannot be put together.
 
     Raises:
-        BratsError: the source has no such case.
+        BratsError: the source has no such case, or a selected one cannot be put together and is
+            not set aside.
     """
-    by_id = {files.id: files for files in cases}
-    missing = [name for name in ids if name not in by_id]
+    good = {files.id: files for files in found.cases}
+    bad = {case.id: case for case in found.set_aside}
+    missing = [name for name in ids if name not in good.keys() | bad.keys()]
     if missing:
+        known = sorted(good.keys() | bad.keys())
         raise BratsError(
             f"{source.path}: holds no case {', '.join(missing)}; "
-            f"the first of its {len(by_id)} cases is {next(iter(by_id))}"
+            f"the first of its {len(known)} cases is {known[0]}"
         )
-    return tuple(by_id[name] for name in sorted(set(ids))) if ids else tuple(by_id.values())
+    selected = sorted(set(ids) or good.keys() | bad.keys())
+    faulty = [bad[name] for name in selected if name in bad]
+    if faulty and not skip:
+        raise advised(LayoutError(listing(source, [case.reason for case in faulty])))
+    chosen = tuple(good[name] for name in selected if name in good)
+    check_any_left(source.path, len(chosen), faulty)
+    return chosen, faulty
 
 
 def schemes_to_write(

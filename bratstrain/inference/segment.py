@@ -23,6 +23,7 @@ from bratsprep.volumes.crop import crop_window
 from bratsprep.volumes.fingerprint import fingerprints
 from bratsprep.volumes.planes import image_planes_
 from bratstrain.apply_config import ApplyConfig
+from bratstrain.data.trained_spacings import size_text
 from bratstrain.runs.fitted import Fitted
 
 FLIPS: Final = MappingProxyType(
@@ -33,8 +34,6 @@ FLIPS: Final = MappingProxyType(
     }
 )
 """Axes of (b, c, h, w) along which each pass is flipped: left-right, and front-back too."""
-SPACING_TOLERANCE: Final = 0.1
-"""Share by which voxels may be larger or smaller than the run's."""
 
 
 Read = TypeVar("Read")
@@ -115,7 +114,7 @@ def as_the_network_sees(preparation: PrepConfig) -> tuple[str, str]:
 
 
 def check_spacing(fitted: Fitted, where: str, spacing: NDArray[Any]) -> None:
-    """Refuse voxels of another size than those that the runs were fitted on.
+    """Refuse voxels of a size that one of the runs was not fitted on.
 
     Args:
         fitted: the runs.
@@ -123,40 +122,48 @@ def check_spacing(fitted: Fitted, where: str, spacing: NDArray[Any]) -> None:
         spacing: (3,) float, mm, along RAS+ (x, y, z).
 
     Raises:
-        BratsError: a side differs by more than `SPACING_TOLERANCE`, or the runs do not record it.
+        BratsError: the size is none that every run was fitted on, as
+            `TrainedSpacings.holds` tells, or a run does not record its sizes.
     """
-    expected = np.asarray(fitted.spacing)
-    if np.isnan(expected).any():
-        raise BratsError(
-            f"{fitted.name}: does not record the voxel size that it was fitted on; "
-            "accept any with --any-spacing"
-        )
-    if np.any(np.abs(spacing / expected - 1) > SPACING_TOLERANCE):
-        case, run = (" x ".join(f"{side:.4g}" for side in sides) for sides in (spacing, expected))
-        raise BratsError(
-            f"{where}: voxels are {case} mm (x, y, z), {fitted.name} was fitted on {run} mm; "
-            "resample the scan, or accept any size with --any-spacing"
-        )
+    for folder, trained in zip(fitted.folders, fitted.spacings, strict=True):
+        if not trained.sizes:
+            raise BratsError(
+                f"{folder.name}: does not record the voxel sizes that it was fitted on; "
+                "accept any with --any-spacing"
+            )
+        if not trained.holds(spacing):
+            raise BratsError(
+                f"{where}: voxels are {size_text(spacing)} mm (x, y, z); the nearest size that "
+                f"{folder.name} was fitted on is {trained.nearest_line(spacing)}; resample the "
+                "scan, or accept any size with --any-spacing"
+            )
 
 
 def read_ahead(
     cases: Iterable[CaseFiles], read: Callable[[CaseFiles, Buffers], Read]
-) -> Generator[Read, None, None]:
+) -> Generator[tuple[CaseFiles, Read | BratsError], None, None]:
     """Prepare cases in a thread, one ahead of the one in use.
 
     Args:
         cases: in order.
         read: called with a case and the buffers of the thread.
 
-    Raises:
-        BratsError: as `read` does, when the case is due.
+    Yields:
+        Case and what was read, or the error of a faulty case.
     """
     buffers = Buffers()
+
+    def one(files: CaseFiles) -> tuple[CaseFiles, Read | BratsError]:
+        try:
+            return files, read(files, buffers)
+        except BratsError as error:
+            return files, error
+
     pool = ThreadPoolExecutor(1, "case")
     try:
-        coming: Future[Read] | None = None
+        coming: Future[tuple[CaseFiles, Read | BratsError]] | None = None
         for files in cases:
-            current, coming = coming, pool.submit(read, files, buffers)
+            current, coming = coming, pool.submit(one, files)
             if current is not None:
                 yield current.result()
         if coming is not None:

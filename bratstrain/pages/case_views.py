@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bratsprep.case import CaseFiles
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
+from bratsprep.system.faulty_cases import without_faulty
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import read_scan
 from bratsprep.volumes.label_schemes import resolve
@@ -110,8 +111,9 @@ def raw_cases(
     labellers: Sequence[Labeller], source: Source, wanted: Sequence[str]
 ) -> Iterator[ReadCase]:
     """Read raw cases, all planes of each."""
-    chosen = good_cases(source, labelled_cases(source), wanted)
-    schemes = resolve(source, chosen, labellers[0].config.labels)
+    choice = labellers[0].config.label_choice
+    chosen = good_cases(source, labelled_cases(source, choice), wanted)
+    schemes = resolve(source, chosen, choice.labels)
 
     def read(files: CaseFiles, buffers: Buffers) -> tuple[Images, list[Prepared]]:
         background = labellers[0].fitted.preparation.background
@@ -122,7 +124,7 @@ def raw_cases(
             check_prepared(labeller, source, case)
         return images, cases
 
-    for images, ready in read_ahead(chosen, read):
+    for images, ready in without_faulty(read_ahead(chosen, read), [], skip=False):
         first = ready[0]
         x, y, z = first.geometry.spacing.tolist()
         yield ReadCase(

@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Unpack
 
+from bratsprep.config import FaultConfig
 from bratsprep.settings import take
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
 from bratsprep.system.atomic import replacing
-from bratstrain.apply_config import ApplyConfig, ApplySettings, Part
+from bratstrain.apply_config import ApplyConfig, PageSettings, Part
 from bratstrain.evaluation.case_selection import open_cases
 from bratstrain.evaluation.comparison import Comparison, compare_evaluations
 from bratstrain.evaluation.stored import evaluation_of
@@ -34,7 +35,7 @@ def compare(
     split: Part = "validation",
     out: Path | str | None = None,
     progress: bool = False,
-    **settings: Unpack[ApplySettings],
+    **settings: Unpack[PageSettings],
 ) -> Comparison:
     """Compare runs on the same cases; `bratstrain.compare`.
 
@@ -51,7 +52,8 @@ def compare(
         split: part of each run's split: `validation`, `test`, `train`, or `all` for every case.
         out: HTML file; without it only missing evaluations are written.
         progress: show bars on standard error, where that is a terminal.
-        **settings: keywords of `bratstrain.apply_config.ApplyConfig`.
+        **settings: keywords of `bratstrain.apply_config.ApplyConfig` and of
+            `bratsprep.config.FaultConfig`.
 
     Raises:
         BratsError: a run or the data are at fault, or the runs' cases, planes, conventions or
@@ -59,13 +61,14 @@ def compare(
         TypeError: a keyword is unknown.
         ValueError: fewer than two runs are given, or a value is not allowed or has no effect.
     """
-    (own,) = take("compare", settings, ApplyConfig)
+    own, on_fault = take("compare", settings, ApplyConfig, FaultConfig)
     folders, apply = [Path(run) for run in runs], ApplyConfig(**own)
+    faults = FaultConfig(**on_fault)
     apply.check_effects(data)
     if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
         raise ValueError(f"give at least two runs, each once, got {len(folders)}")
     with open_cases(data, raw) as where:
-        return compared(folders, where, split, apply, out=out, progress=progress)
+        return compared(folders, where, split, apply, faults=faults, out=out, progress=progress)
 
 
 def compared(
@@ -74,6 +77,7 @@ def compared(
     split: Part,
     apply: ApplyConfig,
     *,
+    faults: FaultConfig | None = None,
     out: Path | str | None,
     progress: bool,
 ) -> Comparison:
@@ -84,13 +88,16 @@ def compared(
         where: slice file or raw cases, open.
         split: part of each run's split.
         apply: how the networks are applied.
+        faults: how faulty cases are treated; None stops at the first.
         out: HTML file; None writes no page.
         progress: show bars.
 
     Raises:
         BratsError: a run or the data are at fault, or the evaluations are not comparable.
     """
-    evaluated = partial(evaluation_of, where=where, part=split, apply=apply, progress=progress)
+    evaluated = partial(
+        evaluation_of, where=where, part=split, apply=apply, faults=faults, progress=progress
+    )
     if out is None:
         return compare_evaluations([evaluated(folder) for folder in folders])
     shown = [ShownRun(folder, Gallery(0 if i else MOST_IMAGES)) for i, folder in enumerate(folders)]

@@ -103,7 +103,7 @@ def notes(comparison: Comparison) -> list[str]:
     """Caveats of the numbers; one that holds for all runs stands once."""
     runs: dict[str, list[str]] = {}
     for name, evaluation in zip(comparison.names, comparison.evaluations, strict=True):
-        for note in evaluation.record["notes"]:
+        for note in evaluation.notes:
             runs.setdefault(str(note), []).append(name)
     return [
         note if len(names) == len(comparison.names) else f"{', '.join(names)}: {note}"

@@ -2,16 +2,17 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Unpack
 
 import numpy as np
 
+from bratsprep.config import FaultConfig
 from bratsprep.settings import take
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
-from bratstrain.apply_config import ApplyConfig, ApplySettings, Part
+from bratstrain.apply_config import ApplyConfig, PageSettings, Part
 from bratstrain.evaluation.case_selection import open_cases
 from bratstrain.evaluation.stored import Evaluation, evaluation_of
 from bratstrain.pages import run_sections, score_sections
@@ -33,6 +34,8 @@ class Written:
     n_bytes: int
     title: str
     """Which cases and planes it is of."""
+    set_aside: Mapping[str, str] = field(default_factory=dict)
+    """Why a case could not be scored, by id."""
 
     def line(self) -> str:
         """Path, size and cases, for the terminal."""
@@ -47,7 +50,7 @@ def report(
     split: Part = "validation",
     out: Path | str | None = None,
     progress: bool = False,
-    **settings: Unpack[ApplySettings],
+    **settings: Unpack[PageSettings],
 ) -> Written:
     """Write a run's page: scores, curves, and cases to page through; `bratstrain.report`.
 
@@ -64,25 +67,34 @@ def report(
         split: part of the run's split: `validation`, `test`, `train`, or `all` for every case.
         out: HTML file; `report.html` in the run folder by default.
         progress: show a bar on standard error, where that is a terminal.
-        **settings: keywords of `bratstrain.apply_config.ApplyConfig`.
+        **settings: keywords of `bratstrain.apply_config.ApplyConfig` and of
+            `bratsprep.config.FaultConfig`.
 
     Raises:
         BratsError: run, cases or slice file are at fault, or do not go together.
         TypeError: a keyword is unknown.
         ValueError: a value is not allowed, or has no effect beside the others.
     """
-    (own,) = take("report", settings, ApplyConfig)
-    folder, apply = Path(run), ApplyConfig(**own)
+    own, on_fault = take("report", settings, ApplyConfig, FaultConfig)
+    folder, apply, faults = Path(run), ApplyConfig(**own), FaultConfig(**on_fault)
     apply.check_effects(data)
     with open_cases(data, raw) as where:
-        evaluation, chosen, shown = evaluated(folder, where, split, apply, progress=progress)
+        evaluation, chosen, shown = evaluated(
+            folder, where, split, apply, faults=faults, progress=progress
+        )
     path = folder / PAGE if out is None else Path(out)
     size = write_page(path, page(evaluation, chosen, packed_views(shown)))
-    return Written(path, size, evaluation.title)
+    return Written(path, size, evaluation.title, evaluation.set_aside)
 
 
 def evaluated(
-    folder: Path, where: SliceFile | Source, split: Part, apply: ApplyConfig, *, progress: bool
+    folder: Path,
+    where: SliceFile | Source,
+    split: Part,
+    apply: ApplyConfig,
+    *,
+    faults: FaultConfig,
+    progress: bool,
 ) -> tuple[Evaluation, dict[str, str], list[View]]:
     """Evaluate a run, and prepare its best, median and worst case to be shown.
 
@@ -91,6 +103,7 @@ def evaluated(
         where: slice file or raw cases, open.
         split: part of the run's split.
         apply: how the run is applied.
+        faults: how faulty cases are treated.
         progress: show a bar.
 
     Returns:
@@ -101,7 +114,13 @@ def evaluated(
     """
     shown = ShownRun(folder, Gallery())
     evaluation = evaluation_of(
-        folder, where, split, apply, progress=progress, watch=shown.gallery.watch
+        folder,
+        where,
+        split,
+        apply,
+        faults=faults,
+        progress=progress,
+        watch=shown.gallery.watch,
     )
     chosen = telling(evaluation)
     return evaluation, chosen, views([shown], where, split, apply, [*chosen])
@@ -139,7 +158,7 @@ def page(
         "name": run.resolve().name,
         "title_of_cases": evaluation.title,
         "key_numbers": score_sections.key_numbers(evaluation),
-        "notes": [str(note) for note in evaluation.record["notes"]],
+        "notes": evaluation.notes,
         "scores": score_sections.scores(evaluation),
         "every_plane": "every plane" in str(evaluation.record["planes"]),
         "case_labels": list(chosen.values()),

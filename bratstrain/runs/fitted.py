@@ -1,7 +1,6 @@
 """`Fitted`: one or several finished runs, loaded to be applied to cases."""
 
 import json
-import math
 import operator
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -15,14 +14,15 @@ from bratsprep.config import PrepConfig
 from bratsprep.errors import BratsError
 from bratsprep.labels import SCHEMES
 from bratstrain.data.splits import PARTS, Split
+from bratstrain.data.trained_spacings import TrainedSpacings, read_spacings, size_text
 from bratstrain.device import DTYPES, choose_device, choose_precision
 from bratstrain.runs.checkpoint import Weights, load_network, read_config
 from bratstrain.runs.files import BEST, CONFIG, FACTS, SPLIT, read_json
 
 MAX_SIDE: Final = 4096
 """Largest height or width of a slice, pixels."""
-UNKNOWN_SPACING: Final = (math.nan,) * 3
-"""Voxel size of a run that did not record it; nan equals nothing."""
+_SHOWN: Final = 3
+"""Voxel sizes named in one message."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,8 +38,8 @@ class Fitted:
     preparation: PrepConfig
     size: tuple[int, int]
     """(h, w) of the slices."""
-    spacing: tuple[float, ...]
-    """(3,) mm, along RAS+ (x, y, z); nan where the runs do not record it."""
+    spacings: tuple[TrainedSpacings, ...]
+    """Voxel sizes of the training cases of each run."""
     scheme: str
     """Label scheme of the cases that they were fitted on; empty where they had several."""
     data_digest: str
@@ -83,10 +83,13 @@ def load_fitted(
     facts = [read_json(run / FACTS) for run in runs]
     first, weights = loaded[0][0], loaded[0][2]
     preparation, size = preparation_of(first, weights)
-    spacing = spacing_of(facts[0], first)
-    for (run, _, other), fact in zip(loaded[1:], facts[1:], strict=True):
+    spacings = [
+        read_spacings(fact.get("spacings"), run / FACTS)
+        for run, fact in zip(runs, facts, strict=True)
+    ]
+    for (run, _, other), own in zip(loaded[1:], spacings[1:], strict=True):
         check_alike(first, weights, run, other)
-        check_spacing(first, spacing, run, spacing_of(fact, run))
+        check_spacings(first, spacings[0], run, own)
     return Fitted(
         folders=tuple(runs),
         networks=tuple(network.to(on) for _, network, _ in loaded),
@@ -94,7 +97,7 @@ def load_fitted(
         precision=precision_of(first, weights, on),
         preparation=preparation,
         size=size,
-        spacing=spacing,
+        spacings=tuple(spacings),
         scheme=scheme_of(facts),
         data_digest=weights.data_digest,
     )
@@ -152,47 +155,29 @@ def check_alike(first: Path, weights: Weights, run: Path, other: Weights) -> Non
         )
 
 
-def check_spacing(
-    first: Path, spacing: tuple[float, ...], run: Path, other: tuple[float, ...]
+def check_spacings(
+    first: Path, spacings: TrainedSpacings, run: Path, other: TrainedSpacings
 ) -> None:
     """Refuse an ensemble of runs that were fitted on voxels of different sizes.
 
     Args:
         first: folder of the first run.
-        spacing: its voxel size, mm along RAS+ (x, y, z).
+        spacings: its voxel sizes.
         run: folder of another run.
-        other: its voxel size, mm.
+        other: its voxel sizes.
 
     Raises:
-        BratsError: the sizes differ.
+        BratsError: they have no size in common.
     """
-    if not _same(spacing, other):
-        raise BratsError(
-            f"{run}: was fitted on voxels of {other} mm, {first} on {spacing} mm; an ensemble "
-            "needs one preparation"
+    if not spacings.shares_any(other):
+        ours, theirs = (
+            ", ".join(f"{size_text(size)} mm" for size in own.sizes[:_SHOWN]) or "unknown size"
+            for own in (spacings, other)
         )
-
-
-def spacing_of(facts: dict[str, Any], run: Path) -> tuple[float, ...]:
-    """Voxel size that a run was fitted on, mm along RAS+ (x, y, z); nan where it is not recorded.
-
-    Raises:
-        BratsError: it is not three sizes above 0.
-    """
-    sides = facts.get("spacing", UNKNOWN_SPACING)
-    if "spacing" in facts:
-        is_triple = isinstance(sides, list) and len(sides) == 3
-        if not is_triple or not all(isinstance(side, int | float) and side > 0 for side in sides):
-            raise BratsError(f"{run / FACTS}: 'spacing' is {sides!r}, expected three sizes in mm")
-    return tuple(float(side) for side in sides)
-
-
-def _same(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    """Whether voxel sizes agree to a thousandth, or neither is known."""
-    return all(
-        math.isclose(a, b, rel_tol=1e-3) or (math.isnan(a) and math.isnan(b))
-        for a, b in zip(one, other, strict=True)
-    )
+        raise BratsError(
+            f"{run}: was fitted on voxels of {theirs}, {first} on {ours}; an ensemble needs a "
+            "voxel size that all of its runs know"
+        )
 
 
 def scheme_of(facts: Sequence[dict[str, Any]]) -> str:

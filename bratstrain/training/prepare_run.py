@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import torch
 
 from bratsprep.errors import BratsError
@@ -16,6 +15,7 @@ from bratsprep.system.atomic import replacing
 from bratstrain.config import Session, TrainConfig
 from bratstrain.data.splits import Split, make_split
 from bratstrain.data.trained_cases import trained_rows, write_trained
+from bratstrain.data.trained_spacings import trained_spacings
 from bratstrain.data.twins import leak_warning
 from bratstrain.device import (
     choose_device,
@@ -184,7 +184,7 @@ def begin(job: Job) -> None:
         "twins": job.twins.to_json(),
         "planes": job.planes,
         "scheme": scheme_of(file),
-        "spacing": [float(side) for side in np.median(file.cases["spacing"], axis=0)],
+        "spacings": trained_spacings(file.path, split.trained_cases).to_json(),
         "device": device_name(job.device),
         "cores": cores(),
         "versions": versions(),

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 import bratsprep
-from bratsprep.building.memory_budget import BASE_BYTES
+from bratsprep.building.memory_budget import BASE_BYTES, largest_need
+from bratsprep.config import PrepConfig
+from bratsprep.discovery.discover import scan
+from bratsprep.sources.source import open_source
 from tests.helpers import fitfiles
 from tests.helpers.oracles import resampled
 
@@ -126,6 +129,17 @@ def large_case(folder, name, dtypes, codes):
         turned, affine = resampled(voxels, np.eye(4), codes)
         image = nib.Nifti1Image(turned, affine, dtype=turned.dtype)
         nib.save(image, place / f"{name}_{suffix}.nii.gz")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_estimate_of_memory_is_at_most_15_percent_above_the_peak(tmp_path, workers):
+    raw = bratsprep.phantoms(tmp_path / "raw", cases=4, dtype="float32", workers=1)
+    child(LIMITED, raw, tmp_path / "first.h5", 0, 1)  # Numba may compile, once
+    peak = int(child(LIMITED, raw, tmp_path / "out.h5", 0, workers))
+    with open_source(raw) as source:
+        estimate = BASE_BYTES + workers * largest_need(source, scan(source).cases, PrepConfig())
+    assert peak <= estimate <= 1.15 * peak
 
 
 @pytest.mark.slow

@@ -71,7 +71,7 @@ def test_skipped_cases_exit_with_1_and_are_listed(run, tmp_path):
     image.write_bytes(image.read_bytes()[:-900])
     result = run("build", folder, "out.h5", "--on-error", "skip")
     assert result.exit_code == 1
-    assert "skipped  1 cases:\n  BRATS_001: " in result.output
+    assert "skipped  1 case:\n  BRATS_001: " in result.output
     assert (tmp_path / "out.h5").exists()
 
 

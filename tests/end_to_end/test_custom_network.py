@@ -60,7 +60,7 @@ def test_verbs_work_with_trust(data, run, tmp_path):
     assert page.path.stat().st_size > 1000
     out = tmp_path / "out"
     predicted = bratstrain.predict(run, raw, out, device="cpu", **TRUST)
-    assert len(predicted) == 6
+    assert len(predicted.cases) == 6
     done = bratstrain.export(run, tmp_path / "model.onnx", **TRUST)
     session = onnxruntime.InferenceSession(done.path, providers=["CPUExecutionProvider"])
     image = np.random.default_rng(0).normal(size=(3, 4, 30, 30)).astype(np.float32)

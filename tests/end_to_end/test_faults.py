@@ -94,7 +94,7 @@ def test_read_error_sets_one_case_aside_on_request(raw, tmp_path, monkeypatch):
     fail_at(monkeypatch, 4, broken_disk)
     summary = bratsprep.build(raw, tmp_path / "x.h5", on_error="skip", **BUILD)
     assert summary.cases == 5
-    assert "Input/output error" in summary.skipped[0]["reason"]
+    assert "Input/output error" in summary.skipped[0].reason
 
 
 @pytest.mark.parametrize("how", ["written", "grown", "cut"])
@@ -189,8 +189,8 @@ def test_case_that_cannot_be_put_together_is_set_aside_on_request(tmp_path, name
     with source.open_source(raw) as opened:
         found = discover.scan(opened, skip=True)
     assert len(found.cases) == 2
-    assert "missing" in found.bad[0][1]
-    assert found.bad[0][0] not in {files.id for files in found.cases}
+    assert "missing" in found.set_aside[0].reason
+    assert found.set_aside[0].id not in {files.id for files in found.cases}
 
 
 def test_labels_that_cannot_be_read_say_nothing_of_the_scheme(tmp_path):

@@ -106,7 +106,9 @@ def test_predict_on_a_full_disk_leaves_nothing_half_done(raw, whole, disk, kilob
     disk(20_000)
     done = bratstrain.predict(whole, raw, out, probabilities=True, force=True)
     assert sorted(path.name for path in out.iterdir()) == sorted(
-        name for each in done for name in (each.path.name, f"{each.case}_probabilities.nii.gz")
+        name
+        for each in done.cases
+        for name in (each.path.name, f"{each.case}_probabilities.nii.gz")
     )
 
 

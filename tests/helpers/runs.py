@@ -43,7 +43,7 @@ def write(folder, *, seed=0, preparation=None, size=WINDOW, split=SPLIT, facts=N
     config = replace(CONFIG, precision="fp32")
     (folder / "config.json").write_text(config.to_json())
     (folder / "split.json").write_text(split.to_json())
-    known = {"spacing": SPACING, "scheme": "brats2017", "data_digest": digest}
+    known = {"spacings": sizes(SPACING), "scheme": "brats2017", "data_digest": digest}
     known |= facts or {}
     (folder / "run.json").write_text(json.dumps({k: v for k, v in known.items() if v is not None}))
     save(
@@ -60,6 +60,11 @@ def write(folder, *, seed=0, preparation=None, size=WINDOW, split=SPLIT, facts=N
         ),
     )
     return network
+
+
+def sizes(*spacings):
+    """Voxel sizes as a run records them, one training case of each."""
+    return [{"mm": list(spacing), "cases": 1} for spacing in spacings]
 
 
 def axial(path, channel=None):

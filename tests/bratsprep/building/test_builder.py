@@ -14,7 +14,7 @@ import pytest
 import bratsprep
 from bratsprep.building import builder
 from bratsprep.building.journal import Journal
-from bratsprep.errors import BuildError, LabelError
+from bratsprep.errors import BratsError, BuildError, LabelError
 from tests.helpers import niftis
 
 WINDOW = "48x40"
@@ -214,7 +214,7 @@ def test_a_bad_case_stops_the_build_and_nothing_has_the_final_name(spoilt, tmp_p
 
 def test_a_bad_case_is_set_aside_on_request(spoilt, tmp_path):
     summary = bratsprep.build(spoilt, tmp_path / "out.h5", on_error="skip")
-    assert [entry["id"] for entry in summary.skipped] == ["BRATS_002"]
+    assert [case.id for case in summary.skipped] == ["BRATS_002"]
     assert any("gzip stream is cut short" in line for line in summary.lines())
     with h5py.File(tmp_path / "out.h5") as file:
         assert json.loads(file.attrs["skipped"])[0]["id"] == "BRATS_002"
@@ -232,7 +232,7 @@ def test_no_good_case_is_an_error(tmp_path):
     folder = bratsprep.phantoms(tmp_path / "raw", cases=1, shape=(44, 50, 20), workers=1)
     image = folder / "imagesTr" / "BRATS_001.nii.gz"
     image.write_bytes(image.read_bytes()[:-2000])
-    with pytest.raises(BuildError, match="no case could be built"):
+    with pytest.raises(BratsError, match="every one of the 1 cases is faulty, such as BRATS_001"):
         bratsprep.build(folder, tmp_path / "out.h5", on_error="skip")
 
 

@@ -32,7 +32,7 @@ def test_dry_run_names_cases_that_would_be_skipped(raw):
     with pytest.raises(LayoutError, match="t2w is missing"):
         dry_run(raw)
     found = dry_run(raw, on_error="skip")
-    assert [case for case, _ in found.bad] == ["BraTS2021_00002"]
+    assert [case.id for case in found.skipped] == ["BraTS2021_00002"]
     assert any(line.startswith("skipped") for line in found.lines())
 
 

@@ -378,7 +378,7 @@ def test_a_case_set_aside_stays_so_until_it_changes(spoilt, clock):
     for _ in range(2):
         summary = again(raw, out, on_error="skip")
         assert summary.was_complete
-        assert [entry["id"] for entry in summary.skipped] == [SECOND]
+        assert [case.id for case in summary.skipped] == [SECOND]
 
 
 def test_a_repaired_case_is_converted(spoilt, tmp_path):
@@ -394,7 +394,7 @@ def test_a_case_spoilt_in_another_way_is_set_aside_for_the_new_reason(spoilt, tm
     raw, out, path, good = spoilt
     path.write_bytes(good[:-300])
     summary = again(raw, out, on_error="skip")
-    assert [entry["id"] for entry in summary.skipped] == [SECOND]
+    assert [case.id for case in summary.skipped] == [SECOND]
     assert bytes_of(out) == fresh(raw, tmp_path, on_error="skip")
     assert again(raw, out, on_error="skip").was_complete
 

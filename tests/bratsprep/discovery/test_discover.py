@@ -449,7 +449,6 @@ def test_all_problems_are_listed_at_once(tmp_path):
         write(tmp_path, case(f"p{i}", f"p{i}", CLASSIC[1:]))
     lines = refusal(tmp_path).split("\n")
     assert lines[0].startswith(f"{tmp_path}: 23 problems; ")
-    assert "--on-error skip" in lines[0]
     assert lines[1] == f"  {tmp_path}/p0: flair is missing; found t1w, t1gd, t2w"
     assert len(lines) == 22
     assert lines[-1] == "  and 3 more"

@@ -1,4 +1,5 @@
 import json
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -6,8 +7,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import bratsprep
+from bratsprep.cli import main
 from bratsprep.errors import LabelError, LayoutError, NiftiError, SchemaError, SourceError
 from bratsprep.inspection.class_balance import (
     CaseCount,
@@ -218,6 +221,26 @@ def test_inspect_without_any_label_shows_no_classes(raw, tmp_path):
     ]
 
 
+def test_json_gives_no_number_that_only_a_label_could_tell(raw, tmp_path):
+    for path in (raw / IDS[0]).glob("*_[ft]*.nii.gz"):
+        (tmp_path / IDS[0]).mkdir(exist_ok=True)
+        (tmp_path / IDS[0] / path.name).symlink_to(path)
+    found = inspect(tmp_path, workers=1).to_json()
+    assert (found["cases"], found["planes"], found["slices"]) == (1, 6, None)
+    assert found["classes"] == found["spread"] == []
+    assert found["imbalance"] is None
+    row = found["rows"][0]
+    assert [row[name] for name in ("voxels", "class_planes", "tumour_planes")] == [None] * 3
+
+
+def test_json_of_a_slice_file_without_labels_counts_lost_brain_alone(out):
+    found = replace(inspect(out), rows=(replace(UNLABELLED, lost=(7, 0, 0, 0)),)).to_json()
+    assert found["rows"][0]["lost"] == [7, None, None, None]
+    assert found["stored"]["voxels"] is None
+    assert found["stored"]["lost"][1:] == [None] * 3
+    assert found["stored"]["slices"] > 0
+
+
 UNLABELLED = CaseCount("B", "B", False, 5, (0, 0, 0, 0), (0, 0, 0, 0), 0, 0, 1.0)
 
 
@@ -246,6 +269,50 @@ def test_inspect_takes_the_scheme_it_is_told(tmp_path):
     label[label == 4] = 3
     write(tmp_path / "one.nii.gz", label)
     assert inspect(tmp_path, labels="msd", workers=1).classes[2].voxels == (label == 1).sum()
+
+
+@pytest.fixture
+def faulty(raw, tmp_path):
+    """The cases, one without a modality and one with a label value of no scheme."""
+    copy = shutil.copytree(raw, tmp_path / "faulty")
+    (copy / IDS[0] / f"{IDS[0]}_t2.nii.gz").unlink()
+    write(copy / IDS[1] / f"{IDS[1]}_seg.nii.gz", np.full(SHAPE, 77, np.uint8))
+    return copy
+
+
+def test_faulty_cases_stop_by_default_and_are_set_aside_on_request(faulty):
+    with pytest.raises(LayoutError, match=f"{IDS[0]}: t2w is missing"):
+        inspect(faulty, workers=1)
+    found = inspect(faulty, workers=1, on_error="skip")
+    assert [row.id for row in found.rows] == [IDS[2]]
+    assert [case.id for case in found.skipped] == [IDS[0], IDS[1]]
+    assert "label values [77]" in found.skipped[1].reason
+    assert "skipped  2 cases:" in found.lines()
+    assert found.to_json()["skipped"][0]["id"] == IDS[0]
+    assert sum(found.geometries.sizes.values()) == 1
+
+
+def test_page_lists_faulty_cases(faulty, tmp_path):
+    out = tmp_path / "page.html"
+    bratsprep.inspect_page(faulty, out, workers=1, on_error="skip")
+    text = out.read_text()
+    assert "2 cases set aside" in text
+    assert f"{IDS[0]}: t2w is missing" in text
+
+
+def test_command_exits_with_1_where_cases_were_set_aside(faulty):
+    result = CliRunner().invoke(main, ["inspect", str(faulty), "--on-error", "skip"])
+    assert result.exit_code == 1
+    assert f"  {IDS[0]}: " in result.output
+    stopped = CliRunner().invoke(main, ["inspect", str(faulty)])
+    assert stopped.exit_code == 1
+    assert "use --on-error skip" in stopped.stderr
+
+
+@pytest.mark.parametrize("setting", [{"label_name": "*_seg.nii.gz"}, {"same_grid": True}])
+def test_settings_of_labels_are_refused_for_a_slice_file(out, setting):
+    with pytest.raises(ValueError, match=r"has no effect on .*a slice file stores classes"):
+        inspect(out, **setting)
 
 
 def test_inspect_gives_json_that_json_takes(out):

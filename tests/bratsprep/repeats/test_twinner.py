@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -10,7 +11,7 @@ from click.testing import CliRunner
 
 import bratsprep
 from bratsprep.cli import main
-from bratsprep.errors import BuildError, LayoutError
+from bratsprep.errors import BratsError, BuildError, LayoutError
 from bratsprep.phantom.phantoms import phantom_case
 from bratsprep.repeats.mask_details import Agreement
 from bratsprep.repeats.search import LIKELY
@@ -119,6 +120,37 @@ def test_a_person_is_known_again(raw, tmp_path, how):
     assert found_in(found) == {("Brats18_X_1_1", "BRATS_004")}
     assert found.pairs[0].certainty == "certain"
     assert found.pairs[0].flip == ("yx" if how == "mirrored" else "")
+
+
+def test_faulty_cases_are_set_aside_on_request(raw, tmp_path):
+    copy = shutil.copytree(raw, tmp_path / "raw")
+    cut = copy / "imagesTr" / "BRATS_003.nii.gz"
+    cut.write_bytes(cut.read_bytes()[:-900])
+    with pytest.raises(BratsError, match="BRATS_003"):
+        twins(copy, workers=2)
+    found = twins(copy, workers=2, on_error="skip")
+    assert found_in(found) == PLANTED
+    assert [case.id for case in found.skipped] == ["BRATS_003"]
+    assert found.to_json()["skipped"][0]["id"] == "BRATS_003"
+    result = CliRunner().invoke(main, ["twins", str(copy), "--on-error", "skip"])
+    assert result.exit_code == 1
+    assert "skipped  1 case:\n  BRATS_003: " in result.output
+
+
+def test_pattern_of_label_names_is_followed(tmp_path):
+    write_case(tmp_path, "Brats18_X_1_1", *_small())
+    write_case(tmp_path, "Brats18_X_2_1", *_small())
+    for path in tmp_path.rglob("*_seg.nii.gz"):
+        path.rename(path.with_name(path.name.replace("_seg", "_tumor")))
+    assert twins(tmp_path, workers=1).members[0].voxels == ()
+    found = twins(tmp_path, workers=1, label_name="*_tumor.nii.gz")
+    assert sum(found.members[0].voxels) > 0
+
+
+def _small():
+    """Images and label of a phantom, (x, y, z)."""
+    case = phantom_case(SHAPE, 0, 3)
+    return case.images.transpose(0, 3, 2, 1), case.label.transpose(2, 1, 0)
 
 
 def test_masks_alone_will_do(masks):

@@ -229,8 +229,35 @@ def test_verify_finds_one_changed_voxel_of_a_raw_file(pair):
 
 def test_verify_finds_a_changed_raw_file_of_a_case_that_is_not_compared(pair):
     out, raw = pair
-    edit_raw(raw / FIRST / f"{FIRST}_seg.nii.gz", lambda voxels: np.add.at(voxels, (4, 4, 3), 1))
+    edit_raw(raw / SECOND / f"{SECOND}_seg.nii.gz", lambda voxels: np.add.at(voxels, (4, 4, 3), 1))
     with pytest.raises(SchemaError, match="get the file again, or build again"):
+        verify(out, raw, sample=1, workers=1)
+
+
+def cut_off(path):
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda folder: cut_off(folder / f"{FIRST}_t1.nii.gz"),
+        lambda folder: (folder / f"{FIRST}_t2.nii.gz").unlink(),
+        shutil.rmtree,
+    ],
+    ids=["cut", "modality", "folder"],
+)
+def test_verify_of_a_case_ignores_faults_of_others(pair, spoil):
+    out, raw = pair
+    spoil(raw / FIRST)
+    verified = verify(out, raw, cases=[SECOND], workers=1)
+    assert (verified.files, verified.compared) == (5, 1)
+
+
+def test_verify_names_the_fault_of_a_case_that_cannot_be_put_together(pair):
+    out, raw = pair
+    (raw / SECOND / f"{SECOND}_t2.nii.gz").unlink()
+    with pytest.raises(LayoutError, match=f"{SECOND}: t2w is missing"):
         verify(out, raw, cases=[SECOND], workers=1)
 
 

@@ -285,7 +285,7 @@ def test_other_edition_of_the_training_cases_is_recognised_by_its_images(renamed
 def test_prediction_states_which_cases_are_people_of_the_training(renamed, tmp_path):
     done = bratstrain.predict(renamed / "run", renamed / "other", tmp_path / "out")
     trained = set(json.loads((renamed / "run" / "split.json").read_text())["train"])
-    lines = [case.line() for case in done]
+    lines = [case.line() for case in done.cases]
     known = [line for line in lines if "THIS PERSON IS IN TRAINING" in line]
     assert len(known) == len({"BRATS_001", "BRATS_002", "BRATS_003"} & trained)
     assert all("compared by image fingerprint with the" in line for line in lines)

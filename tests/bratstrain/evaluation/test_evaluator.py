@@ -263,9 +263,9 @@ def test_raw_cases_without_labels_are_refused(run, tmp_path):
 
 @pytest.mark.parametrize("kind", ["raw", "data"])
 def test_other_spacing_is_refused(tmp_path, raw, files, kind):
-    runs.write(tmp_path / "run", facts={"spacing": [1, 1, 1]})
+    runs.write(tmp_path / "run", facts={"spacings": runs.sizes([1, 1, 1])})
     source = {kind: raw if kind == "raw" else files["brain"]}
-    with pytest.raises(BratsError, match=f"{B}: voxels are 1 x 1 x 2 mm .*on 1 x 1 x 1 mm"):
+    with pytest.raises(BratsError, match=f"{B}: voxels are 1 x 1 x 2 mm .*on is 1 x 1 x 1 mm"):
         evaluate(tmp_path / "run", **source)
     assert evaluate(tmp_path / "run", **source, any_spacing=True).scores
 
@@ -557,7 +557,7 @@ def test_bad_case_that_nobody_asks_for_is_passed_over(run, raw, with_bad, settin
 
 @pytest.mark.parametrize("cases", [(), (BAD,), (A, BAD)])
 def test_bad_case_that_is_asked_for_stops(run, with_bad, cases):
-    with pytest.raises(BratsError, match=rf"{BAD}: t1gd is missing; found flair, t1w, t2w$"):
+    with pytest.raises(BratsError, match=rf"{BAD}: t1gd is missing; found flair, t1w, t2w"):
         evaluate(run, raw=with_bad, split="all", cases=cases)
 
 

@@ -167,6 +167,33 @@ def test_run_sets_a_case_at_fault_aside(raw, broken, tmp_path):
     assert list(report.set_aside) == [B]
 
 
+def test_labels_of_other_names_are_scored_by_a_pattern(raw, tmp_path):
+    files = recoded(raw, tmp_path / "made", [0, 1, 2, 3, 4])
+    for case in (A, B):
+        (raw / case / f"{case}_seg.nii.gz").rename(raw / case / f"{case}_tumor.nii.gz")
+    with pytest.raises(BratsError, match="has a label to be scored against"):
+        score_folders(files, raw)
+    assert is_perfect(score_folders(files, raw, label_name="*_tumor.nii.gz"))
+    runs.write(tmp_path / "run")
+    report = evaluate(tmp_path / "run", raw=raw, split="all", label_name="*_tumor.nii.gz")
+    assert len(report.scores) == 2
+
+
+def test_labels_without_a_transform_are_scored_on_the_grid_of_the_images(raw, tmp_path):
+    files = recoded(raw, tmp_path / "made", [0, 1, 2, 3, 4])
+    runs.write(tmp_path / "run")
+    before = evaluate(tmp_path / "run", raw=raw, split="all", out=tmp_path / "before")
+    for case in (A, B):
+        label = raw / case / f"{case}_seg.nii.gz"
+        nib.save(nib.Nifti1Image(np.asanyarray(nib.load(label).dataobj), np.eye(4)), label)
+    with pytest.raises(BratsError, match=A):
+        score_folders(files, raw)
+    assert is_perfect(score_folders(files, raw, same_grid=True))
+    after = evaluate(tmp_path / "run", raw=raw, split="all", same_grid=True)
+    for one, two in zip(before.scores, after.scores, strict=True):
+        np.testing.assert_array_equal(one.confusion, two.confusion)
+
+
 def test_command_ends_with_1_where_a_case_was_set_aside(raw, broken):
     arguments = ["evaluate", "--predictions", str(broken), "--raw", str(raw)]
     done = CliRunner().invoke(main, [*arguments, "--on-error", "skip"])

@@ -74,7 +74,7 @@ def test_metadata_say_what_the_numbers_mean(exported):
     assert facts["axes"]["image"] == ["batch", "modality", "height", "width"]
     assert facts["orientation"] == {"width": "left to right", "height": "posterior to anterior"}
     assert facts["window"] == [6, 5]
-    assert facts["spacing_mm"] == [1.0, 1.0, 2.0]
+    assert facts["spacings_mm"] == [[1.0, 1.0, 2.0]]
     assert facts["scheme"] == "brats2017"
     assert facts["label_codes"] == {"background": 0, "NCR": 1, "ED": 2, "ET": 4}
     assert facts["preparation"]["crop"] == "6x5"

@@ -141,7 +141,7 @@ def test_several_runs_are_averaged(tmp_path, raw):
     networks = [runs.write(tmp_path / name, seed=i) for i, name in enumerate("ab")]
     done = predict([tmp_path / "a", tmp_path / "b"], raw, tmp_path / "out")
     wanted = raw_labels(runs.chances(networks, images_of(raw / CASE)))
-    np.testing.assert_array_equal(runs.axial(done[0].path), wanted)
+    np.testing.assert_array_equal(runs.axial(done.cases[0].path), wanted)
 
 
 def test_whole_planes_are_predicted_where_the_run_had_no_crop(tmp_path):
@@ -150,19 +150,21 @@ def test_whole_planes_are_predicted_where_the_run_had_no_crop(tmp_path):
     done = predict(tmp_path / "run", tmp_path / "big", tmp_path / "out")
     images = images_of(tmp_path / "big" / CASE)
     wanted = raw_labels(runs.chances([network], images, window=(10, 9)))
-    np.testing.assert_array_equal(runs.axial(done[0].path), wanted)
+    np.testing.assert_array_equal(runs.axial(done.cases[0].path), wanted)
 
 
 def test_raw_slices_are_scaled_as_they_are_for_the_network(tmp_path, raw):
     network = runs.write(tmp_path / "run", preparation=runs.prep(normalise="none"))
     done = predict(tmp_path / "run", raw, tmp_path / "out")
     wanted = raw_labels(runs.chances([network], images_of(raw / CASE)))
-    assert (runs.axial(done[0].path) == wanted).mean() > 0.99  # float16 rounding is the oracle's
+    assert (
+        runs.axial(done.cases[0].path) == wanted
+    ).mean() > 0.99  # float16 rounding is the oracle's
 
 
 def test_labels_are_written_in_the_scheme_asked_for(run, raw, tmp_path):
-    own = predict(run, raw, tmp_path / "own")[0]
-    other = predict(run, raw, tmp_path / "other", labels="msd")[0]
+    own = predict(run, raw, tmp_path / "own").cases[0]
+    other = predict(run, raw, tmp_path / "other", labels="msd").cases[0]
     assert (own.scheme, other.scheme) == ("brats2017", "msd")
     table = np.array([0, 2, 1, 0, 3], np.uint8)
     np.testing.assert_array_equal(table[runs.axial(own.path)], runs.axial(other.path))
@@ -176,7 +178,7 @@ def unlabelled_plain(tmp_path):
 
 
 def test_unlabelled_case_is_written_in_the_scheme_of_the_run(run, tmp_path):
-    assert predict(run, unlabelled_plain(tmp_path), tmp_path / "out")[0].scheme == "brats2017"
+    assert predict(run, unlabelled_plain(tmp_path), tmp_path / "out").cases[0].scheme == "brats2017"
 
 
 def test_unlabelled_case_needs_a_scheme_where_the_run_had_several(tmp_path):
@@ -184,27 +186,72 @@ def test_unlabelled_case_needs_a_scheme_where_the_run_had_several(tmp_path):
     with pytest.raises(LabelError, match=r"smith has no label .* with --labels NAME"):
         predict(tmp_path / "run", unlabelled_plain(tmp_path), tmp_path / "out")
     done = predict(tmp_path / "run", tmp_path / "plain", tmp_path / "out", labels="brats2023")
-    assert done[0].scheme == "brats2023"
+    assert done.cases[0].scheme == "brats2023"
 
 
 def test_archive_gives_the_same_bytes(run, raw, tmp_path):
     with tarfile.open(tmp_path / "raw.tar.gz", "w:gz") as archive:
         archive.add(raw, "raw")
-    one = predict(run, raw, tmp_path / "one")[0].path
-    two = predict(run, tmp_path / "raw.tar.gz", tmp_path / "two")[0].path
+    one = predict(run, raw, tmp_path / "one").cases[0].path
+    two = predict(run, tmp_path / "raw.tar.gz", tmp_path / "two").cases[0].path
     assert one.read_bytes() == two.read_bytes()
 
 
 def test_only_the_cases_named_are_predicted(run, raw, tmp_path):
     niftis.write_case(raw, "BraTS2021_00002", volumes=niftis.phantom(seed=1))
     done = predict(run, raw, tmp_path / "out", cases=["BraTS2021_00002"])
-    assert [each.case for each in done] == ["BraTS2021_00002"]
+    assert [each.case for each in done.cases] == ["BraTS2021_00002"]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["BraTS2021_00002.nii.gz"]
 
 
 def test_unknown_case_is_refused(run, raw, tmp_path):
     with pytest.raises(BratsError, match=r"holds no case nobody; the first of its 1 cases"):
         predict(run, raw, tmp_path / "out", cases=["nobody"])
+
+
+@pytest.fixture
+def faulty(raw):
+    """Beside a good case one cut off, one without a modality, and one with a label of no scheme."""
+    for i in (2, 3, 4):
+        niftis.write_case(raw, f"BraTS2021_0000{i}", volumes=niftis.phantom(seed=i))
+    cut = raw / "BraTS2021_00002" / "BraTS2021_00002_t1ce.nii.gz"
+    cut.write_bytes(cut.read_bytes()[:-30])
+    (raw / "BraTS2021_00003" / "BraTS2021_00003_t2.nii.gz").unlink()
+    label = raw / "BraTS2021_00004" / "BraTS2021_00004_seg.nii.gz"
+    niftis.write(label, np.full((7, 8, 6), 77, np.uint8))
+    return raw
+
+
+def test_faulty_cases_stop_the_prediction_and_the_note_names_the_way_on(run, faulty, tmp_path):
+    with pytest.raises(LayoutError, match="00003: t2w is missing") as caught:
+        predict(run, faulty, tmp_path / "out")
+    assert "--on-error skip" in caught.value.__notes__[0]
+
+
+def test_faulty_cases_are_set_aside_and_the_others_predicted(run, faulty, tmp_path):
+    done = predict(run, faulty, tmp_path / "out", on_error="skip")
+    assert [case.case for case in done.cases] == [CASE, "BraTS2021_00004"]  # labels are not read
+    assert [case.id for case in done.skipped] == ["BraTS2021_00002", "BraTS2021_00003"]
+    assert "t2w is missing" in done.skipped[1].reason
+    assert done.lines()[-3] == "skipped  2 cases:"
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_faults_of_other_cases_do_not_stop_the_prediction_of_one(run, faulty, tmp_path):
+    assert [case.case for case in predict(run, faulty, tmp_path / "out", cases=[CASE]).cases] == [
+        CASE
+    ]
+
+
+@pytest.mark.parametrize("case", ["BraTS2021_00002", "BraTS2021_00003"])
+def test_prediction_of_faulty_cases_alone_is_refused(run, faulty, tmp_path, case):
+    with pytest.raises(BratsError, match=f"every one of the 1 cases is faulty, such as {case}"):
+        predict(run, faulty, tmp_path / "out", cases=[case], on_error="skip")
+
+
+def test_same_grid_without_effect_is_refused(run, raw, tmp_path):
+    with pytest.raises(ValueError, match="same_grid has no effect on predictions"):
+        predict(run, raw, tmp_path / "out", same_grid=True)
 
 
 def test_missing_modality_is_refused(run, raw, tmp_path):
@@ -214,32 +261,32 @@ def test_missing_modality_is_refused(run, raw, tmp_path):
 
 
 def test_other_spacing_is_refused_and_named(tmp_path, raw):
-    runs.write(tmp_path / "run", facts={"spacing": [1, 1, 1.5]})
-    with pytest.raises(
-        BratsError, match=r"voxels are 1 x 1 x 2 mm .*run was fitted on 1 x 1 x 1.5 mm"
-    ):
+    known = [{"mm": [1, 1, 1], "cases": 7}, {"mm": [1, 1, 1.5], "cases": 2}]
+    runs.write(tmp_path / "run", facts={"spacings": known})
+    message = r"voxels are 1 x 1 x 2 mm .*on is 1 x 1 x 1.5 mm, that of 2 of its 9 training cases"
+    with pytest.raises(BratsError, match=message):
         predict(tmp_path / "run", raw, tmp_path / "out")
-    assert predict(tmp_path / "run", raw, tmp_path / "out", any_spacing=True)
+    assert predict(tmp_path / "run", raw, tmp_path / "out", any_spacing=True).cases
 
 
 def test_spacing_within_a_tenth_is_taken(tmp_path, raw):
-    runs.write(tmp_path / "run", facts={"spacing": [1.05, 0.95, 2.1]})
-    assert predict(tmp_path / "run", raw, tmp_path / "out")
+    runs.write(tmp_path / "run", facts={"spacings": runs.sizes([3, 3, 3], [1.05, 0.95, 2.1])})
+    assert predict(tmp_path / "run", raw, tmp_path / "out").cases
 
 
 def test_run_that_does_not_say_its_spacing_is_refused(tmp_path, raw):
-    runs.write(tmp_path / "run", facts={"spacing": None})
+    runs.write(tmp_path / "run", facts={"spacings": None})
     with pytest.raises(BratsError, match="run: does not record the voxel size"):
         predict(tmp_path / "run", raw, tmp_path / "out")
 
 
 def test_prediction_that_is_there_is_kept(run, raw, tmp_path):
-    path = predict(run, raw, tmp_path / "out")[0].path
+    path = predict(run, raw, tmp_path / "out").cases[0].path
     before = path.read_bytes()
     path.write_bytes(b"mine")
     with pytest.raises(BratsError, match=r"exists already, 1 files in all; .*--force"):
         predict(run, raw, tmp_path / "out", probabilities=True)
-    assert predict(run, raw, tmp_path / "out", force=True)[0].path.read_bytes() == before
+    assert predict(run, raw, tmp_path / "out", force=True).cases[0].path.read_bytes() == before
 
 
 def test_scan_is_never_written_over(run, tmp_path):
@@ -275,7 +322,7 @@ def test_settings_are_checked(run, raw, tmp_path, settings, message):
 
 
 def test_line_says_millilitres(run, raw, tmp_path):
-    done = predict(run, raw, tmp_path / "out")[0]
+    done = predict(run, raw, tmp_path / "out").cases[0]
     label = runs.axial(done.path)
     wanted = f"ED {np.count_nonzero(label == 2) * 2 / 1000:.1f} ml"
     assert wanted in done.line()
@@ -288,7 +335,10 @@ def test_line_says_millilitres(run, raw, tmp_path):
         ({"preparation": runs.prep(normalise="case")}, "normalise case, not modality"),
         ({"preparation": runs.prep(dtype="float32")}, "dtype float32, not auto"),
         ({"size": (6, 6)}, r"size \[6, 6\], not \[6, 5\]"),
-        ({"facts": {"spacing": [1, 1, 1]}}, r"voxels of \(1.0, 1.0, 1.0\) mm, .*a on \(1.0"),
+        (
+            {"facts": {"spacings": runs.sizes([1, 1, 1])}},
+            r"voxels of 1 x 1 x 1 mm, .*a on 1 x 1 x 2",
+        ),
     ],
 )
 def test_ensemble_of_different_preparations_is_refused(tmp_path, change, message):
@@ -314,11 +364,18 @@ def test_run_without_a_validation_is_refused(run):
         load_fitted([run])
 
 
-@pytest.mark.parametrize("spacing", ["1", [1, 1], [1, 1, 0], [1, 1, "2"]])
-def test_spacing_that_cannot_be_is_refused(tmp_path, spacing):
-    runs.write(tmp_path / "run", facts={"spacing": spacing})
-    with pytest.raises(BratsError, match=r"'spacing' is .* expected three sizes in mm"):
+@pytest.mark.parametrize("sides", ["1", [1, 1], [1, 1, 0], [1, 1, "2"], [1, 1, float("inf")]])
+def test_spacing_that_cannot_be_is_refused(tmp_path, sides):
+    runs.write(tmp_path / "run", facts={"spacings": [{"mm": sides, "cases": 1}]})
+    with pytest.raises(BratsError, match=r"'spacings' is .* expected three sides in mm"):
         load_fitted([tmp_path / "run"])
+
+
+def test_ensemble_needs_one_voxel_size_that_all_runs_know(tmp_path):
+    runs.write(tmp_path / "a", facts={"spacings": runs.sizes([1, 1, 1], [1, 1, 2])})
+    runs.write(tmp_path / "b", facts={"spacings": runs.sizes([1, 1, 2], [3, 3, 3])})
+    fitted = load_fitted([tmp_path / "a", tmp_path / "b"])
+    assert [len(own.sizes) for own in fitted.spacings] == [2, 2]
 
 
 def test_schemes_that_differ_make_an_ensemble_without_one(tmp_path):
@@ -348,7 +405,7 @@ def test_split_is_read_as_it_was_written(run):
 
 @pytest.mark.slow
 def test_real_editions_of_a_patient_are_predicted_alike(tmp_path, real):
-    facts = {"spacing": [1, 1, 1]}
+    facts = {"spacings": runs.sizes([1, 1, 1])}
     runs.write(tmp_path / "run", preparation=PrepConfig(), size=(192, 160), facts=facts)
     for source in ("Task01_BrainTumour", "BraTS2020"):
         cases = ["BRATS_295"] if source.startswith("Task") else []

@@ -214,7 +214,7 @@ def test_prediction_is_cleaned_by_the_sizes_of_the_run(tmp_path):
         predict(tmp_path / "run", tmp_path / "raw", tmp_path / f"{on}", cleanup=on, labels="msd")
         for on in (False, True)
     ]
-    plain, cleaned = (runs.axial(done[0].path) for done in paths)
+    plain, cleaned = (runs.axial(done.cases[0].path) for done in paths)
     table = np.array([0, 2, 1, 3], np.uint8)  # msd has oedema first
     np.testing.assert_array_equal(table[cleaned], drop_small(table[plain], ALL))
     assert (plain != cleaned).any()

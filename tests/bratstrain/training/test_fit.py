@@ -94,7 +94,7 @@ def test_run_records_where_it_came_from(whole, data):
     assert facts["finished"] is True
     assert facts["peak_memory_mb"] > 100
     assert facts["waited_s"] >= 0
-    assert facts["spacing"] == [1.0, 1.0, 1.0]
+    assert facts["spacings"][0]["mm"] == [1.0, 1.0, 1.0]
     assert facts["scheme"] == "msd"
 
 
