@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bratstrain.evaluation.score_files import score_folders
     from bratstrain.inference.onnx_export import export
     from bratstrain.inference.predictor import predict
+    from bratstrain.leakage.audit import evaluate_nnunet
     from bratstrain.pages.compare import compare
     from bratstrain.pages.figure import draw_report
     from bratstrain.pages.report import report
@@ -35,6 +36,7 @@ __all__ = [
     "compare",
     "draw_report",
     "evaluate",
+    "evaluate_nnunet",
     "export",
     "fit",
     "predict",
@@ -54,6 +56,7 @@ _SOURCES = MappingProxyType(
         "compare": "bratstrain.pages.compare",
         "draw_report": "bratstrain.pages.figure",
         "evaluate": "bratstrain.evaluation.evaluator",
+        "evaluate_nnunet": "bratstrain.leakage.audit",
         "export": "bratstrain.inference.onnx_export",
         "fit": "bratstrain.training.fit",
         "predict": "bratstrain.inference.predictor",

@@ -17,7 +17,7 @@ import bratstrain.apply_config as apply
 import bratstrain.commands.cli
 import bratstrain.config as train
 from bratsprep.settings import keywords
-from tests.helpers import niftis
+from tests.helpers import niftis, nnunet_results
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = [bratsprep, bratstrain]
@@ -50,6 +50,7 @@ VERBS = {
     "plot_balance": (bratsprep.plot_balance, [None, "a.png"]),
     "fit": (bratstrain.fit, ["a.h5"]),
     "evaluate": (bratstrain.evaluate, ["run"]),
+    "evaluate_nnunet": (bratstrain.evaluate_nnunet, ["results"]),
     "score_folders": (bratstrain.score_folders, ["predicted", "raw"]),
     "predict": (bratstrain.predict, ["run", "raw", "out"]),
     "report": (bratstrain.report, ["run"]),
@@ -176,6 +177,7 @@ def call(main, *words):
         sys.exit(f"{words}: {error}")
 
 call(train, "evaluate", "--predictions", "raw", "--raw", "raw", "-o", "tables")
+call(train, "evaluate", "--nnunet-results", "results")
 call(prep, "inspect", "raw", "--images")
 call(prep, "twins", "raw", "--json")
 call(prep, "build", "raw", "a.h5", "--crop", "16x16")
@@ -193,6 +195,7 @@ def test_commands_on_labels_load_neither_torch_nor_tensorboard(tmp_path):
         niftis.write_case(
             tmp_path / "raw", f"BraTS2021_{number:05d}", volumes=niftis.phantom(number)
         )
+    nnunet_results.write_summaries(tmp_path / "results", nnunet_results.drawn_rows(0)[0])
     done = subprocess.run(
         [sys.executable, "-c", LABEL_ONLY], cwd=tmp_path, capture_output=True, text=True,
         env={"PYTHONPATH": str(ROOT), "PATH": ""}, check=False,

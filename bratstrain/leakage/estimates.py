@@ -110,7 +110,7 @@ def person_mean(mean: float, influence: NDArray[np.float64], subjects: Sequence[
         influence: (n,) float64, contribution of each case to the error of the mean, times n.
         subjects: person of each case.
     """
-    _, rows = np.unique(np.array(subjects, str), return_inverse=True)
+    _, rows = np.unique(np.array([*subjects], str), return_inverse=True)
     n_persons = int(rows.max()) + 1
     by_person = np.bincount(rows, influence, n_persons) * n_persons / len(influence)
     return Estimate(mean, *interval_of(mean, by_person, n_persons, "share"))

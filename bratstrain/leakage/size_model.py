@@ -77,8 +77,9 @@ def regress(
 ) -> Regression | None:
     """Regress the score of a case on its sizes and its kind of exposure.
 
-    The variance is robust against cases of one person being alike (Liang and Zeger 1986), with
-    the usual factor for few persons.
+    The variance is robust against cases of one person being alike (Liang and Zeger 1986). With few
+    persons it is too small; the degrees of freedom are therefore those of the exposed persons, not
+    of all.
 
     Args:
         values: (n,) float64 score of each case; nan where it has none.
@@ -97,15 +98,17 @@ def regress(
     design = np.column_stack([*(masks[kind] for kind in kinds), sizes]).astype(np.float64)
     subjects = [exposure.subjects[i] for i in np.flatnonzero(kept)]
     weights, variance = clustered(design, values[kept], subjects)
-    n_free = len(set(subjects)) - 1
+    n_free = {kind: len({*np.array(subjects)[masks[kind]]}) - 1 for kind in kinds}
     effects = {
-        kind: Term(float(weights[i]), float(variance[i, i]), n_free).estimate()
+        kind: Term(float(weights[i]), float(variance[i, i]), n_free[kind]).estimate()
         for i, kind in enumerate(kinds)
     }
     shares = np.zeros(len(weights))
-    for kind in {COPY, OTHER} & set(kinds):
+    exposed = [kind for kind in (COPY, OTHER) if kind in kinds]
+    for kind in exposed:
         shares[kinds.index(kind)] = masks[kind].mean()
-    inflation = Term(float(shares @ weights), float(shares @ variance @ shares), n_free)
+    fewest = min((n_free[kind] for kind in exposed), default=0)
+    inflation = Term(float(shares @ weights), float(shares @ variance @ shares), fewest)
     left = values[kept] - design @ weights
     explained = 1 - float(left.var()) / max(float(values[kept].var()), np.finfo(np.float64).tiny)
     return Regression(effects, inflation.estimate(), len(left), len(set(subjects)), explained)
@@ -127,7 +130,7 @@ def clustered(
     inverse = np.linalg.pinv(design.T @ design)
     weights = inverse @ design.T @ values
     scores = design * (values - design @ weights)[:, None]
-    _, rows = np.unique(np.array(subjects, str), return_inverse=True)
+    _, rows = np.unique(np.array([*subjects], str), return_inverse=True)
     n_clusters = int(rows.max()) + 1
     sums = np.zeros((n_clusters, design.shape[1]))
     np.add.at(sums, rows, scores)
