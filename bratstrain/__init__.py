@@ -8,9 +8,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bratstrain.apply_config import ApplyConfig, ReportConfig, StudyConfig
+    from bratstrain.apply_config import ApplyConfig, ReportConfig, SplitsConfig, StudyConfig
     from bratstrain.config import ModelConfig, Session, TrainConfig
     from bratstrain.data.dataset import SliceDataset
+    from bratstrain.data.fold_list import splits
     from bratstrain.evaluation.evaluator import evaluate
     from bratstrain.evaluation.score_files import score_folders
     from bratstrain.inference.onnx_export import export
@@ -30,6 +31,7 @@ __all__ = [
     "ReportConfig",
     "Session",
     "SliceDataset",
+    "SplitsConfig",
     "StudyConfig",
     "TrainConfig",
     "__version__",
@@ -42,6 +44,7 @@ __all__ = [
     "predict",
     "report",
     "score_folders",
+    "splits",
     "study",
 ]
 _SOURCES = MappingProxyType(
@@ -51,6 +54,7 @@ _SOURCES = MappingProxyType(
         "ReportConfig": "bratstrain.apply_config",
         "Session": "bratstrain.config",
         "SliceDataset": "bratstrain.data.dataset",
+        "SplitsConfig": "bratstrain.apply_config",
         "StudyConfig": "bratstrain.apply_config",
         "TrainConfig": "bratstrain.config",
         "compare": "bratstrain.pages.compare",
@@ -62,6 +66,7 @@ _SOURCES = MappingProxyType(
         "predict": "bratstrain.inference.predictor",
         "report": "bratstrain.pages.report",
         "score_folders": "bratstrain.evaluation.score_files",
+        "splits": "bratstrain.data.fold_list",
         "study": "bratstrain.studies.runner",
     }
 )

@@ -34,6 +34,7 @@ TYPED = [
     (apply.ReportSettings, [apply.ReportConfig]),
     (apply.EvaluateSettings, [apply.ApplyConfig, apply.ReportConfig]),
     (apply.StudySettings, [apply.StudyConfig]),
+    (apply.SplitsSettings, [apply.SplitsConfig]),
 ]
 WIDER = {"subjects": Path | str}
 """Keywords that a verb accepts in more forms than the settings hold."""
@@ -55,6 +56,7 @@ VERBS = {
     "predict": (bratstrain.predict, ["run", "raw", "out"]),
     "report": (bratstrain.report, ["run"]),
     "compare": (bratstrain.compare, [["a", "b"]]),
+    "splits": (bratstrain.splits, ["raw", "splits.json"]),
     "study": (bratstrain.study, ["deck", "raw"]),
     "export": (bratstrain.export, ["run", "a.onnx"]),
     "draw_report": (bratstrain.draw_report, ["a.png", None]),
@@ -128,6 +130,9 @@ def test_unknown_keyword_is_a_type_error_of_the_verb(name):
         ("predict", {"batch_size": 0}, "batch_size must be at least 1"),
         ("report", {"data": "a.h5", "labels": "msd"}, "labels msd has no effect with data"),
         ("compare", {"raw": "raw", "labels": "mine"}, "labels must be one of"),
+        ("splits", {"workers": -1}, "workers must be at least 0"),
+        ("splits", {"seed": -1}, "seed must be at least 0"),
+        ("splits", {"repeats": "off", "labels": "msd"}, "labels msd has no effect"),
         ("study", {"workers": -1}, "workers must be at least 0"),
     ],
 )
@@ -178,6 +183,7 @@ def call(main, *words):
 
 call(train, "evaluate", "--predictions", "raw", "--raw", "raw", "-o", "tables")
 call(train, "evaluate", "--nnunet-results", "results")
+call(train, "splits", "raw", "-o", "splits.json")
 call(prep, "inspect", "raw", "--images")
 call(prep, "twins", "raw", "--json")
 call(prep, "build", "raw", "a.h5", "--crop", "16x16")
