@@ -131,7 +131,7 @@ def test_unknown_keyword_is_a_type_error_of_the_verb(name):
         ("report", {"data": "a.h5", "labels": "msd"}, "labels msd has no effect with data"),
         ("compare", {"raw": "raw", "labels": "mine"}, "labels must be one of"),
         ("splits", {"workers": -1}, "workers must be at least 0"),
-        ("splits", {"seed": -1}, "seed must be at least 0"),
+        ("splits", {"seed": -1}, "seed must be 0 to "),
         ("splits", {"repeats": "off", "labels": "msd"}, "labels msd has no effect"),
         ("study", {"workers": -1}, "workers must be at least 0"),
     ],
