@@ -8,13 +8,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bratstrain.apply_config import ApplyConfig, ReportConfig, StudyConfig
+    from bratstrain.apply_config import ApplyConfig, ReportConfig, SplitsConfig, StudyConfig
     from bratstrain.config import ModelConfig, Session, TrainConfig
     from bratstrain.data.dataset import SliceDataset
+    from bratstrain.data.fold_list import splits
     from bratstrain.evaluation.evaluator import evaluate
     from bratstrain.evaluation.score_files import score_folders
     from bratstrain.inference.onnx_export import export
     from bratstrain.inference.predictor import predict
+    from bratstrain.leakage.audit import evaluate_nnunet
     from bratstrain.pages.compare import compare
     from bratstrain.pages.figure import draw_report
     from bratstrain.pages.report import report
@@ -29,17 +31,20 @@ __all__ = [
     "ReportConfig",
     "Session",
     "SliceDataset",
+    "SplitsConfig",
     "StudyConfig",
     "TrainConfig",
     "__version__",
     "compare",
     "draw_report",
     "evaluate",
+    "evaluate_nnunet",
     "export",
     "fit",
     "predict",
     "report",
     "score_folders",
+    "splits",
     "study",
 ]
 _SOURCES = MappingProxyType(
@@ -49,16 +54,19 @@ _SOURCES = MappingProxyType(
         "ReportConfig": "bratstrain.apply_config",
         "Session": "bratstrain.config",
         "SliceDataset": "bratstrain.data.dataset",
+        "SplitsConfig": "bratstrain.apply_config",
         "StudyConfig": "bratstrain.apply_config",
         "TrainConfig": "bratstrain.config",
         "compare": "bratstrain.pages.compare",
         "draw_report": "bratstrain.pages.figure",
         "evaluate": "bratstrain.evaluation.evaluator",
+        "evaluate_nnunet": "bratstrain.leakage.audit",
         "export": "bratstrain.inference.onnx_export",
         "fit": "bratstrain.training.fit",
         "predict": "bratstrain.inference.predictor",
         "report": "bratstrain.pages.report",
         "score_folders": "bratstrain.evaluation.score_files",
+        "splits": "bratstrain.data.fold_list",
         "study": "bratstrain.studies.runner",
     }
 )

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final, Literal, TypedDict, get_args
 
 from bratsprep.config import (
+    MAX_SEED,
     FaultConfig,
     FaultSettings,
     LabelConfig,
+    Labels,
     LabelSettings,
+    RepeatsMode,
 )
 from bratsprep.settings import check, setting
 from bratstrain.config import Session
@@ -186,3 +189,45 @@ class StudyConfig(LabelConfig):
     def session(self) -> Session:
         """How the networks are fitted."""
         return Session(device=self.device, threads=self.threads)
+
+
+class SplitsSettings(TypedDict, total=False):
+    """Keywords of `SplitsConfig`, for type checkers."""
+
+    labels: Labels
+    subjects: Path | str
+    repeats: RepeatsMode
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitsConfig:
+    """How raw cases are grouped by person and dealt into folds."""
+
+    labels: Labels = setting(
+        "auto", help="Label scheme of the raw cases; auto infers it from the evidence."
+    )
+    subjects: Path | str = setting(
+        "auto",
+        help="Table of case and subject ids, as for 'bratsprep build'.",
+        metavar="CSV|names|auto",
+    )
+    repeats: RepeatsMode = setting(
+        "group",
+        help="As for 'bratsprep build'; off reads no image: names and the table alone, any task.",
+    )
+    seed: int = setting(
+        0,
+        help="Seed of the assignment of subjects to folds.",
+        minimum=0,
+        maximum=MAX_SEED,
+        metavar="N",
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.repeats == "off" and self.labels != "auto":
+            raise ValueError(
+                f"labels {self.labels} has no effect with repeats off, which reads no label; leave "
+                "it out"
+            )

@@ -17,7 +17,7 @@ import bratstrain.apply_config as apply
 import bratstrain.commands.cli
 import bratstrain.config as train
 from bratsprep.settings import keywords
-from tests.helpers import niftis
+from tests.helpers import niftis, nnunet_results
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = [bratsprep, bratstrain]
@@ -34,6 +34,7 @@ TYPED = [
     (apply.ReportSettings, [apply.ReportConfig]),
     (apply.EvaluateSettings, [apply.ApplyConfig, apply.ReportConfig]),
     (apply.StudySettings, [apply.StudyConfig]),
+    (apply.SplitsSettings, [apply.SplitsConfig]),
 ]
 WIDER = {"subjects": Path | str}
 """Keywords that a verb accepts in more forms than the settings hold."""
@@ -50,10 +51,12 @@ VERBS = {
     "plot_balance": (bratsprep.plot_balance, [None, "a.png"]),
     "fit": (bratstrain.fit, ["a.h5"]),
     "evaluate": (bratstrain.evaluate, ["run"]),
+    "evaluate_nnunet": (bratstrain.evaluate_nnunet, ["results"]),
     "score_folders": (bratstrain.score_folders, ["predicted", "raw"]),
     "predict": (bratstrain.predict, ["run", "raw", "out"]),
     "report": (bratstrain.report, ["run"]),
     "compare": (bratstrain.compare, [["a", "b"]]),
+    "splits": (bratstrain.splits, ["raw", "splits.json"]),
     "study": (bratstrain.study, ["deck", "raw"]),
     "export": (bratstrain.export, ["run", "a.onnx"]),
     "draw_report": (bratstrain.draw_report, ["a.png", None]),
@@ -127,6 +130,9 @@ def test_unknown_keyword_is_a_type_error_of_the_verb(name):
         ("predict", {"batch_size": 0}, "batch_size must be at least 1"),
         ("report", {"data": "a.h5", "labels": "msd"}, "labels msd has no effect on a.h5"),
         ("compare", {"raw": "raw", "labels": "mine"}, "labels must be one of"),
+        ("splits", {"workers": -1}, "workers must be at least 0"),
+        ("splits", {"seed": -1}, "seed must be 0 to "),
+        ("splits", {"repeats": "off", "labels": "msd"}, "labels msd has no effect"),
         ("study", {"workers": -1}, "workers must be at least 0"),
     ],
 )
@@ -176,6 +182,8 @@ def call(main, *words):
         sys.exit(f"{words}: {error}")
 
 call(train, "evaluate", "--predictions", "raw", "--raw", "raw", "-o", "tables")
+call(train, "evaluate", "--nnunet-results", "results")
+call(train, "splits", "raw", "-o", "splits.json")
 call(prep, "inspect", "raw", "--images")
 call(prep, "twins", "raw", "--json")
 call(prep, "build", "raw", "a.h5", "--crop", "16x16")
@@ -193,6 +201,7 @@ def test_commands_on_labels_load_neither_torch_nor_tensorboard(tmp_path):
         niftis.write_case(
             tmp_path / "raw", f"BraTS2021_{number:05d}", volumes=niftis.phantom(number)
         )
+    nnunet_results.write_summaries(tmp_path / "results", nnunet_results.drawn_rows(0)[0])
     done = subprocess.run(
         [sys.executable, "-c", LABEL_ONLY], cwd=tmp_path, capture_output=True, text=True,
         env={"PYTHONPATH": str(ROOT), "PATH": ""}, check=False,

@@ -3,6 +3,7 @@
 Nothing here imports torch: a verb does, at its first use.
 """
 
+import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,6 +40,8 @@ NEEDS_RUN: Final = (
     *(name for name in keywords(ReportConfig) if name not in keywords(ScoreConfig)),
 )
 """Options of `evaluate` that mean nothing to label files."""
+FOR_RESULTS: Final = ("nnunet_results", "as_json", "subjects")
+"""Options of `evaluate` that the results of nnU-Net take."""
 
 
 @click.command()
@@ -82,22 +85,47 @@ def predict(paths: tuple[Path, ...], out: Path, **settings: Any) -> None:
     default=None,
     help="Label scheme of --predictions; that of the truth by default.",
 )
+@click.option(
+    "--nnunet-results",
+    type=PLACE,
+    metavar="DIR",
+    help="Show what repeated patients do to an nnU-Net v2 cross-validation: a summary.json of each "
+    "fold, without a RUN.",
+)
+@click.option("--json", "as_json", is_flag=True, help="With --nnunet-results: print JSON.")
 @SPLIT
 @settings_options(ApplyConfig)
 @settings_options(ReportConfig, without=("pictures",))
 @click.option("--figure", type=FILE, metavar="PNG", help="Draw the best, median and worst case.")
 @click.option("-o", "--out", type=FOLDER, metavar="DIR", help="Folder for the tables.")
-def evaluate(run: Path | None, figure: Path | None, **settings: Any) -> None:
-    """Score a run, or label files, against the truth.
+def evaluate(
+    run: Path | None,
+    figure: Path | None,
+    nnunet_results: Path | None,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Score a run, or label files, against the truth; or examine a cross-validation of nnU-Net.
 
     \b
     Example:
         bratstrain evaluate runs/a --raw Task01_BrainTumour.tar
         bratstrain evaluate --predictions predicted/ --raw raw/
+        bratstrain evaluate --nnunet-results nnUNetTrainer__nnUNetPlans__2d --subjects subjects.csv
     """
+    context = click.get_current_context()
+    if nnunet_results is not None or as_json:
+        with reported():
+            check_results_alone(context)
+            audit = bratstrain.evaluate_nnunet(
+                nnunet_results or "", subjects=settings["subjects"] or "auto"
+            )
+        lines = [json.dumps(audit.to_json(), indent=1)] if as_json else audit.lines()
+        click.echo("\n".join(lines))
+        return
     with reported():
         if run is None:
-            check_alone(click.get_current_context())
+            check_alone(context)
             kept = {name: value for name, value in given(settings).items() if name != "split"}
             report = bratstrain.score_folders(progress=True, **kept)
         elif settings.pop("predictions") is not None:
@@ -113,25 +141,45 @@ def evaluate(run: Path | None, figure: Path | None, **settings: Any) -> None:
     exit_if_any(report.set_aside)
 
 
+def stated(context: click.Context) -> dict[str, str]:
+    """Parameters given on the command line or by the environment, and what the user calls them."""
+    sources = click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT
+    return {
+        str(param.name): (
+            param.opts[0] if isinstance(param, click.Option) else param.human_readable_name
+        )
+        for param in context.command.params
+        if context.get_parameter_source(str(param.name)) in sources
+    }
+
+
+def check_results_alone(context: click.Context) -> None:
+    """Refuse what has no effect on the results of nnU-Net.
+
+    Raises:
+        ValueError: such an argument was given, or there are no results.
+    """
+    others = [option for name, option in stated(context).items() if name not in FOR_RESULTS]
+    if context.params["nnunet_results"] is None:
+        raise ValueError("--json is for --nnunet-results; an evaluation is always written as JSON")
+    if others:
+        raise ValueError(f"{', '.join(others)}: no effect on --nnunet-results; leave it out")
+
+
 def check_alone(context: click.Context) -> None:
     """Refuse options that mean nothing without a run.
 
     Raises:
         ValueError: such an option was given, or files or truth are missing.
     """
-    sources = click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT
-    options = [
-        param.opts[0]
-        for param in context.command.params
-        if param.name in NEEDS_RUN and context.get_parameter_source(str(param.name)) in sources
-    ]
+    options = [option for name, option in stated(context).items() if name in NEEDS_RUN]
     if options:
         raise ValueError(
             f"{', '.join(options)}: no effect on label files, which are scored as they are; leave "
             "it out, or give a RUN"
         )
     if context.params["predictions"] is None or context.params["raw"] is None:
-        raise ValueError("give a RUN, or --predictions and --raw")
+        raise ValueError("give a RUN, or --predictions and --raw, or --nnunet-results")
 
 
 @click.command()

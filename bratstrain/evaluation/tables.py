@@ -22,6 +22,7 @@ from bratstrain.evaluation.formatting import (
     none_for_nan,
     number,
 )
+from bratstrain.evaluation.nnunet_summary import nnunet_summary
 from bratstrain.scoring.aggregate import Row, Table, case_rows
 from bratstrain.scoring.intervals import METHOD
 from bratstrain.scoring.metric_registry import (
@@ -37,6 +38,7 @@ CASES: Final = "cases.csv"
 PLANES: Final = "planes.csv"
 EVERYTHING: Final = "evaluation.json"
 SUMMARY: Final = "summary.md"
+NNUNET: Final = "summary.json"
 VERSION: Final = "evaluation version"
 """Key of the JSON that tells evaluations whose numbers follow the same rules."""
 ORDER: Final = (*MEANS, *PART_LABELS)
@@ -107,7 +109,9 @@ class Report:
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
-    """Write `cases.csv`, `evaluation.json`, `summary.md`, and `planes.csv` where there are counts.
+    """Write the tables: `cases.csv`, `evaluation.json`, `summary.md`, and nnU-Net's `summary.json`.
+
+    `planes.csv` is added where there are counts of planes.
 
     Raises:
         BratsError: a file cannot be written.
@@ -116,6 +120,7 @@ def write_report(report: Report, folder: Path) -> list[Path]:
         CASES: csv_text(per_case(report)),
         EVERYTHING: f"{json.dumps(to_json(report), indent=1, allow_nan=False)}\n",
         SUMMARY: "\n".join(markdown(report)) + "\n",
+        NNUNET: f"{json.dumps(nnunet_summary(report.scores, report.title), indent=1)}\n",
     }  # fmt: skip
     if report.planes:
         texts[PLANES] = csv_text(report.planes)

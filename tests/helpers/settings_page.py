@@ -6,7 +6,7 @@ from pathlib import Path
 from bratsprep.config import FaultConfig, LabelConfig, PhantomConfig, PrepConfig
 from bratsprep.options import option_name
 from bratsprep.settings import choices, default_text, described, facts_of, keywords
-from bratstrain.apply_config import ApplyConfig, ReportConfig, StudyConfig
+from bratstrain.apply_config import ApplyConfig, ReportConfig, SplitsConfig, StudyConfig
 from bratstrain.config import ModelConfig, Session, TrainConfig
 from bratstrain.recipes import recipe_defaults
 
@@ -63,6 +63,7 @@ SECTIONS = (
         [ReportConfig],
     ),
     ("A study", "`bratstrain.study`, `bratstrain study`.", [StudyConfig]),
+    ("Folds for nnU-Net", "`bratstrain.splits`, `bratstrain splits`.", [SplitsConfig]),
 )
 
 

@@ -1,5 +1,6 @@
 """Commands: what they print, and how they end when something is wrong."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from bratstrain.apply_config import Convention, Tta
 from bratstrain.commands.cli import main
 from bratstrain.inference.segment import FLIPS
 from bratstrain.scoring.conventions import CONVENTIONS
-from tests.helpers import niftis, runs
+from tests.helpers import niftis, nnunet_results, runs
 
 CASE = "BraTS2021_00002"
 
@@ -106,12 +107,35 @@ def test_evaluate_scores_files(place):
         ),
         (["run", "--predictions", "a", "--raw", "b"], "give RUN or --predictions, not both"),
         (["run"], "a slice file, or raw cases: one of them"),
+        (["--json"], "--json is for --nnunet-results"),
+        (["--nnunet-results", "a", "--raw", "b"], "--raw: no effect on --nnunet-results"),
+        (["run", "--nnunet-results", "a"], "RUN: no effect on --nnunet-results"),
     ],
 )
 def test_evaluate_refuses_what_does_not_go_together(arguments, message):
     done = call("evaluate", *arguments)
     assert done.exit_code == 2
     assert message in done.stderr
+
+
+def test_evaluate_examines_results_of_nnunet(tmp_path):
+    rows, subjects = nnunet_results.drawn_rows(0, gain=0.2)
+    results = nnunet_results.write_summaries(tmp_path / "results", rows)
+    table = tmp_path / "subjects.csv"
+    table.write_text("case,subject\n" + "".join(f"{a},{b}\n" for a, b in subjects.items()))
+    done = call("evaluate", "--nnunet-results", results, "--subjects", table)
+    assert done.exit_code == 0, done.output
+    assert (
+        "5 folds, 80 cases of 70 persons; persons of 80 cases from the given table" in done.stdout
+    )
+    record = call("evaluate", "--nnunet-results", results, "--subjects", table, "--json")
+    assert json.loads(record.stdout)["subjects"] == 70
+
+
+def test_results_of_nnunet_that_are_missing_end_with_1(tmp_path):
+    done = call("evaluate", "--nnunet-results", tmp_path)
+    assert done.exit_code == 1
+    assert "holds summaries of 0 folds" in done.stderr
 
 
 def test_fault_of_the_data_ends_with_1(place):

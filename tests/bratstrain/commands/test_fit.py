@@ -139,5 +139,5 @@ def test_bare_interrupt_exits_with_130(capsys):
 
 
 def test_every_verb_is_a_command():
-    verbs = {"fit", "evaluate", "predict", "report", "compare", "study", "export"}
+    verbs = {"fit", "evaluate", "predict", "report", "splits", "compare", "study", "export"}
     assert set(main.commands) == verbs

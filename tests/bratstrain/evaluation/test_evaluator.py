@@ -377,6 +377,7 @@ def test_tables_are_written_into_the_run(run, raw):
     assert sorted(path.name for path in folder.iterdir()) == [
         "cases.csv",
         "evaluation.json",
+        "summary.json",
         "summary.md",
     ]
     about = json.loads((folder / "evaluation.json").read_text())["about"]

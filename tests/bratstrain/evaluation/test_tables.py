@@ -171,6 +171,7 @@ def test_planes_are_written_only_where_they_were_counted(report, tmp_path):
         "cases.csv",
         "evaluation.json",
         "summary.md",
+        "summary.json",
     ]
 
 
