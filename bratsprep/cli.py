@@ -21,10 +21,12 @@ from bratsprep.options import (
     settings_options,
 )
 
-CHOICE: Final = ("unlabelled", "labels", "label_name", "same_grid")
+FILES: Final = ("label_name", "same_grid", "exclude", "case_table")
 """Settings of a build that decide what its files are taken for."""
-LABELS = settings_options(PrepConfig, only=("labels",))
-LABEL_FILES = settings_options(PrepConfig, only=("labels", "label_name", "same_grid"))
+CHOICE: Final = ("unlabelled", "labels", *FILES)
+"""Settings of a build that a dry run has too."""
+TABLE = settings_options(PrepConfig, only=("case_table",))
+LABEL_FILES = settings_options(PrepConfig, only=("labels", *FILES))
 
 
 @click.group(context_settings=CONTEXT)
@@ -102,8 +104,9 @@ def build(
     metavar="N",
     help="Compare N cases voxel by voxel; all without --case and --sample.",
 )
+@TABLE
 @WORKERS
-def verify(path: Path, raw: Path | None, cases: tuple[str, ...], sample: int, workers: int) -> None:
+def verify(path: Path, raw: Path | None, cases: tuple[str, ...], **settings: Any) -> None:
     """Check a slice file: format, checksums, and its voxels against the raw files.
 
     \b
@@ -111,9 +114,7 @@ def verify(path: Path, raw: Path | None, cases: tuple[str, ...], sample: int, wo
         bratsprep verify train.h5 Task01_BrainTumour/ --sample 8
     """
     with reported():
-        verified = bratsprep.verify(
-            path, raw, cases=cases, sample=sample, workers=workers, progress=True
-        )
+        verified = bratsprep.verify(path, raw, cases=cases, progress=True, **given(settings))
     click.echo(f"{path}: ok, {verified}")
 
 
@@ -130,9 +131,20 @@ def verify(path: Path, raw: Path | None, cases: tuple[str, ...], sample: int, wo
     metavar="HTML",
     help="Write a page with histograms and pictures of outlying cases; reads every image.",
 )
+@click.option(
+    "--write-cases",
+    type=FILE,
+    metavar="CSV",
+    help="Write a first draft of a table for --cases from what was recognised, and stop.",
+)
 @WORKERS
 def inspect(
-    path: Path, as_json: bool, plot: Path | None, page: Path | None, images: bool, **settings: Any
+    path: Path,
+    as_json: bool,
+    plot: Path | None,
+    page: Path | None,
+    write_cases: Path | None,
+    **settings: Any,
 ) -> None:
     """Show class balance, sizes and outlying cases of a slice file or of raw data.
 
@@ -141,9 +153,14 @@ def inspect(
         bratsprep inspect train.h5 --html page.html
     """
     with reported():
+        if write_cases is not None:
+            choice = {name: value for name, value in given(settings).items() if name in FILES}
+            click.echo(bratsprep.write_case_table(path, write_cases, **choice).line())
+            return
         if page is None:
-            inspection = bratsprep.inspect(path, images=images, progress=True, **given(settings))
+            inspection = bratsprep.inspect(path, progress=True, **given(settings))
         else:
+            del settings["images"]
             inspection = bratsprep.inspect_page(path, page, progress=True, **given(settings))
         if plot is not None:
             bratsprep.plot_balance(inspection, plot)
@@ -175,7 +192,7 @@ def preview(path: Path, case: str | None, out: Path, planes: int) -> None:
 @main.command()
 @click.argument("path", type=PLACE)
 @click.option("--against", type=PLACE, metavar="OTHER", help="Find patients of PATH in OTHER.")
-@LABELS
+@settings_options(PrepConfig, only=("labels", "exclude", "case_table"))
 @click.option("--json", "as_json", is_flag=True, help="Print pairs and cases as JSON.")
 @click.option("-o", "--out", type=FILE, metavar="CSV", help="Write a table for build --subjects.")
 @WORKERS

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Final, Literal, TypedDict, get_args
@@ -33,8 +34,10 @@ ON_ERROR: Final[tuple[str, ...]] = get_args(OnError)
 SUBJECTS: Final = ("auto", "names")
 BACKGROUNDS: Final = ("auto", "any")
 """Words for the background; every other one is a number."""
-OMITTED: Final = ("label_name", "same_grid", "repeats", "background")
+OMITTED: Final = ("label_name", "same_grid", "exclude", "repeats", "background")
 """Settings that the JSON leaves out where they have no effect or their default."""
+UNSTORED: Final = ("case_table",)
+"""Settings that the JSON never holds: they name files on this machine, not content."""
 MAX_PLANES: Final = 32_767
 """Of a volume: NIfTI counts them in 16 bits."""
 MAX_SIDE: Final = 4_096
@@ -59,6 +62,8 @@ class PrepSettings(TypedDict, total=False):
     unlabelled: bool
     label_name: str
     same_grid: bool
+    exclude: Sequence[str]
+    case_table: Path | str
     background: str
     repeats: RepeatsMode
     seed: int
@@ -122,6 +127,19 @@ class PrepConfig:
     )
     same_grid: bool = setting(
         False, help="Labels lie on the grids of the images, whatever their own headers say."
+    )
+    exclude: Sequence[str] = setting(
+        (),
+        help="Leave files out before anything is recognised, such as 'derivatives/*'; repeat for "
+        "several patterns.",
+        metavar="PATTERN",
+    )
+    case_table: Path | str = setting(
+        "",
+        help="Table of the cases and their files, such as 'bratsprep inspect --write-cases' "
+        "writes, in place of recognition by names.",
+        option="--cases",
+        metavar="CSV",
     )
     background: str = setting(
         "auto",
@@ -198,11 +216,12 @@ class PrepConfig:
         """Write as one line of JSON with sorted keys.
 
         The settings of OMITTED are left out where they have their default, so that the digest of
-        a build with default settings does not depend on them.
+        a build with default settings does not depend on them; those of UNSTORED always.
         """
         settings = asdict(self)
         for member in fields(self):
-            if member.name in OMITTED and settings[member.name] == member.default:
+            is_default = settings[member.name] == member.default
+            if member.name in UNSTORED or (member.name in OMITTED and is_default):
                 del settings[member.name]
         return json.dumps(settings, sort_keys=True)
 
@@ -213,7 +232,10 @@ class PrepConfig:
         Raises:
             ValueError: a name is unknown or a value is not allowed.
         """
-        return from_names(cls, json.loads(text))
+        names = json.loads(text)
+        if isinstance(names, dict) and isinstance(names.get("exclude"), list):
+            names["exclude"] = tuple(names["exclude"])
+        return from_names(cls, names)
 
 
 def _is_value(text: str) -> bool:

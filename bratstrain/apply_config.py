@@ -1,12 +1,14 @@
 """Settings of the verbs that use runs: predict, evaluate, report, compare and study."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, Literal, TypedDict, get_args
+from typing import Any, Final, Literal, TypedDict, get_args
 
 from bratsprep.config import Labels, OnError
-from bratsprep.settings import check, setting
+from bratsprep.discovery.case_table import table_digest
+from bratsprep.discovery.discover import LabelChoice
+from bratsprep.settings import check, keywords, setting
 from bratstrain.config import Session
 
 Part = Literal["validation", "test", "train", "all"]
@@ -21,7 +23,58 @@ DEFAULT_CONVENTIONS: Final[tuple[Convention, ...]] = ("brats", "brats2023", "bra
 """Conventions of every report; `present` hides false positives and is shown on request."""
 
 
-class ApplySettings(TypedDict, total=False):
+class FilesSettings(TypedDict, total=False):
+    """Keywords of `FilesConfig`, for type checkers."""
+
+    exclude: Sequence[str]
+    case_table: Path | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesConfig:
+    """What raw files are taken for."""
+
+    exclude: Sequence[str] = setting(
+        (),
+        help="Leave raw files out before anything is recognised; repeat for several patterns.",
+        metavar="PATTERN",
+    )
+    case_table: Path | str = setting(
+        "",
+        help="Table of the raw cases and their files, in place of recognition by names.",
+        option="--cases",
+        metavar="CSV",
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def choice(self) -> LabelChoice:
+        """Settings that were given, as `scan` takes them."""
+        choice: LabelChoice = {}
+        if self.exclude:
+            choice["exclude"] = self.exclude
+        if self.case_table:
+            choice["case_table"] = self.case_table
+        return choice
+
+    def facts(self) -> dict[str, Any]:
+        """Settings as JSON takes them: a table by its content, and none that was not given.
+
+        Raises:
+            LayoutError: the table cannot be read.
+        """
+        facts = asdict(self)
+        for name in keywords(FilesConfig):
+            if not facts[name]:
+                del facts[name]
+        if self.case_table:
+            facts["case_table"] = table_digest(self.case_table)
+        return facts
+
+
+class ApplySettings(FilesSettings, total=False):
     """Keywords of `ApplyConfig`, for type checkers."""
 
     tta: Tta
@@ -34,8 +87,8 @@ class ApplySettings(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApplyConfig:
-    """How fitted networks are applied."""
+class ApplyConfig(FilesConfig):
+    """How fitted networks are applied, and to which files."""
 
     tta: Tta = setting("none", help="Average over flips: left-right, and front-back too.")
     batch_size: int = setting(
@@ -56,9 +109,6 @@ class ApplyConfig:
         metavar="MODULE:FUNCTION",
     )
 
-    def __post_init__(self) -> None:
-        check(self)
-
     def check_effects(self, data: Path | str | None) -> None:
         """Refuse settings of raw cases where a slice file is given.
 
@@ -70,6 +120,11 @@ class ApplyConfig:
                 f"labels {self.labels} has no effect with data: a slice file stores classes, not "
                 "the codes of a scheme; leave it out"
             )
+        if data is not None and self.choice:
+            raise ValueError(
+                f"{' and '.join(self.choice)} has no effect with data: a slice file holds no raw "
+                "files; leave it out"
+            )
 
 
 class ScoreSettings(TypedDict, total=False):
@@ -79,6 +134,10 @@ class ScoreSettings(TypedDict, total=False):
     conventions: Sequence[Convention]
     planes: bool
     on_error: OnError
+
+
+class ScoreFilesSettings(ScoreSettings, FilesSettings, total=False):
+    """Keywords of `bratstrain.score_folders`."""
 
 
 class ReportSettings(ScoreSettings, total=False):

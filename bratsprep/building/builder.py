@@ -217,6 +217,8 @@ def _find(source: Source, config: PrepConfig, on_error: str) -> Found:
         labels=config.labels,
         label_name=config.label_name,
         same_grid=config.same_grid,
+        exclude=config.exclude,
+        case_table=config.case_table,
     )
 
 

@@ -3,10 +3,11 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from bratsprep.discovery.discover import scan
+from bratsprep.discovery.discover import LabelChoice, scan
 from bratsprep.discovery.mapping import FileMapping
+from bratsprep.settings import refuse_unknown
 from bratsprep.sources.source import open_source
 from bratsprep.volumes.geometries import Geometries, read_geometries
 
@@ -53,8 +54,7 @@ def dry_run(
     unlabelled: bool = False,
     on_error: str = "stop",
     labels: str = "auto",
-    label_name: str = "",
-    same_grid: bool = False,
+    **choice: Unpack[LabelChoice],
 ) -> DryRun:
     """Find the cases of a source and read their headers, as a build would.
 
@@ -63,20 +63,20 @@ def dry_run(
         unlabelled: take cases without a label along.
         on_error: `stop` at cases that cannot be put together, or `skip` them.
         labels: scheme of raw labels, or `auto`.
-        label_name: pattern of the names of label files; empty for the known names.
-        same_grid: labels lie on the grids of the images whatever their headers say.
+        **choice: fields of `bratsprep.discovery.discover.LabelChoice`, as of `build`.
 
     Raises:
         BratsError: there is no case, or one cannot be put together.
+        TypeError: a keyword is unknown.
     """
+    refuse_unknown("dry_run", choice, LabelChoice.__annotations__)
     with open_source(Path(raw)) as source:
         found = scan(
             source,
             unlabelled=unlabelled,
             skip=on_error == "skip",
             labels=labels,
-            label_name=label_name,
-            same_grid=same_grid,
+            **choice,
         )
         geometries = read_geometries(source, found.cases)
     return DryRun(Path(raw), found.mapping, geometries, found.notes, found.bad)

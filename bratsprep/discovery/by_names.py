@@ -3,10 +3,10 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Final
 
 from bratsprep.discovery.candidates import Batch, Draft
+from bratsprep.discovery.exclude import matches
 from bratsprep.discovery.filenames import LABEL, FileName, file_name
 from bratsprep.discovery.layouts import PLAIN, layout_of, scheme_of
 from bratsprep.discovery.modality_names import bare_key
@@ -63,12 +63,6 @@ def by_names(source: Source, members: Iterable[str], label_name: str = "") -> li
         _add_label(gathering, name, is_chosen=bool(label_name))
     _name_like_labels(gathering)
     return _batches(gathering)
-
-
-def matches(member: str, pattern: str) -> bool:
-    """Whether a file's name, or its path where the pattern has a slash, fits a pattern."""
-    text = member if "/" in pattern else member.rpartition("/")[2]
-    return fnmatchcase(text, pattern) or fnmatchcase(text, f"*/{pattern}")
 
 
 def plain_ids(source: Source, names: Iterable[FileName]) -> dict[tuple[str, str], str]:

@@ -1,19 +1,23 @@
 """Which cases a folder or archive holds, told from names alone; no voxel is read."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, TypedDict, Unpack
 
 from bratsprep.case import CaseFiles
 from bratsprep.discovery.by_names import by_names
 from bratsprep.discovery.candidates import Batch, Draft, finished, problems, where
+from bratsprep.discovery.case_table import table_batch
 from bratsprep.discovery.dataset_json import FOLDERS, Manifest, read_manifests
+from bratsprep.discovery.exclude import exclude
 from bratsprep.discovery.filenames import LABEL, file_name, is_nifti, stem
 from bratsprep.discovery.layouts import LAYOUTS, PLAIN, patterns, scheme_of
 from bratsprep.discovery.mapping import FileMapping, Ignored, map_files
 from bratsprep.discovery.subjects import subject_and_rule
 from bratsprep.errors import LayoutError
+from bratsprep.settings import refuse_unknown
 from bratsprep.sources.source import ARCHIVES, Source
 
 MAX_LISTED: Final = 20
@@ -21,10 +25,12 @@ MAX_LISTED: Final = 20
 
 
 class LabelChoice(TypedDict, total=False):
-    """Which files are labels, and where they lie: settings of `scan` for those who pass them on."""
+    """What files are taken for: settings of `scan` for those who pass them on."""
 
     label_name: str
     same_grid: bool
+    exclude: Sequence[str]
+    case_table: Path | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +57,8 @@ def scan(
     unlabelled: bool = False,
     skip: bool = False,
     labels: str = "auto",
-    label_name: str = "",
-    same_grid: bool = False,
     test_labels: bool = False,
+    **choice: Unpack[LabelChoice],
 ) -> Found:
     """Find every case of a source.
 
@@ -63,17 +68,24 @@ def scan(
         skip: set cases aside that cannot be put together.
         labels: label scheme that is asked for, or `auto`. With `auto` and `unlabelled`, labels of
             a release whose scheme its ids do not decide are left out.
-        label_name: pattern of the names of label files, such as `*_tumor.nii.gz`; empty for the
-            known names. Files that a dataset.json describes are not looked for by it.
-        same_grid: labels lie on the grids of the images whatever their headers say.
         test_labels: take the labels of a described test set (`labelsTs`) too.
+        **choice: `label_name`, a pattern of the names of label files, such as `*_tumor.nii.gz`;
+            empty for the known names. Files that a dataset.json describes are not looked for by
+            it. `same_grid`, whether labels lie on the grids of the images whatever their headers
+            say. `exclude`, patterns of files that are left out before anything is recognised.
+            `case_table`, a CSV file that lists the cases, in place of recognition by names.
 
     Raises:
         LayoutError: there is no case, or some cannot be put together: all are listed. With
             `skip`, none can.
         SourceError: a dataset.json cannot be read.
+        TypeError: a keyword is unknown.
+        ValueError: patterns are given with a table of cases, where they have no effect.
     """
-    batches = gather(source, label_name)
+    refuse_unknown("scan", choice, LabelChoice.__annotations__)
+    same_grid = choice.get("same_grid", False)
+    source, excluded = exclude(source, choice.get("exclude", ()))
+    batches = gather(source, choice)
     notes = [note for batch in batches for note in batch.notes]
     faults = [fault for batch in batches for fault in batch.problems]
     drafts = [draft for batch in batches for draft in batch.drafts]
@@ -98,7 +110,8 @@ def scan(
     cases = tuple(sorted((finished(draft, same_grid) for draft in good), key=lambda case: case.id))
     layout = " + ".join(titles(batches, unlabelled))
     rules = {draft.id: draft.rule for draft in good}
-    mapping = map_files(layout, cases, rules, [*ignored_files(batches), *foreign(source)], labels)
+    ignored = [*excluded, *ignored_files(batches), *foreign(source)]
+    mapping = map_files(layout, cases, rules, ignored, labels)
     aside = tuple(sorted(bad.items()))
     return Found(layout, cases, source.passed_over, tuple(notes), mapping, aside)
 
@@ -162,10 +175,14 @@ def set_aside(faults: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {case: "; ".join(found) for case, found in reasons.items()}
 
 
-def mask_files(source: Source) -> Found:
+def mask_files(source: Source, excluded: Sequence[Ignored] = ()) -> Found:
     """Find label files whose images are not needed, such as a folder of masks alone.
 
     Every NIfTI file counts that is neither named for a modality nor lies among images.
+
+    Args:
+        source: a folder or archive.
+        excluded: what was left out of it, for the mapping.
 
     Returns:
         Cases without images: `images` is empty.
@@ -193,7 +210,7 @@ def mask_files(source: Source) -> Found:
     if not cases:
         raise LayoutError(nothing(source, 0))
     ordered = tuple(cases[case] for case in sorted(cases))
-    mapping = map_files("masks only", ordered, rules, foreign(source), "auto")
+    mapping = map_files("masks only", ordered, rules, [*excluded, *foreign(source)], "auto")
     return Found("masks only", ordered, source.passed_over, (), mapping)
 
 
@@ -210,8 +227,21 @@ def mask_scheme(case: str, member: str, manifests: Iterable[Manifest]) -> tuple[
     return scheme_of(case)
 
 
-def gather(source: Source, label_name: str = "") -> list[Batch]:
-    """Sort the files of a source into cases, one batch for each layout."""
+def gather(source: Source, choice: LabelChoice) -> list[Batch]:
+    """Sort the files of a source into cases, one batch for each layout or for the table.
+
+    Raises:
+        LayoutError: a dataset.json or the table of cases cannot be understood.
+        ValueError: patterns are given with a table of cases, where they have no effect.
+    """
+    if table := choice.get("case_table", ""):
+        useless = [name for name in ("label_name", "exclude") if choice.get(name)]
+        if useless:
+            raise ValueError(
+                f"{' and '.join(useless)} have no effect with a table of cases, which lists every "
+                "file; leave them out"
+            )
+        return [table_batch(source, table)]
     manifests = read_manifests(source)
     batches = [batch for manifest in manifests for batch in by_manifest(source, manifest)]
     described = tuple(f"{manifest.root}{folder}/" for manifest in manifests for folder in FOLDERS)
@@ -221,7 +251,7 @@ def gather(source: Source, label_name: str = "") -> list[Batch]:
         for member in source.members
         if is_nifti(member) and not member.startswith(described) and member not in taken
     ]
-    return batches + by_names(source, rest, label_name)
+    return batches + by_names(source, rest, choice.get("label_name", ""))
 
 
 def by_manifest(source: Source, manifest: Manifest) -> Iterator[Batch]:
@@ -296,16 +326,17 @@ def find_cases_or_masks(
     try:
         return scan(source, unlabelled=True, labels=labels, **choice)
     except LayoutError:
-        masks = _masks_alone(source)
+        masks = None if choice.get("case_table") else _masks_alone(source, choice)
         if masks is None:
             raise
         return masks
 
 
-def _masks_alone(source: Source) -> Found | None:
+def _masks_alone(source: Source, choice: LabelChoice) -> Found | None:
     """The masks of a source that holds nothing else; None for any other source."""
+    source, excluded = exclude(source, choice.get("exclude", ()))
     try:
-        masks = mask_files(source)
+        masks = mask_files(source, excluded)
     except LayoutError:
         return None
     return masks if len(masks.cases) == sum(map(is_nifti, source.members)) else None

@@ -37,7 +37,7 @@ class Ignored:
 
     def line(self) -> str:
         """The files and the reason in one line."""
-        if self.count == 1:
+        if self.count <= 1:
             return f"{self.example}: {self.reason}"
         return f"{self.count} files, such as {self.example}: {self.reason}"
 

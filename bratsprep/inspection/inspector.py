@@ -59,8 +59,7 @@ def inspect(
         workers: threads; 0 uses every core.
         progress: show a bar on standard error where that is a terminal.
         watch: sees each raw case while it is in memory; several threads call it at once.
-        **choice: `label_name`, a pattern of the names of raw label files; `same_grid`, whether
-            raw labels lie on the grids of the images whatever their headers say.
+        **choice: fields of `LabelChoice`: what raw files are taken for.
 
     Raises:
         BratsError: there is nothing to inspect, or it is broken.
@@ -72,7 +71,7 @@ def inspect(
         raise ValueError(f"workers must be at least 0, got {workers}")
     path = Path(path)
     if path.is_file() and not path.name.lower().endswith(ARCHIVES):
-        check_no_labels(path, labels)
+        check_no_labels(path, labels, choice)
         return inspect_file(path)
     with open_source(path) as source:
         found = find_cases_or_masks(source, labels, **choice)
@@ -97,12 +96,14 @@ def inspect(
     )
 
 
-def check_no_labels(path: Path, labels: Labels) -> None:
-    """Refuse a label scheme for a slice file.
+def check_no_labels(path: Path, labels: Labels, choice: LabelChoice) -> None:
+    """Refuse a label scheme and a table of cases for a slice file.
 
     Raises:
         ValueError: one is named.
     """
+    if table := choice.get("case_table", ""):
+        raise ValueError(f"case_table {table} has no effect on {path}, a slice file; leave it out")
     if labels != "auto":
         raise ValueError(
             f"labels {labels} has no effect on {path}: a slice file stores classes, not the codes "

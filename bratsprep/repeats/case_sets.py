@@ -5,13 +5,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bratsprep.case import CaseFiles
-from bratsprep.discovery.discover import find_cases_or_masks
+from bratsprep.discovery.discover import LabelChoice, find_cases_or_masks
 from bratsprep.errors import BratsError
 from bratsprep.labels import Scheme
 from bratsprep.repeats import mask_details
@@ -70,7 +71,7 @@ def is_slice_file(path: Path) -> bool:
 
 @contextmanager
 def open_collection(
-    path: Path, labels: str, workers: int, shown: bool
+    path: Path, labels: str, workers: int, shown: bool, **choice: Unpack[LabelChoice]
 ) -> Generator[Collection, None, None]:
     """Read a set for the length of a `with` block.
 
@@ -81,6 +82,7 @@ def open_collection(
         labels: scheme of raw labels, or `auto`.
         workers: threads.
         shown: show a bar on standard error.
+        **choice: fields of `LabelChoice`: what raw files are taken for.
 
     Raises:
         BratsError: there is nothing to read, or it is broken.
@@ -92,7 +94,7 @@ def open_collection(
             yield Collection(path, "slice file", cases, cache(stored_details(file)))
         return
     with open_source(path) as source:
-        found = find_cases_or_masks(source, labels)
+        found = find_cases_or_masks(source, labels, **choice)
         schemes = resolve(source, found.cases, labels)
         read = raw_known if found.cases[0].images else mask_known
         memory = Pool(workers, 2**62)

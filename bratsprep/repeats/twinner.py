@@ -9,18 +9,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import numpy as np
 
 from bratsprep.case import MASK_CELLS
 from bratsprep.config import Labels
+from bratsprep.discovery.discover import LabelChoice
 from bratsprep.errors import LayoutError
 from bratsprep.labels import MODALITIES
 from bratsprep.repeats.case_sets import Collection, is_slice_file, open_collection
 from bratsprep.repeats.image_match import match_images
 from bratsprep.repeats.mask_details import Agreement, agreement
 from bratsprep.repeats.search import Candidate, Pair, candidates, grouped, mask_features
+from bratsprep.settings import refuse_unknown
 from bratsprep.system.atomic import replacing
 from bratsprep.system.threads import cores
 
@@ -121,6 +123,7 @@ def twins(
     labels: Labels = "auto",
     workers: int = 0,
     progress: bool = False,
+    **choice: Unpack[LabelChoice],
 ) -> Twins:
     """Find the cases that show one person, whatever their names say.
 
@@ -132,23 +135,25 @@ def twins(
         labels: scheme of raw labels, or `auto` to tell it from the evidence.
         workers: threads; 0 uses every core.
         progress: show a bar on standard error where that is a terminal.
+        **choice: fields of `LabelChoice`: what raw files of the first are taken for; patterns to
+            leave out hold for both.
 
     Raises:
         BratsError: there is nothing to compare, or it is broken.
+        TypeError: a keyword is unknown.
         ValueError: there is no such scheme, or fewer than 0 workers.
     """
+    refuse_unknown("twins", choice, LabelChoice.__annotations__)
     if workers < 0:
         raise ValueError(f"workers must be at least 0, got {workers}")
-    if labels != "auto" and all(is_slice_file(Path(side)) for side in (path, against or path)):
-        raise ValueError(
-            f"labels {labels} has no effect on slice files, which store classes and not the codes "
-            "of a scheme; leave it out"
-        )
+    check_effects(path, against, labels, choice)
     shown = progress and sys.stderr.isatty()
     with ExitStack() as stack:
         sides = [
-            stack.enter_context(open_collection(Path(side), labels, workers or cores(), shown))
-            for side in (path, against)
+            stack.enter_context(
+                open_collection(Path(side), labels, workers or cores(), shown, **files)
+            )
+            for side, files in zip((path, against), choices_of(choice), strict=True)
             if side is not None
         ]
         first, second = sides[0], sides[1] if against is not None else None
@@ -161,6 +166,34 @@ def twins(
     members = _members(first, people, compared, second is None)
     other = None if against is None else Path(against)
     return Twins(Path(path), other, evidence, members, tuple(compared))
+
+
+def check_effects(
+    path: Path | str, against: Path | str | None, labels: Labels, choice: LabelChoice
+) -> None:
+    """Refuse settings of raw files where there are none; arguments as of `twins`.
+
+    Raises:
+        ValueError: a setting has no effect.
+    """
+    table = choice.get("case_table", "")
+    if table and is_slice_file(Path(path)):
+        raise ValueError(f"case_table {table} has no effect on {path}, a slice file; leave it out")
+    if not all(is_slice_file(Path(side)) for side in (path, against or path)):
+        return
+    useless = [name for name, value in choice.items() if value]
+    if labels != "auto" or useless:
+        raise ValueError(
+            f"{' and '.join(useless) or f'labels {labels}'} has no effect on slice files, which "
+            "store classes and not raw files or the codes of a scheme; leave it out"
+        )
+
+
+def choices_of(choice: LabelChoice) -> tuple[LabelChoice, LabelChoice]:
+    """Settings of raw files of the first set and of the other; a table lists those of the first."""
+    other = choice.copy()
+    other.pop("case_table", None)
+    return choice, other
 
 
 def by_images(first: Collection, second: Collection | None, workers: int) -> list[Pair]:

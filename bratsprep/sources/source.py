@@ -9,7 +9,8 @@ import tarfile
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from copy import copy
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self
@@ -59,6 +60,12 @@ class Source(ABC):
         self.members = MappingProxyType(sizes(places))
         self.foreign = MappingProxyType(dict(foreign))
         self._content = content
+
+    def restricted(self, members: Iterable[str]) -> Self:
+        """Give the same source with these members alone; both read from the same open files."""
+        part = copy(self)
+        part.members = MappingProxyType({name: self.members[name] for name in members})
+        return part
 
     def where(self, name: str) -> str:
         """What to call a member in an error."""

@@ -63,6 +63,7 @@ def verify(
     *,
     cases: Sequence[str] = (),
     sample: int = 0,
+    case_table: Path | str = "",
     workers: int = 0,
     progress: bool = False,
 ) -> Verified:
@@ -74,6 +75,7 @@ def verify(
         cases: ids of cases to compare voxel by voxel.
         sample: how many cases to compare, spread evenly over the file, beside `cases`; where
             neither is given, all are.
+        case_table: table of cases that the file was built with; empty for names of files.
         workers: threads; 0 uses every core.
         progress: show bars on standard error where that is a terminal.
 
@@ -95,7 +97,8 @@ def verify(
         if raw is None:
             return Verified(*counts)
         with open_source(Path(raw)) as source:
-            return Verified(*counts, check_raw(file, source, chosen, threads, shown), len(chosen))
+            n_files = check_raw(file, source, chosen, threads, shown, case_table=case_table)
+            return Verified(*counts, n_files, len(chosen))
 
 
 def choose(file: SliceFile, cases: Sequence[str], sample: int) -> frozenset[str]:
@@ -211,9 +214,23 @@ def check_slices(file: SliceFile, workers: int, shown: bool) -> None:
 
 
 def check_raw(
-    file: SliceFile, source: Source, chosen: frozenset[str], workers: int, shown: bool
+    file: SliceFile,
+    source: Source,
+    chosen: frozenset[str],
+    workers: int,
+    shown: bool,
+    *,
+    case_table: Path | str = "",
 ) -> int:
     """Hold a slice file against its raw files.
+
+    Args:
+        file: slice file.
+        source: what it was built from.
+        chosen: ids of the cases to compare voxel by voxel.
+        workers: threads.
+        shown: show a bar on standard error.
+        case_table: as in `verify`.
 
     Returns:
         Raw files that were read.
@@ -229,6 +246,8 @@ def check_raw(
         labels=file.config.labels,
         label_name=file.config.label_name,
         same_grid=file.config.same_grid,
+        exclude=file.config.exclude,
+        case_table=case_table,
     ).cases
     places = {str(name): c for c, name in enumerate(file.cases["id"])}
     check_same_cases(file, source, set(places), {files.id for files in found})

@@ -12,7 +12,7 @@ import bratstrain
 from bratsprep.config import LABELS
 from bratsprep.options import FILE, FOLDER, PLACE, given, reported, settings_options
 from bratsprep.settings import keywords
-from bratstrain.apply_config import PARTS, ApplyConfig, ReportConfig, ScoreConfig
+from bratstrain.apply_config import PARTS, ApplyConfig, FilesConfig, ReportConfig, ScoreConfig
 
 DATA = click.option("--data", type=FILE, metavar="H5", help="Slice file: its planes only.")
 RAW = click.option("--raw", type=PLACE, metavar="RAW", help="Raw cases: every plane.")
@@ -27,7 +27,7 @@ NEEDS_RUN: Final = (
     "data",
     "split",
     "figure",
-    *(name for name in keywords(ApplyConfig) if name != "labels"),
+    *(name for name in keywords(ApplyConfig) if name not in ("labels", *keywords(FilesConfig))),
     *(name for name in keywords(ReportConfig) if name not in keywords(ScoreConfig)),
 )
 """Options of `evaluate` that mean nothing to label files."""

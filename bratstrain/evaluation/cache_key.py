@@ -6,7 +6,6 @@ inputs.
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from bratsprep.slicefile.reader import SliceFile
@@ -46,7 +45,7 @@ def inputs_digest(
         sha256(read_text(run / SPLIT).encode()),
         str(read_cleanup(run)) if apply.cleanup else "",
         part,
-        asdict(apply),
+        apply.facts(),
         versions(),
         where.digest if isinstance(where, SliceFile) else listing(where),
         list(cases),

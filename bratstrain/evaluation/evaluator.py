@@ -1,6 +1,6 @@
 """Patient-level scores of a run, on raw cases or on a slice file."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Unpack
 
@@ -115,7 +115,7 @@ def evaluate_opened(
     wanted = wanted_cases(job.config, images=watch is not None)
     selection = select_cases(labeller, where, split, job.part, wanted)
     about: dict[str, Any] = {"run": job.run.name, "split digest": split.digest}
-    about |= asdict(job.apply)
+    about |= job.apply.facts()
     about |= {"device": str(labeller.fitted.device), "precision": labeller.fitted.precision}
     if isinstance(where, SliceFile):
         about |= {"slice file": where.path.name, "slice file digest": where.digest}

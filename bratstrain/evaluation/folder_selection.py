@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Unpack
 
 from bratsprep.case import CaseFiles
-from bratsprep.discovery.discover import Found, listing, scan
+from bratsprep.discovery.discover import Found, LabelChoice, listing, scan
 from bratsprep.errors import BratsError, LayoutError
 from bratsprep.labels import scheme
 from bratsprep.sources.source import Source
@@ -50,6 +50,8 @@ class Wanted:
     """Subject by case id, from the user's table; takes precedence over file names."""
     images: bool = False
     """Keep the modalities of each case with its pair."""
+    choice: LabelChoice = field(default_factory=LabelChoice)
+    """What raw files are taken for."""
 
 
 def select_from_folder(
@@ -68,7 +70,7 @@ def select_from_folder(
         BratsError: the source does not hold those cases, the files of one are incomplete or
             contradictory, or their scheme cannot be determined.
     """
-    discovered = labelled_cases(source)
+    discovered = labelled_cases(source, **wanted.choice)
     existing = {files.id for files in discovered.cases} | set(dict(discovered.bad))
     ids = taken(existing, wanted.cases, str(source.path))
     chosen, set_aside = usable_cases(source, discovered, ids, skip=wanted.skip)
@@ -85,13 +87,17 @@ def select_from_folder(
     )
 
 
-def labelled_cases(source: Source) -> Found:
+def labelled_cases(source: Source, **choice: Unpack[LabelChoice]) -> Found:
     """Find the labelled cases of a source; those with incomplete files are set aside.
+
+    Args:
+        source: a folder or archive.
+        **choice: fields of `LabelChoice`: what its files are taken for.
 
     Raises:
         BratsError: the source has no labelled case, or the files of all are incomplete.
     """
-    discovered = scan(source, unlabelled=True, skip=True, test_labels=True)
+    discovered = scan(source, unlabelled=True, skip=True, test_labels=True, **choice)
     cases = tuple(files for files in discovered.cases if files.label is not None)
     if not cases and not discovered.bad:
         raise BratsError(

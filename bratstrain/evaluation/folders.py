@@ -13,7 +13,7 @@ from typing import Final
 
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
-from bratstrain.apply_config import ApplyConfig
+from bratstrain.apply_config import ApplyConfig, FilesConfig
 
 DIGITS: Final = 8
 """Hexadecimal digits of a digest in the name of a folder."""
@@ -26,7 +26,16 @@ def evaluation_name(where: SliceFile | Source, part: str, apply: ApplyConfig) ->
     """Name an evaluation of a run by the part of its split and how the networks are applied."""
     kind = "slices" if isinstance(where, SliceFile) else "raw"
     flips = [apply.tta] if apply.tta != "none" else []
-    return "-".join([part, kind, *flips, *(["cleanup"] if apply.cleanup else [])])
+    cleanup = ["cleanup"] if apply.cleanup else []
+    return "-".join([part, kind, *flips, *cleanup, *files_tag(apply)])
+
+
+def files_tag(files: FilesConfig) -> list[str]:
+    """Name what raw files were taken for, where that was not left to their names."""
+    if not files.choice:
+        return []
+    chosen = {name: files.facts()[name] for name in files.choice}
+    return [f"files-{sha256(json.dumps(chosen, sort_keys=True).encode())[:DIGITS]}"]
 
 
 def evaluation_folder(

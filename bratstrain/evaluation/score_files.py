@@ -7,9 +7,15 @@ from typing import Unpack
 from bratsprep.config import Labels
 from bratsprep.settings import take
 from bratsprep.sources.source import Source, open_source
-from bratstrain.apply_config import ApplyConfig, ReportConfig, ScoreConfig, ScoreSettings
+from bratstrain.apply_config import (
+    ApplyConfig,
+    FilesConfig,
+    ReportConfig,
+    ScoreConfig,
+    ScoreFilesSettings,
+)
 from bratstrain.evaluation.folder_selection import Wanted, select_from_folder
-from bratstrain.evaluation.folders import DATA_SUFFIX, evaluation_folder
+from bratstrain.evaluation.folders import DATA_SUFFIX, evaluation_folder, files_tag
 from bratstrain.evaluation.scorer import Destination, conclude
 from bratstrain.evaluation.tables import Report
 
@@ -22,7 +28,7 @@ def score_folders(
     labels: Labels = "auto",
     prediction_labels: Labels = "auto",
     progress: bool = False,
-    **settings: Unpack[ScoreSettings],
+    **settings: Unpack[ScoreFilesSettings],
 ) -> Report:
     """Score existing label files, every plane in original space; `bratstrain.score_folders`.
 
@@ -38,21 +44,22 @@ def score_folders(
         labels: label scheme of the truth; `auto` for the source's own.
         prediction_labels: label scheme of the predictions; `auto` for that of the truth.
         progress: show a bar on standard error, where that is a terminal.
-        **settings: keywords of `bratstrain.apply_config.ScoreConfig`.
+        **settings: keywords of `bratstrain.apply_config.ScoreConfig` and `FilesConfig`.
 
     Raises:
         BratsError: a prediction is missing or on another grid, or the cases are at fault.
         TypeError: a keyword is unknown.
         ValueError: a value is not allowed.
     """
-    (own,) = take("score_folders", settings, ScoreConfig)
-    config = ReportConfig(**own)
+    own, of_files = take("score_folders", settings, ScoreConfig, FilesConfig)
+    config, chosen = ReportConfig(**own), FilesConfig(**of_files)
     for scheme in (labels, prediction_labels):
         ApplyConfig(labels=scheme)
-    wanted = Wanted(tuple(config.cases), config.on_error == "skip")
+    wanted = Wanted(tuple(config.cases), config.on_error == "skip", choice=chosen.choice)
     with open_source(Path(predictions)) as files, open_source(Path(raw)) as source:
         selection = select_from_folder(files, source, labels, prediction_labels, wanted)
-        destination = destination_of(files, source, config.cases, (labels, prediction_labels), out)
+        schemes = labels, prediction_labels
+        destination = destination_of(files, source, config.cases, schemes, chosen, out)
         return conclude(selection, config, destination, progress=progress)
 
 
@@ -61,6 +68,7 @@ def destination_of(
     source: Source,
     cases: Sequence[str],
     labels: tuple[str, str],
+    chosen: FilesConfig,
     out: Path | str | None,
 ) -> Destination:
     """Name, facts and folder of an evaluation of label files.
@@ -70,11 +78,13 @@ def destination_of(
         source: the data set of the truth.
         cases: ids to score; empty for all.
         labels: label schemes of truth and predictions.
+        chosen: what the files of the data set are taken for.
         out: folder for the tables; None for one beside the files.
     """
     about = {"predictions": files.path.name, "raw": source.path.name, "labels": labels[0]}
     about["prediction labels"] = labels[1]
+    about |= chosen.facts()
     beside = files.path if files.path.is_dir() else files.path.parent
-    name = DATA_SUFFIX.sub("", files.path.resolve().name)
+    name = "-".join([DATA_SUFFIX.sub("", files.path.resolve().name), *files_tag(chosen)])
     folder = evaluation_folder(beside, name, source, cases)
     return Destination("label files", about, folder if out is None else Path(out))

@@ -161,7 +161,8 @@ def predict(
     sizes = shared_sizes(runs) if config.cleanup else {}
     folder = Path(out)
     with open_source(Path(raw)) as source:
-        chosen = choose(scan(source, unlabelled=True).cases, cases, source)
+        found = scan(source, unlabelled=True, **config.choice)
+        chosen = choose(found.cases, cases, source)
         schemes = schemes_to_write(source, chosen, fitted, config.labels)
         _refuse_existing(folder, chosen, source, force=force, probabilities=probabilities)
         make_folder(folder)

@@ -110,7 +110,8 @@ def raw_cases(
     labellers: Sequence[Labeller], source: Source, wanted: Sequence[str]
 ) -> Iterator[ReadCase]:
     """Read raw cases, all planes of each."""
-    chosen = good_cases(source, labelled_cases(source), wanted)
+    found = labelled_cases(source, **labellers[0].config.choice)
+    chosen = good_cases(source, found, wanted)
     schemes = resolve(source, chosen, labellers[0].config.labels)
 
     def read(files: CaseFiles, buffers: Buffers) -> tuple[Images, list[Prepared]]:
