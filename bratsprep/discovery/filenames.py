@@ -25,6 +25,10 @@ class FileName:
     """Why it has no role though its name has a word of one; empty where it has no such word."""
     is_ambiguous: bool = False
     """Whether it may well be a modality, so that it must not be ignored."""
+    is_automatic: bool = False
+    """Whether it is a label that no one corrected: another label of the case goes before it."""
+    layout: str = ""
+    """Key of the layout whose reader understood it; empty where its words did."""
 
     @property
     def stem(self) -> str:

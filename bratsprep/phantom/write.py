@@ -41,6 +41,7 @@ def write_case(
     """
     parts = [images] if len(layout.images) == 1 else list(images)
     files = [(names.file(p, end), v) for p, v in zip(layout.images, parts, strict=True)]
+    files += [(names.file(p, end), images[0]) for p in layout.others]
     if names.is_labelled:
         files.append((names.file(layout.label, end), raw.astype(layout.label_dtype)))
     for file, volume in files:
