@@ -8,7 +8,7 @@ from bratsprep.discovery.modality_names import LABEL as LABEL
 from bratsprep.discovery.modality_names import read_words
 from bratsprep.labels import MODALITIES
 
-_SUFFIX: Final = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
+_SUFFIX: Final = re.compile(r"\.(nii(\.gz)?|mha)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,12 @@ class FileName:
 
 
 def is_nifti(member: str) -> bool:
-    """Whether a member's name is that of a NIfTI file."""
+    """Whether a member's name is that of a NIfTI file, or of a MetaImage."""
     return _SUFFIX.search(member) is not None
 
 
 def stem(member: str) -> str:
-    """File name without folders and without `.nii` or `.nii.gz`."""
+    """File name without folders and without `.nii`, `.nii.gz` or `.mha`."""
     return _SUFFIX.sub("", member.rpartition("/")[2])
 
 

@@ -164,6 +164,16 @@ LAYOUTS: Final[dict[str, PhantomLayout]] = {
         is_lps=False,
         index=_nnunet_index,
     ),
+    "brats2015": PhantomLayout(
+        scheme="brats2015",
+        images=tuple(
+            f"{{grade}}/{{id}}/VSD.Brain.XX.O.MR_{name}/VSD.Brain.XX.O.MR_{name}.mha"
+            for name in ("Flair.54512", "T1.54513", "T1c.54514", "T2.54515")
+        ),
+        label="{grade}/{id}/VSD.Brain_3more.XX.O.OT.54517/VSD.Brain_3more.XX.O.OT.54517.mha",
+        case_id=lambda number, _visit, _labelled: f"brats_2013_pat{number + 1:04d}_1",
+        is_lps=True,
+    ),
     "bids": PhantomLayout(
         scheme="brats2017",
         images=tuple(

@@ -4,6 +4,7 @@ import json
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -47,10 +48,43 @@ def write_case(
     for file, volume in files:
         path = folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
-        content = nifti_bytes(volume, layout.is_lps)
-        if end.endswith(".gz"):
-            content = igzip.compress(content, GZIP_LEVEL, mtime=0)
-        path.write_bytes(content)
+        path.write_bytes(file_bytes(path.name, volume, layout.is_lps))
+
+
+def file_bytes(name: str, volume: NDArray[Any], is_lps: bool) -> bytes:
+    """Give the bytes of a file in the format of its name: `.nii`, `.nii.gz` or `.mha`.
+
+    Args:
+        name: of the file.
+        volume: as of `nifti_bytes`; (z, y, x) alone for `.mha`.
+        is_lps: as of `nifti_bytes`.
+    """
+    if name.endswith(".mha"):
+        return meta_bytes(volume, is_lps)
+    content = nifti_bytes(volume, is_lps)
+    return igzip.compress(content, GZIP_LEVEL, mtime=0) if name.endswith(".gz") else content
+
+
+def meta_bytes(volume: NDArray[Any], is_lps: bool) -> bytes:
+    """Give the bytes of a packed MetaImage.
+
+    Args:
+        volume: (z, y, x) int16, uint8 or float32, RAS+.
+        is_lps: store x and y backwards, as BraTS does; else the matrix turns ITK's world.
+    """
+    z, y, x = volume.shape
+    turn, offset = "-1 0 0 0 -1 0 0 0 1", "0 0 0"
+    if is_lps:
+        volume, turn, offset = volume[:, ::-1, ::-1], "1 0 0 0 1 0 0 0 1", f"0 {1 - y} 0"
+    kind = {"int16": "MET_SHORT", "uint8": "MET_UCHAR", "float32": "MET_FLOAT"}[volume.dtype.name]
+    lines = (
+        "ObjectType = Image", "NDims = 3", "BinaryData = True", "BinaryDataByteOrderMSB = False",
+        "CompressedData = True", f"TransformMatrix = {turn}", f"Offset = {offset}",
+        "CenterOfRotation = 0 0 0", "AnatomicalOrientation = RAI", "ElementSpacing = 1 1 1",
+        f"DimSize = {x} {y} {z}", f"ElementType = {kind}", "ElementDataFile = LOCAL",
+    )  # fmt: skip
+    head = "".join(f"{line}\n" for line in lines).encode()
+    return head + zlib.compress(np.ascontiguousarray(volume).tobytes(), GZIP_LEVEL)
 
 
 def nifti_bytes(volume: NDArray[Any], is_lps: bool) -> bytes:

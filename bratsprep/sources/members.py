@@ -11,10 +11,10 @@ from typing import BinaryIO, Final, Protocol, TypeVar
 
 from bratsprep.errors import SourceError
 
-SUFFIXES: Final = (".nii", ".nii.gz", ".json")
+SUFFIXES: Final = (".nii", ".nii.gz", ".mha", ".json")
 """Only files of these kinds become members."""
 FOREIGN: Final = (
-    ".hdr", ".hdr.gz", ".img", ".img.gz", ".mha", ".mhd", ".nrrd", ".nhdr", ".mgz", ".mgh", ".mnc",
+    ".hdr", ".hdr.gz", ".img", ".img.gz", ".mhd", ".nrrd", ".nhdr", ".mgz", ".mgh", ".mnc",
     ".dcm", ".ima", ".nii.bz2", ".nii.xz", ".nii.zst", ".nii.zip", ".npy", ".npz", ".h5",
     ".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar",
 )  # fmt: skip
