@@ -137,8 +137,8 @@ def ignored_files(batches: Iterable[Batch]) -> list[Ignored]:
 
 
 def foreign(source: Source) -> list[Ignored]:
-    """Files of other kinds that may hold scans, by their suffix."""
-    found = []
+    """Files of other kinds that may hold scans by their suffix, and archives that are not read."""
+    found = [Ignored(reason, 1, archive) for archive, reason in source.unread.items()]
     for suffix, (count, first) in source.foreign.items():
         is_archive = suffix.endswith(ARCHIVES) or suffix in (".7z", ".rar")
         advice = "unpack it, or build from it alone" if is_archive else "convert it to .nii.gz"
@@ -242,6 +242,7 @@ def gather(source: Source, choice: LabelChoice) -> list[Batch]:
                 "file; leave them out"
             )
         return [table_batch(source, table)]
+    broken = Batch(problems=[(stem(name), error) for name, error in source.broken.items()])
     manifests = read_manifests(source)
     batches = [batch for manifest in manifests for batch in by_manifest(source, manifest)]
     described = tuple(f"{manifest.root}{folder}/" for manifest in manifests for folder in FOLDERS)
@@ -251,7 +252,7 @@ def gather(source: Source, choice: LabelChoice) -> list[Batch]:
         for member in source.members
         if is_nifti(member) and not member.startswith(described) and member not in taken
     ]
-    return batches + by_names(source, rest, choice.get("label_name", ""))
+    return [*batches, broken, *by_names(source, rest, choice.get("label_name", ""))]
 
 
 def by_manifest(source: Source, manifest: Manifest) -> Iterator[Batch]:

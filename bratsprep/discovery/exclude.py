@@ -24,7 +24,7 @@ def exclude(source: Source, patterns: Sequence[str]) -> tuple[Source, list[Ignor
         The source without these files, which reads from the same folder or archive; and for each
         pattern what it left out. A pattern that fits no file counts 0.
     """
-    left = dict(source.members)
+    left = {**source.members, **source.broken}
     ignored = []
     for pattern in patterns:
         found = [member for member in left if matches(member, pattern)]

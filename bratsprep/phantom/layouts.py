@@ -53,6 +53,8 @@ class PhantomLayout:
     revisit: int = 0
     """Every case of that many is the subject before it again; 0 for no second time points."""
     label_dtype: str = "u1"
+    packs: str = ""
+    """Kind of the archive that each folder at the top is packed into; empty for none."""
     others: tuple[str, ...] = ()
     """Further files of a case that are neither modality nor label, as the release has them."""
     index: Index | None = None
@@ -221,6 +223,14 @@ LAYOUTS: Final[dict[str, PhantomLayout]] = {
         case_id=lambda number, visit, _labelled: f"Patient-{number + 1:03d}_week-{13 * visit:03d}",
         is_lps=True,
         revisit=4,
+    ),
+    "archives": PhantomLayout(
+        scheme="brats2023",
+        images=tuple(f"{{id}}/{{id}}-{name}{{end}}" for name in ("t2f", "t1n", "t1c", "t2w")),
+        label="{id}/{id}-seg{end}",
+        case_id=lambda number, _visit, _labelled: f"BraTS-SSA-{number + 2:05d}-000",
+        is_lps=True,
+        packs="zip",
     ),
     "modality-folders": PhantomLayout(
         scheme="brats2017",

@@ -128,6 +128,18 @@ def write_index(
         (folder / "dataset.json").write_text(text + "\n", encoding="utf-8")
 
 
+def pack_folders(folder: Path, kind: str) -> None:
+    """Turn each folder of a set into an archive of its name beside it.
+
+    Args:
+        folder: of the set.
+        kind: `tar`, `tar.gz` or `zip`; empty to leave them.
+    """
+    for inner in sorted(folder.iterdir()) if kind else ():
+        if inner.is_dir():
+            pack(inner, inner.name, inner.with_name(f"{inner.name}.{kind}"), kind)
+
+
 def pack(folder: Path, name: str, target: Path, kind: str) -> Path:
     """Give a finished set its final name, or move it into an archive.
 

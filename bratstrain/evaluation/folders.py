@@ -76,13 +76,7 @@ def listing(source: Source) -> list[tuple[str, int, int]]:
 
     An archive's members share its time.
     """
-    if source.path.is_dir():
-        return [
-            (name, size, (source.path / name).stat().st_mtime_ns)
-            for name, size in source.members.items()
-        ]
-    time = source.path.stat().st_mtime_ns
-    return [(name, size, time) for name, size in source.members.items()]
+    return [(name, size, source.times_ns(name)[0]) for name, size in source.members.items()]
 
 
 def sha256(content: bytes) -> str:

@@ -660,9 +660,9 @@ def test_files_of_other_kinds_are_named(tmp_path):
     lines = "\n".join(found(tmp_path).mapping.lines())
     assert "2 files, such as p2/p2_flair.mgz: .mgz is not read" in lines
     assert "p3/t1.hdr: .hdr is not read" in lines
-    write(tmp_path / "zips", ["part-001.zip", "part-002.zip"])
-    assert "2 files, such as part-001.zip: .zip is not read here; unpack it" in refusal(
-        tmp_path / "zips"
+    write(tmp_path / "packed", ["part-001.7z", "part-002.7z"])
+    assert "2 files, such as part-001.7z: .7z is not read here; unpack it" in refusal(
+        tmp_path / "packed"
     )
 
 

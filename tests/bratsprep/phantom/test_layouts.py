@@ -48,6 +48,8 @@ def test_a_layout_builds_the_voxels_of_the_plain_one(tmp_path, plain, layout):
 @pytest.mark.parametrize("archive", ["", "zip", "tar.gz"])
 def test_people_and_labels_are_found_in_folders_and_archives(tmp_path, layout, archive):
     raw = tmp_path / "raw"
+    if LAYOUTS[layout].packs and archive:
+        pytest.skip("an archive of archives is not read")
     made = bratsprep.phantoms(raw, layout=layout, cases=5, shape=(8, 8, 8), archive=archive)
     with open_source(made) as source:
         found = scan(source)
