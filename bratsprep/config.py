@@ -25,7 +25,8 @@ Suffix = Literal[".nii.gz", ".nii"]
 Archive = Literal["", "tar", "tar.gz", "zip"]
 LayoutName = Literal[
     "msd", "brats2015", "brats2018", "brats2020", "brats2023", "brats2024", "nnunet", "bids",
-    "ucsf-pdgm", "upenn-gbm", "visits", "archives", "modality-folders", "plain",
+    "ucsf-pdgm", "upenn-gbm", "visits", "archives", "kaggle-slices",
+    "modality-folders", "plain",
 ]  # fmt: skip
 SLICES: Final[tuple[str, ...]] = get_args(Slices)
 NORMALISE: Final[tuple[str, ...]] = get_args(Normalise)

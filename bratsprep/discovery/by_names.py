@@ -107,12 +107,19 @@ def _add_images(
         slot = _slot(name)
         if slot not in gathering.drafts:
             case = ids.get((name.folder, name.key), name.key)
-            draft = Draft(case, name.folder, layout.release, *scheme_of(case))
+            known = scheme_of(case)
+            if name.layout and layout.scheme:
+                known = layout.scheme, ""
+            draft = Draft(case, name.folder, layout.release, *known)
             draft.key = name.key
             draft.subject, draft.rule = _subject(case, name)
             gathering.drafts[slot] = draft
             gathering.titles[slot] = layout.title
-        gathering.drafts[slot].add(name.role, name.member)
+        draft = gathering.drafts[slot]
+        for index, role in enumerate(name.volumes):
+            draft.add(role, name.member, index, len(name.volumes))
+        if not name.volumes:
+            draft.add(name.role, name.member)
 
 
 def _subject(case: str, name: FileName) -> tuple[str, str]:

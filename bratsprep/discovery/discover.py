@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypedDict, Unpack
 
@@ -13,7 +13,7 @@ from bratsprep.discovery.case_table import table_batch
 from bratsprep.discovery.dataset_json import FOLDERS, Manifest, read_manifests
 from bratsprep.discovery.exclude import exclude
 from bratsprep.discovery.filenames import LABEL, file_name, is_nifti, stem
-from bratsprep.discovery.layouts import LAYOUTS, PLAIN, patterns, scheme_of
+from bratsprep.discovery.layouts import LAYOUTS, PLAIN, assumptions, patterns, scheme_of
 from bratsprep.discovery.mapping import FileMapping, Ignored, map_files
 from bratsprep.discovery.subjects import subject_and_rule
 from bratsprep.errors import LayoutError
@@ -83,7 +83,6 @@ def scan(
         ValueError: patterns are given with a table of cases, where they have no effect.
     """
     refuse_unknown("scan", choice, LabelChoice.__annotations__)
-    same_grid = choice.get("same_grid", False)
     source, excluded = exclude(source, choice.get("exclude", ()))
     batches = gather(source, choice)
     notes = [note for batch in batches for note in batch.notes]
@@ -107,13 +106,19 @@ def scan(
     good = [draft for draft in drafts if draft.id not in bad]
     if faults and not (skip and good):
         raise LayoutError(listing(source, [fault for _, fault in faults]))
-    cases = tuple(sorted((finished(draft, same_grid) for draft in good), key=lambda case: case.id))
-    layout = " + ".join(titles(batches, unlabelled))
+    cases = tuple(
+        sorted(
+            (finished(draft, choice.get("same_grid", False)) for draft in good),
+            key=lambda case: case.id,
+        )
+    )
+    layouts = titles(batches, unlabelled)
     rules = {draft.id: draft.rule for draft in good}
     ignored = [*excluded, *ignored_files(batches), *foreign(source)]
-    mapping = map_files(layout, cases, rules, ignored, labels)
+    mapping = map_files(" + ".join(layouts), cases, rules, ignored, labels)
+    mapping = replace(mapping, assumed=assumptions(layouts))
     aside = tuple(sorted(bad.items()))
-    return Found(layout, cases, source.passed_over, tuple(notes), mapping, aside)
+    return Found(mapping.layout, cases, source.passed_over, tuple(notes), mapping, aside)
 
 
 def titles(batches: Iterable[Batch], unlabelled: bool) -> list[str]:

@@ -27,6 +27,8 @@ class FileName:
     """Whether it may well be a modality, so that it must not be ignored."""
     is_automatic: bool = False
     """Whether it is a label that no one corrected: another label of the case goes before it."""
+    volumes: tuple[str, ...] = ()
+    """Modality of each volume of a 4D file; empty for a file of one role."""
     layout: str = ""
     """Key of the layout whose reader understood it; empty where its words did."""
 

@@ -5,14 +5,20 @@ cases whose files were put together by their names (`matches`).
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
 from bratsprep.discovery.candidates import Batch
 from bratsprep.discovery.dataset_json import Manifest, decathlon, nnunet
 from bratsprep.discovery.filenames import FileName, file_name
-from bratsprep.discovery.release_names import bids, brats2015, modality_folders, upenn
+from bratsprep.discovery.release_names import (
+    bids,
+    brats2015,
+    kaggle_slices,
+    modality_folders,
+    upenn,
+)
 from bratsprep.sources.source import Source
 
 
@@ -42,6 +48,8 @@ class Layout:
     """Gathers the cases that a dataset.json describes; None for a layout without one."""
     names: Callable[[str], FileName | None] | None = None
     """Reads a file name that this layout alone has; None for names that their words explain."""
+    assumed: str = ""
+    """What its files do not say and is assumed, for people; empty where there is nothing."""
     is_by_folder: bool = False
     """Whether files of one case share a folder; else they share the id, in any folder."""
 
@@ -136,6 +144,17 @@ LAYOUTS: Final[dict[str, Layout]] = {
         scheme="brats2017",
         names=upenn,
     ),
+    "kaggle-slices": Layout(
+        title="BraTS 2020 in slices (Kaggle)",
+        release="kaggle-slices",
+        pattern="volume_*_slice_*.h5 (Kaggle)",
+        scheme="brats2017",
+        names=kaggle_slices,
+        assumed="volume_*_slice_*.h5 say neither what their channels are nor where they lie: "
+        "FLAIR, T1w, T1gd, T2w and NCR, ED, ET in this order, and voxels of 1 mm in the order of "
+        "BraTS (LPS) are assumed; their intensities were normalised before",
+        is_by_folder=True,
+    ),
     "modality-folders": Layout(
         title="a folder for each modality",
         release="plain",
@@ -166,6 +185,12 @@ def read_name(member: str) -> FileName:
         if name is not None:
             return replace(name, layout=key)
     return file_name(member)
+
+
+def assumptions(titles: Collection[str]) -> tuple[str, ...]:
+    """What is assumed about the files of layouts, by their titles."""
+    found = (layout for layout in LAYOUTS.values() if layout.title in titles)
+    return tuple(layout.assumed for layout in found if layout.assumed)
 
 
 def layout_of_name(name: FileName) -> Layout:

@@ -10,6 +10,7 @@ from typing import Final
 
 from bratsprep.discovery.filenames import LABEL, FileName, file_name, stem
 from bratsprep.discovery.modality_names import is_ruled_out, read_words, role_of
+from bratsprep.sources.slice_stacks import IMAGE, MASK
 
 _BIDS: Final = re.compile(
     r"(?P<case>sub-[A-Za-z0-9]+(?P<session>_ses-[A-Za-z0-9]+)?)"
@@ -28,6 +29,9 @@ _BRATS2015: Final = re.compile(
     r"VSD\.Brain(?:_3more)?\.XX\.O\.(?:MR_)?(?P<kind>Flair|T1c|T1|T2|OT)(?:_reg)?\.\d+",
     re.IGNORECASE,
 )
+_KAGGLE: Final = re.compile(rf"(?P<case>volume_\d+)_(?P<kind>{IMAGE}|{MASK})")
+_KAGGLE_ORDER: Final = ("flair", "t1w", "t1gd", "t2w")
+"""Channels of each plane; the files do not name them."""
 _BRATS2015_ROLES: Final = MappingProxyType(
     {"flair": "flair", "t1": "t1w", "t1c": "t1gd", "t2": "t2w", "ot": LABEL}
 )
@@ -87,6 +91,17 @@ def brats2015(member: str) -> FileName | None:
         above.append(own)
     folder = "/".join(part for part in above if part)
     return FileName(member, folder, above[-1], _BRATS2015_ROLES[match["kind"].lower()])
+
+
+def kaggle_slices(member: str) -> FileName | None:
+    """Read `volume_1_image.nii` and `volume_1_mask.nii`, which are put together from planes."""
+    match = _KAGGLE.fullmatch(stem(member))
+    if match is None:
+        return None
+    folder = member.rpartition("/")[0]
+    if match["kind"] == MASK:
+        return FileName(member, folder, match["case"], LABEL)
+    return FileName(member, folder, match["case"], _KAGGLE_ORDER[0], volumes=_KAGGLE_ORDER)
 
 
 def modality_folders(member: str) -> FileName | None:

@@ -232,6 +232,13 @@ LAYOUTS: Final[dict[str, PhantomLayout]] = {
         is_lps=True,
         packs="zip",
     ),
+    "kaggle-slices": PhantomLayout(
+        scheme="brats2017",
+        images=("BraTS2020_training_data/content/data/{id}_slice_*.h5",),
+        label="BraTS2020_training_data/content/data/{id}_slice_*.h5",
+        case_id=lambda number, _visit, _labelled: f"volume_{number + 1}",
+        is_lps=True,
+    ),
     "modality-folders": PhantomLayout(
         scheme="brats2017",
         images=tuple(f"{name}/{{id}}{{end}}" for name in ("FLAIR", "T1", "T1ce", "T2")),

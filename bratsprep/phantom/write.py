@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
+import h5py
 import nibabel
 import numpy as np
 from isal import igzip
@@ -40,6 +41,9 @@ def write_case(
         raw: (z, y, x) of an integer dtype, RAS+, label values of the scheme to write.
         end: suffix.
     """
+    if layout.images[0].endswith(".h5"):
+        write_planes(folder / names.file(layout.images[0], end), images, raw, names.is_labelled)
+        return
     parts = [images] if len(layout.images) == 1 else list(images)
     files = [(names.file(p, end), v) for p, v in zip(layout.images, parts, strict=True)]
     files += [(names.file(p, end), images[0]) for p in layout.others]
@@ -49,6 +53,27 @@ def write_case(
         path = folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(file_bytes(path.name, volume, layout.is_lps))
+
+
+def write_planes(path: Path, images: NDArray[Any], raw: NDArray[Any], is_labelled: bool) -> None:
+    """Write a case as one HDF5 file a plane, normalised over the whole volume.
+
+    Args:
+        path: of every file, with `*` for the plane.
+        images: (4, z, y, x) of any real dtype, RAS+, in MODALITIES order.
+        raw: (z, y, x) uint8, RAS+, label values of BraTS 2017.
+        is_labelled: write the masks too.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    flat = images.reshape(len(images), -1)
+    mean, std = flat.mean(axis=1, keepdims=True), flat.std(axis=1, keepdims=True)
+    scaled = ((flat - mean) / std).reshape(images.shape)[..., ::-1, ::-1]
+    masks = np.stack([raw == value for value in (1, 2, 4)])[..., ::-1, ::-1].astype("u1")
+    for z in range(images.shape[1]):
+        with h5py.File(path.with_name(path.name.replace("*", str(z))), "w") as file:
+            file.create_dataset("image", data=scaled[:, z].transpose(2, 1, 0))
+            if is_labelled:
+                file.create_dataset("mask", data=masks[:, z].transpose(2, 1, 0))
 
 
 def file_bytes(name: str, volume: NDArray[Any], is_lps: bool) -> bytes:

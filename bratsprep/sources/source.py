@@ -24,6 +24,7 @@ from bratsprep.errors import SourceError
 from bratsprep.sources.archive_pool import ArchivePool, Closable, unpacked_names
 from bratsprep.sources.byte_ranges import GzipBytes, PlainBytes
 from bratsprep.sources.members import Content, Headers, sift, tar_members, walk, zip_members
+from bratsprep.sources.slice_stacks import SLICE, stacks_of
 
 ARCHIVES: Final = (".tar", ".tar.gz", ".tgz", ".zip")
 POINTER_BYTES: Final = 200
@@ -50,7 +51,8 @@ class Source(ABC):
     unread: Mapping[str, str] = MappingProxyType({})
     """Reason for each archive inside a folder that is not read."""
     broken: Mapping[str, str] = MappingProxyType({})
-    """Error of each archive inside a folder that cannot be read."""
+    """Error of each archive inside a folder that cannot be read, and of each volume that lacks
+    planes."""
     reads_parts = True
     """Whether the start of a member can be had without the rest."""
 
@@ -181,7 +183,8 @@ def open_source(path: Path) -> Source:
     if not path.is_dir() and not name.endswith(ARCHIVES):
         raise SourceError(f"{path}: is neither folder nor known archive; {accepted}")
     try:
-        return FolderSource(path) if path.is_dir() else open_archive(path)
+        source = FolderSource(path) if path.is_dir() else open_archive(path)
+        return StackedSource(source) if any(map(SLICE.fullmatch, source.members)) else source
     except _BROKEN as error:
         raise SourceError(f"{path}: cannot be read: {error}") from error
 
@@ -267,6 +270,54 @@ class FolderSource(Source):
             return content.fill(view, 0) if content.size == self.members[name] else content.size
         finally:
             content.close()
+
+
+class StackedSource(Source):
+    """A source whose planes are shown as volumes; its other members are as they are.
+
+    Args:
+        source: has at least one file of a plane; it is closed with this one.
+
+    Raises:
+        OSError, LookupError, ValueError: the first plane cannot be read.
+    """
+
+    reads_parts = False
+    """A volume is put together as a whole."""
+
+    def __init__(self, source: Source) -> None:
+        try:
+            self._stacks, missing = stacks_of(source.members, source.read, str(source.path))
+        except BaseException:
+            source.close()
+            raise
+        rest = {n: s for n, s in source.members.items() if not SLICE.fullmatch(n)}
+        rest |= {name: stack.size_bytes for name, stack in self._stacks.items()}
+        places = {name: (rest[name], name) for name in sorted(rest)}
+        super().__init__(source.path, (places, source.passed_over, source.foreign), source)
+        self._source = source
+        self.unread, self.broken = source.unread, {**source.broken, **missing}
+
+    def where(self, name: str) -> str:
+        """What to call a member in an error: its planes where it is put together from some."""
+        if name not in self._stacks:
+            return self._source.where(name)
+        return self._source.where(self._stacks[name].planes[0]).replace(
+            "_slice_0.h5", "_slice_*.h5"
+        )
+
+    def times_ns(self, name: str) -> tuple[int, int]:
+        """Times of the last change of any plane of a volume; else as in `Source`."""
+        files = self._stacks[name].planes if name in self._stacks else (name,)
+        modified, changed = zip(*map(self._source.times_ns, files), strict=True)
+        return max(modified), max(changed)
+
+    def _fill(self, name: str, view: memoryview) -> int:
+        if name in self._stacks:
+            self._stacks[name].fill(view, self._source.read)
+        else:
+            self._source.read_into(name, view)
+        return len(view)
 
 
 def _is_no_archive(file: tuple[str, int, Path]) -> bool:

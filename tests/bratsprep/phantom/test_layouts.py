@@ -40,7 +40,9 @@ def test_a_layout_builds_the_voxels_of_the_plain_one(tmp_path, plain, layout):
     bratsprep.verify(tmp_path / "out.h5", raw, workers=1)
     assert len(made) == 3
     for (image, label), (image_plain, label_plain) in zip(made, plain, strict=True):
-        np.testing.assert_array_equal(image, image_plain)
+        # Planes in HDF5 were normalised before, which costs the last digit of a float16.
+        atol = 4e-3 if layout == "kaggle-slices" else 0
+        np.testing.assert_allclose(image, image_plain, rtol=0, atol=atol)
         np.testing.assert_array_equal(label, label_plain)
 
 
