@@ -154,6 +154,12 @@ def inspect(
     """
     with reported():
         if write_cases is not None:
+            useless = [as_json, plot, page, settings["images"], settings["labels"]]
+            if any(useless):
+                raise ValueError(
+                    "--json, --plot, --html, --images and --labels have no effect with "
+                    "--write-cases, which only writes the table; leave them out"
+                )
             choice = {name: value for name, value in given(settings).items() if name in FILES}
             click.echo(bratsprep.write_case_table(path, write_cases, **choice).line())
             return

@@ -24,9 +24,8 @@ VoxelType = Literal["int16", "float32"]
 Suffix = Literal[".nii.gz", ".nii"]
 Archive = Literal["", "tar", "tar.gz", "zip"]
 LayoutName = Literal[
-    "msd", "brats2015", "brats2018", "brats2020", "brats2023", "brats2024", "nnunet", "bids",
-    "ucsf-pdgm", "upenn-gbm", "visits", "archives", "kaggle-slices",
-    "modality-folders", "plain",
+    "msd", "brats2018", "brats2020", "brats2023", "brats2024", "nnunet", "brats2015", "bids",
+    "ucsf-pdgm", "upenn-gbm", "visits", "archives", "kaggle-slices", "modality-folders", "plain",
 ]  # fmt: skip
 SLICES: Final[tuple[str, ...]] = get_args(Slices)
 NORMALISE: Final[tuple[str, ...]] = get_args(Normalise)

@@ -1,15 +1,16 @@
 """Settings of the verbs that use runs: predict, evaluate, report, compare and study."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypedDict, get_args
+from typing import TYPE_CHECKING, Final, Literal, TypedDict, get_args
 
 from bratsprep.config import Labels, OnError
-from bratsprep.discovery.case_table import table_digest
-from bratsprep.discovery.discover import LabelChoice
-from bratsprep.settings import check, keywords, setting
+from bratsprep.settings import check, setting
 from bratstrain.config import Session
+
+if TYPE_CHECKING:  # the options of a command are made without NumPy
+    from bratsprep.discovery.discover import LabelChoice
 
 Part = Literal["validation", "test", "train", "all"]
 """Part of a run's split, or all cases of the data."""
@@ -50,7 +51,7 @@ class FilesConfig:
         check(self)
 
     @property
-    def choice(self) -> LabelChoice:
+    def choice(self) -> "LabelChoice":
         """Settings that were given, as `scan` takes them."""
         choice: LabelChoice = {}
         if self.exclude:
@@ -58,20 +59,6 @@ class FilesConfig:
         if self.case_table:
             choice["case_table"] = self.case_table
         return choice
-
-    def facts(self) -> dict[str, Any]:
-        """Settings as JSON takes them: a table by its content, and none that was not given.
-
-        Raises:
-            LayoutError: the table cannot be read.
-        """
-        facts = asdict(self)
-        for name in keywords(FilesConfig):
-            if not facts[name]:
-                del facts[name]
-        if self.case_table:
-            facts["case_table"] = table_digest(self.case_table)
-        return facts
 
 
 class ApplySettings(FilesSettings, total=False):

@@ -5,8 +5,6 @@ modality, under any name that a file may have for it; `release`, `scheme` and `t
 names of files said where the table was written by `inspect --write-cases`.
 """
 
-import csv
-import hashlib
 import posixpath
 import re
 from collections import defaultdict
@@ -17,26 +15,23 @@ from typing import Final
 
 from bratsprep.case import Channel
 from bratsprep.discovery.candidates import Batch, Draft
-from bratsprep.discovery.filenames import LABEL, is_nifti, modality
+from bratsprep.discovery.case_table_rows import (
+    CASE,
+    RELEASE,
+    SCHEME,
+    SUBJECT,
+    TEST,
+    YES,
+    columns_of,
+    read_rows,
+)
+from bratsprep.discovery.filenames import LABEL, is_nifti
 from bratsprep.discovery.layouts import layout_of, scheme_of
-from bratsprep.discovery.modality_names import read_words
-from bratsprep.errors import LayoutError
 from bratsprep.labels import MODALITIES, SCHEMES
-from bratsprep.settings import hint
 from bratsprep.sources.source import Source
 
-CASE: Final = "case"
-SUBJECT: Final = "subject"
-RELEASE: Final = "release"
-SCHEME: Final = "scheme"
-TEST: Final = "test"
-FACTS: Final = (CASE, SUBJECT, RELEASE, SCHEME, TEST)
-"""Columns that hold no file."""
-YES: Final = "yes"
-COMMENT: Final = "#"
 RULE: Final = "the table of cases"
 """Name of the rule that found a subject in its column."""
-_DELIMITERS: Final = (",", ";", "\t")
 _VOLUME: Final = re.compile(r"(?P<member>.+)\[(?P<index>\d{1,4})(?:/(?P<count>\d{1,4}))?\]")
 """A file and a volume of it: `BRATS_001.nii.gz[0]`, or `[0/4]` with the number of volumes."""
 
@@ -73,10 +68,10 @@ def table_batch(source: Source, path: Path | str) -> Batch:
         LayoutError: the table cannot be read, has no row, or its columns are unknown, repeated or
             missing.
     """
-    lines = _lines(Path(path))
+    lines = read_rows(Path(path))
     number, header = lines[0]
     name = Path(path).name
-    columns = _columns(f"{path}: row {number}", header)
+    columns = columns_of(f"{path}: row {number}", header)
     by_name: dict[str, list[str]] = defaultdict(list)
     for member in source.members:
         by_name[posixpath.basename(member)].append(member)
@@ -88,84 +83,6 @@ def table_batch(source: Source, path: Path | str) -> Batch:
     rest = [member for member in source.members if is_nifti(member) and member not in listed]
     rows.batch.passed = dict.fromkeys(rest, f"is in no row of the {rows.batch.layout}")
     return rows.batch
-
-
-def table_digest(path: Path | str) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of a table.
-
-    Raises:
-        LayoutError: it cannot be read.
-    """
-    try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
-    except OSError as error:
-        raise LayoutError(f"{path}: cannot be read: {error}") from error
-
-
-def _lines(path: Path) -> list[tuple[int, list[str]]]:
-    """Number and cells of each row, the header first.
-
-    Raises:
-        LayoutError: it cannot be read, or has no row below the header.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        first = next((line for line in text.splitlines() if _is_row(line)), "")
-        mark = max(_DELIMITERS, key=first.count)
-        rows = [
-            (
-                number,
-                [cell.strip() for cell in next(csv.reader([line], delimiter=mark, strict=True))],
-            )
-            for number, line in enumerate(text.splitlines(), 1)
-            if _is_row(line)
-        ]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise LayoutError(f"{path}: cannot be read as a CSV file: {error}") from error
-    filled = [(number, cells) for number, cells in rows if any(cells)]
-    if len(filled) < 2:
-        raise LayoutError(
-            f"{path}: holds no case; expected a header with {CASE} and the modalities, and one row "
-            "for each case"
-        )
-    return filled
-
-
-def _is_row(line: str) -> bool:
-    """Whether a line is neither empty nor a comment."""
-    return bool(line.strip()) and not line.startswith(COMMENT)
-
-
-def _columns(where: str, header: Sequence[str]) -> list[str]:
-    """What each column holds: one of FACTS, of MODALITIES, or LABEL.
-
-    Raises:
-        LayoutError: a column is unknown, repeated or missing; all faults are listed.
-    """
-    columns = [_column(name) for name in header]
-    faults = []
-    for name, column in zip(header, columns, strict=True):
-        if not column:
-            known = (*FACTS, *MODALITIES, LABEL)
-            faults.append(f"column {name!r} is unknown{hint(name, dict.fromkeys(known))}")
-        elif columns.count(column) > 1:
-            faults.append(f"column {name!r} holds {column}, as another does; keep one")
-    missing = [name for name in (CASE, *MODALITIES) if name not in columns]
-    if missing:
-        faults.append(f"column {', '.join(missing)} is missing; found {', '.join(header)}")
-    if faults:
-        raise LayoutError(f"{where}: {'; '.join(faults)}")
-    return columns
-
-
-def _column(name: str) -> str:
-    """What a column of a name holds; empty where the name is unknown."""
-    if name.lower() in FACTS:
-        return name.lower()
-    role = modality(name)
-    if role is None and read_words(name).role == LABEL:
-        return LABEL
-    return role or ""
 
 
 def _add_row(rows: _Rows, number: int, cells: Sequence[str]) -> None:

@@ -87,13 +87,11 @@ def scan(
     batches = gather(source, choice)
     notes = [note for batch in batches for note in batch.notes]
     faults = [fault for batch in batches for fault in batch.problems]
-    drafts = [draft for batch in batches for draft in batch.drafts]
-    left = sum(draft.is_test for draft in drafts)
-    if left and not unlabelled:
-        notes.append(f"{left} cases of a test set have no label and are left out; --unlabelled")
-        drafts = [draft for draft in drafts if not draft.is_test]
+    drafts, n_tests = training_cases(batches, unlabelled)
+    if n_tests and not unlabelled:
+        notes.append(f"{n_tests} cases of a test set have no label and are left out; --unlabelled")
     if not faults and not any(draft.has_image() for draft in drafts):
-        raise LayoutError(nothing(source, left))
+        raise LayoutError(nothing(source, n_tests))
     if not test_labels:
         drop_test_labels(drafts)
     if unlabelled and labels == "auto":
@@ -106,19 +104,22 @@ def scan(
     good = [draft for draft in drafts if draft.id not in bad]
     if faults and not (skip and good):
         raise LayoutError(listing(source, [fault for _, fault in faults]))
-    cases = tuple(
-        sorted(
-            (finished(draft, choice.get("same_grid", False)) for draft in good),
-            key=lambda case: case.id,
-        )
-    )
+    same_grid = choice.get("same_grid", False)
+    cases = tuple(finished(draft, same_grid) for draft in sorted(good, key=lambda draft: draft.id))
     layouts = titles(batches, unlabelled)
-    rules = {draft.id: draft.rule for draft in good}
     ignored = [*excluded, *ignored_files(batches), *foreign(source)]
+    rules = {draft.id: draft.rule for draft in good}
     mapping = map_files(" + ".join(layouts), cases, rules, ignored, labels)
     mapping = replace(mapping, assumed=assumptions(layouts))
     aside = tuple(sorted(bad.items()))
     return Found(mapping.layout, cases, source.passed_over, tuple(notes), mapping, aside)
+
+
+def training_cases(batches: Iterable[Batch], unlabelled: bool) -> tuple[list[Draft], int]:
+    """Cases of all batches, of test sets only with `unlabelled`; and how many are of test sets."""
+    drafts = [draft for batch in batches for draft in batch.drafts]
+    tests = sum(draft.is_test for draft in drafts)
+    return [draft for draft in drafts if unlabelled or not draft.is_test], tests
 
 
 def titles(batches: Iterable[Batch], unlabelled: bool) -> list[str]:
@@ -313,7 +314,10 @@ def nothing(source: Source, left: int) -> str:
     found += f"; {others}" if others else ""
     if left:
         found = f"{left} unlabelled cases, to be taken with --unlabelled"
-    return f"{source.path}: holds no case; looked for {patterns()}; found {found}"
+    return (
+        f"{source.path}: holds no case; looked for {patterns()}; found {found}; files of other "
+        "names can be listed with --cases"
+    )
 
 
 def find_cases_or_masks(

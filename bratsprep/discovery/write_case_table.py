@@ -9,7 +9,7 @@ from typing import Unpack
 
 from bratsprep.case import Channel
 from bratsprep.discovery.candidates import Draft
-from bratsprep.discovery.case_table import COMMENT, FACTS, TEST, YES
+from bratsprep.discovery.case_table_rows import COMMENT, FACTS, TEST, YES
 from bratsprep.discovery.discover import LabelChoice, gather
 from bratsprep.discovery.exclude import exclude
 from bratsprep.discovery.filenames import LABEL

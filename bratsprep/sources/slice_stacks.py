@@ -7,6 +7,7 @@ that of BraTS is assumed.
 """
 
 import io
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -48,10 +49,20 @@ class Stack:
     """Voxels along x and y."""
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """(4, z, y, x) of an image, (z, y, x) of a mask."""
+        lead = (CHANNELS[IMAGE],) if self.dataset == IMAGE else ()
+        return *lead, len(self.planes), self.sides[1], self.sides[0]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the voxels of the NIfTI file."""
+        return np.dtype("<f8" if self.dataset == IMAGE else "u1")
+
+    @property
     def size_bytes(self) -> int:
         """Bytes of the NIfTI file that it is shown as."""
-        voxel_bytes = CHANNELS[IMAGE] * 8 if self.dataset == IMAGE else 1
-        return _HEAD_BYTES + self.sides[0] * self.sides[1] * len(self.planes) * voxel_bytes
+        return _HEAD_BYTES + math.prod(self.shape) * self.dtype.itemsize
 
     def fill(self, view: memoryview, read: Reader) -> None:
         """Write the whole NIfTI file.
@@ -65,15 +76,29 @@ class Stack:
             KeyError: it lacks the dataset.
             ValueError: a plane has another shape, or a mask is no choice of one tissue.
         """
-        x, y = self.sides
-        is_image = self.dataset == IMAGE
-        lead = (CHANNELS[IMAGE],) if is_image else ()
-        voxels = np.empty((*lead, len(self.planes), y, x), "<f8" if is_image else "u1")
+        voxels = np.empty(self.shape, self.dtype)
         for z, name in enumerate(self.planes):
-            plane = _plane(name, read(name), self)
-            voxels[..., z, :, :] = plane.transpose(2, 1, 0) if is_image else _label(plane, name)
-        view[:_HEAD_BYTES] = _header(voxels)
+            voxels[..., z, :, :] = self._plane(name, read)
+        view[:_HEAD_BYTES] = _header(self.shape, self.dtype)
         view[_HEAD_BYTES:] = voxels.reshape(-1).view(np.uint8).data
+
+    def head(self, size: int, read: Reader) -> bytes:
+        """First bytes of the file: those of its header and of a few planes; raises as `fill`."""
+        content = bytearray(_header(self.shape, self.dtype))
+        for name in self.planes:
+            if len(content) >= size:
+                return bytes(content[:size])
+            content += self._plane(name, read).reshape(-1, *self.shape[-2:])[0].tobytes()
+        whole = bytearray(self.size_bytes)
+        self.fill(memoryview(whole), read)
+        return bytes(whole[:size])
+
+    def _plane(self, name: str, read: Reader) -> NDArray[Any]:
+        """One plane as it is stored: (4, y, x) of an image, (y, x) raw labels of a mask."""
+        plane = _plane(name, read(name), self)
+        if self.dataset == IMAGE:
+            return np.ascontiguousarray(plane.transpose(2, 1, 0), self.dtype)
+        return _label(plane, name)
 
 
 def stacks_of(
@@ -147,13 +172,13 @@ def _label(mask: NDArray[Any], name: str) -> NDArray[np.uint8]:
     return np.asarray((mask.astype(np.uint8) * _VALUES).sum(axis=2, dtype=np.uint8).T)
 
 
-def _header(voxels: NDArray[Any]) -> bytes:
-    """Header of a NIfTI file of (z, y, x) or (4, z, y, x) voxels, any dtype, on BraTS' grid."""
+def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+    """Header of a NIfTI file of (z, y, x) or (4, z, y, x) voxels on the grid of BraTS."""
     header = nibabel.Nifti1Header()
-    header.set_data_dtype(voxels.dtype)
-    header.set_data_shape(voxels.shape[::-1])
+    header.set_data_dtype(dtype)
+    header.set_data_shape(shape[::-1])
     affine = np.diag([-1.0, -1.0, 1.0, 1.0])
-    affine[1, 3] = voxels.shape[-2] - 1
+    affine[1, 3] = shape[-2] - 1
     header.set_sform(affine, 1)
     header.set_qform(affine, 1)
     header.set_xyzt_units("mm")

@@ -282,9 +282,6 @@ class StackedSource(Source):
         OSError, LookupError, ValueError: the first plane cannot be read.
     """
 
-    reads_parts = False
-    """A volume is put together as a whole."""
-
     def __init__(self, source: Source) -> None:
         try:
             self._stacks, missing = stacks_of(source.members, source.read, str(source.path))
@@ -305,6 +302,15 @@ class StackedSource(Source):
         return self._source.where(self._stacks[name].planes[0]).replace(
             "_slice_0.h5", "_slice_*.h5"
         )
+
+    def head(self, name: str, size: int) -> bytes:
+        """Read the first bytes of a member, all of a shorter one; raises as `read_into` does."""
+        if name not in self._stacks:
+            return self._source.head(name, size)
+        try:
+            return self._stacks[name].head(size, self._source.read)
+        except _BROKEN as error:
+            raise SourceError(f"{self.where(name)}: cannot be read: {error}") from error
 
     def times_ns(self, name: str) -> tuple[int, int]:
         """Times of the last change of any plane of a volume; else as in `Source`."""

@@ -125,7 +125,12 @@ def _affine(fields: dict[str, str], n_axes: int) -> NDArray[np.float64]:
 def _numbers(
     fields: dict[str, str], names: Sequence[str], missing: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Flat float64 numbers of the first of some keys; those that are assumed where none is there.
+    """Flat float64 numbers of the first of some keys.
+
+    Args:
+        fields: of the header.
+        names: keys, the preferred one first.
+        missing: float64 of any shape, taken where no key is there; as many numbers are expected.
 
     Raises:
         ValueError: a value is no number, or their count is not that of `missing`.

@@ -8,9 +8,12 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from bratsprep.discovery.case_table_rows import table_digest
+from bratsprep.settings import keywords
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
 from bratstrain.apply_config import ApplyConfig, FilesConfig
@@ -30,11 +33,27 @@ def evaluation_name(where: SliceFile | Source, part: str, apply: ApplyConfig) ->
     return "-".join([part, kind, *flips, *cleanup, *files_tag(apply)])
 
 
+def settings_facts(files: FilesConfig) -> dict[str, Any]:
+    """Settings as JSON takes them: a table of cases by its digest, and no choice that is empty.
+
+    Raises:
+        LayoutError: the table cannot be read.
+    """
+    facts = asdict(files)
+    for name in keywords(FilesConfig):
+        if name not in files.choice:
+            del facts[name]
+    if files.case_table:
+        facts["case_table"] = table_digest(files.case_table)
+    return facts
+
+
 def files_tag(files: FilesConfig) -> list[str]:
     """Name what raw files were taken for, where that was not left to their names."""
     if not files.choice:
         return []
-    chosen = {name: files.facts()[name] for name in files.choice}
+    facts = settings_facts(files)
+    chosen = {name: facts[name] for name in files.choice}
     return [f"files-{sha256(json.dumps(chosen, sort_keys=True).encode())[:DIGITS]}"]
 
 

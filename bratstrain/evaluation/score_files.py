@@ -15,7 +15,7 @@ from bratstrain.apply_config import (
     ScoreFilesSettings,
 )
 from bratstrain.evaluation.folder_selection import Wanted, select_from_folder
-from bratstrain.evaluation.folders import DATA_SUFFIX, evaluation_folder, files_tag
+from bratstrain.evaluation.folders import DATA_SUFFIX, evaluation_folder, files_tag, settings_facts
 from bratstrain.evaluation.scorer import Destination, conclude
 from bratstrain.evaluation.tables import Report
 
@@ -83,7 +83,7 @@ def destination_of(
     """
     about = {"predictions": files.path.name, "raw": source.path.name, "labels": labels[0]}
     about["prediction labels"] = labels[1]
-    about |= chosen.facts()
+    about |= settings_facts(chosen)
     beside = files.path if files.path.is_dir() else files.path.parent
     name = "-".join([DATA_SUFFIX.sub("", files.path.resolve().name), *files_tag(chosen)])
     folder = evaluation_folder(beside, name, source, cases)

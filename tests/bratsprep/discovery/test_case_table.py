@@ -3,7 +3,8 @@
 import pytest
 
 from bratsprep.case import Channel
-from bratsprep.discovery.case_table import table_batch, table_digest
+from bratsprep.discovery.case_table import table_batch
+from bratsprep.discovery.case_table_rows import table_digest
 from bratsprep.discovery.discover import scan
 from bratsprep.errors import LayoutError
 from bratsprep.labels import MODALITIES

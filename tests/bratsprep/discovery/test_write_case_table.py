@@ -44,6 +44,8 @@ def test_the_draft_says_what_it_could_not_tell(tmp_path):
     (two / f"{two.name}_t1w.nii.gz").write_bytes(next(two.glob("*_t1.*")).read_bytes())
     result = CliRunner().invoke(main, ["inspect", str(raw), "--write-cases", str(table)])
     assert "2 cases, 2 of them incomplete, 1 without a label; 2 files" in result.output
+    refused = CliRunner().invoke(main, ["inspect", str(raw), "--write-cases", str(table), "--json"])
+    assert refused.exit_code == 2
     text = table.read_text()
     assert "# patient02: t1w is one of" in text
     assert "# patient01/scan.nii.gz: has no known modality in its name" in text

@@ -16,9 +16,9 @@ import bratsprep
 from bratsprep.config import PhantomConfig
 from bratsprep.errors import BuildError
 from bratsprep.labels import SCHEMES
+from bratsprep.phantom.file_formats import nifti_bytes
 from bratsprep.phantom.layouts import LAYOUTS
 from bratsprep.phantom.phantoms import phantom_case, phantoms
-from bratsprep.phantom.write import nifti_bytes
 
 SMALL = (12, 10, 8)
 HEAD = (64, 64, 48)

@@ -77,6 +77,23 @@ def test_missing_slices_are_a_fault_of_their_case(raw):
     assert [case for case, _ in found.bad] == ["volume_2"]
 
 
+@pytest.mark.parametrize("size", [3, 400, 700, 10**6])
+@pytest.mark.parametrize("kind", ["image", "mask"])
+def test_the_start_of_a_volume_is_that_of_the_whole(raw, kind, size):
+    name = f"data/volume_1_{kind}.nii"
+    with open_source(raw) as source:
+        assert source.head(name, size) == source.read(name)[:size]
+
+
+def test_a_header_needs_one_plane_at_most(raw):
+    for z in range(1, SHAPE[2]):
+        (raw / f"data/volume_1_slice_{z}.h5").write_bytes(b"\1" * 300)
+    with open_source(raw) as source:
+        assert len(source.head("data/volume_1_image.nii", 352)) == 352
+        with pytest.raises(SourceError, match="volume_1_slice_"):
+            source.head("data/volume_1_image.nii", 10_000)
+
+
 def test_many_missing_slices_are_counted(raw):
     for z in range(3):
         (raw / f"data/volume_2_slice_{z}.h5").unlink()
