@@ -46,6 +46,14 @@ PHANTOMS = {
         "--layout nnunet --cases 2 --unlabelled 1 --archive tar",
         "--crop 48x48 --unlabelled --slices brain",
     ),
+    "brats2015": ("--layout brats2015 --cases 2", "--crop 48x48"),
+    "bids": ("--layout bids --cases 3", "--crop 48x48"),
+    "ucsf-pdgm": ("--layout ucsf-pdgm --cases 2 --archive zip", "--crop 48x48"),
+    "upenn-gbm": ("--layout upenn-gbm --cases 3", "--crop 48x48"),
+    "visits": ("--layout visits --cases 3", "--crop 48x48"),
+    "archives": ("--layout archives --cases 2", "--crop 48x48"),
+    "kaggle-slices": ("--layout kaggle-slices --cases 2", "--crop 48x48"),
+    "modality-folders": ("--layout modality-folders --cases 2", "--crop 48x48"),
     "plain": ("--layout plain --cases 2 --dtype float32", "--crop 48x48"),
 }
 """Options of `phantom` and of `build` for each set of phantoms."""

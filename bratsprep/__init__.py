@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bratsprep.building.builder import build
     from bratsprep.building.dry_run import dry_run
     from bratsprep.config import PhantomConfig, PrepConfig
+    from bratsprep.discovery.write_case_table import write_case_table
     from bratsprep.errors import BratsError
     from bratsprep.inspection.inspector import inspect
     from bratsprep.inspection.previewer import plot_balance, preview
@@ -40,6 +41,7 @@ __all__ = [
     "preview",
     "twins",
     "verify",
+    "write_case_table",
 ]
 _SOURCES = MappingProxyType(
     {
@@ -57,6 +59,7 @@ _SOURCES = MappingProxyType(
         "preview": "bratsprep.inspection.previewer",
         "twins": "bratsprep.repeats.twinner",
         "verify": "bratsprep.verification.verifier",
+        "write_case_table": "bratsprep.discovery.write_case_table",
     }
 )
 """Module that each public name is loaded from."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 
 import bratsprep
-from bratsprep.config import FaultConfig, LabelConfig, PhantomConfig, PrepConfig
+from bratsprep.config import FaultConfig, FilesConfig, PhantomConfig, PrepConfig
 from bratsprep.options import (
     CONTEXT,
     FILE,
@@ -24,10 +24,11 @@ from bratsprep.options import (
 )
 from bratsprep.settings import keywords
 
-CHOICE: Final = ("unlabelled", "on_error", *keywords(LabelConfig))
+CHOICE: Final = ("unlabelled", "on_error", *keywords(FilesConfig))
 """Settings of a build that decide what its files are taken for."""
-RAW_OPTIONS = combined(settings_options(LabelConfig), settings_options(FaultConfig))
+RAW_OPTIONS = combined(settings_options(FilesConfig), settings_options(FaultConfig))
 """Options of commands that read raw data."""
+TABLE = settings_options(FilesConfig, only=("case_table",))
 
 
 @click.group(context_settings=CONTEXT)
@@ -103,8 +104,9 @@ def build(
     metavar="N",
     help="Compare N cases voxel by voxel; all without --case and --sample.",
 )
+@TABLE
 @WORKERS
-def verify(path: Path, raw: Path | None, cases: tuple[str, ...], sample: int, workers: int) -> None:
+def verify(path: Path, raw: Path | None, cases: tuple[str, ...], **settings: Any) -> None:
     """Check a slice file: format, checksums, and its voxels against the raw files.
 
     \b
@@ -112,9 +114,7 @@ def verify(path: Path, raw: Path | None, cases: tuple[str, ...], sample: int, wo
         bratsprep verify train.h5 Task01_BrainTumour/ --sample 8
     """
     with reported():
-        verified = bratsprep.verify(
-            path, raw, cases=cases, sample=sample, workers=workers, progress=True
-        )
+        verified = bratsprep.verify(path, raw, cases=cases, progress=True, **given(settings))
     click.echo(f"{path}: ok, {verified}")
 
 
@@ -131,9 +131,20 @@ def verify(path: Path, raw: Path | None, cases: tuple[str, ...], sample: int, wo
     metavar="HTML",
     help="Write a page with histograms and pictures of outlying cases; reads every image.",
 )
+@click.option(
+    "--write-cases",
+    type=FILE,
+    metavar="CSV",
+    help="Write a first draft of a table for --cases from what was recognised, and stop.",
+)
 @WORKERS
 def inspect(
-    path: Path, as_json: bool, plot: Path | None, page: Path | None, images: bool, **settings: Any
+    path: Path,
+    as_json: bool,
+    plot: Path | None,
+    page: Path | None,
+    write_cases: Path | None,
+    **settings: Any,
 ) -> None:
     """Show class balance, sizes and outlying cases of a slice file or of raw data.
 
@@ -142,9 +153,24 @@ def inspect(
         bratsprep inspect train.h5 --html page.html
     """
     with reported():
+        if write_cases is not None:
+            useless = [as_json, plot, page, settings["images"], settings["labels"]]
+            if any(useless):
+                raise ValueError(
+                    "--json, --plot, --html, --images and --labels have no effect with "
+                    "--write-cases, which only writes the table; leave them out"
+                )
+            choice = {
+                name: value
+                for name, value in given(settings).items()
+                if name in keywords(FilesConfig)
+            }
+            click.echo(bratsprep.write_case_table(path, write_cases, **choice).line())
+            return
         if page is None:
-            inspection = bratsprep.inspect(path, images=images, progress=True, **given(settings))
+            inspection = bratsprep.inspect(path, progress=True, **given(settings))
         else:
+            del settings["images"]
             inspection = bratsprep.inspect_page(path, page, progress=True, **given(settings))
         if plot is not None:
             bratsprep.plot_balance(inspection, plot)

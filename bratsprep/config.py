@@ -3,11 +3,12 @@
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Final, Literal, TypedDict, get_args
 
-from bratsprep.settings import check, from_names, setting
+from bratsprep.settings import check, from_names, keywords, setting
 
 Slices = Literal["tumour", "brain", "all"]
 Normalise = Literal["modality", "case", "none"]
@@ -23,7 +24,8 @@ VoxelType = Literal["int16", "float32"]
 Suffix = Literal[".nii.gz", ".nii"]
 Archive = Literal["", "tar", "tar.gz", "zip"]
 LayoutName = Literal[
-    "msd", "brats2018", "brats2020", "brats2023", "brats2024", "nnunet", "plain"
+    "msd", "brats2018", "brats2020", "brats2023", "brats2024", "nnunet", "brats2015", "bids",
+    "ucsf-pdgm", "upenn-gbm", "visits", "archives", "kaggle-slices", "modality-folders", "plain",
 ]  # fmt: skip
 SLICES: Final[tuple[str, ...]] = get_args(Slices)
 NORMALISE: Final[tuple[str, ...]] = get_args(Normalise)
@@ -32,8 +34,10 @@ LABELS: Final[tuple[str, ...]] = get_args(Labels)
 SUBJECTS: Final = ("auto", "names")
 BACKGROUNDS: Final = ("auto", "any")
 """Words for the background; every other one is a number."""
-OMITTED: Final = ("label_name", "same_grid", "repeats", "background")
+OMITTED: Final = ("label_name", "same_grid", "exclude", "repeats", "background")
 """Settings that the JSON leaves out where they have no effect or their default."""
+UNSTORED: Final = ("case_table",)
+"""Settings that the JSON never holds: they name files on this machine, not content."""
 MAX_PLANES: Final = 32_767
 """Of a volume: NIfTI counts them in 16 bits."""
 MAX_SIDE: Final = 4_096
@@ -68,17 +72,19 @@ class FaultConfig:
         return self.on_error == "skip"
 
 
-class LabelSettings(TypedDict, total=False):
-    """Keywords of `LabelConfig`, for type checkers."""
+class FilesSettings(TypedDict, total=False):
+    """Keywords of `FilesConfig`, for type checkers."""
 
     labels: Labels
     label_name: str
     same_grid: bool
+    exclude: Sequence[str]
+    case_table: Path | str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LabelConfig:
-    """Which files of raw data are labels, where they lie and what their values mean."""
+class FilesConfig:
+    """What raw files are taken for: which are cases and labels, and what the values mean."""
 
     labels: Labels = setting(
         "auto", help="Label scheme of the raw cases; auto infers it from the evidence."
@@ -91,9 +97,27 @@ class LabelConfig:
     same_grid: bool = setting(
         False, help="Labels lie on the grids of the images, whatever their own headers say."
     )
+    exclude: Sequence[str] = setting(
+        (),
+        help="Leave files out before anything is recognised, such as 'derivatives/*'; repeat for "
+        "several patterns.",
+        metavar="PATTERN",
+    )
+    case_table: Path | str = setting(
+        "",
+        help="Table of the cases and their files, such as 'bratsprep inspect --write-cases' "
+        "writes, in place of recognition by names.",
+        option="--cases",
+        metavar="CSV",
+    )
 
     def __post_init__(self) -> None:
         check(self)
+
+    @property
+    def files(self) -> "FilesConfig":
+        """These settings alone, of a class that has more."""
+        return FilesConfig(**{name: getattr(self, name) for name in keywords(FilesConfig)})
 
     def refuse_for_slice_file(self, where: object) -> None:
         """Refuse settings of raw labels where a slice file is read.
@@ -104,7 +128,7 @@ class LabelConfig:
         Raises:
             ValueError: a setting has not its default.
         """
-        for member in fields(LabelConfig):
+        for member in fields(FilesConfig):
             value = getattr(self, member.name)
             if value != member.default:
                 raise ValueError(
@@ -113,11 +137,11 @@ class LabelConfig:
                 )
 
 
-class RawSettings(LabelSettings, FaultSettings, total=False):
+class RawSettings(FilesSettings, FaultSettings, total=False):
     """Keywords of verbs that read raw data, for type checkers."""
 
 
-class PrepSettings(LabelSettings, total=False):
+class PrepSettings(FilesSettings, total=False):
     """Keywords of `PrepConfig`, for type checkers."""
 
     slices: Slices
@@ -135,7 +159,7 @@ class PrepSettings(LabelSettings, total=False):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PrepConfig(LabelConfig):
+class PrepConfig(FilesConfig):
     """Settings of one build; the same settings and files give the same slice file."""
 
     slices: Slices = setting(
@@ -257,11 +281,12 @@ class PrepConfig(LabelConfig):
         """Write as one line of JSON with sorted keys.
 
         The settings of OMITTED are left out where they have their default, so that the digest of
-        a build with default settings does not depend on them.
+        a build with default settings does not depend on them; those of UNSTORED always.
         """
         settings = asdict(self)
         for member in fields(self):
-            if member.name in OMITTED and settings[member.name] == member.default:
+            is_default = settings[member.name] == member.default
+            if member.name in UNSTORED or (member.name in OMITTED and is_default):
                 del settings[member.name]
         return json.dumps(settings, sort_keys=True)
 
@@ -272,7 +297,10 @@ class PrepConfig(LabelConfig):
         Raises:
             ValueError: a name is unknown or a value is not allowed.
         """
-        return from_names(cls, json.loads(text))
+        names = json.loads(text)
+        if isinstance(names, dict) and isinstance(names.get("exclude"), list):
+            names["exclude"] = tuple(names["exclude"])
+        return from_names(cls, names)
 
 
 def _is_value(text: str) -> bool:

@@ -9,9 +9,9 @@ from bratsprep.config import (
     MAX_SEED,
     FaultConfig,
     FaultSettings,
-    LabelConfig,
+    FilesConfig,
+    FilesSettings,
     Labels,
-    LabelSettings,
     RepeatsMode,
 )
 from bratsprep.settings import check, setting
@@ -29,7 +29,7 @@ DEFAULT_CONVENTIONS: Final[tuple[Convention, ...]] = ("brats", "brats2023", "bra
 """Conventions of every report; `present` hides false positives and is shown on request."""
 
 
-class ApplySettings(LabelSettings, total=False):
+class ApplySettings(FilesSettings, total=False):
     """Keywords of `ApplyConfig`, for type checkers."""
 
     tta: Tta
@@ -41,8 +41,8 @@ class ApplySettings(LabelSettings, total=False):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApplyConfig(LabelConfig):
-    """How fitted networks are applied."""
+class ApplyConfig(FilesConfig):
+    """How fitted networks are applied, and to which files."""
 
     tta: Tta = setting("none", help="Average over flips: left-right, and front-back too.")
     batch_size: int = setting(
@@ -62,9 +62,6 @@ class ApplyConfig(LabelConfig):
         metavar="MODULE:FUNCTION",
     )
 
-    def __post_init__(self) -> None:
-        check(self)
-
     def check_effects(self, data: Path | str | None) -> None:
         """Refuse settings of raw cases where a slice file is given.
 
@@ -74,11 +71,6 @@ class ApplyConfig(LabelConfig):
         if data is not None:
             self.refuse_for_slice_file(data)
 
-    @property
-    def label_choice(self) -> LabelConfig:
-        """Which raw files are labels, where they lie and what their values mean."""
-        return LabelConfig(labels=self.labels, label_name=self.label_name, same_grid=self.same_grid)
-
 
 class ScoreSettings(FaultSettings, total=False):
     """Keywords of `ReportConfig` that label files accept."""
@@ -86,6 +78,10 @@ class ScoreSettings(FaultSettings, total=False):
     cases: Sequence[str]
     conventions: Sequence[Convention]
     planes: bool
+
+
+class ScoreFilesSettings(ScoreSettings, FilesSettings, total=False):
+    """Keywords of `bratstrain.score_folders`."""
 
 
 class ReportSettings(ScoreSettings, total=False):
@@ -137,11 +133,11 @@ class PageSettings(ApplySettings, FaultSettings, total=False):
     """Keywords of `bratstrain.report` and `bratstrain.compare`."""
 
 
-class FolderSettings(ScoreSettings, LabelSettings, total=False):
+class FolderSettings(ScoreSettings, FilesSettings, total=False):
     """Keywords of `bratstrain.score_folders`."""
 
 
-class StudySettings(LabelSettings, total=False):
+class StudySettings(FilesSettings, total=False):
     """Keywords of `StudyConfig`, for type checkers."""
 
     profile: str
@@ -152,7 +148,7 @@ class StudySettings(LabelSettings, total=False):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StudyConfig(LabelConfig):
+class StudyConfig(FilesConfig):
     """How a study is done here: what depends on the raw cases and on the machine."""
 
     profile: str = setting(

@@ -33,6 +33,8 @@ TYPED = [
     (apply.ScoreSettings, [apply.ScoreConfig]),
     (apply.ReportSettings, [apply.ReportConfig]),
     (apply.EvaluateSettings, [apply.ApplyConfig, apply.ReportConfig]),
+    (apply.FilesSettings, [apply.FilesConfig]),
+    (apply.ScoreFilesSettings, [apply.ScoreConfig, apply.FilesConfig]),
     (apply.StudySettings, [apply.StudyConfig]),
     (apply.SplitsSettings, [apply.SplitsConfig]),
 ]
@@ -44,6 +46,7 @@ VERBS = {
     "verify": (bratsprep.verify, ["a.h5"]),
     "inspect": (bratsprep.inspect, ["raw"]),
     "inspect_page": (bratsprep.inspect_page, ["raw", "page.html"]),
+    "write_case_table": (bratsprep.write_case_table, ["raw", "cases.csv"]),
     "preview": (bratsprep.preview, ["a.h5", None, "a.png"]),
     "twins": (bratsprep.twins, ["raw"]),
     "phantoms": (bratsprep.phantoms, ["raw"]),

@@ -215,14 +215,7 @@ def _check_call(workers: int, max_ram: int) -> None:
 
 def _find(source: Source, config: PrepConfig, skip: bool) -> Found:
     """Find the cases that the settings ask for."""
-    return scan(
-        source,
-        unlabelled=config.unlabelled,
-        skip=skip,
-        labels=config.labels,
-        label_name=config.label_name,
-        same_grid=config.same_grid,
-    )
+    return scan(source, unlabelled=config.unlabelled, skip=skip, **asdict(config.files))
 
 
 def _warm(source: Source, found: Found) -> None:

@@ -3,11 +3,12 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from bratsprep.config import FaultConfig, LabelConfig, Labels, OnError
+from bratsprep.config import FaultConfig, FilesConfig, FilesSettings, OnError
 from bratsprep.discovery.discover import scan
 from bratsprep.discovery.mapping import FileMapping
+from bratsprep.settings import take
 from bratsprep.sources.source import open_source
 from bratsprep.system.faulty_cases import SetAside, skipped_lines
 from bratsprep.volumes.geometries import Geometries, read_geometries
@@ -54,9 +55,7 @@ def dry_run(
     *,
     unlabelled: bool = False,
     on_error: OnError = "stop",
-    labels: Labels = "auto",
-    label_name: str = "",
-    same_grid: bool = False,
+    **choice: Unpack[FilesSettings],
 ) -> DryRun:
     """Find the cases of a source and read their headers, as a build would.
 
@@ -65,16 +64,17 @@ def dry_run(
         unlabelled: take cases without a label along.
         on_error: `stop` at cases that cannot be put together, or `skip` them.
         labels: scheme of raw labels, or `auto`.
-        label_name: pattern of the names of label files; empty for the known names.
-        same_grid: labels lie on the grids of the images whatever their headers say.
+        **choice: keywords of `bratsprep.config.FilesConfig`, as of `build`.
 
     Raises:
         BratsError: there is no case, or one cannot be put together.
+        TypeError: a keyword is unknown.
         ValueError: a value is not allowed.
     """
     faults = FaultConfig(on_error=on_error)
-    choice = LabelConfig(labels=labels, label_name=label_name, same_grid=same_grid)
+    (own,) = take("dry_run", choice, FilesConfig)
+    files = FilesConfig(**own)
     with open_source(Path(raw)) as source:
-        found = scan(source, unlabelled=unlabelled, skip=faults.skip, **asdict(choice))
+        found = scan(source, unlabelled=unlabelled, skip=faults.skip, **asdict(files))
         geometries = read_geometries(source, found.cases)
     return DryRun(Path(raw), found.mapping, geometries, found.notes, found.set_aside)

@@ -24,7 +24,7 @@ from bratsprep.building.source_stamps import (
 )
 from bratsprep.building.subject_groups import find_repeats, pinned
 from bratsprep.case import Box, CaseFiles, CaseTables
-from bratsprep.config import PrepConfig
+from bratsprep.config import UNSTORED, PrepConfig
 from bratsprep.discovery.discover import Found
 from bratsprep.errors import BratsError, BuildError
 from bratsprep.labels import Scheme
@@ -338,5 +338,7 @@ def difference(old: PrepConfig, new: PrepConfig) -> str:
     """Name the settings that differ, with both values; empty where none does."""
     before, now = asdict(old), asdict(new)
     return ", ".join(
-        f"{name} {before[name]}, now {now[name]}" for name in now if now[name] != before[name]
+        f"{name} {before[name]}, now {now[name]}"
+        for name in now
+        if name not in UNSTORED and now[name] != before[name]
     )

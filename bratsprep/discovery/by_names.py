@@ -3,12 +3,12 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Final
 
 from bratsprep.discovery.candidates import Batch, Draft
-from bratsprep.discovery.filenames import LABEL, FileName, file_name
-from bratsprep.discovery.layouts import PLAIN, layout_of, scheme_of
+from bratsprep.discovery.exclude import matches
+from bratsprep.discovery.filenames import LABEL, FileName
+from bratsprep.discovery.layouts import PLAIN, layout_of_name, read_name, scheme_of
 from bratsprep.discovery.modality_names import bare_key
 from bratsprep.discovery.subjects import VISIT_FOLDERS, person_and_visit, subject_and_rule
 from bratsprep.sources.source import ARCHIVES, Source
@@ -44,7 +44,7 @@ def by_names(source: Source, members: Iterable[str], label_name: str = "") -> li
     """
     gathering = _Gathering()
     images, labels = [], []
-    for name in map(file_name, members):
+    for name in map(read_name, members):
         if label_name and matches(name.member, label_name):
             labels.append(name)
         elif name.role == LABEL and label_name:
@@ -59,16 +59,10 @@ def by_names(source: Source, members: Iterable[str], label_name: str = "") -> li
         else:
             gathering.passed[name.member] = name.doubt or "has no known modality in its name"
     _add_images(gathering, images, plain_ids(source, images))
-    for name in labels:
+    for name in sorted(labels, key=lambda label: label.is_automatic):
         _add_label(gathering, name, is_chosen=bool(label_name))
     _name_like_labels(gathering)
     return _batches(gathering)
-
-
-def matches(member: str, pattern: str) -> bool:
-    """Whether a file's name, or its path where the pattern has a slash, fits a pattern."""
-    text = member if "/" in pattern else member.rpartition("/")[2]
-    return fnmatchcase(text, pattern) or fnmatchcase(text, f"*/{pattern}")
 
 
 def plain_ids(source: Source, names: Iterable[FileName]) -> dict[tuple[str, str], str]:
@@ -79,7 +73,7 @@ def plain_ids(source: Source, names: Iterable[FileName]) -> dict[tuple[str, str]
     """
     keys: dict[str, set[str]] = defaultdict(set)
     for name in names:
-        if layout_of(name.key) is PLAIN:
+        if layout_of_name(name).is_by_folder:
             keys[name.folder].add(name.key)
     folders = Counter(key for inside in keys.values() for key in inside)
     ids = {}
@@ -100,25 +94,32 @@ def root_name(source: Source) -> str:
     return name[: len(name) - len(suffix)]
 
 
-def _slot(folder: str, key: str) -> str:
+def _slot(name: FileName) -> str:
     """What the files of one case have in common."""
-    return key if layout_of(key) is not PLAIN else f"{folder}/ {key}"
+    return f"{name.folder}/ {name.key}" if layout_of_name(name).is_by_folder else name.key
 
 
 def _add_images(
     gathering: _Gathering, images: Iterable[FileName], ids: dict[tuple[str, str], str]
 ) -> None:
     for name in images:
-        layout = layout_of(name.key)
-        slot = _slot(name.folder, name.key)
+        layout = layout_of_name(name)
+        slot = _slot(name)
         if slot not in gathering.drafts:
             case = ids.get((name.folder, name.key), name.key)
-            draft = Draft(case, name.folder, layout.release, *scheme_of(case))
+            known = scheme_of(case)
+            if name.layout and layout.scheme:
+                known = layout.scheme, ""
+            draft = Draft(case, name.folder, layout.release, *known)
             draft.key = name.key
             draft.subject, draft.rule = _subject(case, name)
             gathering.drafts[slot] = draft
             gathering.titles[slot] = layout.title
-        gathering.drafts[slot].add(name.role, name.member)
+        draft = gathering.drafts[slot]
+        for index, role in enumerate(name.volumes):
+            draft.add(role, name.member, index, len(name.volumes))
+        if not name.volumes:
+            draft.add(name.role, name.member)
 
 
 def _subject(case: str, name: FileName) -> tuple[str, str]:
@@ -132,9 +133,12 @@ def _subject(case: str, name: FileName) -> tuple[str, str]:
 def _add_label(gathering: _Gathering, name: FileName, *, is_chosen: bool) -> None:
     """Give a label to its case, or say why it has none."""
     drafts = gathering.drafts
-    slot = _slot(name.folder, name.key)
+    slot = _slot(name)
     owner = drafts.get(slot) if not is_chosen else None
     owner = owner or _owner(list(drafts.values()), name, is_chosen=is_chosen)
+    if owner is not None and name.is_automatic and LABEL in owner.roles:
+        gathering.passed[name.member] = "is an automatic label; the corrected one is taken"
+        return
     if owner is not None:
         owner.add(LABEL, name.member)
         if name.stem.lower() in _RELEASED:
@@ -145,14 +149,15 @@ def _add_label(gathering: _Gathering, name: FileName, *, is_chosen: bool) -> Non
         gathering.passed[name.member] = "looks like a label, but its name is that of no case"
         return
     case = name.key or name.folder.rpartition("/")[2]
-    draft = drafts.setdefault(slot, Draft(case, name.folder, layout_of(name.key).release))
-    gathering.titles.setdefault(slot, layout_of(name.key).title)
+    layout = layout_of_name(name)
+    draft = drafts.setdefault(slot, Draft(case, name.folder, layout.release))
+    gathering.titles.setdefault(slot, layout.title)
     draft.add(LABEL, name.member)
 
 
 def _owner(drafts: Sequence[Draft], name: FileName, *, is_chosen: bool) -> Draft | None:
     """The one case that a label of another name than its images belongs to."""
-    beside = [draft for draft in drafts if draft.folder == name.folder]
+    beside = _beside_or_above(drafts, name.folder)
     same = [draft for draft in beside if bare_key(draft.key) == name.key] if name.key else []
     if not same and name.key:
         same = [draft for draft in drafts if draft.key == name.key]
@@ -164,6 +169,15 @@ def _owner(drafts: Sequence[Draft], name: FileName, *, is_chosen: bool) -> Draft
     if not same and is_alone:
         same = beside
     return same[0] if len(same) == 1 else None
+
+
+def _beside_or_above(drafts: Sequence[Draft], folder: str) -> list[Draft]:
+    """Cases in a folder or, where it has none, in the nearest folder above that has one."""
+    while True:
+        beside = [draft for draft in drafts if draft.folder == folder]
+        if beside or not folder:
+            return beside
+        folder = folder.rpartition("/")[0]
 
 
 def _name_like_labels(gathering: _Gathering) -> None:

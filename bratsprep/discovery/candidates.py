@@ -40,6 +40,8 @@ class Draft:
     """Files of each modality and of LABEL, in the order of their names."""
     is_test: bool = False
     """Whether the release publishes it without a label."""
+    place: str = ""
+    """What to call it in an error; empty for its folder and id."""
 
     def add(self, role: str, member: str, index: int | None = None, n_volumes: int = 0) -> None:
         """Put a file to a role."""
@@ -74,7 +76,9 @@ class Batch:
 
 
 def where(source: Source, draft: Draft) -> str:
-    """What to call a case in an error: its folder, or its id in the folder of many."""
+    """What to call a case in an error: its row, its folder, or its id in the folder of many."""
+    if draft.place:
+        return draft.place
     if draft.folder.rpartition("/")[2] == draft.id:
         return source.where(draft.folder)
     return source.where(f"{draft.folder}/{draft.id}" if draft.folder else draft.id)

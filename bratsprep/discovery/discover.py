@@ -1,20 +1,23 @@
 """Which cases a folder or archive holds, told from names alone; no voxel is read."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, Unpack
 
 from bratsprep.case import CaseFiles
-from bratsprep.config import LabelSettings
+from bratsprep.config import FilesConfig, FilesSettings
 from bratsprep.discovery.by_names import by_names
 from bratsprep.discovery.candidates import Batch, Draft, finished, problems, where
+from bratsprep.discovery.case_table import table_batch
 from bratsprep.discovery.dataset_json import FOLDERS, Manifest, read_manifests
+from bratsprep.discovery.exclude import exclude
 from bratsprep.discovery.filenames import LABEL, file_name, is_nifti, stem
-from bratsprep.discovery.layouts import LAYOUTS, PLAIN, patterns, scheme_of
+from bratsprep.discovery.layouts import LAYOUTS, PLAIN, assumptions, patterns, scheme_of
 from bratsprep.discovery.mapping import FileMapping, Ignored, map_files
 from bratsprep.discovery.subjects import subject_and_rule
 from bratsprep.errors import LayoutError
+from bratsprep.settings import take
 from bratsprep.sources.source import ARCHIVES, Source
 from bratsprep.system.faulty_cases import SetAside, advised
 
@@ -45,10 +48,8 @@ def scan(
     *,
     unlabelled: bool = False,
     skip: bool = False,
-    labels: str = "auto",
-    label_name: str = "",
-    same_grid: bool = False,
     test_labels: bool = False,
+    **choice: Unpack[FilesSettings],
 ) -> Found:
     """Find every case of a source.
 
@@ -56,31 +57,32 @@ def scan(
         source: a folder or archive.
         unlabelled: take cases without a label along, those of the test sets included.
         skip: set cases aside that cannot be put together.
-        labels: label scheme that is asked for, or `auto`. With `auto` and `unlabelled`, labels of
-            a release whose scheme its ids do not decide are left out.
-        label_name: pattern of the names of label files, such as `*_tumor.nii.gz`; empty for the
-            known names. Files that a dataset.json describes are not looked for by it.
-        same_grid: labels lie on the grids of the images whatever their headers say.
         test_labels: take the labels of a described test set (`labelsTs`) too.
+        **choice: keywords of `bratsprep.config.FilesConfig`. With `labels` at `auto` and
+            `unlabelled`, labels of a release whose scheme its ids do not decide are left out.
+            Files that a dataset.json describes are not looked for by `label_name`.
 
     Raises:
         LayoutError: there is no case, or some cannot be put together: all are listed. With
             `skip`, none can.
         SourceError: a dataset.json cannot be read.
+        TypeError: a keyword is unknown.
+        ValueError: patterns are given with a table of cases, where they have no effect.
     """
-    batches = gather(source, label_name)
+    (own,) = take("scan", choice, FilesConfig)
+    files = FilesConfig(**own)
+    source, excluded = exclude(source, files.exclude)
+    batches = gather(source, files)
     notes = [note for batch in batches for note in batch.notes]
     faults = [fault for batch in batches for fault in batch.problems]
-    drafts = [draft for batch in batches for draft in batch.drafts]
-    left = sum(draft.is_test for draft in drafts)
-    if left and not unlabelled:
-        notes.append(f"{left} cases of a test set have no label and are left out; --unlabelled")
-        drafts = [draft for draft in drafts if not draft.is_test]
+    drafts, n_tests = training_cases(batches, unlabelled)
+    if n_tests and not unlabelled:
+        notes.append(f"{n_tests} cases of a test set have no label and are left out; --unlabelled")
     if not faults and not any(draft.has_image() for draft in drafts):
-        raise LayoutError(nothing(source, left))
+        raise LayoutError(nothing(source, n_tests))
     if not test_labels:
         drop_test_labels(drafts)
-    if unlabelled and labels == "auto":
+    if unlabelled and files.labels == "auto":
         notes += drop_labels(drafts)
     faults += [
         (draft.id, fault) for draft in drafts for fault in problems(source, draft, unlabelled)
@@ -91,12 +93,32 @@ def scan(
     if faults and not (skip and good):
         error = LayoutError(listing(source, [fault for _, fault in faults]))
         raise error if skip else advised(error)
-    cases = tuple(sorted((finished(draft, same_grid) for draft in good), key=lambda case: case.id))
-    layout = " + ".join(titles(batches, unlabelled))
+    good.sort(key=lambda draft: draft.id)
+    cases = tuple(finished(draft, files.same_grid) for draft in good)
     rules = {draft.id: draft.rule for draft in good}
-    mapping = map_files(layout, cases, rules, [*ignored_files(batches), *foreign(source)], labels)
+    ignored = [*excluded, *ignored_files(batches), *foreign(source)]
+    mapping = mapped(titles(batches, unlabelled), cases, rules, ignored, files.labels)
     aside = tuple(SetAside(case, reason) for case, reason in sorted(bad.items()))
-    return Found(layout, cases, source.passed_over, tuple(notes), mapping, aside)
+    return Found(mapping.layout, cases, source.passed_over, tuple(notes), mapping, aside)
+
+
+def mapped(
+    layouts: Sequence[str],
+    cases: tuple[CaseFiles, ...],
+    rules: Mapping[str, str],
+    ignored: Sequence[Ignored],
+    labels: str,
+) -> FileMapping:
+    """Describe what the files of some layouts were taken for; arguments as of `map_files`."""
+    mapping = map_files(" + ".join(layouts), cases, rules, ignored, labels)
+    return replace(mapping, assumed=assumptions(layouts))
+
+
+def training_cases(batches: Iterable[Batch], unlabelled: bool) -> tuple[list[Draft], int]:
+    """Cases of all batches, of test sets only with `unlabelled`; and how many are of test sets."""
+    drafts = [draft for batch in batches for draft in batch.drafts]
+    tests = sum(draft.is_test for draft in drafts)
+    return [draft for draft in drafts if unlabelled or not draft.is_test], tests
 
 
 def titles(batches: Iterable[Batch], unlabelled: bool) -> list[str]:
@@ -120,8 +142,8 @@ def ignored_files(batches: Iterable[Batch]) -> list[Ignored]:
 
 
 def foreign(source: Source) -> list[Ignored]:
-    """Files of other kinds that may hold scans, by their suffix."""
-    found = []
+    """Files of other kinds that may hold scans by their suffix, and archives that are not read."""
+    found = [Ignored(reason, 1, archive) for archive, reason in source.unread.items()]
     for suffix, (count, first) in source.foreign.items():
         is_archive = suffix.endswith(ARCHIVES) or suffix in (".7z", ".rar")
         advice = "unpack it, or build from it alone" if is_archive else "convert it to .nii.gz"
@@ -158,10 +180,14 @@ def joined_faults(faults: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {case: "; ".join(found) for case, found in reasons.items()}
 
 
-def mask_files(source: Source) -> Found:
+def mask_files(source: Source, excluded: Sequence[Ignored] = ()) -> Found:
     """Find label files whose images are not needed, such as a folder of masks alone.
 
     Every NIfTI file counts that is neither named for a modality nor lies among images.
+
+    Args:
+        source: a folder or archive.
+        excluded: what was left out of it, for the mapping.
 
     Returns:
         Cases without images: `images` is empty.
@@ -189,7 +215,7 @@ def mask_files(source: Source) -> Found:
     if not cases:
         raise LayoutError(nothing(source, 0))
     ordered = tuple(cases[case] for case in sorted(cases))
-    mapping = map_files("masks only", ordered, rules, foreign(source), "auto")
+    mapping = map_files("masks only", ordered, rules, [*excluded, *foreign(source)], "auto")
     return Found("masks only", ordered, source.passed_over, (), mapping)
 
 
@@ -206,8 +232,22 @@ def mask_scheme(case: str, member: str, manifests: Iterable[Manifest]) -> tuple[
     return scheme_of(case)
 
 
-def gather(source: Source, label_name: str = "") -> list[Batch]:
-    """Sort the files of a source into cases, one batch for each layout."""
+def gather(source: Source, choice: FilesConfig) -> list[Batch]:
+    """Sort the files of a source into cases, one batch for each layout or for the table.
+
+    Raises:
+        LayoutError: a dataset.json or the table of cases cannot be understood.
+        ValueError: patterns are given with a table of cases, where they have no effect.
+    """
+    if choice.case_table:
+        useless = [name for name in ("label_name", "exclude") if getattr(choice, name)]
+        if useless:
+            raise ValueError(
+                f"{' and '.join(useless)} have no effect with a table of cases, which lists every "
+                "file; leave them out"
+            )
+        return [table_batch(source, choice.case_table)]
+    broken = Batch(problems=[(stem(name), error) for name, error in source.broken.items()])
     manifests = read_manifests(source)
     batches = [batch for manifest in manifests for batch in by_manifest(source, manifest)]
     described = tuple(f"{manifest.root}{folder}/" for manifest in manifests for folder in FOLDERS)
@@ -217,7 +257,7 @@ def gather(source: Source, label_name: str = "") -> list[Batch]:
         for member in source.members
         if is_nifti(member) and not member.startswith(described) and member not in taken
     ]
-    return batches + by_names(source, rest, label_name)
+    return [*batches, broken, *by_names(source, rest, choice.label_name)]
 
 
 def by_manifest(source: Source, manifest: Manifest) -> Iterator[Batch]:
@@ -270,18 +310,21 @@ def nothing(source: Source, left: int) -> str:
     found += f"; {others}" if others else ""
     if left:
         found = f"{left} unlabelled cases, to be taken with --unlabelled"
-    return f"{source.path}: holds no case; looked for {patterns()}; found {found}"
+    return (
+        f"{source.path}: holds no case; looked for {patterns()}; found {found}; files of other "
+        "names can be listed with --cases"
+    )
 
 
 def find_cases_or_masks(
-    source: Source, *, skip: bool = False, **choice: Unpack[LabelSettings]
+    source: Source, *, skip: bool = False, **choice: Unpack[FilesSettings]
 ) -> Found:
     """Find the cases of a source, or its masks where it holds nothing else.
 
     Args:
         source: a folder or archive.
         skip: as in `scan`.
-        **choice: `labels`, `label_name` and `same_grid`, as in `scan`.
+        **choice: as in `scan`.
 
     Raises:
         LayoutError: it holds neither.
@@ -289,16 +332,18 @@ def find_cases_or_masks(
     try:
         return scan(source, unlabelled=True, skip=skip, **choice)
     except LayoutError:
-        masks = _masks_alone(source)
+        patterns = choice.get("exclude", ())
+        masks = None if choice.get("case_table") else _masks_alone(source, patterns)
         if masks is None:
             raise
         return masks
 
 
-def _masks_alone(source: Source) -> Found | None:
+def _masks_alone(source: Source, patterns: Sequence[str]) -> Found | None:
     """The masks of a source that holds nothing else; None for any other source."""
+    source, excluded = exclude(source, patterns)
     try:
-        masks = mask_files(source)
+        masks = mask_files(source, excluded)
     except LayoutError:
         return None
     return masks if len(masks.cases) == sum(map(is_nifti, source.members)) else None

@@ -8,7 +8,7 @@ from bratsprep.discovery.modality_names import LABEL as LABEL
 from bratsprep.discovery.modality_names import read_words
 from bratsprep.labels import MODALITIES
 
-_SUFFIX: Final = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
+_SUFFIX: Final = re.compile(r"\.(nii(\.gz)?|mha)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,12 @@ class FileName:
     """Why it has no role though its name has a word of one; empty where it has no such word."""
     is_ambiguous: bool = False
     """Whether it may well be a modality, so that it must not be ignored."""
+    is_automatic: bool = False
+    """Whether it is a label that no one corrected: another label of the case goes before it."""
+    volumes: tuple[str, ...] = ()
+    """Modality of each volume of a 4D file; empty for a file of one role."""
+    layout: str = ""
+    """Key of the layout whose reader understood it; empty where its words did."""
 
     @property
     def stem(self) -> str:
@@ -33,12 +39,12 @@ class FileName:
 
 
 def is_nifti(member: str) -> bool:
-    """Whether a member's name is that of a NIfTI file."""
+    """Whether a member's name is that of a NIfTI file, or of a MetaImage."""
     return _SUFFIX.search(member) is not None
 
 
 def stem(member: str) -> str:
-    """File name without folders and without `.nii` or `.nii.gz`."""
+    """File name without folders and without `.nii`, `.nii.gz` or `.mha`."""
     return _SUFFIX.sub("", member.rpartition("/")[2])
 
 

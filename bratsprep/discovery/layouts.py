@@ -5,12 +5,20 @@ cases whose files were put together by their names (`matches`).
 """
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bratsprep.discovery.candidates import Batch
 from bratsprep.discovery.dataset_json import Manifest, decathlon, nnunet
+from bratsprep.discovery.filenames import FileName, file_name
+from bratsprep.discovery.release_names import (
+    bids,
+    brats2015,
+    kaggle_slices,
+    modality_folders,
+    upenn,
+)
 from bratsprep.sources.source import Source
 
 
@@ -38,6 +46,12 @@ class Layout:
     """Whether a dataset.json describes this layout."""
     cases: Callable[[Source, Manifest], Batch] | None = None
     """Gathers the cases that a dataset.json describes; None for a layout without one."""
+    names: Callable[[str], FileName | None] | None = None
+    """Reads a file name that this layout alone has; None for names that their words explain."""
+    assumed: str = ""
+    """What its files do not say and is assumed, for people; empty where there is nothing."""
+    is_by_folder: bool = False
+    """Whether files of one case share a folder; else they share the id, in any folder."""
 
 
 def _id(pattern: str) -> Callable[[str], bool]:
@@ -101,12 +115,60 @@ LAYOUTS: Final[dict[str, Layout]] = {
         matches=_id(r"brats-[a-z]+-\d+(-\d{3})?"),
         scheme="brats2023",
     ),
+    "brats2015": Layout(
+        title="BraTS 2013-2015",
+        release="brats2015",
+        pattern="VSD.Brain.XX.O.MR_*.mha",
+        matches=_id(r"brats_(2013|tcia)_pat\d+_\d+"),
+        scheme="brats2015",
+        names=brats2015,
+    ),
+    "bids": Layout(
+        title="BIDS",
+        release="bids",
+        pattern="sub-*/[ses-*/]anat/sub-*_T1w.nii[.gz] (BIDS)",
+        names=bids,
+    ),
+    "ucsf-pdgm": Layout(
+        title="UCSF-PDGM",
+        release="ucsf-pdgm",
+        pattern="UCSF-PDGM-*_T1/_T1c/_T2/_FLAIR.nii[.gz]",
+        matches=_id(r"ucsf-pdgm-\d+(_fu\d+d)?"),
+        scheme="brats2017",
+    ),
+    "upenn-gbm": Layout(
+        title="UPENN-GBM",
+        release="upenn-gbm",
+        pattern="UPENN-GBM-*_T1/_T1GD/_T2/_FLAIR.nii[.gz]",
+        matches=_id(r"upenn-gbm-\d+_\d+"),
+        scheme="brats2017",
+        names=upenn,
+    ),
+    "kaggle-slices": Layout(
+        title="BraTS 2020 in slices (Kaggle)",
+        release="kaggle-slices",
+        pattern="volume_*_slice_*.h5 (Kaggle)",
+        scheme="brats2017",
+        names=kaggle_slices,
+        assumed="volume_*_slice_*.h5 say neither what their channels are nor where they lie: "
+        "FLAIR, T1w, T1gd, T2w and NCR, ED, ET in this order, and voxels of 1 mm in the order of "
+        "BraTS (LPS) are assumed; their intensities were normalised before",
+        is_by_folder=True,
+    ),
+    "modality-folders": Layout(
+        title="a folder for each modality",
+        release="plain",
+        pattern="folders T1, T1ce, T2, FLAIR and seg with a file for each case",
+        names=modality_folders,
+        is_by_folder=True,
+    ),
 }
 """By name; of those that match, the first decides."""
 PLAIN: Final = Layout(
     title="plain folders",
     release="plain",
     pattern="names with flair, t1, t1gd, t2 and seg as words",
+    is_by_folder=True,
 )
 """Layout of every case that no other layout matches."""
 
@@ -114,6 +176,26 @@ PLAIN: Final = Layout(
 def layout_of(case: str) -> Layout:
     """Layout of a case whose files were put together by their names."""
     return next((layout for layout in _matching(case) if layout.cases is None), PLAIN)
+
+
+def read_name(member: str) -> FileName:
+    """Find role, case and layout in the name of a file: the first reader that knows it decides."""
+    for key, layout in LAYOUTS.items():
+        name = None if layout.names is None else layout.names(member)
+        if name is not None:
+            return replace(name, layout=key)
+    return file_name(member)
+
+
+def assumptions(titles: Collection[str]) -> tuple[str, ...]:
+    """What is assumed about the files of layouts, by their titles."""
+    found = (layout for layout in LAYOUTS.values() if layout.title in titles)
+    return tuple(layout.assumed for layout in found if layout.assumed)
+
+
+def layout_of_name(name: FileName) -> Layout:
+    """Layout of a file whose name was read."""
+    return LAYOUTS[name.layout] if name.layout else layout_of(name.key)
 
 
 def scheme_of(case: str) -> tuple[str | None, str]:

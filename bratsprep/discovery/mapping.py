@@ -37,7 +37,7 @@ class Ignored:
 
     def line(self) -> str:
         """The files and the reason in one line."""
-        if self.count == 1:
+        if self.count <= 1:
             return f"{self.example}: {self.reason}"
         return f"{self.count} files, such as {self.example}: {self.reason}"
 
@@ -57,10 +57,13 @@ class FileMapping:
     near: tuple[tuple[str, ...], ...]
     """Subjects that share a stem and differ in a short suffix."""
     ignored: tuple[Ignored, ...]
+    assumed: tuple[str, ...] = ()
+    """What the files do not say and is assumed."""
 
     def lines(self) -> list[str]:
         """The mapping as lines for a terminal."""
         lines = [f"{'layout':<9}{self.layout}"]
+        lines += [f"{'assumed':<9}{text}" for text in self.assumed]
         for role in (*MODALITIES, LABEL):
             patterns = [pattern for pattern in self.roles if pattern.role == role]
             text = "; ".join(

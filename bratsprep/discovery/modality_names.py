@@ -61,7 +61,7 @@ _EXCLUDED: Final = frozenset(
         "md", "pwi", "dsc", "dce", "asl", "cbv", "rcbv", "cbf", "mtt", "ktrans", "map", "t1map",
         "t2map", "bias", "biasfield", "field", "warp", "transform", "pred", "prediction",
         "predicted", "prob", "probability", "probabilities", "pve", "pveseg", "error", "diff",
-        "subtraction", "sub+",
+        "subtraction", "sub+", "unstripped",
     }
 )  # fmt: skip
 """A file with one of these behind its modality is not that modality."""
@@ -140,6 +140,11 @@ def read_words(text: str) -> Reading:
 def role_of(word: str) -> str:
     """Modality or LABEL that a word in small letters means; empty where it means none."""
     return _ROLES.get(word) or _ROLES.get(word.strip("-"), "")
+
+
+def is_ruled_out(word: str) -> bool:
+    """Whether a word in small letters behind a modality says that the file is not that modality."""
+    return word in _EXCLUDED
 
 
 def bare_key(key: str) -> str:

@@ -32,6 +32,7 @@ def _rule(name: str, pattern: str) -> SubjectRule:
 RULES: Final[dict[str, SubjectRule]] = {
     "brats2023": _rule("BraTS 2023 and later", r"(?P<subject>brats-[a-z]+-\d+)(?:-\d{3})?"),
     "brats2017": _rule("BraTS 2017-2019", r"(?P<subject>brats1[789]_[a-z0-9]+_[a-z0-9]+)_\d+"),
+    "brats2015": _rule("BraTS 2013-2015", r"(?P<subject>brats_(?:2013|tcia)_pat\d+)_\d+(?:_\d+)?"),
     "brats": _rule("BraTS 2020-2021 and Task01", r"(?P<subject>brats(?:20(?:21)?_[a-z_]*|_)\d+)"),
     "bids": _rule("BIDS sub-", r"(?P<subject>sub-[a-z0-9]+)(?:_.*)?"),
     "upenn": _rule("UPENN-GBM", r"(?P<subject>upenn-gbm-\d+)(?:_\d+)?"),

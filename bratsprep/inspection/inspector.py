@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bratsprep.case import CaseFiles, Geometry
-from bratsprep.config import FaultConfig, LabelConfig, RawSettings
+from bratsprep.config import FaultConfig, FilesConfig, RawSettings
 from bratsprep.discovery.discover import find_cases_or_masks
 from bratsprep.discovery.subject_tables import task01
 from bratsprep.inspection.class_balance import CaseCount, Stored, count_case, whole
@@ -57,15 +57,15 @@ def inspect(
         workers: threads; 0 uses every core.
         progress: show a bar on standard error where that is a terminal.
         watch: sees each raw case while it is in memory; several threads call it at once.
-        **settings: keywords of `bratsprep.config.LabelConfig` and `FaultConfig`.
+        **settings: keywords of `bratsprep.config.FilesConfig` and `FaultConfig`.
 
     Raises:
         BratsError: there is nothing to inspect, or it is broken.
         TypeError: a keyword is unknown.
         ValueError: a value is not allowed, or has no effect on a slice file.
     """
-    labels, faults = take("inspect", settings, LabelConfig, FaultConfig)
-    choice, skip = LabelConfig(**labels), FaultConfig(**faults).skip
+    labels, faults = take("inspect", settings, FilesConfig, FaultConfig)
+    choice, skip = FilesConfig(**labels), FaultConfig(**faults).skip
     if workers < 0:
         raise ValueError(f"workers must be at least 0, got {workers}")
     path = Path(path)

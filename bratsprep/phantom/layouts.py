@@ -23,7 +23,10 @@ class Names:
     def file(self, pattern: str, end: str) -> str:
         """Path of a file of the case inside the set, from a pattern of its layout."""
         images = "imagesTr" if self.is_labelled else "imagesTs"
-        return pattern.format(id=self.id, images=images, grade=self.grade, end=end)
+        person, _, visit = self.id.partition("_")
+        return pattern.format(
+            id=self.id, person=person, visit=visit, images=images, grade=self.grade, end=end
+        )
 
 
 Index: TypeAlias = Callable[[Sequence[Names], str, str], dict[str, Any]]
@@ -37,7 +40,10 @@ class PhantomLayout:
     scheme: str
     """Its own label scheme."""
     images: tuple[str, ...]
-    """File of each modality; `{id}` is the case, `{end}` the suffix. One name is a 4D file."""
+    """File of each modality; `{id}` is the case, `{end}` the suffix. One name is a 4D file.
+
+    `{person}` and `{visit}` are the parts of an id before and behind its first underscore.
+    """
     label: str
     """File of the label."""
     case_id: Callable[[int, int, bool], str]
@@ -47,6 +53,10 @@ class PhantomLayout:
     revisit: int = 0
     """Every case of that many is the subject before it again; 0 for no second time points."""
     label_dtype: str = "u1"
+    packs: str = ""
+    """Kind of the archive that each folder at the top is packed into; empty for none."""
+    others: tuple[str, ...] = ()
+    """Further files of a case that are neither modality nor label, as the release has them."""
     index: Index | None = None
     """Content of its `dataset.json`, where it has one."""
 
@@ -155,6 +165,86 @@ LAYOUTS: Final[dict[str, PhantomLayout]] = {
         case_id=_task01_id,
         is_lps=False,
         index=_nnunet_index,
+    ),
+    "brats2015": PhantomLayout(
+        scheme="brats2015",
+        images=tuple(
+            f"{{grade}}/{{id}}/VSD.Brain.XX.O.MR_{name}/VSD.Brain.XX.O.MR_{name}.mha"
+            for name in ("Flair.54512", "T1.54513", "T1c.54514", "T2.54515")
+        ),
+        label="{grade}/{id}/VSD.Brain_3more.XX.O.OT.54517/VSD.Brain_3more.XX.O.OT.54517.mha",
+        case_id=lambda number, _visit, _labelled: f"brats_2013_pat{number + 1:04d}_1",
+        is_lps=True,
+    ),
+    "bids": PhantomLayout(
+        scheme="brats2017",
+        images=tuple(
+            f"{{person}}/{{visit}}/anat/{{id}}_{name}{{end}}"
+            for name in ("FLAIR", "T1w", "ce-gadolinium_T1w", "T2w")
+        ),
+        label="derivatives/manual/{person}/{visit}/anat/{id}_label-tumor_dseg{end}",
+        case_id=lambda number, visit, _labelled: f"sub-{number + 1:03d}_ses-{visit + 1:02d}",
+        is_lps=False,
+        revisit=4,
+        others=("derivatives/manual/{person}/{visit}/anat/{id}_desc-brain_mask{end}",),
+    ),
+    "ucsf-pdgm": PhantomLayout(
+        scheme="brats2017",
+        images=tuple(f"{{id}}_nifti/{{id}}_{name}{{end}}" for name in ("FLAIR", "T1", "T1c", "T2")),
+        label="{id}_nifti/{id}_tumor_segmentation{end}",
+        case_id=lambda number, _visit, _labelled: f"UCSF-PDGM-{number + 4:04d}",
+        is_lps=True,
+        others=tuple(
+            f"{{id}}_nifti/{{id}}_{name}{{end}}"
+            for name in ("T1_bias", "SWI", "DWI", "ADC", "DTI_eddy_FA", "brain_segmentation")
+        ),
+    ),
+    "upenn-gbm": PhantomLayout(
+        scheme="brats2017",
+        images=tuple(
+            f"images_structural/{{id}}/{{id}}_{name}{{end}}"
+            for name in ("FLAIR", "T1", "T1GD", "T2")
+        ),
+        label="images_segm/{id}_segm{end}",
+        case_id=lambda number, visit, _labelled: f"UPENN-GBM-{number + 1:05d}_{11 + 10 * visit}",
+        is_lps=True,
+        revisit=4,
+        others=(
+            "images_structural_unstripped/{id}/{id}_T1_unstripped{end}",
+            "automated_segm/{id}_automated_approx_segm{end}",
+        ),
+    ),
+    "visits": PhantomLayout(
+        scheme="brats2017",
+        images=tuple(
+            f"{{person}}/{{visit}}/{name}{{end}}" for name in ("FLAIR", "T1", "CT1", "T2")
+        ),
+        label="{person}/{visit}/segmentation/seg_mask{end}",
+        case_id=lambda number, visit, _labelled: f"Patient-{number + 1:03d}_week-{13 * visit:03d}",
+        is_lps=True,
+        revisit=4,
+    ),
+    "archives": PhantomLayout(
+        scheme="brats2023",
+        images=tuple(f"{{id}}/{{id}}-{name}{{end}}" for name in ("t2f", "t1n", "t1c", "t2w")),
+        label="{id}/{id}-seg{end}",
+        case_id=lambda number, _visit, _labelled: f"BraTS-SSA-{number + 2:05d}-000",
+        is_lps=True,
+        packs="zip",
+    ),
+    "kaggle-slices": PhantomLayout(
+        scheme="brats2017",
+        images=("BraTS2020_training_data/content/data/{id}_slice_*.h5",),
+        label="BraTS2020_training_data/content/data/{id}_slice_*.h5",
+        case_id=lambda number, _visit, _labelled: f"volume_{number + 1}",
+        is_lps=True,
+    ),
+    "modality-folders": PhantomLayout(
+        scheme="brats2017",
+        images=tuple(f"{name}/{{id}}{{end}}" for name in ("FLAIR", "T1", "T1ce", "T2")),
+        label="seg/{id}{end}",
+        case_id=lambda number, _visit, _labelled: f"case{number + 1:03d}",
+        is_lps=True,
     ),
     "plain": PhantomLayout(
         scheme="brats2017",

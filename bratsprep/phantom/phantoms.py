@@ -26,7 +26,7 @@ from bratsprep.labels import scheme as scheme_of
 from bratsprep.phantom.anatomy import Head, Scan, noise_block
 from bratsprep.phantom.layouts import LAYOUTS, Names, names_of
 from bratsprep.phantom.paint import paint
-from bratsprep.phantom.write import pack, write_case, write_index
+from bratsprep.phantom.write import pack, pack_folders, write_case, write_index
 from bratsprep.settings import take
 
 SHAPE: Final = (240, 240, 155)
@@ -230,6 +230,7 @@ def _write_all(folder: Path, config: PhantomConfig, workers: int, progress: bool
         off = None if progress else True
         for _ in tqdm(written, "phantoms", len(names), unit="case", disable=off):
             pass
+    pack_folders(folder, layout.packs)
 
 
 def _warm() -> None:

@@ -7,18 +7,13 @@ import zipfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import nibabel
-import numpy as np
 from isal import igzip
 from numpy.typing import NDArray
 
+from bratsprep.phantom.file_formats import GZIP_LEVEL, file_bytes, write_planes
 from bratsprep.phantom.layouts import Names, PhantomLayout
-
-GZIP_LEVEL: Final = 2
-"""Of isal: as small as zlib's 6, which the releases used, ten times faster."""
-_LPS: Final = (-1.0, -1.0, 1.0)
 
 
 def write_case(
@@ -39,41 +34,18 @@ def write_case(
         raw: (z, y, x) of an integer dtype, RAS+, label values of the scheme to write.
         end: suffix.
     """
+    if layout.images[0].endswith(".h5"):
+        write_planes(folder / names.file(layout.images[0], end), images, raw, names.is_labelled)
+        return
     parts = [images] if len(layout.images) == 1 else list(images)
     files = [(names.file(p, end), v) for p, v in zip(layout.images, parts, strict=True)]
+    files += [(names.file(p, end), images[0]) for p in layout.others]
     if names.is_labelled:
         files.append((names.file(layout.label, end), raw.astype(layout.label_dtype)))
     for file, volume in files:
         path = folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
-        content = nifti_bytes(volume, layout.is_lps)
-        if end.endswith(".gz"):
-            content = igzip.compress(content, GZIP_LEVEL, mtime=0)
-        path.write_bytes(content)
-
-
-def nifti_bytes(volume: NDArray[Any], is_lps: bool) -> bytes:
-    """Give the bytes of a NIfTI-1 file.
-
-    Args:
-        volume: (z, y, x) or (4, z, y, x) of any dtype of NIfTI, RAS+.
-        is_lps: store x and y backwards, as BraTS does, with the affine that says so.
-    """
-    shape = volume.shape[::-1]
-    affine = np.eye(4)
-    if is_lps:
-        volume = volume[..., ::-1, ::-1]
-        affine = np.diag((*_LPS, 1.0))
-        affine[:2, 3] = 0.0, shape[1] - 1
-    header = nibabel.Nifti1Header()
-    header.set_data_dtype(volume.dtype)
-    header.set_data_shape(shape)
-    header.set_sform(affine, 1)
-    header.set_qform(affine, 1)
-    header.set_xyzt_units("mm", "sec")
-    header["vox_offset"] = 352
-    header["magic"] = b"n+1"
-    return bytes(header.binaryblock) + bytes(4) + np.ascontiguousarray(volume).tobytes()
+        path.write_bytes(file_bytes(path.name, volume, layout.is_lps))
 
 
 def write_index(
@@ -91,6 +63,18 @@ def write_index(
     if layout.index is not None:
         text = json.dumps(layout.index(names, scheme, end), indent=1)
         (folder / "dataset.json").write_text(text + "\n", encoding="utf-8")
+
+
+def pack_folders(folder: Path, kind: str) -> None:
+    """Turn each folder of a set into an archive of its name beside it.
+
+    Args:
+        folder: of the set.
+        kind: `tar`, `tar.gz` or `zip`; empty to leave them.
+    """
+    for inner in sorted(folder.iterdir()) if kind else ():
+        if inner.is_dir():
+            pack(inner, inner.name, inner.with_name(f"{inner.name}.{kind}"), kind)
 
 
 def pack(folder: Path, name: str, target: Path, kind: str) -> Path:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bratsprep.case import CaseFiles
-from bratsprep.config import LabelConfig
+from bratsprep.config import FilesConfig
 from bratsprep.discovery.discover import find_cases_or_masks
 from bratsprep.labels import Scheme
 from bratsprep.repeats import mask_details
@@ -73,7 +73,7 @@ def is_slice_file(path: Path) -> bool:
 
 @contextmanager
 def open_collection(
-    path: Path, choice: LabelConfig, workers: int, *, skip: bool, shown: bool
+    path: Path, choice: FilesConfig, workers: int, *, skip: bool, shown: bool
 ) -> Generator[Collection, None, None]:
     """Read a set for the length of a `with` block.
 

@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Unpack
 
 import numpy as np
 
 from bratsprep.case import MASK_CELLS
-from bratsprep.config import FaultConfig, LabelConfig, RawSettings
+from bratsprep.config import FaultConfig, FilesConfig, RawSettings
 from bratsprep.errors import LayoutError
 from bratsprep.labels import MODALITIES
 from bratsprep.repeats.case_sets import Collection, is_slice_file, open_collection
@@ -136,26 +136,27 @@ def twins(
         against: another one to look for the same people in; None looks inside the first.
         workers: threads; 0 uses every core.
         progress: show a bar on standard error where that is a terminal.
-        **settings: keywords of `bratsprep.config.LabelConfig` and `FaultConfig`, for raw data.
+        **settings: keywords of `bratsprep.config.FilesConfig` and `FaultConfig`, for raw data; a
+            table lists the cases of the first.
 
     Raises:
         BratsError: there is nothing to compare, or it is broken.
         TypeError: a keyword is unknown.
         ValueError: a value is not allowed, or has no effect on slice files.
     """
-    labels, faults = take("twins", settings, LabelConfig, FaultConfig)
-    choice, skip = LabelConfig(**labels), FaultConfig(**faults).skip
+    labels, faults = take("twins", settings, FilesConfig, FaultConfig)
+    choice, skip = FilesConfig(**labels), FaultConfig(**faults).skip
     if workers < 0:
         raise ValueError(f"workers must be at least 0, got {workers}")
-    if all(is_slice_file(Path(side)) for side in (path, against or path)):
-        choice.refuse_for_slice_file(path)
+    check_effects(Path(path), None if against is None else Path(against), choice)
+    choices = choice, replace(choice, case_table="")
     shown = progress and sys.stderr.isatty()
     with ExitStack() as stack:
         sides = [
             stack.enter_context(
-                open_collection(Path(side), choice, workers or cores(), skip=skip, shown=shown)
+                open_collection(Path(side), files, workers or cores(), skip=skip, shown=shown)
             )
-            for side in (path, against)
+            for side, files in zip((path, against), choices, strict=True)
             if side is not None
         ]
         first, second = sides[0], sides[1] if against is not None else None
@@ -169,6 +170,18 @@ def twins(
     other = None if against is None else Path(against)
     skipped = tuple(case for side in sides for case in side.skipped)
     return Twins(Path(path), other, evidence, members, tuple(compared), skipped)
+
+
+def check_effects(path: Path, against: Path | None, choice: FilesConfig) -> None:
+    """Refuse settings of raw files where there are none; arguments as of `twins`.
+
+    Raises:
+        ValueError: a setting has no effect.
+    """
+    if is_slice_file(path):
+        FilesConfig(case_table=choice.case_table).refuse_for_slice_file(path)
+    if all(is_slice_file(side) for side in (path, against or path)):
+        choice.refuse_for_slice_file(path)
 
 
 def by_images(first: Collection, second: Collection | None, workers: int) -> list[Pair]:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol, TypeVar
 
 from bratsprep.errors import SourceError
+from bratsprep.sources.slice_stacks import SLICE
 
-SUFFIXES: Final = (".nii", ".nii.gz", ".json")
-"""Only files of these kinds become members."""
+SUFFIXES: Final = (".nii", ".nii.gz", ".mha", ".json")
+"""Only files of these kinds become members, and planes in HDF5 of a known name."""
 FOREIGN: Final = (
-    ".hdr", ".hdr.gz", ".img", ".img.gz", ".mha", ".mhd", ".nrrd", ".nhdr", ".mgz", ".mgh", ".mnc",
+    ".hdr", ".hdr.gz", ".img", ".img.gz", ".mhd", ".nrrd", ".nhdr", ".mgz", ".mgh", ".mnc",
     ".dcm", ".ima", ".nii.bz2", ".nii.xz", ".nii.zst", ".nii.zip", ".npy", ".npz", ".h5",
     ".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar",
 )  # fmt: skip
@@ -73,7 +74,7 @@ def sift(
             raise SourceError(f"{path}: member {name!r} has {size} bytes; too many, refused")
         if any(part.startswith(".") or part == "__MACOSX" for part in name.split("/")):
             passed_over += 1
-        elif name.lower().endswith(SUFFIXES):
+        elif name.lower().endswith(SUFFIXES) or SLICE.fullmatch(name):
             if not name.isprintable():
                 raise SourceError(f"{path}: member {name!r} has characters with no glyph; rename")
             if name in members:

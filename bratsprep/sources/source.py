@@ -9,7 +9,8 @@ import tarfile
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from copy import copy
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self
@@ -20,8 +21,10 @@ from isal import igzip, isal_zlib
 from isal.igzip_lib import IsalError
 
 from bratsprep.errors import SourceError
+from bratsprep.sources.archive_pool import ArchivePool, Closable, unpacked_names
 from bratsprep.sources.byte_ranges import GzipBytes, PlainBytes
 from bratsprep.sources.members import Content, Headers, sift, tar_members, walk, zip_members
+from bratsprep.sources.slice_stacks import SLICE, stacks_of
 
 ARCHIVES: Final = (".tar", ".tar.gz", ".tgz", ".zip")
 POINTER_BYTES: Final = 200
@@ -45,6 +48,11 @@ class Source(ABC):
     """AppleDouble and other dot files, and all in `__MACOSX`."""
     foreign: Mapping[str, tuple[int, str]]
     """How many files of each suffix may hold scans but are not read, and the first of them."""
+    unread: Mapping[str, str] = MappingProxyType({})
+    """Reason for each archive inside a folder that is not read."""
+    broken: Mapping[str, str] = MappingProxyType({})
+    """Error of each archive inside a folder that cannot be read, and of each volume that lacks
+    planes."""
     reads_parts = True
     """Whether the start of a member can be had without the rest."""
 
@@ -52,13 +60,21 @@ class Source(ABC):
         self,
         path: Path,
         listing: tuple[Mapping[str, tuple[int, object]], int, Mapping[str, tuple[int, str]]],
-        content: Content | None,
+        content: Closable | None,
     ) -> None:
         places, self.passed_over, foreign = listing
         self.path = path
         self.members = MappingProxyType(sizes(places))
         self.foreign = MappingProxyType(dict(foreign))
         self._content = content
+
+    def restricted(self, members: Iterable[str]) -> Self:
+        """Give the same source with these members alone; both read from the same open files."""
+        part = copy(self)
+        kept = set(members)
+        part.members = MappingProxyType({n: s for n, s in self.members.items() if n in kept})
+        part.broken = {name: error for name, error in self.broken.items() if name in kept}
+        return part
 
     def where(self, name: str) -> str:
         """What to call a member in an error."""
@@ -167,31 +183,165 @@ def open_source(path: Path) -> Source:
     if not path.is_dir() and not name.endswith(ARCHIVES):
         raise SourceError(f"{path}: is neither folder nor known archive; {accepted}")
     try:
-        if path.is_dir():
-            return FolderSource(path)
-        return ZipSource(path) if name.endswith(".zip") else TarSource(path)
+        source = FolderSource(path) if path.is_dir() else open_archive(path)
+        return StackedSource(source) if any(map(SLICE.fullmatch, source.members)) else source
     except _BROKEN as error:
-        what = "cannot be read" if path.is_dir() else "is truncated, corrupt or unreadable"
-        raise SourceError(f"{path}: {what}: {error}") from error
+        raise SourceError(f"{path}: cannot be read: {error}") from error
+
+
+def open_archive(path: Path) -> Source:
+    """Open an archive, of the kind that its name says.
+
+    Raises:
+        SourceError: it is broken, or a member is unsafe to read.
+    """
+    try:
+        return ZipSource(path) if path.name.lower().endswith(".zip") else TarSource(path)
+    except _BROKEN as error:
+        raise SourceError(f"{path}: is truncated, corrupt or unreadable: {error}") from error
 
 
 class FolderSource(Source):
-    """A folder, with every folder in it; links are followed."""
+    """A folder, with every folder and archive in it; links are followed."""
+
+    unread: dict[str, str]
+    broken: dict[str, str]
 
     def __init__(self, path: Path) -> None:
-        listing = sift(path, walk(path))
-        super().__init__(path, listing, None)
-        self._files = {name: file for name, (_, file) in listing[0].items()}
+        files = list(walk(path))
+        members, passed_over, foreign = sift(path, filter(_is_no_archive, files))
+        self._files = {name: file for name, (_, file) in members.items()}
+        self._inner: dict[str, str] = {}
+        self._pool = ArchivePool(open_archive)
+        self.unread, self.broken = {}, {}
+        listed: dict[str, tuple[int, object]] = dict(members)
+        for name, _, file in sorted(files):
+            if not _is_no_archive((name, 0, file)):
+                foreign = _joined(foreign, self._add_archive(name, file, listed))
+        super().__init__(path, (dict(sorted(listed.items())), passed_over, foreign), self._pool)
+
+    def _add_archive(
+        self, name: str, file: Path, listed: dict[str, tuple[int, object]]
+    ) -> Mapping[str, tuple[int, str]]:
+        """List the members of an archive inside the folder, and give its foreign files."""
+        suffix = max((end for end in ARCHIVES if name.lower().endswith(end)), key=len)
+        own = name[: -len(suffix)]
+        if any(member.startswith(f"{own}/") for member in listed):
+            self.unread[name] = "is not read: a folder of its name lies beside it"
+            return {}
+        try:
+            with self._pool.borrow(file) as archive:
+                inner = unpacked_names(name, suffix, archive.members)
+                sizes_inside, foreign = archive.members, archive.foreign
+        except SourceError as error:
+            self.broken[name] = str(error)
+            return {}
+        if listed.keys() & inner.keys():
+            self.unread[name] = "is not read: its files lie beside it unpacked"
+            return {}
+        for member, there in inner.items():
+            self._files[member], self._inner[member] = file, there
+            listed[member] = sizes_inside[there], file
+        return {end: (count, f"{name}/{first}") for end, (count, first) in foreign.items()}
+
+    def where(self, name: str) -> str:
+        """What to call a member in an error: its place in the archive where it lies in one."""
+        if name not in self._inner:
+            return super().where(name)
+        return f"{self._files[name]}/{self._inner[name]}"
+
+    def head(self, name: str, size: int) -> bytes:
+        """Read the first bytes of a member, all of a shorter one; raises as `read_into` does."""
+        if name not in self._inner:
+            return super().head(name, size)
+        with self._pool.borrow(self._files[name]) as archive:
+            return archive.head(self._inner[name], size)
 
     def _file(self, name: str) -> Path:
         return self._files[name]
 
     def _fill(self, name: str, view: memoryview) -> int:
+        if name in self._inner:
+            with self._pool.borrow(self._files[name]) as archive:
+                archive.read_into(self._inner[name], view)
+            return len(view)
         content = PlainBytes(self._files[name])
         try:
             return content.fill(view, 0) if content.size == self.members[name] else content.size
         finally:
             content.close()
+
+
+class StackedSource(Source):
+    """A source whose planes are shown as volumes; its other members are as they are.
+
+    Args:
+        source: has at least one file of a plane; it is closed with this one.
+
+    Raises:
+        OSError, LookupError, ValueError: the first plane cannot be read.
+    """
+
+    def __init__(self, source: Source) -> None:
+        try:
+            self._stacks, missing = stacks_of(source.members, source.read, str(source.path))
+        except BaseException:
+            source.close()
+            raise
+        rest = {n: s for n, s in source.members.items() if not SLICE.fullmatch(n)}
+        rest |= {name: stack.size_bytes for name, stack in self._stacks.items()}
+        places = {name: (rest[name], name) for name in sorted(rest)}
+        super().__init__(source.path, (places, source.passed_over, source.foreign), source)
+        self._source = source
+        self.unread, self.broken = source.unread, {**source.broken, **missing}
+
+    def where(self, name: str) -> str:
+        """What to call a member in an error: its planes where it is put together from some."""
+        if name not in self._stacks:
+            return self._source.where(name)
+        return self._source.where(self._stacks[name].planes[0]).replace(
+            "_slice_0.h5", "_slice_*.h5"
+        )
+
+    def head(self, name: str, size: int) -> bytes:
+        """Read the first bytes of a member, all of a shorter one; raises as `read_into` does."""
+        if name not in self._stacks:
+            return self._source.head(name, size)
+        try:
+            return self._stacks[name].head(size, self._source.read)
+        except _BROKEN as error:
+            raise SourceError(f"{self.where(name)}: cannot be read: {error}") from error
+
+    def times_ns(self, name: str) -> tuple[int, int]:
+        """Times of the last change of any plane of a volume; else as in `Source`."""
+        files = self._stacks[name].planes if name in self._stacks else (name,)
+        modified, changed = zip(*map(self._source.times_ns, files), strict=True)
+        return max(modified), max(changed)
+
+    def _fill(self, name: str, view: memoryview) -> int:
+        if name in self._stacks:
+            self._stacks[name].fill(view, self._source.read)
+        else:
+            self._source.read_into(name, view)
+        return len(view)
+
+
+def _is_no_archive(file: tuple[str, int, Path]) -> bool:
+    """Whether a file of a folder is no archive to look into: another kind, or hidden."""
+    name = file[0].lower()
+    is_hidden = any(part.startswith(".") or part == "__macosx" for part in name.split("/"))
+    return is_hidden or not name.endswith(ARCHIVES) or name.endswith(".nii.zip")
+
+
+def _joined(
+    first: Mapping[str, tuple[int, str]], second: Mapping[str, tuple[int, str]]
+) -> dict[str, tuple[int, str]]:
+    """Join counts of foreign files, each with the first of them."""
+    both = dict(first)
+    for end, (count, name) in second.items():
+        before, example = both.get(end, (0, name))
+        both[end] = before + count, min(example, name)
+    return dict(sorted(both.items()))
 
 
 class TarSource(Source):

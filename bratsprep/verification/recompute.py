@@ -23,6 +23,7 @@ from bratsprep.errors import NiftiError, SchemaError
 from bratsprep.labels import CLASSES, MODALITIES, Scheme
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.verification.recompute_fingerprints import brain_print, close, mask_print
+from bratsprep.volumes import metaimage
 from bratsprep.volumes.background import (
     Background,
     find_background,
@@ -156,7 +157,7 @@ def cleared(volume: NDArray[Any], background: Background | None) -> NDArray[Any]
 
 
 def read_nifti(member: str, content: bytes) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Read a NIfTI file, packed or not.
+    """Read a NIfTI or MetaImage file, packed or not.
 
     Args:
         member: its name, for errors.
@@ -170,6 +171,8 @@ def read_nifti(member: str, content: bytes) -> tuple[NDArray[Any], NDArray[np.fl
         NiftiError: it cannot be unpacked.
     """
     try:
+        if content.startswith(metaimage.MARK):
+            return metaimage.read(content, member)
         plain = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
         is_second = 540 in (int.from_bytes(plain[:4], order) for order in ("little", "big"))
         image = (nib.Nifti2Image if is_second else nib.Nifti1Image).from_bytes(plain)

@@ -10,7 +10,7 @@ import sys
 import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -63,6 +63,7 @@ def verify(
     *,
     cases: Sequence[str] = (),
     sample: int = 0,
+    case_table: Path | str = "",
     workers: int = 0,
     progress: bool = False,
 ) -> Verified:
@@ -75,6 +76,7 @@ def verify(
             are not read.
         sample: how many cases to compare, spread evenly over the file, beside `cases`; where
             neither is given, all are. The checksums of all raw files are compared.
+        case_table: table of cases that the file was built with; empty for names of files.
         workers: threads; 0 uses every core.
         progress: show bars on standard error where that is a terminal.
 
@@ -97,7 +99,13 @@ def verify(
             return Verified(*counts)
         with open_source(Path(raw)) as source:
             read = chosen if cases and not sample else frozenset(map(str, file.cases["id"]))
-            n_files = check_raw(file, source, read, chosen, workers=threads, shown=shown)
+            n_files = check_raw(
+                file,
+                source,
+                Compared(read, chosen, case_table),
+                workers=threads,
+                shown=shown,
+            )
             return Verified(*counts, n_files, len(chosen))
 
 
@@ -213,11 +221,22 @@ def check_slices(file: SliceFile, workers: int, shown: bool) -> None:
             bar.update(count)
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Which cases are held against their raw files."""
+
+    read: frozenset[str]
+    """Ids of the cases whose raw files are compared by their checksums."""
+    chosen: frozenset[str]
+    """Those of them that are compared voxel by voxel."""
+    case_table: Path | str = ""
+    """As in `verify`."""
+
+
 def check_raw(
     file: SliceFile,
     source: Source,
-    read: frozenset[str],
-    chosen: frozenset[str],
+    compared: Compared,
     *,
     workers: int,
     shown: bool,
@@ -227,8 +246,7 @@ def check_raw(
     Args:
         file: slice file.
         source: the raw cases.
-        read: ids of the cases whose raw files are compared by their checksums.
-        chosen: those of them that are compared voxel by voxel.
+        compared: which cases are compared, and how they are found.
         workers: threads.
         shown: show a bar on standard error.
 
@@ -239,14 +257,11 @@ def check_raw(
         SchemaError: the first difference.
         BratsError: the raw files cannot be read.
     """
+    choice = replace(file.config.files, case_table=compared.case_table)
     discovered = discover.scan(
-        source,
-        unlabelled=file.config.unlabelled,
-        skip=True,
-        labels=file.config.labels,
-        label_name=file.config.label_name,
-        same_grid=file.config.same_grid,
+        source, unlabelled=file.config.unlabelled, skip=True, **asdict(choice)
     )
+    read, chosen = compared.read, compared.chosen
     faults = [case.reason for case in discovered.set_aside if case.id in read]
     if faults:
         raise LayoutError(discover.listing(source, faults))

@@ -20,7 +20,7 @@ from bratsprep.errors import NiftiError
 from bratsprep.orientation import Orientation
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
-from bratsprep.volumes import gunzip
+from bratsprep.volumes import gunzip, metaimage
 
 MAX_VOXELS: Final = 2**30
 """More than any scan has (512 x 512 x 512 x 4 is 2**29): a header that claims more is broken."""
@@ -41,7 +41,6 @@ _OTHER_FILES: Final = (
     (b"bzh", "it is packed by bzip2; pack it with gzip"),
     (b"\xfd7zxz", "it is packed by xz; pack it with gzip"),
     (b"nrrd", "it is an NRRD file; convert it to NIfTI"),
-    (b"objecttype", "it is a MetaImage file; convert it to NIfTI"),
 )
 """First bytes, in small letters, of what is found in place of NIfTI files."""
 
@@ -61,6 +60,8 @@ class Header:
     inter: float
     remarks: tuple[str, ...] = ()
     """Assumptions about where its voxels lie."""
+    is_zlib: bool = False
+    """Whether the voxels on disk are one zlib stream, as in a packed MetaImage."""
 
     @property
     def is_scaled(self) -> bool:
@@ -74,15 +75,19 @@ class Header:
 
 
 def parse_header(head: bytes, where: str) -> Header:
-    """Read a header and refuse an impossible one.
+    """Read the header of a NIfTI or MetaImage file, and refuse an impossible one.
 
     Args:
-        head: at least the first 540 bytes of the unpacked file, or all of a shorter one.
+        head: at least the first 540 bytes of an unpacked NIfTI file, or `metaimage.HEAD_BYTES` of
+            a MetaImage; or all of a shorter one.
         where: file, for errors.
 
     Raises:
-        NiftiError: no NIfTI, a header/image pair, or sizes, types or transforms that cannot be.
+        NiftiError: neither of both, a header/image pair, or sizes, types or transforms that cannot
+            be.
     """
+    if head.startswith(metaimage.MARK):
+        return _meta_header(head, where)
     size = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
     lead = head[:4]
     kind = size.get(int.from_bytes(lead, "little")) or size.get(int.from_bytes(lead, "big"))
@@ -109,6 +114,16 @@ def parse_header(head: bytes, where: str) -> Header:
     geometry = _geometry(affine, shape, where)
     remarks = _remarks(header, affine, shape)
     return Header(geometry, shape, dtype, offset, slope, inter, remarks)
+
+
+def _meta_header(head: bytes, where: str) -> Header:
+    """Header of a MetaImage, checked like any other."""
+    meta = metaimage.parse(head, where)
+    if min(meta.shape) < 1:
+        raise NiftiError(f"{where}: shape is {meta.shape}; expected (x, y, z)")
+    _check_sizes(meta.shape, meta.dtype, meta.offset, 0, where)
+    geometry = _geometry(meta.affine, meta.shape, where)
+    return Header(geometry, meta.shape, meta.dtype, meta.offset, 1.0, 0.0, is_zlib=meta.is_packed)
 
 
 def _remarks(
@@ -206,13 +221,14 @@ def _head(packed: memoryview, where: str) -> bytes:
     """First unpacked bytes of a file."""
     if bytes(packed[:2]) == gunzip.GZIP_MAGIC:
         return gunzip.gunzip_head(packed, _HEAD_BYTES, where)
-    return bytes(packed[:_HEAD_BYTES])
+    is_meta = bytes(packed[: len(metaimage.MARK)]) == metaimage.MARK
+    return bytes(packed[: metaimage.HEAD_BYTES if is_meta else _HEAD_BYTES])
 
 
 def load(
     source: Source, name: str, buffers: Buffers, slot: str
 ) -> tuple[Header, NDArray[Any], int]:
-    """Read and unpack one NIfTI file.
+    """Read and unpack one NIfTI or MetaImage file.
 
     Args:
         source: where it lies.
@@ -232,6 +248,12 @@ def load(
     packed = buffers.reserve(PACKED, source.members.get(name, 0), where).data
     source.read_into(name, packed)
     header = parse_header(_head(packed, where), where)
+    if header.is_zlib:
+        size = _unpacked_size(packed, header.size_bytes - header.offset, True, where)
+        raw = buffers.reserve(slot, size, where)
+        metaimage.unpack_into(packed[header.offset :], raw, where)
+        voxels = raw.view(header.dtype).reshape(header.shape[::-1])
+        return header, voxels, gunzip.crc32(packed)
     is_packed = bytes(packed[:2]) == gunzip.GZIP_MAGIC
     size = _unpacked_size(packed, header.size_bytes, is_packed, where)
     raw = buffers.reserve(slot, size, where)
@@ -249,7 +271,7 @@ def _unpacked_size(packed: memoryview, least: int, is_packed: bool, where: str) 
     Args:
         packed: the whole file.
         least: bytes up to the last voxel, from the header.
-        is_packed: whether the file is packed by gzip.
+        is_packed: whether its voxels are packed.
         where: file, for errors.
 
     Raises:
@@ -261,7 +283,7 @@ def _unpacked_size(packed: memoryview, least: int, is_packed: bool, where: str) 
             f"{where}: header promises {least:,} bytes but the file holds at most {limit:,}; "
             "download the file again"
         )
-    if is_packed:
+    if is_packed and bytes(packed[:2]) == gunzip.GZIP_MAGIC:
         return max(least, min(gunzip.gzip_size(packed), least + 2**20, limit))
     return least
 

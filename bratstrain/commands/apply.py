@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 import bratstrain
-from bratsprep.config import LABELS, FaultConfig, LabelConfig
+from bratsprep.config import LABELS, FaultConfig, FilesConfig
 from bratsprep.options import (
     FILE,
     FOLDER,
@@ -36,7 +36,7 @@ NEEDS_RUN: Final = (
     "data",
     "split",
     "figure",
-    *(name for name in keywords(ApplyConfig) if name not in keywords(LabelConfig)),
+    *(name for name in keywords(ApplyConfig) if name not in keywords(FilesConfig)),
     *(name for name in keywords(ReportConfig) if name not in keywords(ScoreConfig)),
 )
 """Options of `evaluate` that mean nothing to label files."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bratsprep.case import CaseFiles
+from bratsprep.config import Labels
 from bratsprep.discovery.discover import scan
 from bratsprep.discovery.subject_tables import SubjectTable
 from bratsprep.discovery.subjects import subject
@@ -29,7 +30,7 @@ ENDING: Final = ".nii.gz"
 
 
 def read_rows(
-    source: Source, people: SubjectTable, labels: str, workers: int, *, shown: bool
+    source: Source, people: SubjectTable, labels: Labels, workers: int, *, shown: bool
 ) -> NDArray[np.void]:
     """Read the labelled cases of a source, images included.
 

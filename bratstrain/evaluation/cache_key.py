@@ -6,13 +6,12 @@ inputs.
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
 from bratstrain.apply_config import ApplyConfig
-from bratstrain.evaluation.folders import listing, sha256
+from bratstrain.evaluation.folders import listing, settings_facts, sha256
 from bratstrain.inference.small_components import read_cleanup
 from bratstrain.runs.files import SPLIT, read_text, versions
 from bratstrain.runs.fitted import best_of
@@ -46,7 +45,7 @@ def inputs_digest(
         sha256(read_text(run / SPLIT).encode()),
         str(read_cleanup(run)) if apply.cleanup else "",
         part,
-        asdict(apply),
+        settings_facts(apply),
         versions(),
         where.digest if isinstance(where, SliceFile) else listing(where),
         list(cases),

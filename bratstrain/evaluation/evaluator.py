@@ -1,6 +1,6 @@
 """Patient-level scores of a run, on raw cases or on a slice file."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Unpack
 
@@ -13,7 +13,7 @@ from bratstrain.evaluation.cache_key import inputs_digest
 from bratstrain.evaluation.case_pairs import load_labeller
 from bratstrain.evaluation.case_selection import open_cases, select_cases
 from bratstrain.evaluation.folder_selection import Wanted
-from bratstrain.evaluation.folders import evaluation_folder, evaluation_name
+from bratstrain.evaluation.folders import evaluation_folder, evaluation_name, settings_facts
 from bratstrain.evaluation.scorer import Destination, Watch, conclude
 from bratstrain.evaluation.tables import Report
 from bratstrain.runs.fitted import read_split
@@ -115,7 +115,7 @@ def evaluate_opened(
     wanted = wanted_cases(job.config, images=watch is not None)
     selection = select_cases(labeller, where, split, job.part, wanted)
     about: dict[str, Any] = {"run": job.run.name, "split digest": split.digest}
-    about |= asdict(job.apply)
+    about |= settings_facts(job.apply)
     about |= {"device": str(labeller.fitted.device), "precision": labeller.fitted.precision}
     if isinstance(where, SliceFile):
         about |= {"slice file": where.path.name, "slice file digest": where.digest}

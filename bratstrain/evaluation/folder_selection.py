@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 from bratsprep.case import CaseFiles
-from bratsprep.config import LabelConfig
+from bratsprep.config import FilesConfig
 from bratsprep.discovery.discover import Found, listing, scan
 from bratsprep.errors import BratsError, LayoutError
 from bratsprep.labels import scheme
@@ -57,7 +57,7 @@ class Wanted:
 def select_from_folder(
     predictions: Source,
     source: Source,
-    choice: LabelConfig,
+    choice: FilesConfig,
     prediction_labels: str,
     wanted: Wanted,
 ) -> CaseSelection:
@@ -90,7 +90,7 @@ def select_from_folder(
     )
 
 
-def labelled_cases(source: Source, choice: LabelConfig) -> Found:
+def labelled_cases(source: Source, choice: FilesConfig) -> Found:
     """Find the labelled cases of a source; those with incomplete files are set aside.
 
     Args:

@@ -8,9 +8,12 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from bratsprep.config import FilesConfig
+from bratsprep.discovery.case_table_rows import table_digest
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
 from bratstrain.apply_config import ApplyConfig
@@ -22,11 +25,39 @@ MAX_NAME: Final = 60
 DATA_SUFFIX: Final = re.compile(r"\.(h5|hdf5|zip|tgz|tar|tar\.gz)$", re.IGNORECASE)
 
 
+TAGGED: Final = ("exclude", "case_table")
+"""Settings that decide which raw files are looked at, and so name the folder of an evaluation."""
+
+
 def evaluation_name(where: SliceFile | Source, part: str, apply: ApplyConfig) -> str:
     """Name an evaluation of a run by the part of its split and how the networks are applied."""
     kind = "slices" if isinstance(where, SliceFile) else "raw"
     flips = [apply.tta] if apply.tta != "none" else []
-    return "-".join([part, kind, *flips, *(["cleanup"] if apply.cleanup else [])])
+    cleanup = ["cleanup"] if apply.cleanup else []
+    return "-".join([part, kind, *flips, *cleanup, *files_tag(apply)])
+
+
+def settings_facts(files: FilesConfig) -> dict[str, Any]:
+    """Settings as JSON takes them: a table of cases by its digest, and no choice that is empty.
+
+    Raises:
+        LayoutError: the table cannot be read.
+    """
+    facts = asdict(files)
+    for name in TAGGED:
+        if not getattr(files, name):
+            del facts[name]
+    if files.case_table:
+        facts["case_table"] = table_digest(files.case_table)
+    return facts
+
+
+def files_tag(files: FilesConfig) -> list[str]:
+    """Name what raw files were taken for, where that was not left to their names."""
+    chosen = {name: value for name, value in settings_facts(files).items() if name in TAGGED}
+    if not chosen:
+        return []
+    return [f"files-{sha256(json.dumps(chosen, sort_keys=True).encode())[:DIGITS]}"]
 
 
 def evaluation_folder(
@@ -67,13 +98,7 @@ def listing(source: Source) -> list[tuple[str, int, int]]:
 
     An archive's members share its time.
     """
-    if source.path.is_dir():
-        return [
-            (name, size, (source.path / name).stat().st_mtime_ns)
-            for name, size in source.members.items()
-        ]
-    time = source.path.stat().st_mtime_ns
-    return [(name, size, time) for name, size in source.members.items()]
+    return [(name, size, source.times_ns(name)[0]) for name, size in source.members.items()]
 
 
 def sha256(content: bytes) -> str:

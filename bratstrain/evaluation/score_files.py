@@ -1,16 +1,15 @@
 """Scores of label files, whatever program wrote them; torch is not needed."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Unpack
 
-from bratsprep.config import LabelConfig, Labels
+from bratsprep.config import FilesConfig, Labels
 from bratsprep.settings import take
 from bratsprep.sources.source import Source, open_source
 from bratstrain.apply_config import FolderSettings, ReportConfig, ScoreConfig
 from bratstrain.evaluation.folder_selection import Wanted, select_from_folder
-from bratstrain.evaluation.folders import DATA_SUFFIX, evaluation_folder
+from bratstrain.evaluation.folders import DATA_SUFFIX, evaluation_folder, files_tag, settings_facts
 from bratstrain.evaluation.scorer import Destination, conclude
 from bratstrain.evaluation.tables import Report
 
@@ -38,16 +37,16 @@ def score_folders(
         prediction_labels: label scheme of the predictions; `auto` for that of the truth.
         progress: show a bar on standard error, where that is a terminal.
         **settings: keywords of `bratstrain.apply_config.ScoreConfig`, and of
-            `bratsprep.config.LabelConfig` for the truth.
+            `bratsprep.config.FilesConfig` for the truth.
 
     Raises:
         BratsError: a prediction is missing or on another grid, or the cases are at fault.
         TypeError: a keyword is unknown.
         ValueError: a value is not allowed.
     """
-    own, truth = take("score_folders", settings, ScoreConfig, LabelConfig)
-    config, choice = ReportConfig(**own), LabelConfig(**truth)
-    predicted = LabelConfig(labels=prediction_labels).labels
+    own, truth = take("score_folders", settings, ScoreConfig, FilesConfig)
+    config, choice = ReportConfig(**own), FilesConfig(**truth)
+    predicted = FilesConfig(labels=prediction_labels).labels
     wanted = Wanted(tuple(config.cases), config.skip)
     with open_source(Path(predictions)) as files, open_source(Path(raw)) as source:
         selection = select_from_folder(files, source, choice, predicted, wanted)
@@ -59,7 +58,7 @@ def destination_of(
     files: Source,
     source: Source,
     cases: Sequence[str],
-    labels: tuple[LabelConfig, str],
+    labels: tuple[FilesConfig, str],
     out: Path | str | None,
 ) -> Destination:
     """Name, facts and folder of an evaluation of label files.
@@ -71,9 +70,9 @@ def destination_of(
         labels: settings of the truth, and label scheme of the predictions.
         out: folder for the tables; None for one beside the files.
     """
-    about = {"predictions": files.path.name, "raw": source.path.name, **asdict(labels[0])}
+    about = {"predictions": files.path.name, "raw": source.path.name, **settings_facts(labels[0])}
     about["prediction labels"] = labels[1]
     beside = files.path if files.path.is_dir() else files.path.parent
-    name = DATA_SUFFIX.sub("", files.path.resolve().name)
+    name = "-".join([DATA_SUFFIX.sub("", files.path.resolve().name), *files_tag(labels[0])])
     folder = evaluation_folder(beside, name, source, cases)
     return Destination("label files", about, folder if out is None else Path(out))

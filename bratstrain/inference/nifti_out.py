@@ -16,7 +16,7 @@ from bratsprep.labels import Scheme
 from bratsprep.sources.source import Source
 from bratsprep.system.atomic import replacing
 from bratsprep.system.memory import Buffers
-from bratsprep.volumes import nifti
+from bratsprep.volumes import metaimage, nifti
 from bratsprep.volumes.label import read_label
 
 NiftiHeader: TypeAlias = nib.Nifti1Header
@@ -44,7 +44,7 @@ def make_folder(path: Path) -> None:
 
 
 def read_source_header(source: Source, member: str) -> NiftiHeader:
-    """Read the header of a scan with nibabel.
+    """Read the header of a scan with nibabel, or make one of the grid of a MetaImage.
 
     Args:
         source: of the scan.
@@ -54,6 +54,14 @@ def read_source_header(source: Source, member: str) -> NiftiHeader:
         SourceError: the file cannot be read.
     """
     head = nifti.read_head(source, member)
+    if head.startswith(metaimage.MARK):
+        meta = metaimage.parse(head, source.where(member))
+        header = nib.Nifti1Header()
+        header.set_data_shape(meta.shape)
+        header.set_sform(meta.affine, 1)
+        header.set_qform(meta.affine, 1)
+        header.set_xyzt_units("mm")
+        return header
     sizes = [int.from_bytes(head[:4], order) for order in ("little", "big")]
     kind = nib.Nifti2Header if nib.Nifti2Header.sizeof_hdr in sizes else nib.Nifti1Header
     return kind(head[: kind.sizeof_hdr], check=False)

@@ -186,7 +186,7 @@ def predict(
     sizes = shared_sizes(runs) if config.cleanup else {}
     folder = Path(out)
     with open_source(Path(raw)) as source:
-        found = scan(source, unlabelled=True, skip=True, **asdict(config.label_choice))
+        found = scan(source, unlabelled=True, skip=True, **asdict(config.files))
         chosen, faulty = usable(found, cases, source, skip=skip)
         schemes = schemes_to_write(source, chosen, fitted, config.labels)
         _refuse_existing(folder, chosen, source, force=force, probabilities=probabilities)

@@ -111,7 +111,7 @@ def raw_cases(
     labellers: Sequence[Labeller], source: Source, wanted: Sequence[str]
 ) -> Iterator[ReadCase]:
     """Read raw cases, all planes of each."""
-    choice = labellers[0].config.label_choice
+    choice = labellers[0].config.files
     chosen = good_cases(source, labelled_cases(source, choice), wanted)
     schemes = resolve(source, chosen, choice.labels)
 

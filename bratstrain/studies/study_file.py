@@ -13,7 +13,7 @@ from dataclasses import Field, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bratsprep.config import LabelConfig, PrepConfig
+from bratsprep.config import FilesConfig, PrepConfig
 from bratsprep.errors import BratsError
 from bratsprep.settings import check_values, hint, keywords
 from bratstrain.config import MODELS, ModelConfig, TrainConfig
@@ -24,7 +24,7 @@ SHIPPED: Final = Path(__file__).parent / "definitions"
 TOP_KEYS: Final = ("title", "about", "baseline", "also", "build", "fit", "experiment", "profile")
 PROFILE_KEYS: Final = ("build", "fit", "experiment")
 EXPERIMENT_KEYS: Final = ("name", "about", "like", "build", "fit")
-OF_THE_SOURCE: Final = (*keywords(LabelConfig), "subjects", "unlabelled")
+OF_THE_SOURCE: Final = (*keywords(FilesConfig), "subjects", "unlabelled")
 """Settings of a build that depend on the raw cases and not on the study."""
 TABLES: Final[Mapping[str, Mapping[str, Field[Any]]]] = {
     "build": {

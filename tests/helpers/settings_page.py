@@ -3,7 +3,7 @@
 from dataclasses import MISSING
 from pathlib import Path
 
-from bratsprep.config import FaultConfig, LabelConfig, PhantomConfig, PrepConfig
+from bratsprep.config import FaultConfig, FilesConfig, PhantomConfig, PrepConfig
 from bratsprep.options import option_name
 from bratsprep.settings import choices, default_text, described, facts_of, keywords
 from bratstrain.apply_config import ApplyConfig, ReportConfig, SplitsConfig, StudyConfig
@@ -33,7 +33,7 @@ SECTIONS = (
             "`bratsprep.inspect`, `inspect_page`, `twins` and their commands. `bratsprep.build`,\n"
             "`dry_run`, and `bratstrain.predict`, `report` and `compare` take `on_error` too."
         ),
-        [LabelConfig, FaultConfig],
+        [FilesConfig, FaultConfig],
     ),
     ("Phantoms", "`bratsprep.phantoms`, `bratsprep phantom`.", [PhantomConfig]),
     (

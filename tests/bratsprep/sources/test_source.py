@@ -411,12 +411,12 @@ def test_second_archive_cut_short_is_refused(tmp_path):
 
 
 def test_files_that_may_hold_scans_but_are_not_read_are_counted(tmp_path):
-    for name in ("a.mha", "b.MHA", "c.img.gz", "part.tar.gz", "notes.txt", "x.nii.bz2", ".d.mha"):
+    for name in ("a.mgz", "b.MGZ", "c.img.gz", "part.tar.bz2", "notes.txt", "x.nii.bz2", ".d.mgz"):
         (tmp_path / name).write_bytes(b"1")
     with open_source(tmp_path) as source:
         assert dict(source.foreign) == {
             ".img.gz": (1, "c.img.gz"),
-            ".mha": (2, "a.mha"),
+            ".mgz": (2, "a.mgz"),
             ".nii.bz2": (1, "x.nii.bz2"),
-            ".tar.gz": (1, "part.tar.gz"),
+            ".tar.bz2": (1, "part.tar.bz2"),
         }

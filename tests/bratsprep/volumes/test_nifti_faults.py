@@ -222,7 +222,7 @@ def test_load_keeps_to_the_limit_of_its_buffers(tmp_path):
         (b'{"error": "quota"}', "JSON text"),
         (b"PK\3\4" + bytes(400), "a zip archive"),
         (b"NRRD0004\n", "an NRRD file"),
-        (b"ObjectType = Image", "a MetaImage file"),
+        (b"ObjectType = Image\n", "ElementDataFile is missing"),
     ],
     ids=["gzip", "html", "xml", "json", "zip", "nrrd", "mha"],
 )

@@ -605,3 +605,44 @@ def test_files_have_neither_picture_nor_tuning(raw, predictions, name):
 def test_real_truth_against_itself_is_perfect(real, tmp_path, said, raw):
     report = score_folders(real / said, real / raw, out=tmp_path)
     assert are_perfect(report)
+
+
+def test_a_table_of_cases_is_followed_by_every_verb(run, raw, tmp_path):
+    table, hidden = tmp_path / "cases.csv", tmp_path / "hidden"
+    bratsprep.write_case_table(raw, table)
+    for number, path in enumerate(sorted(raw.rglob("*.nii.gz"))):
+        hidden.mkdir(exist_ok=True)
+        shutil.copy(path, hidden / f"{number}.nii.gz")
+        name = path.relative_to(raw).as_posix()
+        table.write_text(table.read_text().replace(name, f"{number}.nii.gz"))
+    with pytest.raises(BratsError, match="holds no case"):
+        evaluate(run, raw=hidden, split="all")
+    listed = evaluate(run, raw=hidden, split="all", case_table=table)
+    wanted = confusions(evaluate(run, raw=raw, split="all"))
+    for case, counts in confusions(listed).items():
+        np.testing.assert_array_equal(counts, wanted[case])
+    assert set(confusions(listed)) == set(wanted)
+    bratstrain.predict(run, hidden, tmp_path / "predicted", case_table=str(table))
+    report = score_folders(tmp_path / "predicted", hidden, case_table=table)
+    np.testing.assert_array_equal(confusions(report)[A], wanted[A])
+    page = tmp_path / "report.html"
+    bratstrain.report(run, raw=hidden, split="all", case_table=table, out=page)
+    assert B in page.read_text()
+
+
+def test_what_files_were_taken_for_is_in_the_name_of_an_evaluation(run, raw, tmp_path):
+    plain = evaluate(run, raw=raw, split="all")
+    narrowed = evaluate(run, raw=raw, split="all", exclude=(f"{B}/*",))
+    assert [case.case for case in narrowed.scores] == [A]
+    assert plain.about["inputs digest"] != narrowed.about["inputs digest"]
+    assert narrowed.about["exclude"] == (f"{B}/*",)
+    assert "exclude" not in plain.about
+    folders = {path.name for path in run.glob("evaluation-*")}
+    assert len(folders) == 2
+    assert any("-files-" in name for name in folders)
+
+
+@pytest.mark.parametrize("settings", [{"exclude": ("*",)}, {"case_table": "cases.csv"}])
+def test_choices_of_raw_files_have_no_effect_on_a_slice_file(run, files, settings):
+    with pytest.raises(ValueError, match=f"{next(iter(settings))} has no effect with data"):
+        evaluate(run, data=files["brain"], split="all", **settings)

@@ -420,3 +420,32 @@ def test_real_editions_of_a_patient_are_predicted_alike(tmp_path, real):
     ]
     flipped = np.asanyarray(brats.dataobj)[::-1, ::-1]
     np.testing.assert_array_equal(flipped, np.asanyarray(decathlon.dataobj))
+
+
+def test_prediction_of_a_metaimage_stands_where_the_scan_does(tmp_path, run):
+    raw = tmp_path / "raw"
+    niftis.write_case(raw, codes="LPS")
+    predict(run, raw, tmp_path / "nifti")
+    for path in raw.rglob("*.nii.gz"):
+        image = nib.load(path)
+        voxels = np.asarray(image.dataobj)
+        affine = np.diag([-1.0, -1, 1, 1]) @ image.affine
+        spacing = np.linalg.norm(affine[:3, :3], axis=0)
+        numbers = {
+            "TransformMatrix": (affine[:3, :3] / spacing).T.ravel(),
+            "Offset": affine[:3, 3],
+            "ElementSpacing": spacing,
+            "DimSize": voxels.shape,
+        }
+        lines = [f"{key} = {' '.join(map(str, map(float if key != 'DimSize' else int, value)))}"
+                 for key, value in numbers.items()]  # fmt: skip
+        kind = {"i2": "MET_SHORT", "u1": "MET_UCHAR", "f4": "MET_FLOAT"}[voxels.dtype.str[1:]]
+        head = ["ObjectType = Image", "NDims = 3", *lines, f"ElementType = {kind}"]
+        text = "\n".join([*head, "ElementDataFile = LOCAL\n"])
+        mha = path.with_name(path.name.replace(".nii.gz", ".mha"))
+        mha.write_bytes(text.encode() + voxels.tobytes(order="F"))
+        path.unlink()
+    predict(run, raw, tmp_path / "meta")
+    one, two = (nib.load(tmp_path / name / f"{CASE}.nii.gz") for name in ("nifti", "meta"))
+    np.testing.assert_array_equal(one.dataobj, two.dataobj)
+    np.testing.assert_allclose(one.affine, two.affine, atol=1e-6)
