@@ -21,10 +21,12 @@ from bratsprep.options import (
     settings_options,
 )
 
-CHOICE: Final = ("unlabelled", "labels", "label_name", "same_grid")
+CHOICE: Final = ("unlabelled", "labels", "label_name", "brain_mask", "same_grid")
 """Settings of a build that decide what its files are taken for."""
-LABELS = settings_options(PrepConfig, only=("labels",))
-LABEL_FILES = settings_options(PrepConfig, only=("labels", "label_name", "same_grid"))
+RAW_FILES = settings_options(
+    PrepConfig, only=("labels", "label_name", "brain_mask", "same_grid", "background")
+)
+"""What raw files are taken for, and what is background."""
 
 
 @click.group(context_settings=CONTEXT)
@@ -119,7 +121,7 @@ def verify(path: Path, raw: Path | None, cases: tuple[str, ...], sample: int, wo
 
 @main.command()
 @click.argument("path", type=PLACE)
-@LABEL_FILES
+@RAW_FILES
 @click.option("--json", "as_json", is_flag=True, help="Print all numbers as JSON.")
 @click.option("--images", is_flag=True, help="Read raw images too: moments of each modality.")
 @click.option("--plot", type=FILE, metavar="PNG", help="Draw the class balance.")
@@ -175,7 +177,7 @@ def preview(path: Path, case: str | None, out: Path, planes: int) -> None:
 @main.command()
 @click.argument("path", type=PLACE)
 @click.option("--against", type=PLACE, metavar="OTHER", help="Find patients of PATH in OTHER.")
-@LABELS
+@RAW_FILES
 @click.option("--json", "as_json", is_flag=True, help="Print pairs and cases as JSON.")
 @click.option("-o", "--out", type=FILE, metavar="CSV", help="Write a table for build --subjects.")
 @WORKERS

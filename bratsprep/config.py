@@ -33,8 +33,10 @@ ON_ERROR: Final[tuple[str, ...]] = get_args(OnError)
 SUBJECTS: Final = ("auto", "names")
 BACKGROUNDS: Final = ("auto", "any")
 """Words for the background; every other one is a number."""
-OMITTED: Final = ("label_name", "same_grid", "repeats", "background")
+OMITTED: Final = ("label_name", "brain_mask", "same_grid", "repeats", "background")
 """Settings that the JSON leaves out where they have no effect or their default."""
+NO_MASK: Final = "none"
+"""In place of the pattern of brain masks: the images are skull-stripped."""
 MAX_PLANES: Final = 32_767
 """Of a volume: NIfTI counts them in 16 bits."""
 MAX_SIDE: Final = 4_096
@@ -58,6 +60,7 @@ class PrepSettings(TypedDict, total=False):
     subjects: Path | str
     unlabelled: bool
     label_name: str
+    brain_mask: str
     same_grid: bool
     background: str
     repeats: RepeatsMode
@@ -120,8 +123,16 @@ class PrepConfig:
         help="Which files are labels, such as '*_tumor.nii.gz'; the known names by default.",
         metavar="PATTERN",
     )
+    brain_mask: str = setting(
+        NO_MASK,
+        help="Which files are brain masks, such as '*_bet_mask.nii.gz', one for each case: voxels "
+        "outside of it are background; none for skull-stripped images.",
+        metavar="PATTERN|none",
+    )
     same_grid: bool = setting(
-        False, help="Labels lie on the grids of the images, whatever their own headers say."
+        False,
+        help="Labels and brain masks lie on the grids of the images, whatever their own headers "
+        "say.",
     )
     background: str = setting(
         "auto",
@@ -153,6 +164,8 @@ class PrepConfig:
                 f"background must be {', '.join(BACKGROUNDS)}, nan or a number, got "
                 f"{self.background!r}"
             )
+        if not self.brain_mask:
+            raise ValueError(f"brain_mask must be a pattern of file names or {NO_MASK}, got ''")
         _ = self.window
 
     def check_effects(self) -> None:
@@ -171,6 +184,11 @@ class PrepConfig:
         if self.seed and not self.negatives:
             raise ValueError(
                 f"seed {self.seed} has no effect without negatives; leave it out, or give negatives"
+            )
+        if self.brain_mask != NO_MASK and self.background != "auto":
+            raise ValueError(
+                f"background {self.background} has no effect with brain_mask: what lies outside of "
+                "the mask is background; leave one of them out"
             )
 
     @property

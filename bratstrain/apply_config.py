@@ -30,6 +30,7 @@ class ApplySettings(TypedDict, total=False):
     cleanup: bool
     any_spacing: bool
     labels: Labels
+    brain_mask: str
     trusted_models: Sequence[str]
 
 
@@ -48,6 +49,12 @@ class ApplyConfig:
     any_spacing: bool = setting(False, help="Accept voxels of another size than those of the run.")
     labels: Labels = setting(
         "auto", help="Label scheme of the files; auto infers it from the evidence."
+    )
+    brain_mask: str = setting(
+        "",
+        help="Which raw files are brain masks, such as '*_bet_mask.nii.gz'; none for "
+        "skull-stripped images; those of the run's preparation by default.",
+        metavar="PATTERN|none",
     )
     trusted_models: Sequence[str] = setting(
         (),
@@ -69,6 +76,11 @@ class ApplyConfig:
             raise ValueError(
                 f"labels {self.labels} has no effect with data: a slice file stores classes, not "
                 "the codes of a scheme; leave it out"
+            )
+        if data is not None and self.brain_mask:
+            raise ValueError(
+                f"brain_mask {self.brain_mask} has no effect with data: the slices of a file hold "
+                "the brain alone; leave it out"
             )
 
 

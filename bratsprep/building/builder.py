@@ -216,6 +216,7 @@ def _find(source: Source, config: PrepConfig, on_error: str) -> Found:
         skip=on_error == "skip",
         labels=config.labels,
         label_name=config.label_name,
+        brain_mask=config.brain_mask,
         same_grid=config.same_grid,
     )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bratsprep.config import NO_MASK
 from bratsprep.discovery.discover import scan
 from bratsprep.discovery.mapping import FileMapping
 from bratsprep.sources.source import open_source
@@ -54,6 +55,7 @@ def dry_run(
     on_error: str = "stop",
     labels: str = "auto",
     label_name: str = "",
+    brain_mask: str = NO_MASK,
     same_grid: bool = False,
 ) -> DryRun:
     """Find the cases of a source and read their headers, as a build would.
@@ -64,7 +66,8 @@ def dry_run(
         on_error: `stop` at cases that cannot be put together, or `skip` them.
         labels: scheme of raw labels, or `auto`.
         label_name: pattern of the names of label files; empty for the known names.
-        same_grid: labels lie on the grids of the images whatever their headers say.
+        brain_mask: pattern of the names of brain masks; `none` for skull-stripped images.
+        same_grid: labels and brain masks lie on the grids of the images whatever their headers say.
 
     Raises:
         BratsError: there is no case, or one cannot be put together.
@@ -76,6 +79,7 @@ def dry_run(
             skip=on_error == "skip",
             labels=labels,
             label_name=label_name,
+            brain_mask=brain_mask,
             same_grid=same_grid,
         )
         geometries = read_geometries(source, found.cases)

@@ -6,6 +6,13 @@ from dataclasses import dataclass
 from typing import Final, TypedDict, Unpack
 
 from bratsprep.case import CaseFiles
+from bratsprep.config import NO_MASK
+from bratsprep.discovery.brain_masks import (
+    add_brain_masks,
+    mask_members,
+    refuse_taken,
+    without_mask,
+)
 from bratsprep.discovery.by_names import by_names
 from bratsprep.discovery.candidates import Batch, Draft, finished, problems, where
 from bratsprep.discovery.dataset_json import FOLDERS, Manifest, read_manifests
@@ -14,6 +21,7 @@ from bratsprep.discovery.layouts import LAYOUTS, PLAIN, patterns, scheme_of
 from bratsprep.discovery.mapping import FileMapping, Ignored, map_files
 from bratsprep.discovery.subjects import subject_and_rule
 from bratsprep.errors import LayoutError
+from bratsprep.settings import refuse_unknown
 from bratsprep.sources.source import ARCHIVES, Source
 
 MAX_LISTED: Final = 20
@@ -21,9 +29,13 @@ MAX_LISTED: Final = 20
 
 
 class LabelChoice(TypedDict, total=False):
-    """Which files are labels, and where they lie: settings of `scan` for those who pass them on."""
+    """Which files are labels and brain masks, and whether they lie on the grids of the images.
+
+    Settings of `scan` for those who pass them on.
+    """
 
     label_name: str
+    brain_mask: str
     same_grid: bool
 
 
@@ -51,9 +63,8 @@ def scan(
     unlabelled: bool = False,
     skip: bool = False,
     labels: str = "auto",
-    label_name: str = "",
-    same_grid: bool = False,
     test_labels: bool = False,
+    **choice: Unpack[LabelChoice],
 ) -> Found:
     """Find every case of a source.
 
@@ -63,17 +74,22 @@ def scan(
         skip: set cases aside that cannot be put together.
         labels: label scheme that is asked for, or `auto`. With `auto` and `unlabelled`, labels of
             a release whose scheme its ids do not decide are left out.
-        label_name: pattern of the names of label files, such as `*_tumor.nii.gz`; empty for the
-            known names. Files that a dataset.json describes are not looked for by it.
-        same_grid: labels lie on the grids of the images whatever their headers say.
         test_labels: take the labels of a described test set (`labelsTs`) too.
+        **choice: `label_name`, a pattern of the names of label files, such as `*_tumor.nii.gz`;
+            empty for the known names. Files that a dataset.json describes are not looked for by
+            it. `brain_mask`, a pattern of the names of brain masks, of which each case then needs
+            one; `none` for skull-stripped images. `same_grid`, whether labels and brain masks lie
+            on the grids of the images whatever their headers say.
 
     Raises:
         LayoutError: there is no case, or some cannot be put together: all are listed. With
             `skip`, none can.
         SourceError: a dataset.json cannot be read.
+        TypeError: a keyword is unknown.
     """
-    batches = gather(source, label_name)
+    refuse_unknown("scan", choice, LabelChoice.__annotations__)
+    same_grid, brain_mask = choice.get("same_grid", False), choice.get("brain_mask", NO_MASK)
+    batches = gather(source, choice.get("label_name", ""), brain_mask)
     notes = [note for batch in batches for note in batch.notes]
     faults = [fault for batch in batches for fault in batch.problems]
     drafts = [draft for batch in batches for draft in batch.drafts]
@@ -90,6 +106,7 @@ def scan(
     faults += [
         (draft.id, fault) for draft in drafts for fault in problems(source, draft, unlabelled)
     ]
+    faults += without_mask(source, drafts, brain_mask)
     faults += twice(source, drafts)
     bad = set_aside(faults)
     good = [draft for draft in drafts if draft.id not in bad]
@@ -210,8 +227,9 @@ def mask_scheme(case: str, member: str, manifests: Iterable[Manifest]) -> tuple[
     return scheme_of(case)
 
 
-def gather(source: Source, label_name: str = "") -> list[Batch]:
+def gather(source: Source, label_name: str = "", brain_mask: str = NO_MASK) -> list[Batch]:
     """Sort the files of a source into cases, one batch for each layout."""
+    masks = mask_members(source, brain_mask)
     manifests = read_manifests(source)
     batches = [batch for manifest in manifests for batch in by_manifest(source, manifest)]
     described = tuple(f"{manifest.root}{folder}/" for manifest in manifests for folder in FOLDERS)
@@ -219,9 +237,12 @@ def gather(source: Source, label_name: str = "") -> list[Batch]:
     rest = [
         member
         for member in source.members
-        if is_nifti(member) and not member.startswith(described) and member not in taken
+        if is_nifti(member) and not member.startswith(described) and member not in {*taken, *masks}
     ]
-    return batches + by_names(source, rest, label_name)
+    refuse_taken(source, taken.intersection(masks), brain_mask)
+    batches += by_names(source, rest, label_name)
+    batches[-1].passed |= add_brain_masks(masks, [d for batch in batches for d in batch.drafts])
+    return batches
 
 
 def by_manifest(source: Source, manifest: Manifest) -> Iterator[Batch]:
@@ -297,7 +318,7 @@ def find_cases_or_masks(
         return scan(source, unlabelled=True, labels=labels, **choice)
     except LayoutError:
         masks = _masks_alone(source)
-        if masks is None:
+        if masks is None or choice.get("brain_mask", NO_MASK) != NO_MASK:
             raise
         return masks
 

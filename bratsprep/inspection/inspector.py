@@ -17,6 +17,7 @@ from tqdm import tqdm
 from bratsprep.case import CaseFiles, Geometry
 from bratsprep.config import Labels
 from bratsprep.discovery.discover import Found, LabelChoice, find_cases_or_masks
+from bratsprep.discovery.raw_settings import check_background, refuse_raw_settings
 from bratsprep.discovery.subject_tables import task01
 from bratsprep.inspection.class_balance import CaseCount, Stored, count_case, whole
 from bratsprep.inspection.results import Inspection as Inspection
@@ -43,6 +44,7 @@ def inspect(
     *,
     labels: Labels = "auto",
     images: bool = False,
+    background: str = "auto",
     workers: int = 0,
     progress: bool = False,
     watch: Watch | None = None,
@@ -56,33 +58,37 @@ def inspect(
         path: slice file, or folder or archive of cases or of masks alone.
         labels: scheme of raw labels, or `auto` to derive it from the evidence.
         images: read the raw images too, for the moments of each modality.
+        background: as in `PrepConfig`; of raw images.
         workers: threads; 0 uses every core.
         progress: show a bar on standard error where that is a terminal.
         watch: sees each raw case while it is in memory; several threads call it at once.
-        **choice: `label_name`, a pattern of the names of raw label files; `same_grid`, whether
-            raw labels lie on the grids of the images whatever their headers say.
+        **choice: `label_name`, a pattern of the names of raw label files; `brain_mask`, of raw
+            brain masks; `same_grid`, whether they lie on the grids of the images whatever their
+            headers say.
 
     Raises:
         BratsError: there is nothing to inspect, or it is broken.
         TypeError: a keyword is unknown.
-        ValueError: there is no such scheme, or fewer than 0 workers.
+        ValueError: there is no such scheme, fewer than 0 workers, or a setting has no effect.
     """
     refuse_unknown("inspect", choice, LabelChoice.__annotations__)
     if workers < 0:
         raise ValueError(f"workers must be at least 0, got {workers}")
     path = Path(path)
     if path.is_file() and not path.name.lower().endswith(ARCHIVES):
-        check_no_labels(path, labels)
+        refuse_raw_settings([path], labels=labels, background=background, **choice)
         return inspect_file(path)
+    check_background(background, images=images, **choice)
     with open_source(path) as source:
         found = find_cases_or_masks(source, labels, **choice)
         schemes = resolve(source, found.cases, labels)
-        one = count_images if images and found.cases[0].images else count_label
+        has_images = images and bool(found.cases[0].images)
+        check_background(background, images=has_images, **choice)
+        one = partial(count_images, background) if has_images else count_label
         shown = progress and sys.stderr.isatty()
         work = partial(one, source, schemes, watch)
         rows = counted(found, work, workers or cores(), shown)
-        members = {channel.member for files in found.cases for channel in files.images}
-        members |= {files.label for files in found.cases if files.label is not None}
+        members = {member for files in found.cases for member in files.members}
         size_bytes = sum(source.members[member] for member in members)
         geometries = read_geometries(source, found.cases)
     names = {scheme.name for scheme in schemes.values()}
@@ -95,19 +101,6 @@ def inspect(
         mapping=found.mapping,
         geometries=geometries,
     )
-
-
-def check_no_labels(path: Path, labels: Labels) -> None:
-    """Refuse a label scheme for a slice file.
-
-    Raises:
-        ValueError: one is named.
-    """
-    if labels != "auto":
-        raise ValueError(
-            f"labels {labels} has no effect on {path}: a slice file stores classes, not the codes "
-            "of a scheme; leave it out"
-        )
 
 
 def counted(
@@ -174,6 +167,7 @@ def counted_case(
 
 
 def count_images(
+    background: str,
     source: Source,
     schemes: dict[str, Scheme],
     watch: Watch | None,
@@ -181,7 +175,7 @@ def count_images(
     buffers: Buffers,
 ) -> CaseCount:
     """Count a raw case and measure its brain; raises as `count_label` does."""
-    case = read_scan(files, source, buffers, schemes.get(files.id))
+    case = read_scan(files, source, buffers, schemes.get(files.id), background)
     row = replace(
         counted_case(files, case.geometry, case.plane_voxels, case.label is not None),
         mean=tuple(case.measured.mean.tolist()),

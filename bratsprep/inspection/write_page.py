@@ -20,6 +20,7 @@ def inspect_page(
     out_html: Path | str,
     *,
     labels: Labels = "auto",
+    background: str = "auto",
     workers: int = 0,
     progress: bool = False,
     **choice: Unpack[LabelChoice],
@@ -34,6 +35,7 @@ def inspect_page(
         path: slice file, or folder or archive of cases or of masks alone.
         out_html: page to write.
         labels: scheme of raw labels, or `auto` to derive it from the evidence.
+        background: as in `PrepConfig`; of raw images.
         workers: threads; 0 uses every core.
         progress: show a bar on standard error where that is a terminal.
         **choice: as in `bratsprep.inspect`.
@@ -45,20 +47,34 @@ def inspect_page(
         BratsError: there is nothing to inspect, or it is broken, or the page cannot be written.
         ValueError: the scheme is unknown, or `workers` is below 0.
     """
-    inspection, sketch = _gathered(path, labels, workers, progress, choice)
+    inspection, sketch = _gathered(path, (labels, background), workers, progress, choice)
     with replacing(Path(out_html)) as file:
         file.write(page(inspection, sketch).encode(errors="backslashreplace"))  # names are bytes
     return inspection
 
 
 def _gathered(
-    path: Path | str, labels: Labels, workers: int, progress: bool, choice: LabelChoice
+    path: Path | str,
+    meaning: tuple[Labels, str],
+    workers: int,
+    progress: bool,
+    choice: LabelChoice,
 ) -> tuple[Inspection, Sketch]:
-    """Count the cases, and gather histograms and pictures; arguments as of `inspect_page`."""
+    """Count the cases, and gather histograms and pictures.
+
+    Args:
+        path: as of `inspect_page`, as are workers, progress and choice.
+        meaning: labels and background.
+        workers: threads.
+        progress: show a bar.
+        choice: which files are labels and brain masks.
+    """
+    labels, background = meaning
     sketch = Sketch()
     inspection = inspect(
         path,
         labels=labels,
+        background=background,
         images=True,
         workers=workers,
         progress=progress,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bratsprep.case import CaseFiles
-from bratsprep.discovery.discover import find_cases_or_masks
+from bratsprep.discovery.discover import LabelChoice, find_cases_or_masks
 from bratsprep.errors import BratsError
 from bratsprep.labels import Scheme
 from bratsprep.repeats import mask_details
@@ -70,7 +70,7 @@ def is_slice_file(path: Path) -> bool:
 
 @contextmanager
 def open_collection(
-    path: Path, labels: str, workers: int, shown: bool
+    path: Path, meaning: tuple[str, str], choice: LabelChoice, workers: int, shown: bool
 ) -> Generator[Collection, None, None]:
     """Read a set for the length of a `with` block.
 
@@ -78,7 +78,8 @@ def open_collection(
 
     Args:
         path: slice file, or folder or archive of cases or of masks alone.
-        labels: scheme of raw labels, or `auto`.
+        meaning: label scheme of raw labels, and background of raw images, as in `PrepConfig`.
+        choice: which raw files are labels and brain masks.
         workers: threads.
         shown: show a bar on standard error.
 
@@ -91,10 +92,11 @@ def open_collection(
             cases = tuple(known_of(row) for row in file.cases)
             yield Collection(path, "slice file", cases, cache(stored_details(file)))
         return
+    labels, background = meaning
     with open_source(path) as source:
-        found = find_cases_or_masks(source, labels)
+        found = find_cases_or_masks(source, labels, **choice)
         schemes = resolve(source, found.cases, labels)
-        read = raw_known if found.cases[0].images else mask_known
+        read = partial(raw_known, background) if found.cases[0].images else mask_known
         memory = Pool(workers, 2**62)
 
         def known(files: CaseFiles) -> Known:
@@ -146,14 +148,18 @@ def stored_details(file: SliceFile) -> Callable[[int], Details]:
 
 
 def raw_known(
-    source: Source, schemes: Mapping[str, Scheme], files: CaseFiles, buffers: Buffers
+    background: str,
+    source: Source,
+    schemes: Mapping[str, Scheme],
+    files: CaseFiles,
+    buffers: Buffers,
 ) -> Known:
-    """Read a raw case with its images.
+    """Read a raw case with its images; `background` as in `PrepConfig`.
 
     Raises:
         BratsError: whatever is wrong with the case.
     """
-    case = read_scan(files, source, buffers, schemes.get(files.id))
+    case = read_scan(files, source, buffers, schemes.get(files.id), background)
     image, mask = fingerprints(case)
     if case.label is None:
         return Known(files.id, files.subject, image, None)

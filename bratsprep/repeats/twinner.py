@@ -9,18 +9,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import numpy as np
 
 from bratsprep.case import MASK_CELLS
 from bratsprep.config import Labels
+from bratsprep.discovery.discover import LabelChoice
+from bratsprep.discovery.raw_settings import check_background, refuse_raw_settings
 from bratsprep.errors import LayoutError
 from bratsprep.labels import MODALITIES
 from bratsprep.repeats.case_sets import Collection, is_slice_file, open_collection
 from bratsprep.repeats.image_match import match_images
 from bratsprep.repeats.mask_details import Agreement, agreement
 from bratsprep.repeats.search import Candidate, Pair, candidates, grouped, mask_features
+from bratsprep.settings import refuse_unknown
 from bratsprep.system.atomic import replacing
 from bratsprep.system.threads import cores
 
@@ -119,8 +122,10 @@ def twins(
     against: Path | str | None = None,
     *,
     labels: Labels = "auto",
+    background: str = "auto",
     workers: int = 0,
     progress: bool = False,
+    **choice: Unpack[LabelChoice],
 ) -> Twins:
     """Find the cases that show one person, whatever their names say.
 
@@ -130,26 +135,30 @@ def twins(
         path: slice file, or folder or archive of cases or of masks alone.
         against: another one to look for the same people in; None looks inside the first.
         labels: scheme of raw labels, or `auto` to tell it from the evidence.
+        background: as in `PrepConfig`; of raw images.
         workers: threads; 0 uses every core.
         progress: show a bar on standard error where that is a terminal.
+        **choice: as in `bratsprep.inspect`.
 
     Raises:
         BratsError: there is nothing to compare, or it is broken.
-        ValueError: there is no such scheme, or fewer than 0 workers.
+        TypeError: a keyword is unknown.
+        ValueError: there is no such scheme, fewer than 0 workers, or a setting has no effect.
     """
+    refuse_unknown("twins", choice, LabelChoice.__annotations__)
     if workers < 0:
         raise ValueError(f"workers must be at least 0, got {workers}")
-    if labels != "auto" and all(is_slice_file(Path(side)) for side in (path, against or path)):
-        raise ValueError(
-            f"labels {labels} has no effect on slice files, which store classes and not the codes "
-            "of a scheme; leave it out"
-        )
+    paths = [Path(side) for side in (path, against) if side is not None]
+    if all(map(is_slice_file, paths)):
+        refuse_raw_settings(paths, labels=labels, background=background, **choice)
+    check_background(background, images=True, **choice)
     shown = progress and sys.stderr.isatty()
     with ExitStack() as stack:
         sides = [
-            stack.enter_context(open_collection(Path(side), labels, workers or cores(), shown))
-            for side in (path, against)
-            if side is not None
+            stack.enter_context(
+                open_collection(side, (labels, background), choice, workers or cores(), shown)
+            )
+            for side in paths
         ]
         first, second = sides[0], sides[1] if against is not None else None
         if all(side.has_images for side in sides):

@@ -228,6 +228,7 @@ def check_raw(
         skip=True,
         labels=file.config.labels,
         label_name=file.config.label_name,
+        brain_mask=file.config.brain_mask,
         same_grid=file.config.same_grid,
     ).cases
     places = {str(name): c for c, name in enumerate(file.cases["id"])}
@@ -300,10 +301,7 @@ def read_unchanged(file: SliceFile, c: int, source: Source, files: CaseFiles) ->
     Raises:
         SchemaError: they are not those that the slice file was built from.
     """
-    members = dict.fromkeys([channel.member for channel in files.images])
-    if files.label is not None:
-        members[files.label] = None
-    contents = {member: source.read(member) for member in members}
+    contents = {member: source.read(member) for member in files.members}
     recorded = json.loads(file.cases["source"][c])
     where = f"{file.path}: case {files.id}"
     same(where, [("number of raw files", len(recorded), len(contents))], f"{source.path}")

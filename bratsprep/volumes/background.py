@@ -151,8 +151,8 @@ def check_brain(
     if size < LEAST_VOXELS:
         return
     advice = (
-        "strip the skull, name the value outside the brain with --background VALUE, or take every "
-        "voxel that is not 0 for brain with --background any"
+        "strip the skull, name its masks with --brain-mask PATTERN or the value outside the brain "
+        "with --background VALUE, or take every voxel that is not 0 for brain with --background any"
     )
     if is_too_full(count, size):
         raise VolumeError(

@@ -13,6 +13,7 @@ from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes import nifti
 from bratsprep.volumes.background import outlying
+from bratsprep.volumes.brain_mask import read_brain_mask
 from bratsprep.volumes.label import file_record, label_grid, read_label
 from bratsprep.volumes.normalise import Measured, Volumes, measure_checked, part_of
 
@@ -59,7 +60,7 @@ def read_scan(
     scheme: Scheme | None,
     background: str = "auto",
 ) -> CaseVolumes:
-    """Read the label, then the images of a case, and measure it.
+    """Read the label, the images and the brain mask of a case, and measure it.
 
     Args:
         files: where they are.
@@ -82,10 +83,17 @@ def read_scan(
         advice = "; if its voxels are those of the images one to one, use --same-grid"
         nifti.check_same(geometry, label.geometry, where, files.images[0].member, advice)
         records = (*records, label.record)
+    mask = None
+    if files.brain_mask is not None:
+        first = geometry, files.images[0].member
+        mask = read_brain_mask(source, files.brain_mask, buffers, first, files.same_grid)
+        records = (*records, mask.record)
     # The packed files are no longer needed, so their memory serves once more.
     brain = buffers.reserve(nifti.PACKED, images[0].size, files.id).reshape(images[0].shape)
     voxel_ml = float(geometry.spacing.prod()) / 1000
-    measured = measure_checked(images, brain, files.id, background=background, voxel_ml=voxel_ml)
+    measured = measure_checked(
+        images, brain, files.id, background=background, voxel_ml=voxel_ml, mask=mask
+    )
     orientation = geometry.orientation
     turn = orientation.turn
     return CaseVolumes(

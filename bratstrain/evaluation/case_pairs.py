@@ -49,6 +49,11 @@ class Labeller:
     tuned_on: frozenset[str] = frozenset()
     """Ids of the cases that those sizes are from."""
 
+    @property
+    def brain_mask(self) -> str:
+        """Pattern of the brain masks of raw cases; `none` for skull-stripped images."""
+        return self.fitted.brain_mask(self.config.brain_mask)
+
     def label(self, image: NDArray[Any]) -> NDArray[np.uint8]:
         """Label (s, 4, h, w) planes: (s, h, w) uint8."""
         return segment(self.fitted, image, self.config)[0]

@@ -145,7 +145,7 @@ def select_from_raw(
             f"{labeller.fitted.name}: split {split.name} deals slices, not cases; evaluate its "
             f"{part} part with --data, or raw cases with --split all"
         )
-    found = labelled_cases(source)
+    found = labelled_cases(source, labeller.brain_mask)
     known = {files.id for files in found.cases} | set(dict(found.bad))
     ids = members(split, part, known, wanted.cases, str(source.path))
     chosen, set_aside = usable_cases(source, found, ids, skip=wanted.skip)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bratsprep.case import CaseFiles
+from bratsprep.config import NO_MASK
 from bratsprep.discovery.discover import Found, listing, scan
 from bratsprep.errors import BratsError, LayoutError
 from bratsprep.labels import scheme
@@ -85,13 +86,17 @@ def select_from_folder(
     )
 
 
-def labelled_cases(source: Source) -> Found:
+def labelled_cases(source: Source, brain_mask: str = NO_MASK) -> Found:
     """Find the labelled cases of a source; those with incomplete files are set aside.
+
+    Args:
+        source: of the cases.
+        brain_mask: pattern of the names of brain masks, of which each case then needs one.
 
     Raises:
         BratsError: the source has no labelled case, or the files of all are incomplete.
     """
-    discovered = scan(source, unlabelled=True, skip=True, test_labels=True)
+    discovered = scan(source, unlabelled=True, skip=True, test_labels=True, brain_mask=brain_mask)
     cases = tuple(files for files in discovered.cases if files.label is not None)
     if not cases and not discovered.bad:
         raise BratsError(

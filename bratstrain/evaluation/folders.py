@@ -26,7 +26,8 @@ def evaluation_name(where: SliceFile | Source, part: str, apply: ApplyConfig) ->
     """Name an evaluation of a run by the part of its split and how the networks are applied."""
     kind = "slices" if isinstance(where, SliceFile) else "raw"
     flips = [apply.tta] if apply.tta != "none" else []
-    return "-".join([part, kind, *flips, *(["cleanup"] if apply.cleanup else [])])
+    masks = ["brain-mask"] if apply.brain_mask else []
+    return "-".join([part, kind, *flips, *(["cleanup"] if apply.cleanup else []), *masks])
 
 
 def evaluation_folder(

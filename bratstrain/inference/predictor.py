@@ -161,7 +161,9 @@ def predict(
     sizes = shared_sizes(runs) if config.cleanup else {}
     folder = Path(out)
     with open_source(Path(raw)) as source:
-        chosen = choose(scan(source, unlabelled=True).cases, cases, source)
+        brain_mask = fitted.brain_mask(config.brain_mask)
+        found = scan(source, unlabelled=True, brain_mask=brain_mask)
+        chosen = choose(found.cases, cases, source)
         schemes = schemes_to_write(source, chosen, fitted, config.labels)
         _refuse_existing(folder, chosen, source, force=force, probabilities=probabilities)
         make_folder(folder)
