@@ -1,7 +1,7 @@
 """Which cases a folder or archive holds, told from names alone; no voxel is read."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypedDict, Unpack
 
@@ -103,11 +103,7 @@ def scan(
         drop_test_labels(drafts)
     if unlabelled and labels == "auto":
         notes += drop_labels(drafts)
-    faults += [
-        (draft.id, fault) for draft in drafts for fault in problems(source, draft, unlabelled)
-    ]
-    faults += without_mask(source, drafts, brain_mask)
-    faults += twice(source, drafts)
+    faults += case_faults(source, drafts, unlabelled, brain_mask)
     bad = set_aside(faults)
     good = [draft for draft in drafts if draft.id not in bad]
     if faults and not (skip and good):
@@ -118,6 +114,16 @@ def scan(
     mapping = map_files(layout, cases, rules, [*ignored_files(batches), *foreign(source)], labels)
     aside = tuple(sorted(bad.items()))
     return Found(layout, cases, source.passed_over, tuple(notes), mapping, aside)
+
+
+def case_faults(
+    source: Source, drafts: Sequence[Draft], unlabelled: bool, brain_mask: str
+) -> list[tuple[str, str]]:
+    """Case id and error message of everything that keeps drafts from being cases."""
+    faults = [
+        (draft.id, fault) for draft in drafts for fault in problems(source, draft, unlabelled)
+    ]
+    return [*faults, *without_mask(source, drafts, brain_mask), *twice(source, drafts)]
 
 
 def titles(batches: Iterable[Batch], unlabelled: bool) -> list[str]:

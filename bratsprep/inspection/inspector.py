@@ -21,6 +21,7 @@ from bratsprep.discovery.raw_settings import check_background, refuse_raw_settin
 from bratsprep.discovery.subject_tables import task01
 from bratsprep.inspection.class_balance import CaseCount, Stored, count_case, whole
 from bratsprep.inspection.results import Inspection as Inspection
+from bratsprep.inspection.stored_notes import file_notes
 from bratsprep.labels import CLASSES, Scheme
 from bratsprep.settings import refuse_unknown
 from bratsprep.slicefile.chunk_index import Contents, read_contents
@@ -52,12 +53,14 @@ def inspect(
 ) -> Inspection:
     """Count what a slice file, a raw data set or a folder of masks holds.
 
-    Of a slice file only the tables are read, of raw data only the labels.
+    Of a slice file only the tables are read, of raw data only the labels; with `images` all of
+    both.
 
     Args:
         path: slice file, or folder or archive of cases or of masks alone.
         labels: scheme of raw labels, or `auto` to derive it from the evidence.
-        images: read the raw images too, for the moments of each modality.
+        images: read the images too: of raw data for the moments of each modality, of both for
+            what is unusual about them.
         background: as in `PrepConfig`; of raw images.
         workers: threads; 0 uses every core.
         progress: show a bar on standard error where that is a terminal.
@@ -77,7 +80,7 @@ def inspect(
     path = Path(path)
     if path.is_file() and not path.name.lower().endswith(ARCHIVES):
         refuse_raw_settings([path], labels=labels, background=background, **choice)
-        return inspect_file(path)
+        return inspect_file(path, images=images)
     check_background(background, images=images, **choice)
     with open_source(path) as source:
         found = find_cases_or_masks(source, labels, **choice)
@@ -88,14 +91,13 @@ def inspect(
         shown = progress and sys.stderr.isatty()
         work = partial(one, source, schemes, watch)
         rows = counted(found, work, workers or cores(), shown)
+        geometries = read_geometries(source, found.cases)
         members = {member for files in found.cases for member in files.members}
         size_bytes = sum(source.members[member] for member in members)
-        geometries = read_geometries(source, found.cases)
-    names = {scheme.name for scheme in schemes.values()}
     return Inspection(
         path,
         found.layout,
-        tuple(sorted(names)),
+        tuple(sorted({scheme.name for scheme in schemes.values()})),
         rows,
         size_bytes,
         mapping=found.mapping,
@@ -187,13 +189,18 @@ def count_images(
     return row
 
 
-def inspect_file(path: Path) -> Inspection:
+def inspect_file(path: Path, *, images: bool = False) -> Inspection:
     """Count a slice file from its tables.
 
+    Args:
+        path: the file.
+        images: read the stored slices too, for what is unusual about them.
+
     Raises:
-        SchemaError: it is none.
+        SchemaError: it is none, or a slice is damaged.
     """
     contents = read_contents(path)
+    unusual = file_notes(path, images=images)
     bounds = np.searchsorted(contents.planes["case"], np.arange(1, len(contents.cases)))
     planes = np.split(contents.planes["voxels"], bounds)
     rows = tuple(
@@ -207,6 +214,7 @@ def inspect_file(path: Path) -> Inspection:
             mean=tuple(case["mean"].tolist()),
             std=tuple(case["std"].tolist()),
             lost=whole(case["lost_voxels"]),
+            unusual=unusual[str(case["id"])],
         )
         for case, voxels in zip(contents.cases, planes, strict=True)
     )

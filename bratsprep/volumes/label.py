@@ -87,7 +87,7 @@ def read_codes(
     where = source.where(member)
     header, voxels, checksum = nifti.load(source, member, buffers, slot)
     if voxels.ndim != 3:
-        raise NiftiError(f"{where}: shape is {header.shape}; a label or a brain mask is (x, y, z)")
+        raise NiftiError(f"{where}: shape is {header.shape}; a label file is (x, y, z)")
     geometry = grid or header.geometry
     if geometry.shape != header.geometry.shape:
         raise NiftiError(

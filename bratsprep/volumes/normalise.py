@@ -107,7 +107,19 @@ def measure_checked(
 def _measure_masked(
     images: Volumes, brain: NDArray[np.uint8], name: str, *, mask: BrainMask, voxel_ml: float
 ) -> Measured:
-    """Set the images to 0 outside a brain mask, and measure them; as `measure_checked`."""
+    """Set the images to 0 outside a brain mask, and measure them.
+
+    Args:
+        images: four (z, y, x) volumes of one dtype and shape, source units; written.
+        brain: (z, y, x) uint8, overwritten with the brain.
+        name: case, for errors.
+        mask: on the grid of the images.
+        voxel_ml: volume of a voxel, millilitres.
+
+    Raises:
+        VolumeError: as `measure` does, the mask is not that of the images, or a modality covers
+            too little of the brain.
+    """
     mask.apply_(images)
     measured = measure(images, brain, name)
     mask.check_filled(measured.count)

@@ -76,10 +76,10 @@ def test_scores_and_pages_with_masks_are_those_of_stripped_scans(
 ):
     expected = bratstrain.evaluate(plain, raw=clean, out=tmp_path / "a")
     found = bratstrain.evaluate(masked, raw=raw, out=tmp_path / "b")
-    assert found.per_case == expected.per_case
-    assert bratstrain.report(masked, raw=raw, out=tmp_path / "b.html").pages
+    assert repr(found.table) == repr(expected.table)
+    assert bratstrain.report(masked, raw=raw, out=tmp_path / "b.html").path.is_file()
     by_option = bratstrain.evaluate(plain, raw=raw, brain_mask=PATTERN)
-    assert by_option.per_case == expected.per_case
+    assert repr(by_option.table) == repr(expected.table)
 
 
 def test_comparison_reads_each_run_by_its_own_preparation(tmp_path, masked, raw, clean):
@@ -97,5 +97,5 @@ def test_ensemble_of_masked_and_stripped_runs_is_refused(tmp_path, masked, plain
 
 
 def test_masks_have_no_effect_on_a_slice_file(masked):
-    with pytest.raises(ValueError, match="brain_mask .* has no effect with data"):
+    with pytest.raises(ValueError, match=r"brain_mask .* has no effect with data"):
         bratstrain.evaluate(masked, data="a.h5", brain_mask=PATTERN)
