@@ -44,7 +44,15 @@ class CaseFiles:
     scheme_fault: str = ""
     """Why the named labels of the release fit no scheme, as an error message; empty if they do."""
     same_grid: bool = False
-    """Whether the label lies on the grid of the images whatever its own header says."""
+    """Whether label and brain mask lie on the grid of the images whatever their headers say."""
+    brain_mask: str | None = None
+    """Member that holds the brain mask; None where the images are skull-stripped."""
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Files of the case, each once: images, then the label, then the brain mask."""
+        masks = (member for member in (self.label, self.brain_mask) if member is not None)
+        return tuple(dict.fromkeys([*(channel.member for channel in self.images), *masks]))
 
 
 @dataclass(frozen=True, slots=True)

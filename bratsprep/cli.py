@@ -26,7 +26,11 @@ from bratsprep.settings import keywords
 
 CHOICE: Final = ("unlabelled", "on_error", *keywords(FilesConfig))
 """Settings of a build that decide what its files are taken for."""
-RAW_OPTIONS = combined(settings_options(FilesConfig), settings_options(FaultConfig))
+RAW_OPTIONS = combined(
+    settings_options(FilesConfig),
+    settings_options(PrepConfig, only=("background",)),
+    settings_options(FaultConfig),
+)
 """Options of commands that read raw data."""
 TABLE = settings_options(FilesConfig, only=("case_table",))
 

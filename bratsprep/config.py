@@ -34,10 +34,12 @@ LABELS: Final[tuple[str, ...]] = get_args(Labels)
 SUBJECTS: Final = ("auto", "names")
 BACKGROUNDS: Final = ("auto", "any")
 """Words for the background; every other one is a number."""
-OMITTED: Final = ("label_name", "same_grid", "exclude", "repeats", "background")
+OMITTED: Final = ("label_name", "brain_mask", "same_grid", "exclude", "repeats", "background")
 """Settings that the JSON leaves out where they have no effect or their default."""
 UNSTORED: Final = ("case_table",)
 """Settings that the JSON never holds: they name files on this machine, not content."""
+NO_MASK: Final = "none"
+"""In place of the pattern of brain masks: the images are skull-stripped."""
 MAX_PLANES: Final = 32_767
 """Of a volume: NIfTI counts them in 16 bits."""
 MAX_SIDE: Final = 4_096
@@ -80,6 +82,7 @@ class FilesSettings(TypedDict, total=False):
     same_grid: bool
     exclude: Sequence[str]
     case_table: Path | str
+    brain_mask: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +98,9 @@ class FilesConfig:
         metavar="PATTERN",
     )
     same_grid: bool = setting(
-        False, help="Labels lie on the grids of the images, whatever their own headers say."
+        False,
+        help="Labels and brain masks lie on the grids of the images, whatever their own headers "
+        "say.",
     )
     exclude: Sequence[str] = setting(
         (),
@@ -110,6 +115,12 @@ class FilesConfig:
         option="--cases",
         metavar="CSV",
     )
+    brain_mask: str = setting(
+        NO_MASK,
+        help="Which files are brain masks, such as '*_bet_mask.nii.gz', one for each case: voxels "
+        "outside of it are background; none for skull-stripped images.",
+        metavar="PATTERN|none",
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -119,21 +130,23 @@ class FilesConfig:
         """These settings alone, of a class that has more."""
         return FilesConfig(**{name: getattr(self, name) for name in keywords(FilesConfig)})
 
-    def refuse_for_slice_file(self, where: object) -> None:
-        """Refuse settings of raw labels where a slice file is read.
+    def refuse_for_slice_file(self, where: object, background: str = "auto") -> None:
+        """Refuse settings of raw files where a slice file is read.
 
         Args:
             where: the slice file, for the error.
+            background: as in `PrepConfig`.
 
         Raises:
             ValueError: a setting has not its default.
         """
-        for member in fields(FilesConfig):
-            value = getattr(self, member.name)
-            if value != member.default:
+        usual = {member.name: member.default for member in fields(FilesConfig)}
+        given = {name: getattr(self, name) for name in usual} | {"background": background}
+        for name, value in given.items():
+            if value not in (usual.get(name, "auto"), ""):
                 raise ValueError(
-                    f"{member.name} {value} has no effect on {where}: a slice file stores classes, "
-                    "and no label file is read; leave it out"
+                    f"{name} {value} has no effect on {where}: a slice file stores classes and "
+                    "brains, and no raw file is read; leave it out"
                 )
 
 
@@ -236,6 +249,8 @@ class PrepConfig(FilesConfig):
                 f"background must be {', '.join(BACKGROUNDS)}, nan or a number, got "
                 f"{self.background!r}"
             )
+        if not self.brain_mask:
+            raise ValueError(f"brain_mask must be a pattern of file names or {NO_MASK}, got ''")
         _ = self.window
 
     def check_effects(self) -> None:
@@ -254,6 +269,11 @@ class PrepConfig(FilesConfig):
         if self.seed and not self.negatives:
             raise ValueError(
                 f"seed {self.seed} has no effect without negatives; leave it out, or give negatives"
+            )
+        if self.brain_mask != NO_MASK and self.background != "auto":
+            raise ValueError(
+                f"background {self.background} has no effect with brain_mask: what lies outside of "
+                "the mask is background; leave one of them out"
             )
 
     @property

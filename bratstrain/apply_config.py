@@ -37,6 +37,7 @@ class ApplySettings(FilesSettings, total=False):
     device: str
     cleanup: bool
     any_spacing: bool
+    brain_mask: str
     trusted_models: Sequence[str]
 
 
@@ -54,6 +55,12 @@ class ApplyConfig(FilesConfig):
     )
     any_spacing: bool = setting(
         False, help="Accept voxels of a size that no training case of the run has."
+    )
+    brain_mask: str = setting(
+        "",
+        help="Which raw files are brain masks, such as '*_bet_mask.nii.gz'; none for "
+        "skull-stripped images; those of the run's preparation by default.",
+        metavar="PATTERN|none",
     )
     trusted_models: Sequence[str] = setting(
         (),

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Unpack
 
+import numpy as np
 from tqdm import tqdm
 
 from bratsprep.building.convert import Converted, Frame, cut, pack
@@ -43,6 +44,7 @@ from bratsprep.volumes import fingerprint, nifti
 from bratsprep.volumes.case_volumes import case_notes, read_scan
 from bratsprep.volumes.crop import smallest_window
 from bratsprep.volumes.geometries import Geometries
+from bratsprep.volumes.intensity_outliers import intensity_notes
 from bratsprep.volumes.label_schemes import resolve
 from bratsprep.volumes.warm import warm
 
@@ -300,12 +302,20 @@ def _run(
         check_any_left(job.inputs.source.path, summary.cases, summary.skipped)
         _group(job, writer, summary)
         summary.digest = writer.finish([*map(asdict, summary.skipped)], versions())
-    summary.unusual = dict(sorted(job.unusual.items()))
+    summary.unusual = unusual_cases(job, writer)
     summary.written_bytes = current.stat().st_size
     skipped = {case.id for case in summary.skipped}
     stamps = with_checksums(job.inputs, skipped, job.taken.set_aside())
     write_sidecar(summary.out, content_key(summary.digest, columns), stamps)
     journal.finish(current)
+
+
+def unusual_cases(job: Job, writer: SliceWriter) -> dict[str, tuple[str, ...]]:
+    """What is unusual about the cases read now, and the intensities of all, by id."""
+    mean, std = (np.array([row[name] for row in writer.cases]) for name in ("mean", "std"))
+    far = intensity_notes([str(row["id"]) for row in writer.cases], mean, std)
+    cases = sorted(job.unusual.keys() | far.keys())
+    return {case: (*job.unusual.get(case, ()), *far.get(case, ())) for case in cases}
 
 
 def _group(job: Job, writer: SliceWriter, summary: Summary) -> None:

@@ -59,7 +59,8 @@ def case_bytes(source: Source, files: CaseFiles) -> int:
     """Memory that a worker needs at most to read one case, from its headers alone.
 
     Counted are the files as they are unpacked, and every copy: voxels of a type that the kernels
-    do not take, modalities of different types, axes in another order, labels that are no bytes.
+    do not take, modalities of different types, axes in another order, labels and brain masks that
+    are no bytes.
 
     Raises:
         BratsError: a header cannot be read.
@@ -75,9 +76,11 @@ def case_bytes(source: Source, files: CaseFiles) -> int:
         total += n_voxels * common.itemsize * len(files.images)
     scaled = [math.prod(header.shape) for header in images.values() if header.is_scaled]
     label = 0
-    if files.label is not None:
-        header = nifti.read_header(source, files.label)
-        largest = max(largest, source.members[files.label])
+    for member in (files.label, files.brain_mask):
+        if member is None:
+            continue
+        header = nifti.read_header(source, member)
+        largest = max(largest, source.members[member])
         total += header.size_bytes + n_voxels * header.geometry.orientation.is_permuted
         if header.dtype != np.uint8 or header.is_scaled:
             total += n_voxels

@@ -17,7 +17,6 @@ from bratsprep.building.source_stamps import (
     content_crc,
     content_key,
     first_change,
-    members_of,
     read_sidecar,
     recorded,
     write_sidecar,
@@ -319,7 +318,7 @@ def with_checksums(
         crcs = (
             [stamp.crc32 for stamp in unchanged[case]]
             if case in unchanged
-            else [content_crc(inputs.source, member) for member in members_of(by_id[case])]
+            else [content_crc(inputs.source, member) for member in by_id[case].members]
         )
         pairs = zip(stamps[case], crcs, strict=True)
         stamps[case] = tuple(stamp._replace(crc32=crc) for stamp, crc in pairs)

@@ -45,15 +45,7 @@ class Stamp(NamedTuple):
 
 
 Stamps = tuple[Stamp, ...]
-"""Of the files of one case, images first, then the label."""
-
-
-def members_of(files: CaseFiles) -> tuple[str, ...]:
-    """Members of a case, each once: images, then the label."""
-    members = dict.fromkeys(channel.member for channel in files.images)
-    if files.label is not None:
-        members[files.label] = None
-    return tuple(members)
+"""Of the files of one case, as `CaseFiles.members` lists them."""
 
 
 def take_stamps(source: Source, cases: Iterable[CaseFiles]) -> dict[str, Stamps]:
@@ -65,7 +57,7 @@ def take_stamps(source: Source, cases: Iterable[CaseFiles]) -> dict[str, Stamps]
     stamps = {}
     for files in cases:
         listed = []
-        for member in members_of(files):
+        for member in files.members:
             times = source.times_ns(member)
             settled = times if max(times) <= newest else (0, 0)
             volumes = [c.index for c in files.images if c.member == member and c.index is not None]
@@ -103,7 +95,7 @@ def first_change(source: Source, files: CaseFiles, now: Stamps, then: Stamps) ->
     """
     if [stamp.name for stamp in now] != [stamp.name for stamp in then]:
         return "its files are not those recorded"
-    for member, new, old in zip(members_of(files), now, then, strict=True):
+    for member, new, old in zip(files.members, now, then, strict=True):
         if new.size != old.size:
             return f"{new.name} has {new.size:,} bytes, had {old.size:,}"
         if old.channels not in (None, new.channels):

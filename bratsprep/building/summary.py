@@ -55,7 +55,7 @@ class Summary:
     """Cases taken over from an interrupted build."""
     skipped: list[SetAside] = field(default_factory=list)
     unusual: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """What is unusual about a case, by id; of cases that were read in this run."""
+    """What is unusual about a case, by id: intensities of all, others of those read now."""
     seconds: float = 0.0
     peak_bytes: int = 0
     digest: str = ""

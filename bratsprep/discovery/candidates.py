@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from bratsprep.case import CaseFiles, Channel
 from bratsprep.discovery.filenames import LABEL
+from bratsprep.discovery.modality_names import BRAIN
 from bratsprep.discovery.subjects import subject_and_rule
 from bratsprep.errors import SourceError
 from bratsprep.labels import MODALITIES
@@ -13,6 +15,8 @@ from bratsprep.sources.source import POINTER_BYTES, Source
 
 _SHOWN: Final = 4
 """Files named in one message."""
+_REPEATED: Final = MappingProxyType({LABEL: "mask", BRAIN: "brain mask"})
+"""What a role that is no modality is called where it occurs twice."""
 
 
 @dataclass(slots=True)
@@ -37,7 +41,7 @@ class Draft:
     rule: str = ""
     """Name of the rule that found the person."""
     roles: dict[str, list[Channel]] = field(default_factory=dict)
-    """Files of each modality and of LABEL, in the order of their names."""
+    """Files of each modality, of LABEL and of BRAIN, in the order of their names."""
     is_test: bool = False
     """Whether the release publishes it without a label."""
     place: str = ""
@@ -103,8 +107,11 @@ def problems(source: Source, draft: Draft, unlabelled: bool) -> Iterator[str]:
     for role, channels in draft.roles.items():
         if len(channels) > 1:
             names = ", ".join(channel.member for channel in channels)
-            what = "mask" if role == LABEL else role
-            yield f"{place}: {what} occurs {len(channels)} times; remove one of {names}"
+            advice = "narrow --brain-mask to one" if role == BRAIN else "remove one"
+            yield (
+                f"{place}: {_REPEATED.get(role, role)} occurs {len(channels)} times; {advice} of "
+                f"{names}"
+            )
     for member in draft.members():
         yield from small_file(source, member)
 
@@ -121,7 +128,9 @@ def small_file(source: Source, member: str) -> Iterator[str]:
 def finished(draft: Draft, same_grid: bool = False) -> CaseFiles:
     """Make the case of a draft that has no problems."""
     draft.name_subject()
-    label = draft.roles[LABEL][0].member if LABEL in draft.roles else None
+    label, brain_mask = (
+        draft.roles[role][0].member if role in draft.roles else None for role in (LABEL, BRAIN)
+    )
     return CaseFiles(
         id=draft.id,
         subject=draft.subject,
@@ -131,4 +140,5 @@ def finished(draft: Draft, same_grid: bool = False) -> CaseFiles:
         scheme=draft.scheme,
         scheme_fault=draft.scheme_fault,
         same_grid=same_grid,
+        brain_mask=brain_mask,
     )

@@ -6,7 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Final, Unpack
 
 from bratsprep.case import CaseFiles
-from bratsprep.config import FilesConfig, FilesSettings
+from bratsprep.config import NO_MASK, FilesConfig, FilesSettings
+from bratsprep.discovery.brain_masks import (
+    add_brain_masks,
+    mask_members,
+    refuse_taken,
+    without_mask,
+)
 from bratsprep.discovery.by_names import by_names
 from bratsprep.discovery.candidates import Batch, Draft, finished, problems, where
 from bratsprep.discovery.case_table import table_batch
@@ -84,10 +90,7 @@ def scan(
         drop_test_labels(drafts)
     if unlabelled and files.labels == "auto":
         notes += drop_labels(drafts)
-    faults += [
-        (draft.id, fault) for draft in drafts for fault in problems(source, draft, unlabelled)
-    ]
-    faults += twice(source, drafts)
+    faults += case_faults(source, drafts, unlabelled, files.brain_mask)
     bad = joined_faults(faults)
     good = [draft for draft in drafts if draft.id not in bad]
     if faults and not (skip and good):
@@ -119,6 +122,16 @@ def training_cases(batches: Iterable[Batch], unlabelled: bool) -> tuple[list[Dra
     drafts = [draft for batch in batches for draft in batch.drafts]
     tests = sum(draft.is_test for draft in drafts)
     return [draft for draft in drafts if unlabelled or not draft.is_test], tests
+
+
+def case_faults(
+    source: Source, drafts: Sequence[Draft], unlabelled: bool, brain_mask: str
+) -> list[tuple[str, str]]:
+    """Case id and error message of everything that keeps drafts from being cases."""
+    faults = [
+        (draft.id, fault) for draft in drafts for fault in problems(source, draft, unlabelled)
+    ]
+    return [*faults, *without_mask(source, drafts, brain_mask), *twice(source, drafts)]
 
 
 def titles(batches: Iterable[Batch], unlabelled: bool) -> list[str]:
@@ -240,7 +253,8 @@ def gather(source: Source, choice: FilesConfig) -> list[Batch]:
         ValueError: patterns are given with a table of cases, where they have no effect.
     """
     if choice.case_table:
-        useless = [name for name in ("label_name", "exclude") if getattr(choice, name)]
+        patterns = {"label_name": "", "exclude": (), "brain_mask": NO_MASK}
+        useless = [name for name, off in patterns.items() if getattr(choice, name) != off]
         if useless:
             raise ValueError(
                 f"{' and '.join(useless)} have no effect with a table of cases, which lists every "
@@ -248,6 +262,7 @@ def gather(source: Source, choice: FilesConfig) -> list[Batch]:
             )
         return [table_batch(source, choice.case_table)]
     broken = Batch(problems=[(stem(name), error) for name, error in source.broken.items()])
+    masks = mask_members(source, choice.brain_mask)
     manifests = read_manifests(source)
     batches = [batch for manifest in manifests for batch in by_manifest(source, manifest)]
     described = tuple(f"{manifest.root}{folder}/" for manifest in manifests for folder in FOLDERS)
@@ -255,9 +270,12 @@ def gather(source: Source, choice: FilesConfig) -> list[Batch]:
     rest = [
         member
         for member in source.members
-        if is_nifti(member) and not member.startswith(described) and member not in taken
+        if is_nifti(member) and not member.startswith(described) and member not in {*taken, *masks}
     ]
-    return [*batches, broken, *by_names(source, rest, choice.label_name)]
+    refuse_taken(source, taken.intersection(masks), choice.brain_mask)
+    batches += [broken, *by_names(source, rest, choice.label_name)]
+    batches[-1].passed |= add_brain_masks(masks, [d for batch in batches for d in batch.drafts])
+    return batches
 
 
 def by_manifest(source: Source, manifest: Manifest) -> Iterator[Batch]:
@@ -333,7 +351,8 @@ def find_cases_or_masks(
         return scan(source, unlabelled=True, skip=skip, **choice)
     except LayoutError:
         patterns = choice.get("exclude", ())
-        masks = None if choice.get("case_table") else _masks_alone(source, patterns)
+        is_told = choice.get("case_table") or choice.get("brain_mask", NO_MASK) != NO_MASK
+        masks = None if is_told else _masks_alone(source, patterns)
         if masks is None:
             raise
         return masks

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from bratsprep.case import CaseFiles
-from bratsprep.discovery.modality_names import LABEL
+from bratsprep.discovery.modality_names import BRAIN, LABEL
 from bratsprep.discovery.subjects import near_ids
 from bratsprep.labels import MODALITIES
 
@@ -21,7 +21,7 @@ class RolePattern:
     """Files of one role whose names have the same form."""
 
     role: str
-    """One of MODALITIES, or LABEL."""
+    """One of MODALITIES, LABEL or BRAIN."""
     pattern: str
     """File name with `*` for the case, and the volume of a 4D file."""
     count: int
@@ -64,7 +64,8 @@ class FileMapping:
         """The mapping as lines for a terminal."""
         lines = [f"{'layout':<9}{self.layout}"]
         lines += [f"{'assumed':<9}{text}" for text in self.assumed]
-        for role in (*MODALITIES, LABEL):
+        has_masks = any(pattern.role == BRAIN for pattern in self.roles)
+        for role in (*MODALITIES, LABEL, *([BRAIN] if has_masks else [])):
             patterns = [pattern for pattern in self.roles if pattern.role == role]
             text = "; ".join(
                 f"{pattern.pattern}  {pattern.count} of {self.cases}"
@@ -146,11 +147,13 @@ def _patterns(files: CaseFiles) -> list[tuple[str, str]]:
     for role, channel in zip(MODALITIES, files.images, strict=False):
         volume = "" if channel.index is None else f"[{channel.index}]"
         patterns.append((role, _pattern(posixpath.basename(channel.member), start) + volume))
-    if files.label is not None:
-        name = posixpath.basename(files.label)
+    for role, member in ((LABEL, files.label), (BRAIN, files.brain_mask)):
+        if member is None:
+            continue
+        name = posixpath.basename(member)
         shared = posixpath.commonprefix([name, f"{start.rstrip('-_. ')}."])
         whole = re.sub(r"[^-_. ]*$", "", shared) if shared != start else start
-        patterns.append((LABEL, _pattern(name, whole)))
+        patterns.append((role, _pattern(name, whole)))
     return patterns
 
 

@@ -13,7 +13,9 @@ from typing import Final
 from bratsprep.labels import MODALITIES
 
 LABEL: Final = "label"
-"""Role of a file that holds the label; the others are MODALITIES."""
+"""Role of a file that holds the label; the others are MODALITIES and BRAIN."""
+BRAIN: Final = "brain"
+"""Role of a file that holds a brain mask; only a pattern gives it."""
 _WORD: Final = re.compile(r"(?:(?<![^_. ])-)?[^-_. ]+(?:-(?![^-_. ]))?")
 """A minus counts where it follows a gap, or precedes one: else it joins two words."""
 

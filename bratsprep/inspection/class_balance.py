@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bratsprep.labels import CLASSES, MODALITIES
+from bratsprep.volumes.intensity_outliers import intensity_notes
 
 FEW: Final = 50
 """A case that holds a class, but fewer voxels of it than this, is listed as unusual."""
-FENCED: Final = 8
-"""Least number of cases among which intensities can be called unusual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,37 +239,14 @@ def odd_cases(rows: Sequence[CaseCount]) -> tuple[Odd, ...]:
         kinds[f"no {name}"] = [row.id for row in rows if row.labelled and not row.voxels[k]]
         few = [row.id for row in rows if 0 < row.voxels[k] < FEW]
         kinds[f"fewer than {FEW} voxels of {name}"] = few
-    for name, ids in intensity_outliers(rows).items():
-        kinds[f"{name} far brighter or darker than the others"] = ids
-    for row in rows:
-        for note in row.unusual:
-            kinds.setdefault(note, []).append(row.id)
-    return tuple(Odd(what, tuple(ids)) for what, ids in kinds.items() if ids)
-
-
-def intensity_outliers(rows: Sequence[CaseCount]) -> dict[str, list[str]]:
-    """Cases whose brain is far brighter or darker than that of the others, by modality.
-
-    Far is beyond Tukey's outer fences, three interquartile ranges from the quartiles, of the cases'
-    means. Means are compared as logarithms where all are positive: scanners differ by factors.
-    A range below 10 % counts as 10 %, so that cases of one scanner are not all outliers.
-
-    Returns:
-        Ids by modality; empty with fewer than `FENCED` measured cases.
-    """
     measured = [row for row in rows if row.mean]
-    if len(measured) < FENCED:
-        return {}
-    outliers = {}
-    for m, name in enumerate(MODALITIES):
-        means = np.array([row.mean[m] for row in measured])
-        is_positive = bool((means > 0).all())
-        means = np.log(means) if is_positive else means
-        low, middle, high = np.percentile(means, (25, 50, 75))
-        reach = 3 * max(high - low, 0.1 if is_positive else 0.1 * abs(middle))
-        is_far = (means < low - reach) | (means > high + reach)
-        outliers[name] = [row.id for row, far in zip(measured, is_far, strict=True) if far]
-    return outliers
+    ids = [row.id for row in measured]
+    mean, std = (np.array([getattr(row, name) for row in measured]) for name in ("mean", "std"))
+    notes = list(intensity_notes(ids, mean, std).items())
+    for case, listed in [*notes, *((row.id, row.unusual) for row in rows)]:
+        for note in listed:
+            kinds.setdefault(note, []).append(case)
+    return tuple(Odd(what, tuple(ids)) for what, ids in kinds.items() if ids)
 
 
 def class_cells(classes: Sequence[ClassCount], kept: tuple[int, ...]) -> list[list[str]]:

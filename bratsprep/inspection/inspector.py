@@ -16,9 +16,11 @@ from tqdm import tqdm
 from bratsprep.case import CaseFiles, Geometry
 from bratsprep.config import FaultConfig, FilesConfig, RawSettings
 from bratsprep.discovery.discover import find_cases_or_masks
+from bratsprep.discovery.raw_settings import check_background
 from bratsprep.discovery.subject_tables import task01
 from bratsprep.inspection.class_balance import CaseCount, Stored, count_case, whole
 from bratsprep.inspection.results import Inspection as Inspection
+from bratsprep.inspection.stored_notes import file_notes
 from bratsprep.labels import CLASSES, Scheme
 from bratsprep.settings import take
 from bratsprep.slicefile.chunk_index import Contents, read_contents
@@ -42,6 +44,7 @@ def inspect(
     path: Path | str,
     *,
     images: bool = False,
+    background: str = "auto",
     workers: int = 0,
     progress: bool = False,
     watch: Watch | None = None,
@@ -49,11 +52,14 @@ def inspect(
 ) -> Inspection:
     """Count what a slice file, a raw data set or a folder of masks holds.
 
-    Of a slice file only the tables are read, of raw data only the labels.
+    Of a slice file only the tables are read, of raw data only the labels; with `images` all of
+    both.
 
     Args:
         path: slice file, or folder or archive of cases or of masks alone.
-        images: read the raw images too, for the moments of each modality.
+        images: read the images too: of raw data for the moments of each modality, of both for
+            what is unusual about them.
+        background: as in `PrepConfig`; of raw images.
         workers: threads; 0 uses every core.
         progress: show a bar on standard error where that is a terminal.
         watch: sees each raw case while it is in memory; several threads call it at once.
@@ -70,12 +76,15 @@ def inspect(
         raise ValueError(f"workers must be at least 0, got {workers}")
     path = Path(path)
     if path.is_file() and not path.name.lower().endswith(ARCHIVES):
-        choice.refuse_for_slice_file(path)
-        return inspect_file(path)
+        choice.refuse_for_slice_file(path, background=background)
+        return inspect_file(path, images=images)
+    check_background(background, choice, images=images)
     with open_source(path) as source:
         found = find_cases_or_masks(source, skip=skip, **asdict(choice))
         schemes = resolve(source, found.cases, choice.labels)
-        one = count_images if images and found.cases[0].images else count_label
+        has_images = images and bool(found.cases[0].images)
+        check_background(background, choice, images=has_images)
+        one = partial(count_images, background) if has_images else count_label
         shown = progress and sys.stderr.isatty()
         work = partial(one, source, schemes, watch)
         faulty = [*found.set_aside]
@@ -84,11 +93,10 @@ def inspect(
         cases = without(found.cases, faulty)
         size_bytes = bytes_of(source, cases)
         geometries = read_geometries(source, cases)
-    names = {scheme.name for scheme in schemes.values()}
     return Inspection(
         path,
         found.layout,
-        tuple(sorted(names)),
+        tuple(sorted({scheme.name for scheme in schemes.values()})),
         rows,
         size_bytes,
         mapping=found.mapping,
@@ -105,8 +113,7 @@ def without(cases: Sequence[CaseFiles], faulty: Sequence[SetAside]) -> list[Case
 
 def bytes_of(source: Source, cases: Sequence[CaseFiles]) -> int:
     """Bytes on disk of the files of some cases."""
-    members = {channel.member for files in cases for channel in files.images}
-    members |= {files.label for files in cases if files.label is not None}
+    members = {member for files in cases for member in files.members}
     return sum(source.members[member] for member in members)
 
 
@@ -183,6 +190,7 @@ def counted_case(
 
 
 def count_images(
+    background: str,
     source: Source,
     schemes: dict[str, Scheme],
     watch: Watch | None,
@@ -190,7 +198,7 @@ def count_images(
     buffers: Buffers,
 ) -> CaseCount:
     """Count a raw case and measure its brain; raises as `count_label` does."""
-    case = read_scan(files, source, buffers, schemes.get(files.id))
+    case = read_scan(files, source, buffers, schemes.get(files.id), background)
     row = replace(
         counted_case(files, case.geometry, case.plane_voxels, case.label is not None),
         mean=tuple(case.measured.mean.tolist()),
@@ -202,13 +210,18 @@ def count_images(
     return row
 
 
-def inspect_file(path: Path) -> Inspection:
+def inspect_file(path: Path, *, images: bool = False) -> Inspection:
     """Count a slice file from its tables.
 
+    Args:
+        path: the file.
+        images: read the stored slices too, for what is unusual about them.
+
     Raises:
-        SchemaError: it is none.
+        SchemaError: it is none, or a slice is damaged.
     """
     contents = read_contents(path)
+    unusual = file_notes(path, images=images)
     bounds = np.searchsorted(contents.planes["case"], np.arange(1, len(contents.cases)))
     planes = np.split(contents.planes["voxels"], bounds)
     rows = tuple(
@@ -222,6 +235,7 @@ def inspect_file(path: Path) -> Inspection:
             mean=tuple(case["mean"].tolist()),
             std=tuple(case["std"].tolist()),
             lost=whole(case["lost_voxels"]),
+            unusual=unusual[str(case["id"])],
         )
         for case, voxels in zip(contents.cases, planes, strict=True)
     )

@@ -18,6 +18,7 @@ def inspect_page(
     path: Path | str,
     out_html: Path | str,
     *,
+    background: str = "auto",
     workers: int = 0,
     progress: bool = False,
     **settings: Unpack[RawSettings],
@@ -31,6 +32,7 @@ def inspect_page(
     Args:
         path: slice file, or folder or archive of cases or of masks alone.
         out_html: page to write.
+        background: as in `PrepConfig`; of raw images.
         workers: threads; 0 uses every core.
         progress: show a bar on standard error where that is a terminal.
         **settings: as in `bratsprep.inspect`.
@@ -43,19 +45,28 @@ def inspect_page(
         TypeError: a keyword is unknown.
         ValueError: a value is not allowed, or has no effect on a slice file.
     """
-    inspection, sketch = _gathered(path, workers, progress, settings)
+    inspection, sketch = _gathered(path, background, workers, progress, settings)
     with replacing(Path(out_html)) as file:
         file.write(page(inspection, sketch).encode(errors="backslashreplace"))  # names are bytes
     return inspection
 
 
 def _gathered(
-    path: Path | str, workers: int, progress: bool, settings: RawSettings
+    path: Path | str, background: str, workers: int, progress: bool, settings: RawSettings
 ) -> tuple[Inspection, Sketch]:
-    """Count the cases, and gather histograms and pictures; arguments as of `inspect_page`."""
+    """Count the cases, and gather histograms and pictures.
+
+    Args:
+        path: as of `inspect_page`.
+        background: as of `inspect_page`.
+        workers: threads.
+        progress: show a bar.
+        settings: what raw files are taken for, and how faulty cases are treated.
+    """
     sketch = Sketch()
     inspection = inspect(
         path,
+        background=background,
         images=True,
         workers=workers,
         progress=progress,

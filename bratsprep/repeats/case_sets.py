@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +73,7 @@ def is_slice_file(path: Path) -> bool:
 
 @contextmanager
 def open_collection(
-    path: Path, choice: FilesConfig, workers: int, *, skip: bool, shown: bool
+    path: Path, choice: FilesConfig, background: str, workers: int, *, skip: bool, shown: bool
 ) -> Generator[Collection, None, None]:
     """Read a set for the length of a `with` block.
 
@@ -82,6 +82,7 @@ def open_collection(
     Args:
         path: slice file, or folder or archive of cases or of masks alone.
         choice: which raw files are labels, and what they mean; not used for a slice file.
+        background: of raw images, as in `PrepConfig`.
         workers: threads.
         skip: set faulty raw cases aside.
         shown: show a bar on standard error.
@@ -98,7 +99,7 @@ def open_collection(
     with open_source(path) as source:
         found = find_cases_or_masks(source, skip=skip, **asdict(choice))
         schemes = resolve(source, found.cases, choice.labels)
-        read = raw_known if found.cases[0].images else mask_known
+        read = partial(raw_known, background) if found.cases[0].images else mask_known
         memory = Pool(workers, 2**62)
 
         def known(files: CaseFiles) -> Known:
@@ -146,14 +147,18 @@ def stored_details(file: SliceFile) -> Callable[[int], Details]:
 
 
 def raw_known(
-    source: Source, schemes: Mapping[str, Scheme], files: CaseFiles, buffers: Buffers
+    background: str,
+    source: Source,
+    schemes: Mapping[str, Scheme],
+    files: CaseFiles,
+    buffers: Buffers,
 ) -> Known:
-    """Read a raw case with its images.
+    """Read a raw case with its images; `background` as in `PrepConfig`.
 
     Raises:
         BratsError: whatever is wrong with the case.
     """
-    case = read_scan(files, source, buffers, schemes.get(files.id))
+    case = read_scan(files, source, buffers, schemes.get(files.id), background)
     image, mask = fingerprints(case)
     if case.label is None:
         return Known(files.id, files.subject, image, None)

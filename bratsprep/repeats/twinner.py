@@ -15,6 +15,7 @@ import numpy as np
 
 from bratsprep.case import MASK_CELLS
 from bratsprep.config import FaultConfig, FilesConfig, RawSettings
+from bratsprep.discovery.raw_settings import check_background
 from bratsprep.errors import LayoutError
 from bratsprep.labels import MODALITIES
 from bratsprep.repeats.case_sets import Collection, is_slice_file, open_collection
@@ -123,6 +124,7 @@ def twins(
     path: Path | str,
     against: Path | str | None = None,
     *,
+    background: str = "auto",
     workers: int = 0,
     progress: bool = False,
     **settings: Unpack[RawSettings],
@@ -134,6 +136,7 @@ def twins(
     Args:
         path: slice file, or folder or archive of cases or of masks alone.
         against: another one to look for the same people in; None looks inside the first.
+        background: as in `PrepConfig`; of raw images.
         workers: threads; 0 uses every core.
         progress: show a bar on standard error where that is a terminal.
         **settings: keywords of `bratsprep.config.FilesConfig` and `FaultConfig`, for raw data; a
@@ -142,19 +145,21 @@ def twins(
     Raises:
         BratsError: there is nothing to compare, or it is broken.
         TypeError: a keyword is unknown.
-        ValueError: a value is not allowed, or has no effect on slice files.
+        ValueError: a value is not allowed, or has no effect.
     """
     labels, faults = take("twins", settings, FilesConfig, FaultConfig)
     choice, skip = FilesConfig(**labels), FaultConfig(**faults).skip
     if workers < 0:
         raise ValueError(f"workers must be at least 0, got {workers}")
-    check_effects(Path(path), None if against is None else Path(against), choice)
+    check_effects(Path(path), None if against is None else Path(against), choice, background)
     choices = choice, replace(choice, case_table="")
     shown = progress and sys.stderr.isatty()
     with ExitStack() as stack:
         sides = [
             stack.enter_context(
-                open_collection(Path(side), files, workers or cores(), skip=skip, shown=shown)
+                open_collection(
+                    Path(side), files, background, workers or cores(), skip=skip, shown=shown
+                )
             )
             for side, files in zip((path, against), choices, strict=True)
             if side is not None
@@ -172,7 +177,7 @@ def twins(
     return Twins(Path(path), other, evidence, members, tuple(compared), skipped)
 
 
-def check_effects(path: Path, against: Path | None, choice: FilesConfig) -> None:
+def check_effects(path: Path, against: Path | None, choice: FilesConfig, background: str) -> None:
     """Refuse settings of raw files where there are none; arguments as of `twins`.
 
     Raises:
@@ -181,7 +186,8 @@ def check_effects(path: Path, against: Path | None, choice: FilesConfig) -> None
     if is_slice_file(path):
         FilesConfig(case_table=choice.case_table).refuse_for_slice_file(path)
     if all(is_slice_file(side) for side in (path, against or path)):
-        choice.refuse_for_slice_file(path)
+        choice.refuse_for_slice_file(path, background=background)
+    check_background(background, choice, images=True)
 
 
 def by_images(first: Collection, second: Collection | None, workers: int) -> list[Pair]:

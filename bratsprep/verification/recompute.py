@@ -91,11 +91,7 @@ def raw_case(
     """
     opened = {member: read_nifti(member, content) for member, content in contents.items()}
     volumes = tuple(canonical(*opened[channel.member], channel.index) for channel in files.images)
-    brain = brain_of(volumes)
-    backgrounds = backgrounds_of(volumes, brain, background)
-    if any(backgrounds):
-        volumes = tuple(map(cleared, volumes, backgrounds))
-        brain = brain_of(volumes)
+    volumes, brain = stripped(files, opened, volumes, background)
     box = box_of(brain)
     inside = tuple(map(slice, *box))
     places = brain[inside]
@@ -118,6 +114,37 @@ def raw_case(
         mean=values.mean(axis=1),
         std=values.std(axis=1),
     )
+
+
+def stripped(
+    files: CaseFiles,
+    opened: Mapping[str, tuple[NDArray[Any], NDArray[np.float64]]],
+    volumes: tuple[NDArray[Any], ...],
+    background: str,
+) -> tuple[tuple[NDArray[Any], ...], NDArray[np.bool_]]:
+    """Set the background of a case to 0, by its brain mask or by the rule of `build`.
+
+    Args:
+        files: its files.
+        opened: voxels in the order of the file, and (4, 4) affine, of each member.
+        volumes: four (z, y, x) RAS+, source units, any real dtype.
+        background: as in `PrepConfig`.
+
+    Returns:
+        The volumes; and the brain, (z, y, x) bool.
+    """
+    if files.brain_mask is not None:
+        voxels, own = opened[files.brain_mask]
+        affine = opened[files.images[0].member][1] if files.same_grid else own
+        inside = canonical(voxels, affine, None) != 0
+        volumes = tuple(np.where(inside, volume, volume.dtype.type(0)) for volume in volumes)
+        return volumes, brain_of(volumes)
+    brain = brain_of(volumes)
+    backgrounds = backgrounds_of(volumes, brain, background)
+    if not any(backgrounds):
+        return volumes, brain
+    volumes = tuple(map(cleared, volumes, backgrounds))
+    return volumes, brain_of(volumes)
 
 
 def brain_of(volumes: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:

@@ -340,10 +340,7 @@ def read_unchanged(file: SliceFile, c: int, source: Source, files: CaseFiles) ->
     Raises:
         SchemaError: they are not those that the slice file was built from.
     """
-    members = dict.fromkeys([channel.member for channel in files.images])
-    if files.label is not None:
-        members[files.label] = None
-    contents = {member: source.read(member) for member in members}
+    contents = {member: source.read(member) for member in files.members}
     recorded = json.loads(file.cases["source"][c])
     where = f"{file.path}: case {files.id}"
     same(where, [("number of raw files", len(recorded), len(contents))], f"{source.path}")

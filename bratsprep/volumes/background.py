@@ -28,6 +28,8 @@ ROUNDING: Final = 1e-3
 """Most that the background may vary, as a share of the range of the modality."""
 _WIDER: Final = 4.0
 """Times the variation at the edges, as larger values occur among all voxels of a volume."""
+_THICK: Final = 2.5
+"""Times the size of a pixel from which a slice is thick."""
 _PLANES: Final = 8
 """Planes that coverage is measured on."""
 
@@ -151,8 +153,8 @@ def check_brain(
     if size < LEAST_VOXELS:
         return
     advice = (
-        "strip the skull, name the value outside the brain with --background VALUE, or take every "
-        "voxel that is not 0 for brain with --background any"
+        "strip the skull, name its masks with --brain-mask PATTERN or the value outside the brain "
+        "with --background VALUE, or take every voxel that is not 0 for brain with --background any"
     )
     if is_too_full(count, size):
         raise VolumeError(
@@ -176,7 +178,7 @@ def check_brain(
 def outlying(
     shares: NDArray[np.float64], spacing_mm: NDArray[np.floating[Any]], outside: int, tumour: int
 ) -> list[str]:
-    """Describe what is unusual about a case that is not refused.
+    """Describe what is unusual about the images of a case that is not refused.
 
     Args:
         shares: (4,) float64, as `coverage` gives them.
@@ -191,6 +193,31 @@ def outlying(
     ]
     if outside:
         notes.append(f"{outside:,} of {tumour:,} tumour voxels are outside the brain")
-    if max(spacing_mm) > 2.5 * min(spacing_mm):
-        notes.append(f"slices of {max(spacing_mm):.3g} mm, pixels of {min(spacing_mm):.3g} mm")
-    return notes
+    return [*notes, *thick_slices(spacing_mm)]
+
+
+def thick_slices(spacing_mm: NDArray[np.floating[Any]]) -> list[str]:
+    """Describe slices that are much thicker than their pixels; none for other voxels.
+
+    Args:
+        spacing_mm: (3,) float, along x, y and z.
+    """
+    least, most = float(min(spacing_mm)), float(max(spacing_mm))
+    if most <= _THICK * least:
+        return []
+    return [f"slices of {most:.3g} mm, pixels of {least:.3g} mm"]
+
+
+def brain_share(count: int, size: int, voxel_ml: float) -> list[str]:
+    """Describe a brain that no stripped head has; none for any other.
+
+    Args:
+        count: brain voxels.
+        size: voxels of the volume.
+        voxel_ml: volume of a voxel, millilitres.
+    """
+    if is_too_full(count, size):
+        return [f"{100 * count / size:.0f} % of the volume is brain"]
+    if size >= LEAST_VOXELS and count * voxel_ml > LARGEST_ML:
+        return [f"the brain has {count * voxel_ml:,.0f} ml"]
+    return []

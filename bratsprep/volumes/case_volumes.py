@@ -12,8 +12,9 @@ from bratsprep.labels import CLASSES, MODALITIES, Scheme
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes import nifti
-from bratsprep.volumes.background import outlying
-from bratsprep.volumes.label import file_record, label_grid, read_label
+from bratsprep.volumes.background import brain_share, outlying
+from bratsprep.volumes.brain_mask import read_brain_mask
+from bratsprep.volumes.label import Label, file_record, label_grid, read_label
 from bratsprep.volumes.normalise import Measured, Volumes, measure_checked, part_of
 
 
@@ -59,7 +60,7 @@ def read_scan(
     scheme: Scheme | None,
     background: str = "auto",
 ) -> CaseVolumes:
-    """Read the label, then the images of a case, and measure it.
+    """Read the label, the images and the brain mask of a case, and measure it.
 
     Args:
         files: where they are.
@@ -74,20 +75,22 @@ def read_scan(
     """
     label = None
     if files.label is not None and scheme is not None:
-        grid = label_grid(files, source)
-        label = read_label(source, files.label, scheme, buffers, grid)
+        label = read_label(source, files.label, scheme, buffers, label_grid(files, source))
     images, geometry, records, remarks = _read_images(files, source, buffers)
+    first = geometry, files.images[0].member
     if label is not None:
-        where = source.where(str(files.label))
-        advice = "; if its voxels are those of the images one to one, use --same-grid"
-        nifti.check_same(geometry, label.geometry, where, files.images[0].member, advice)
-        records = (*records, label.record)
+        _check_grid(label, first, source.where(str(files.label)))
+    mask = None
+    if files.brain_mask is not None:
+        mask = read_brain_mask(source, files.brain_mask, buffers, first, files.same_grid)
+    records = (*records, *(part.record for part in (label, mask) if part is not None))
     # The packed files are no longer needed, so their memory serves once more.
     brain = buffers.reserve(nifti.PACKED, images[0].size, files.id).reshape(images[0].shape)
-    voxel_ml = float(geometry.spacing.prod()) / 1000
-    measured = measure_checked(images, brain, files.id, background=background, voxel_ml=voxel_ml)
-    orientation = geometry.orientation
-    turn = orientation.turn
+    ml = float(geometry.spacing.prod()) / 1000
+    measured = measure_checked(
+        images, brain, files.id, background=background, voxel_ml=ml, mask=mask
+    )
+    turn = geometry.orientation.turn
     return CaseVolumes(
         files=files,
         geometry=geometry,
@@ -97,12 +100,19 @@ def read_scan(
         measured=measured,
         plane_brain=measured.plane_brain[turn[0]],
         columns=measured.columns[turn[1:]],
-        brain_box=_flip(measured.box, brain.shape, orientation.flips),
+        brain_box=_flip(measured.box, brain.shape, geometry.orientation.flips),
         plane_voxels=_background(images[0]) if label is None else label.plane_voxels,
         scheme="" if label is None or scheme is None else scheme.name,
         records=records,
         remarks=remarks,
     )
+
+
+def _check_grid(label: Label, first: tuple[Geometry, str], where: str) -> None:
+    """Refuse a label that does not lie on the grid of the first image, given with its file."""
+    grid, name = first
+    advice = "; if its voxels are those of the images one to one, use --same-grid"
+    nifti.check_same(grid, label.geometry, where, name, advice)
 
 
 def _background(image: NDArray[Any]) -> NDArray[np.int32]:
@@ -122,8 +132,10 @@ def case_notes(scan: CaseVolumes) -> tuple[str, ...]:
             int(np.count_nonzero((scan.label[z] != 0) > scan.brain[z].view(np.bool_)))
             for z in planes
         )
+    voxel_ml = float(scan.geometry.spacing.prod()) / 1000
     return (
         *scan.measured.notes,
+        *brain_share(scan.measured.count, scan.brain.size, voxel_ml),
         *outlying(scan.measured.coverage, scan.geometry.spacing, outside, tumour),
     )
 

@@ -61,7 +61,11 @@ def label_grid(files: CaseFiles, source: Source) -> Geometry | None:
 
 
 def read_codes(
-    source: Source, member: str, buffers: Buffers, grid: Geometry | None = None
+    source: Source,
+    member: str,
+    buffers: Buffers,
+    grid: Geometry | None = None,
+    slot: str = _SLOT,
 ) -> tuple[NDArray[np.uint8], Geometry, FileRecord]:
     """Read the raw values of a label file.
 
@@ -70,6 +74,7 @@ def read_codes(
         member: its name.
         buffers: overwritten; the result is a view into them.
         grid: as in `read_label`.
+        slot: name of the buffer for the unpacked file.
 
     Returns:
         (z, y, x) uint8 raw values in C order, directions as in the file; where its voxels lie;
@@ -80,7 +85,7 @@ def read_codes(
             0 to 255.
     """
     where = source.where(member)
-    header, voxels, checksum = nifti.load(source, member, buffers, _SLOT)
+    header, voxels, checksum = nifti.load(source, member, buffers, slot)
     if voxels.ndim != 3:
         raise NiftiError(f"{where}: shape is {header.shape}; a label file is (x, y, z)")
     geometry = grid or header.geometry

@@ -335,7 +335,10 @@ def codes(voxels: NDArray[Any], header: Header, where: str) -> NDArray[np.uint8]
         unfit = ~(np.abs(values - whole) <= 1e-3) | (whole < 0) | (whole > 255)
     if unfit.any():
         listed = sorted({float(value) for value in np.unique(values[unfit])[:5]})
-        raise NiftiError(f"{where}: label holds {listed}; labels are whole numbers from 0 to 255")
+        raise NiftiError(
+            f"{where}: label holds {listed}; a label or a brain mask has whole numbers from 0 "
+            "to 255"
+        )
     return np.asarray(whole, np.uint8)
 
 

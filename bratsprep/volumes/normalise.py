@@ -22,6 +22,7 @@ from bratsprep.volumes.background import (
     given_background,
     is_too_full,
 )
+from bratsprep.volumes.brain_mask import BrainMask
 from bratsprep.volumes.crop import brain_box
 
 Volumes: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
@@ -69,6 +70,7 @@ def measure_checked(
     *,
     background: str,
     voxel_ml: float,
+    mask: BrainMask | None = None,
 ) -> Measured:
     """Find the brain of a case, its background where that is not 0, and its moments.
 
@@ -79,10 +81,14 @@ def measure_checked(
         name: case, for errors.
         background: as in `PrepConfig`.
         voxel_ml: volume of a voxel, millilitres.
+        mask: brain mask on the grid of the images, which are then set to 0 outside of it; without
+            effect of `background`.
 
     Raises:
         VolumeError: as `measure` does, or the brain is not that of a stripped head.
     """
+    if mask is not None:
+        return _measure_masked(images, brain, name, mask=mask, voxel_ml=voxel_ml)
     if background == "any":
         return measure(images, brain, name)
     notes: tuple[str, ...] = ()
@@ -96,6 +102,29 @@ def measure_checked(
         measured = measure(images, brain, name)
     check_brain(measured.count, brain.size, measured.coverage, voxel_ml, name)
     return replace(measured, notes=notes)
+
+
+def _measure_masked(
+    images: Volumes, brain: NDArray[np.uint8], name: str, *, mask: BrainMask, voxel_ml: float
+) -> Measured:
+    """Set the images to 0 outside a brain mask, and measure them.
+
+    Args:
+        images: four (z, y, x) volumes of one dtype and shape, source units; written.
+        brain: (z, y, x) uint8, overwritten with the brain.
+        name: case, for errors.
+        mask: on the grid of the images.
+        voxel_ml: volume of a voxel, millilitres.
+
+    Raises:
+        VolumeError: as `measure` does, the mask is not that of the images, or a modality covers
+            too little of the brain.
+    """
+    mask.apply_(images)
+    measured = measure(images, brain, name)
+    mask.check_filled(measured.count)
+    check_brain(measured.count, brain.size, measured.coverage, voxel_ml, name)
+    return measured
 
 
 def _first_look(images: Volumes, brain: NDArray[np.uint8], name: str) -> Measured | None:

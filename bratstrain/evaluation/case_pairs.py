@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from bratsprep.case import CaseFiles
-from bratsprep.config import PrepConfig
+from bratsprep.config import FilesConfig, PrepConfig
 from bratsprep.errors import BratsError
 from bratsprep.labels import MODALITIES, Scheme
 from bratsprep.slicefile.reader import SliceFile
@@ -49,6 +49,16 @@ class Labeller:
     """Smallest components that stay, by class; empty where nothing is dropped."""
     tuned_on: frozenset[str] = frozenset()
     """Ids of the cases that those sizes are from."""
+
+    @property
+    def files(self) -> FilesConfig:
+        """What raw files are taken for; brain masks are those of the run where none are named."""
+        return replace(self.config.files, brain_mask=self.brain_mask)
+
+    @property
+    def brain_mask(self) -> str:
+        """Pattern of the brain masks of raw cases; `none` for skull-stripped images."""
+        return self.fitted.brain_mask(self.config.brain_mask)
 
     def label(self, image: NDArray[Any]) -> NDArray[np.uint8]:
         """Label (s, 4, h, w) planes: (s, h, w) uint8."""

@@ -146,7 +146,7 @@ def select_from_raw(
             f"{labeller.fitted.name}: split {split.name} deals slices, not cases; evaluate its "
             f"{part} part with --data, or raw cases with --split all"
         )
-    found = labelled_cases(source, labeller.config.files)
+    found = labelled_cases(source, labeller.files)
     ids = members(split, part, ids_of(found), wanted.cases, str(source.path))
     chosen, set_aside = usable_cases(source, found, ids, skip=wanted.skip)
     schemes = resolve(source, chosen, labeller.config.labels)

@@ -34,7 +34,8 @@ def evaluation_name(where: SliceFile | Source, part: str, apply: ApplyConfig) ->
     kind = "slices" if isinstance(where, SliceFile) else "raw"
     flips = [apply.tta] if apply.tta != "none" else []
     cleanup = ["cleanup"] if apply.cleanup else []
-    return "-".join([part, kind, *flips, *cleanup, *files_tag(apply)])
+    masks = ["brain-mask"] if apply.brain_mask else []
+    return "-".join([part, kind, *flips, *cleanup, *masks, *files_tag(apply)])
 
 
 def settings_facts(files: FilesConfig) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Fitted networks applied to raw cases: NIfTI labels in each scan's own space."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, Unpack
 
@@ -186,7 +186,8 @@ def predict(
     sizes = shared_sizes(runs) if config.cleanup else {}
     folder = Path(out)
     with open_source(Path(raw)) as source:
-        found = scan(source, unlabelled=True, skip=True, **asdict(config.files))
+        choice = replace(config.files, brain_mask=fitted.brain_mask(config.brain_mask))
+        found = scan(source, unlabelled=True, skip=True, **asdict(choice))
         chosen, faulty = usable(found, cases, source, skip=skip)
         schemes = schemes_to_write(source, chosen, fitted, config.labels)
         _refuse_existing(folder, chosen, source, force=force, probabilities=probabilities)

@@ -110,19 +110,33 @@ def read_cases(
 def raw_cases(
     labellers: Sequence[Labeller], source: Source, wanted: Sequence[str]
 ) -> Iterator[ReadCase]:
-    """Read raw cases, all planes of each."""
-    choice = labellers[0].config.files
-    chosen = good_cases(source, labelled_cases(source, choice), wanted)
-    schemes = resolve(source, chosen, choice.labels)
+    """Read raw cases, all planes of each, once for all runs that read brains alike.
+
+    The images are those of the first run.
+    """
+    choices = {labeller.brain_mask: labeller.files for labeller in labellers}
+    files_of = {
+        mask: {
+            files.id: files for files in good_cases(source, labelled_cases(source, choice), wanted)
+        }
+        for mask, choice in choices.items()
+    }
+    chosen = list(files_of[labellers[0].brain_mask].values())
+    schemes = resolve(source, chosen, labellers[0].config.labels)
 
     def read(files: CaseFiles, buffers: Buffers) -> tuple[Images, list[Prepared]]:
-        background = labellers[0].fitted.preparation.background
-        scan = read_scan(files, source, buffers, schemes[files.id], background)
-        images = brain_images(scan, labellers[0].fitted.preparation)
-        cases = [prepared(scan, labeller.fitted) for labeller in labellers]
-        for labeller, case in zip(labellers, cases, strict=True):
-            check_prepared(labeller, source, case)
-        return images, cases
+        images: list[Images] = []
+        cases: dict[int, Prepared] = {}
+        for mask, background in dict.fromkeys(map(brain_of, labellers)):
+            own = files_of[mask][files.id]
+            scan = read_scan(own, source, buffers, schemes[files.id], background)
+            if not images:
+                images.append(brain_images(scan, labellers[0].fitted.preparation))
+            for i, labeller in enumerate(labellers):
+                if brain_of(labeller) == (mask, background):
+                    cases[i] = prepared(scan, labeller.fitted)
+                    check_prepared(labeller, source, cases[i])
+        return images[0], [cases[i] for i in range(len(labellers))]
 
     for images, ready in without_faulty(read_ahead(chosen, read), [], skip=False):
         first = ready[0]
@@ -135,6 +149,11 @@ def raw_cases(
                 for labeller, case in zip(labellers, ready, strict=True)
             ),
         )
+
+
+def brain_of(labeller: Labeller) -> tuple[str, str]:
+    """What decides the brain of a raw case: pattern of its mask, and background."""
+    return labeller.brain_mask, labeller.fitted.preparation.background
 
 
 def file_cases(

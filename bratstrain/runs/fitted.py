@@ -55,6 +55,14 @@ class Fitted:
         """Crop (y, x), or None for whole planes."""
         return None if self.preparation.crop == "none" else self.size
 
+    def brain_mask(self, given: str) -> str:
+        """Pattern of the brain masks of raw cases: the given one, or that of the preparation.
+
+        Args:
+            given: as in `ApplyConfig`; empty where none was given.
+        """
+        return given or self.preparation.brain_mask
+
     def autocast(self) -> torch.autocast:
         """Context in which convolutions run in the precision of the runs."""
         is_on = self.precision != "fp32"
@@ -141,10 +149,16 @@ def check_alike(first: Path, weights: Weights, run: Path, other: Weights) -> Non
         BratsError: settings or sizes of the slices differ.
     """
     one, two = (
-        {**json.loads(run_weights.preparation), "size": run_weights.shape}
+        {
+            **json.loads(run_weights.preparation),
+            "size": run_weights.shape,
+            "brain": "masked"
+            if "brain_mask" in json.loads(run_weights.preparation)
+            else "stripped",
+        }
         for run_weights in (weights, other)
     )
-    names = ("normalise", "crop", "dtype", "size")
+    names = ("normalise", "crop", "dtype", "size", "brain")
     differing = [
         f"{name} {two.get(name)}, not {one[name]}" for name in names if one[name] != two.get(name)
     ]

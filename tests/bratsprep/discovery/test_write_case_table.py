@@ -87,5 +87,5 @@ def test_a_table_has_no_effect_on_a_slice_file(tmp_path):
     for verb in (bratsprep.inspect, bratsprep.twins):
         with pytest.raises(ValueError, match=r"case_table t\.csv has no effect"):
             verb(out, case_table="t.csv")
-    with pytest.raises(ValueError, match="exclude .* has no effect"):
+    with pytest.raises(ValueError, match=r"exclude .* has no effect"):
         bratsprep.twins(out, exclude=("*",))

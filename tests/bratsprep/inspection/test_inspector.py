@@ -19,13 +19,13 @@ from bratsprep.inspection.class_balance import (
     class_table,
     count_case,
     imbalance,
-    intensity_outliers,
     modality_counts,
     odd_cases,
     spreads,
 )
 from bratsprep.inspection.inspector import inspect
 from bratsprep.inspection.results import Inspection
+from tests.helpers import brain_masks
 
 SHAPE = (8, 9, 6)
 """(x, y, z)."""
@@ -462,26 +462,50 @@ def test_aligned_puts_numbers_to_the_right():
     assert aligned([["a", "1"], ["bcd", "20"]]) == ["a     1", "bcd  20"]
 
 
-def bright(name, *means):
-    """A case of which the mean of each modality is known."""
+def test_case_far_brighter_than_the_others_is_named():
     planes = np.array([[5, 60, 60, 60]])
-    return replace(count_case((name, name), planes, True, 1.0), mean=means)
+    rows = [
+        replace(count_case((name, name), planes, True, 1.0), mean=(mean, 5, 5, 5), std=(1,) * 4)
+        for name, mean in [*((f"C{i}", 100.0 + i) for i in range(9)), ("far", 4180.0)]
+    ]
+    found = {odd.what: odd.ids for odd in odd_cases(rows)}
+    assert found == {"flair is 40 times as bright as in the median case": ("far",)}
 
 
-@pytest.mark.parametrize("sign", [1, -1], ids=["positive", "negative"])
-def test_case_far_brighter_than_the_others_is_named(sign):
-    means = [sign * (100.0 + i) for i in range(9)]
-    rows = [bright(f"C{i}", mean, 5, 5, 5) for i, mean in enumerate(means)]
-    rows.append(bright("far", sign * 1000.0, 5, 5, 5))
-    assert intensity_outliers(rows) == {"flair": ["far"], "t1w": [], "t1gd": [], "t2w": []}
-    assert [kind.ids for kind in odd_cases(rows)] == [("far",)]
+def test_images_of_a_slice_file_are_described_as_by_build(tmp_path):
+    """Coverage, tumour outside the brain and thick slices, of raw data and of the file."""
+    raw = brain_masks.stripped(tmp_path / "raw")
+    case = brain_masks.cases_of(raw)[0]
+    brain, affine = brain_masks.brain_of(case)
+    kept = np.cumsum(brain.sum(axis=(1, 2))) > 0.25 * brain.sum()
+    flair = brain_masks.images_of(case)[0]
+    brain_masks.write(flair, brain_masks.read(flair)[0] * kept[:, None, None], affine)
+    label = case / f"{case.name}_seg.nii.gz"
+    voxels, affine = brain_masks.read(label)
+    voxels = voxels.copy()
+    voxels[0, 0, 12] = 2
+    brain_masks.write(label, voxels, affine)
+    out = tmp_path / "a.h5"
+    built = bratsprep.build(raw, out, crop="32x32", slices="all", workers=1, repeats="off")
+    assert list(built.unusual) == [case.name]
+    assert {note.split(" ")[0] for note in built.unusual[case.name]} == {"flair", "1"}
+    rows = {path: inspect(path, images=True, workers=1).rows for path in (raw, out)}
+    assert [row.unusual for row in rows[raw]] == [built.unusual[case.name], ()]
+    assert ["outside the brain" in row.unusual[-1] for row in rows[out][:1]] == [True]
+    assert rows[out][0].unusual[0].startswith("flair covers only")
+    assert all(row.unusual == () for row in inspect(out, workers=1).rows)
 
 
-def test_cases_of_one_scanner_are_no_outliers():
-    rows = [bright(f"C{i}", 100.0 + (i == 0), 5, 5, 5) for i in range(9)]
-    assert not odd_cases(rows)
-
-
-def test_few_cases_have_no_outliers():
-    rows = [bright(f"C{i}", 10.0**i, 5, 5, 5) for i in range(7)]
-    assert intensity_outliers(rows) == {}
+def test_thick_slices_and_full_volumes_of_a_slice_file_are_named(tmp_path):
+    raw = brain_masks.stripped(tmp_path / "raw", cases=1)
+    for path in raw.rglob("*.nii.gz"):
+        voxels, affine = brain_masks.read(path)
+        is_image = not path.name.endswith("_seg.nii.gz")
+        full = np.where(voxels == 0, 100, voxels) if is_image else voxels
+        brain_masks.write(path, full.astype(np.int16), affine @ np.diag([1, 1, 5, 1]))
+    out = tmp_path / "a.h5"
+    bratsprep.build(raw, out, crop="32x32", background="any", workers=1, repeats="off")
+    notes = ("100 % of the volume is brain", "slices of 5 mm, pixels of 1 mm")
+    assert [row.unusual for row in inspect(out, workers=1).rows] == [notes]
+    by_images = inspect(raw, images=True, background="any", workers=1)
+    assert [row.unusual for row in by_images.rows] == [notes]
