@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bratsprep.case import CaseFiles, Geometry
-from bratsprep.config import FaultConfig, FilesConfig, RawSettings
+from bratsprep.config import FaultConfig, FilesConfig, RawSettings, check_background
 from bratsprep.discovery.discover import find_cases_or_masks
-from bratsprep.discovery.raw_settings import check_background
 from bratsprep.discovery.subject_tables import task01
 from bratsprep.inspection.class_balance import CaseCount, Stored, count_case, whole
 from bratsprep.inspection.results import Inspection as Inspection
@@ -72,9 +71,9 @@ def inspect(
     """
     labels, faults = take("inspect", settings, FilesConfig, FaultConfig)
     choice, skip = FilesConfig(**labels), FaultConfig(**faults).skip
+    path = Path(path)
     if workers < 0:
         raise ValueError(f"workers must be at least 0, got {workers}")
-    path = Path(path)
     if path.is_file() and not path.name.lower().endswith(ARCHIVES):
         choice.refuse_for_slice_file(path, background=background)
         return inspect_file(path, images=images)
@@ -85,24 +84,21 @@ def inspect(
         has_images = images and bool(found.cases[0].images)
         check_background(background, choice, images=has_images)
         one = partial(count_images, background) if has_images else count_label
+        work, faulty = partial(one, source, schemes, watch), [*found.set_aside]
         shown = progress and sys.stderr.isatty()
-        work = partial(one, source, schemes, watch)
-        faulty = [*found.set_aside]
         rows = counted(found.cases, work, faulty, workers or cores(), skip=skip, shown=shown)
         check_any_left(path, len(rows), faulty)
         cases = without(found.cases, faulty)
-        size_bytes = bytes_of(source, cases)
-        geometries = read_geometries(source, cases)
-    return Inspection(
-        path,
-        found.layout,
-        tuple(sorted({scheme.name for scheme in schemes.values()})),
-        rows,
-        size_bytes,
-        mapping=found.mapping,
-        geometries=geometries,
-        skipped=tuple(sorted(faulty, key=lambda case: case.id)),
-    )
+        return Inspection(
+            path,
+            found.layout,
+            tuple(sorted({scheme.name for scheme in schemes.values()})),
+            rows,
+            bytes_of(source, cases),
+            mapping=found.mapping,
+            geometries=read_geometries(source, cases),
+            skipped=tuple(sorted(faulty, key=lambda case: case.id)),
+        )
 
 
 def without(cases: Sequence[CaseFiles], faulty: Sequence[SetAside]) -> list[CaseFiles]:

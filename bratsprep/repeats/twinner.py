@@ -14,8 +14,7 @@ from typing import Any, Final, Unpack
 import numpy as np
 
 from bratsprep.case import MASK_CELLS
-from bratsprep.config import FaultConfig, FilesConfig, RawSettings
-from bratsprep.discovery.raw_settings import check_background
+from bratsprep.config import FaultConfig, FilesConfig, RawSettings, check_background
 from bratsprep.errors import LayoutError
 from bratsprep.labels import MODALITIES
 from bratsprep.repeats.case_sets import Collection, is_slice_file, open_collection

@@ -12,7 +12,7 @@ from tests.helpers.markup import Markup, policy_of
 NASTY = "<img src=x onerror=alert(1)>\"'&"
 SECTIONS = {
     "name": "a", "facts": {}, "balance": None, "spread": None, "unusual": [], "cases": [],
-    "intensities": {"charts": [], "masks_only": True}, "classes": (),
+    "intensities": {"charts": [], "masks_only": True}, "classes": (), "faulty": [],
     "cards": {"shown": [], "count": 0}, "limits": {"few": 1, "pictures": 1},
 }  # fmt: skip
 

@@ -101,7 +101,7 @@ def test_case_without_a_mask_is_refused_by_name(raw):
     with pytest.raises(LayoutError, match=message):
         build(raw, brain_mask=PATTERN)
     summary, _ = build(raw, brain_mask=PATTERN, on_error="skip")
-    assert [entry["id"] for entry in summary.skipped] == ["BraTS20_Training_002"]
+    assert [case.id for case in summary.skipped] == ["BraTS20_Training_002"]
 
 
 def change(raw, edit, shift=0.0):
