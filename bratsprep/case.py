@@ -35,8 +35,9 @@ class CaseFiles:
     """The person: folds split subjects."""
     release: str
     """Layout it was found in, such as `msd` or `brats2023`."""
-    images: tuple[Channel, ...]
-    """One for each of MODALITIES, in that order."""
+    images: tuple[Channel | None, ...]
+    """One for each modality that is asked for, in that order; None where the case has none, and
+    no entry at all for a mask alone."""
     label: str | None
     """Member that holds the label; None for an unlabelled case."""
     scheme: str | None
@@ -45,6 +46,16 @@ class CaseFiles:
     """Why the named labels of the release fit no scheme, as an error message; empty if they do."""
     same_grid: bool = False
     """Whether the label lies on the grid of the images whatever its own header says."""
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The modalities that the case has."""
+        return tuple(channel for channel in self.images if channel is not None)
+
+    @property
+    def first(self) -> str:
+        """Member of its first image, whose grid is that of the case."""
+        return self.channels[0].member
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,10 @@ from bratsprep.options import (
     settings_options,
 )
 
-CHOICE: Final = ("unlabelled", "labels", "label_name", "same_grid")
+CHOICE: Final = ("unlabelled", "labels", "label_name", "same_grid", "modalities", "missing")
 """Settings of a build that decide what its files are taken for."""
 LABELS = settings_options(PrepConfig, only=("labels",))
-LABEL_FILES = settings_options(PrepConfig, only=("labels", "label_name", "same_grid"))
+LABEL_FILES = settings_options(PrepConfig, only=CHOICE[1:])
 
 
 @click.group(context_settings=CONTEXT)
@@ -154,14 +154,14 @@ def inspect(
 @main.command()
 @click.argument("path", type=FILE)
 @click.option(
-    "--case", metavar="ID", help="Case to show; the first with enhancing tumour by default."
+    "--case", metavar="ID", help="Case to show; the first with the last class by default."
 )
 @click.option("-o", "--out", type=FILE, required=True, metavar="PNG", help="Picture to write.")
 @click.option(
     "--planes", type=Whole({}), default=4, show_default=True, metavar="N", help="Planes to show."
 )
 def preview(path: Path, case: str | None, out: Path, planes: int) -> None:
-    """Draw a few planes of a case: four modalities and the coloured label.
+    """Draw a few planes of a case: its modalities and the coloured label.
 
     \b
     Example:

@@ -13,28 +13,29 @@ Slices = Literal["tumour", "brain", "all"]
 Normalise = Literal["modality", "case", "none"]
 Dtype = Literal["auto", "float16", "float32", "int16"]
 Compression = Literal["fast", "small", "none"]
-SchemeName = Literal["msd", "brats2017", "brats2023", "brats2024", "brats2015", "brats-peds"]
-"""Keys of `bratsprep.labels.SCHEMES`, for type checkers and the choices of the command line."""
 RepeatsMode = Literal["group", "name", "off"]
-Labels = Literal["auto", SchemeName]
-"""Label schemes of `bratsprep.labels`, or `auto` to infer the scheme from the evidence."""
+Missing = Literal["stop", "zeros"]
 OnError = Literal["stop", "skip"]
 VoxelType = Literal["int16", "float32"]
 Suffix = Literal[".nii.gz", ".nii"]
 Archive = Literal["", "tar", "tar.gz", "zip"]
 LayoutName = Literal[
-    "msd", "brats2018", "brats2020", "brats2023", "brats2024", "nnunet", "plain"
+    "msd", "brats2018", "brats2020", "brats2023", "brats2024", "brats-ped", "brats-men-rt",
+    "nnunet", "plain"
 ]  # fmt: skip
 SLICES: Final[tuple[str, ...]] = get_args(Slices)
 NORMALISE: Final[tuple[str, ...]] = get_args(Normalise)
 COMPRESSION: Final[tuple[str, ...]] = get_args(Compression)
-LABELS: Final[tuple[str, ...]] = get_args(Labels)
 ON_ERROR: Final[tuple[str, ...]] = get_args(OnError)
 SUBJECTS: Final = ("auto", "names")
 BACKGROUNDS: Final = ("auto", "any")
 """Words for the background; every other one is a number."""
-OMITTED: Final = ("label_name", "same_grid", "repeats", "background")
+OMITTED: Final = ("label_name", "same_grid", "repeats", "background", "modalities", "missing")
 """Settings that the JSON leaves out where they have no effect or their default."""
+USUAL_MODALITIES: Final = ("flair", "t1w", "t1gd", "t2w")
+"""Of BraTS and of the Decathlon's Task01, in the order of its channels."""
+MOST_MODALITIES: Final = 16
+"""Channels of a slice file."""
 MAX_PLANES: Final = 32_767
 """Of a volume: NIfTI counts them in 16 bits."""
 MAX_SIDE: Final = 4_096
@@ -42,6 +43,8 @@ MAX_SIDE: Final = 4_096
 MAX_SEED: Final = 2**63 - 1
 _TABLE: Final = re.compile(r"csv:[0-9a-f]{16}")
 _WINDOW: Final = re.compile(r"(\d+)x(\d+)")
+_MODALITY: Final = re.compile(r"[a-z][a-z0-9_.+-]{0,23}")
+_SCHEME: Final = re.compile(r"[A-Za-z0-9_.+-]{1,48}|toml:[0-9a-f]{16}")
 
 
 class PrepSettings(TypedDict, total=False):
@@ -54,7 +57,9 @@ class PrepSettings(TypedDict, total=False):
     crop: str
     dtype: Dtype
     compression: Compression
-    labels: Labels
+    labels: str
+    modalities: str
+    missing: Missing
     subjects: Path | str
     unlabelled: bool
     label_name: str
@@ -105,8 +110,21 @@ class PrepConfig:
     compression: Compression = setting(
         "fast", help="fast and small are deflate after a byte shuffle; none stores plain bytes."
     )
-    labels: Labels = setting(
-        "auto", help="Label scheme of the source; auto infers it from the evidence."
+    labels: str = setting(
+        "auto",
+        help="Label scheme of the source: the name of one that ships, or a TOML file; auto infers "
+        "it from the evidence.",
+        metavar="NAME|TOML|auto",
+    )
+    modalities: str = setting(
+        ",".join(USUAL_MODALITIES),
+        help="Modalities to store, by commas, in the order of the channels.",
+        metavar="NAME,...",
+    )
+    missing: Missing = setting(
+        "stop",
+        help="What a case without one of the modalities is: a fault, or stored with zeros in its "
+        "place.",
     )
     subjects: str = setting(
         "auto",
@@ -154,6 +172,29 @@ class PrepConfig:
                 f"{self.background!r}"
             )
         _ = self.window
+        self._check_names()
+
+    def _check_names(self) -> None:
+        """Refuse names of modalities or of a label scheme that cannot be."""
+        names = self.channels
+        if not 1 <= len(names) <= MOST_MODALITIES or len(set(names)) != len(names):
+            raise ValueError(
+                f"modalities must be 1 to {MOST_MODALITIES} different names, got "
+                f"{self.modalities!r}"
+            )
+        for name in names:
+            if not _MODALITY.fullmatch(name):
+                raise ValueError(
+                    f"modality {name!r} must be a small letter, then up to 23 small letters, "
+                    "digits, or any of _ . + -"
+                )
+        if not _SCHEME.fullmatch(self.labels):
+            raise ValueError(f"labels must be auto or the name of a scheme, got {self.labels!r}")
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the modalities, in the order of the channels."""
+        return tuple(self.modalities.split(","))
 
     def check_effects(self) -> None:
         """Refuse settings that change the digest of a slice file and nothing else.
@@ -229,7 +270,8 @@ class PhantomSettings(TypedDict, total=False):
 
     cases: int
     layout: LayoutName
-    scheme: SchemeName | None
+    scheme: str | None
+    modalities: str | None
     shape: tuple[int, int, int]
     dtype: VoxelType
     suffix: Suffix
@@ -245,8 +287,15 @@ class PhantomConfig:
 
     cases: int = setting(8, help="Labelled cases, repeats included.", minimum=0)
     layout: LayoutName = setting("msd", help="Names and geometry of the files.")
-    scheme: SchemeName | None = setting(
-        None, help="Label scheme to write; the layout's own by default."
+    scheme: str | None = setting(
+        None,
+        help="Label scheme to write, a name or a TOML file; the layout's own by default.",
+        metavar="NAME|TOML",
+    )
+    modalities: str | None = setting(
+        None,
+        help="Modalities to write, by commas; those of the layout by default.",
+        metavar="NAME,...",
     )
     shape: tuple[int, int, int] = setting(
         (240, 240, 155),

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bratsprep.config import USUAL_MODALITIES, Missing
 from bratsprep.discovery.discover import scan
+from bratsprep.discovery.filenames import canonical_names
 from bratsprep.discovery.mapping import FileMapping
 from bratsprep.sources.source import open_source
 from bratsprep.volumes.geometries import Geometries, read_geometries
+from bratsprep.volumes.label_schemes import chosen_scheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +55,11 @@ def dry_run(
     *,
     unlabelled: bool = False,
     on_error: str = "stop",
-    labels: str = "auto",
+    labels: Path | str = "auto",
     label_name: str = "",
     same_grid: bool = False,
+    modalities: str = ",".join(USUAL_MODALITIES),
+    missing: Missing = "stop",
 ) -> DryRun:
     """Find the cases of a source and read their headers, as a build would.
 
@@ -65,6 +70,8 @@ def dry_run(
         labels: scheme of raw labels, or `auto`.
         label_name: pattern of the names of label files; empty for the known names.
         same_grid: labels lie on the grids of the images whatever their headers say.
+        modalities: those to store, by commas.
+        missing: `stop` where a case lacks one of them, or `zeros`.
 
     Raises:
         BratsError: there is no case, or one cannot be put together.
@@ -74,9 +81,11 @@ def dry_run(
             source,
             unlabelled=unlabelled,
             skip=on_error == "skip",
-            labels=labels,
+            labels=chosen_scheme(labels)[0],
             label_name=label_name,
             same_grid=same_grid,
+            modalities=canonical_names(modalities).split(","),
+            missing=missing,
         )
         geometries = read_geometries(source, found.cases)
     return DryRun(Path(raw), found.mapping, geometries, found.notes, found.bad)

@@ -31,20 +31,23 @@ class _Gathering:
     problems: list[tuple[str, str]] = field(default_factory=list)
 
 
-def by_names(source: Source, members: Iterable[str], label_name: str = "") -> list[Batch]:
+def by_names(
+    source: Source, members: Iterable[str], label_name: str = "", others: Sequence[str] = ()
+) -> list[Batch]:
     """Put files together whose names hold a modality and, or in a case's folder, a case.
 
     Args:
         source: what the files lie in.
         members: NIfTI files.
         label_name: pattern of the files that are labels, with `*` and `?`; empty for known names.
+        others: modalities beside the usual ones.
 
     Returns:
         One batch for each layout; the last also says what was ignored.
     """
     gathering = _Gathering()
     images, labels = [], []
-    for name in map(file_name, members):
+    for name in (release_label(file_name(member, others)) for member in members):
         if label_name and matches(name.member, label_name):
             labels.append(name)
         elif name.role == LABEL and label_name:
@@ -63,6 +66,14 @@ def by_names(source: Source, members: Iterable[str], label_name: str = "") -> li
         _add_label(gathering, name, is_chosen=bool(label_name))
     _name_like_labels(gathering)
     return _batches(gathering)
+
+
+def release_label(name: FileName) -> FileName:
+    """Take the label of a release that has a word of its own for it; other names as they are."""
+    words = name.stem.rpartition("_")
+    if name.role or words[2].lower() not in layout_of(words[0]).label_words:
+        return name
+    return FileName(name.member, name.folder, words[0], LABEL)
 
 
 def matches(member: str, pattern: str) -> bool:

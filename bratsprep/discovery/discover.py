@@ -1,15 +1,16 @@
 """Which cases a folder or archive holds, told from names alone; no voxel is read."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypedDict, Unpack
 
 from bratsprep.case import CaseFiles
+from bratsprep.config import USUAL_MODALITIES
 from bratsprep.discovery.by_names import by_names
-from bratsprep.discovery.candidates import Batch, Draft, finished, problems, where
+from bratsprep.discovery.candidates import Batch, Draft, Needs, finished, problems, where
 from bratsprep.discovery.dataset_json import FOLDERS, Manifest, read_manifests
-from bratsprep.discovery.filenames import LABEL, file_name, is_nifti, stem
+from bratsprep.discovery.filenames import LABEL, file_name, is_nifti, stem, unusual
 from bratsprep.discovery.layouts import LAYOUTS, PLAIN, patterns, scheme_of
 from bratsprep.discovery.mapping import FileMapping, Ignored, map_files
 from bratsprep.discovery.subjects import subject_and_rule
@@ -25,6 +26,8 @@ class LabelChoice(TypedDict, total=False):
 
     label_name: str
     same_grid: bool
+    modalities: Sequence[str]
+    missing: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ def scan(
     label_name: str = "",
     same_grid: bool = False,
     test_labels: bool = False,
+    modalities: Sequence[str] = USUAL_MODALITIES,
+    missing: str = "stop",
 ) -> Found:
     """Find every case of a source.
 
@@ -67,13 +72,16 @@ def scan(
             known names. Files that a dataset.json describes are not looked for by it.
         same_grid: labels lie on the grids of the images whatever their headers say.
         test_labels: take the labels of a described test set (`labelsTs`) too.
+        modalities: those that are asked for, in the order of `CaseFiles.images`.
+        missing: `stop` where a case lacks one of them, or `zeros` to take it without.
 
     Raises:
         LayoutError: there is no case, or some cannot be put together: all are listed. With
             `skip`, none can.
         SourceError: a dataset.json cannot be read.
     """
-    batches = gather(source, label_name)
+    needs = Needs(tuple(modalities), missing, unlabelled)
+    batches = gather(source, label_name, unusual(modalities))
     notes = [note for batch in batches for note in batch.notes]
     faults = [fault for batch in batches for fault in batch.problems]
     drafts = [draft for batch in batches for draft in batch.drafts]
@@ -87,18 +95,18 @@ def scan(
         drop_test_labels(drafts)
     if unlabelled and labels == "auto":
         notes += drop_labels(drafts)
-    faults += [
-        (draft.id, fault) for draft in drafts for fault in problems(source, draft, unlabelled)
-    ]
+    faults += [(draft.id, fault) for draft in drafts for fault in problems(source, draft, needs)]
     faults += twice(source, drafts)
     bad = set_aside(faults)
     good = [draft for draft in drafts if draft.id not in bad]
     if faults and not (skip and good):
         raise LayoutError(listing(source, [fault for _, fault in faults]))
-    cases = tuple(sorted((finished(draft, same_grid) for draft in good), key=lambda case: case.id))
+    made = (finished(draft, needs.modalities, same_grid) for draft in good)
+    cases = tuple(sorted(made, key=lambda case: case.id))
     layout = " + ".join(titles(batches, unlabelled))
     rules = {draft.id: draft.rule for draft in good}
-    mapping = map_files(layout, cases, rules, [*ignored_files(batches), *foreign(source)], labels)
+    ignored = [*ignored_files(batches), *foreign(source)]
+    mapping = map_files(layout, cases, rules, ignored, labels, needs.modalities)
     aside = tuple(sorted(bad.items()))
     return Found(layout, cases, source.passed_over, tuple(notes), mapping, aside)
 
@@ -193,7 +201,7 @@ def mask_files(source: Source) -> Found:
     if not cases:
         raise LayoutError(nothing(source, 0))
     ordered = tuple(cases[case] for case in sorted(cases))
-    mapping = map_files("masks only", ordered, rules, foreign(source), "auto")
+    mapping = map_files("masks only", ordered, rules, foreign(source), "auto", ())
     return Found("masks only", ordered, source.passed_over, (), mapping)
 
 
@@ -210,7 +218,7 @@ def mask_scheme(case: str, member: str, manifests: Iterable[Manifest]) -> tuple[
     return scheme_of(case)
 
 
-def gather(source: Source, label_name: str = "") -> list[Batch]:
+def gather(source: Source, label_name: str = "", others: Sequence[str] = ()) -> list[Batch]:
     """Sort the files of a source into cases, one batch for each layout."""
     manifests = read_manifests(source)
     batches = [batch for manifest in manifests for batch in by_manifest(source, manifest)]
@@ -221,7 +229,7 @@ def gather(source: Source, label_name: str = "") -> list[Batch]:
         for member in source.members
         if is_nifti(member) and not member.startswith(described) and member not in taken
     ]
-    return batches + by_names(source, rest, label_name)
+    return batches + by_names(source, rest, label_name, others)
 
 
 def by_manifest(source: Source, manifest: Manifest) -> Iterator[Batch]:

@@ -34,6 +34,8 @@ class Layout:
     """Label scheme of the cases whose ids match; None where ids are no evidence."""
     scheme_fault: str = ""
     """Why the labels of the cases whose ids match have no known scheme, as an error message."""
+    label_words: tuple[str, ...] = ()
+    """Words of this release for a label that mean one nowhere else."""
     reads: Callable[[Manifest], bool] = _never
     """Whether a dataset.json describes this layout."""
     cases: Callable[[Source, Manifest], Batch] | None = None
@@ -91,8 +93,23 @@ LAYOUTS: Final[dict[str, Layout]] = {
         pattern=_MODERN,
         matches=_id(r"brats-ped[a-z]*-\d+(-\d{3})?"),
         scheme_fault="BraTS-PEDs: the labels of the editions differ and names do not tell which "
-        "it is; choose --labels brats-peds for 1 ET, 2 NET, 3 CC, 4 ED (2024 and later), or "
+        "it is; choose --labels brats-ped for 1 ET, 2 NET, 3 CC, 4 ED (2024 and later), or "
         "--labels brats2023 for 1 NC, 2 ED, 3 ET (2023)",
+    ),
+    "bratsmenrt": Layout(
+        title="BraTS-MEN-RT",
+        release="brats-men-rt",
+        pattern="*_t1c/_gtv.nii[.gz]",
+        matches=_id(r"brats-men-rt-\d+-\d+"),
+        scheme="brats-men-rt",
+        label_words=("gtv",),
+    ),
+    "bratsmen": Layout(
+        title="BraTS 2023",
+        release="brats2023",
+        pattern=_MODERN,
+        matches=_id(r"brats-men-\d+-\d{3}"),
+        scheme="brats-men",
     ),
     "brats2023": Layout(
         title="BraTS 2023",

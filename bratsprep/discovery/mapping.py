@@ -10,7 +10,6 @@ from typing import Any, Final
 from bratsprep.case import CaseFiles
 from bratsprep.discovery.modality_names import LABEL
 from bratsprep.discovery.subjects import near_ids
-from bratsprep.labels import MODALITIES
 
 _SHOWN: Final = 3
 """Patterns, reasons or groups of ids listed in one line."""
@@ -21,7 +20,7 @@ class RolePattern:
     """Files of one role whose names have the same form."""
 
     role: str
-    """One of MODALITIES, or LABEL."""
+    """A modality, or LABEL."""
     pattern: str
     """File name with `*` for the case, and the volume of a 4D file."""
     count: int
@@ -48,6 +47,8 @@ class FileMapping:
 
     layout: str
     cases: int
+    modalities: tuple[str, ...]
+    """Those that are looked for."""
     subjects: int
     roles: tuple[RolePattern, ...]
     schemes: tuple[tuple[str, int], ...]
@@ -61,7 +62,7 @@ class FileMapping:
     def lines(self) -> list[str]:
         """The mapping as lines for a terminal."""
         lines = [f"{'layout':<9}{self.layout}"]
-        for role in (*MODALITIES, LABEL):
+        for role in (*self.modalities, LABEL):
             patterns = [pattern for pattern in self.roles if pattern.role == role]
             text = "; ".join(
                 f"{pattern.pattern}  {pattern.count} of {self.cases}"
@@ -98,6 +99,7 @@ def map_files(
     rules: Mapping[str, str],
     ignored: Iterable[Ignored],
     labels: str,
+    modalities: tuple[str, ...],
 ) -> FileMapping:
     """Describe what the files of a source were taken for.
 
@@ -107,14 +109,16 @@ def map_files(
         rules: name of the rule that found the subject of each case, by its id.
         ignored: files that were ignored.
         labels: label scheme that is asked for, or `auto`.
+        modalities: those that are asked for, in the order of the images.
     """
     patterns: Counter[tuple[str, str]] = Counter()
     for files in cases:
-        patterns.update(_patterns(files))
+        patterns.update(_patterns(files, modalities))
     schemes = Counter(_evidence(files, labels) for files in cases if files.label is not None)
     return FileMapping(
         layout=layout,
         cases=len(cases),
+        modalities=modalities,
         subjects=len({files.subject for files in cases}),
         roles=tuple(RolePattern(*key, count) for key, count in patterns.most_common()),
         schemes=tuple(schemes.most_common()),
@@ -131,16 +135,18 @@ def _evidence(files: CaseFiles, labels: str) -> str:
     return f"{files.scheme} (names)" if files.scheme else "from the label values"
 
 
-def _patterns(files: CaseFiles) -> list[tuple[str, str]]:
+def _patterns(files: CaseFiles, modalities: tuple[str, ...]) -> list[tuple[str, str]]:
     """Role and file-name pattern of each file of a case."""
-    members = list(dict.fromkeys(channel.member for channel in files.images))
+    members = list(dict.fromkeys(channel.member for channel in files.channels))
     names = [posixpath.basename(member) for member in members]
     shared = posixpath.commonprefix(names) if len(names) > 1 else ""
     start = re.sub(r"[^-_. ]*$", "", shared)
     if files.id and any(name.startswith(files.id) for name in names):
         start = files.id
     patterns = []
-    for role, channel in zip(MODALITIES, files.images, strict=False):
+    for role, channel in zip(modalities, files.images, strict=False):
+        if channel is None:
+            continue
         volume = "" if channel.index is None else f"[{channel.index}]"
         patterns.append((role, _pattern(posixpath.basename(channel.member), start) + volume))
     if files.label is not None:

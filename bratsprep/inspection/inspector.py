@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -15,33 +15,54 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bratsprep.case import CaseFiles, Geometry
-from bratsprep.config import Labels
 from bratsprep.discovery.discover import Found, LabelChoice, find_cases_or_masks
 from bratsprep.discovery.subject_tables import task01
 from bratsprep.inspection.class_balance import CaseCount, Stored, count_case, whole
 from bratsprep.inspection.results import Inspection as Inspection
-from bratsprep.labels import CLASSES, Scheme
+from bratsprep.labels import ClassSet, Scheme
 from bratsprep.settings import refuse_unknown
 from bratsprep.slicefile.chunk_index import Contents, read_contents
 from bratsprep.sources.source import ARCHIVES, Source, open_source
 from bratsprep.system.memory import Buffers
 from bratsprep.system.threads import cores
 from bratsprep.volumes import nifti
-from bratsprep.volumes.case_volumes import CaseVolumes, case_notes, read_scan
+from bratsprep.volumes.case_volumes import Asked, CaseVolumes, case_notes, read_scan
 from bratsprep.volumes.geometries import read_geometries
 from bratsprep.volumes.label import label_grid, read_label
-from bratsprep.volumes.label_schemes import resolve
+from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve
 from bratsprep.volumes.warm import warm
 
-Watch: TypeAlias = Callable[[CaseCount, NDArray[np.uint8] | None, CaseVolumes | None], None]
+Watch: TypeAlias = Callable[
+    [CaseCount, NDArray[np.uint8] | None, CaseVolumes | None, ClassSet], None
+]
 """Sees each raw case while its voxels are in memory, on the thread that read it: what was counted,
-its (z, y, x) uint8 label in RAS+ order or None, and its images where they were read."""
+its (z, y, x) uint8 label in RAS+ order or None, its images where they were read, and the classes
+of the set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """What every raw case of a set is counted with."""
+
+    source: Source
+    schemes: dict[str, Scheme]
+    """By case id; unlabelled cases have none."""
+    asked: Asked
+    watch: Watch | None
+
+    def show(
+        self, row: CaseCount, label: NDArray[np.uint8] | None, scan: CaseVolumes | None
+    ) -> CaseCount:
+        """Show a case, with its (z, y, x) uint8 label or None, to whoever watches."""
+        if self.watch is not None:
+            self.watch(row, label, scan, self.asked.classes)
+        return row
 
 
 def inspect(
     path: Path | str,
     *,
-    labels: Labels = "auto",
+    labels: Path | str = "auto",
     images: bool = False,
     workers: int = 0,
     progress: bool = False,
@@ -54,13 +75,15 @@ def inspect(
 
     Args:
         path: slice file, or folder or archive of cases or of masks alone.
-        labels: scheme of raw labels, or `auto` to derive it from the evidence.
+        labels: scheme of raw labels, by name or as a TOML file, or `auto` to derive it from the
+            evidence.
         images: read the raw images too, for the moments of each modality.
         workers: threads; 0 uses every core.
         progress: show a bar on standard error where that is a terminal.
         watch: sees each raw case while it is in memory; several threads call it at once.
         **choice: `label_name`, a pattern of the names of raw label files; `same_grid`, whether
-            raw labels lie on the grids of the images whatever their headers say.
+            raw labels lie on the grids of the images whatever their headers say; `modalities` and
+            `missing` as in `bratsprep.config.PrepConfig`.
 
     Raises:
         BratsError: there is nothing to inspect, or it is broken.
@@ -72,16 +95,19 @@ def inspect(
         raise ValueError(f"workers must be at least 0, got {workers}")
     path = Path(path)
     if path.is_file() and not path.name.lower().endswith(ARCHIVES):
-        check_no_labels(path, labels)
+        check_no_labels(path, str(labels))
         return inspect_file(path)
+    key, chosen = chosen_scheme(labels)
     with open_source(path) as source:
-        found = find_cases_or_masks(source, labels, **choice)
-        schemes = resolve(source, found.cases, labels)
-        one = count_images if images and found.cases[0].images else count_label
+        found = find_cases_or_masks(source, key, **choice)
+        schemes = resolve(source, found.cases, chosen)
+        classes = common_classes(schemes.values())
+        modalities = found.mapping.modalities
+        one = count_images if images and found.cases[0].channels else count_label
         shown = progress and sys.stderr.isatty()
-        work = partial(one, source, schemes, watch)
+        work = partial(one, Counting(source, schemes, Asked(modalities, classes), watch))
         rows = counted(found, work, workers or cores(), shown)
-        members = {channel.member for files in found.cases for channel in files.images}
+        members = {channel.member for files in found.cases for channel in files.channels}
         members |= {files.label for files in found.cases if files.label is not None}
         size_bytes = sum(source.members[member] for member in members)
         geometries = read_geometries(source, found.cases)
@@ -94,10 +120,12 @@ def inspect(
         size_bytes,
         mapping=found.mapping,
         geometries=geometries,
+        class_set=classes,
+        modalities=modalities,
     )
 
 
-def check_no_labels(path: Path, labels: Labels) -> None:
+def check_no_labels(path: Path, labels: str) -> None:
     """Refuse a label scheme for a slice file.
 
     Raises:
@@ -118,7 +146,7 @@ def counted(
     Raises:
         BratsError: the first case that cannot be counted.
     """
-    warm()
+    warm(max(len(found.mapping.modalities), 1))
     free: SimpleQueue[Buffers] = SimpleQueue()
     for _ in range(workers):
         free.put(Buffers())
@@ -135,36 +163,27 @@ def counted(
         return tuple(tqdm(rows, total=len(found.cases), unit="case", disable=not shown))
 
 
-def count_label(
-    source: Source,
-    schemes: dict[str, Scheme],
-    watch: Watch | None,
-    files: CaseFiles,
-    buffers: Buffers,
-) -> CaseCount:
+def count_label(counting: Counting, files: CaseFiles, buffers: Buffers) -> CaseCount:
     """Count a raw case from its label alone.
 
     Raises:
         BratsError: a file is broken, or a label value is outside its scheme.
     """
-    label = None
+    label, source = None, counting.source
     if files.label is None:
-        geometry = nifti.read_header(source, files.images[0].member).geometry
-        voxels = np.zeros((geometry.sides[0], len(CLASSES)), np.int32)
+        geometry = nifti.read_header(source, files.first).geometry
+        voxels = np.zeros((geometry.sides[0], len(counting.asked.classes)), np.int32)
     else:
         grid = label_grid(files, source)
-        read = read_label(source, files.label, schemes[files.id], buffers, grid)
+        read = read_label(source, files.label, counting.schemes[files.id], buffers, grid)
         label, voxels, geometry = read.classes, read.plane_voxels, read.geometry
-    row = counted_case(files, geometry, voxels, label is not None)
-    if watch is not None:
-        watch(row, label, None)
-    return row
+    return counting.show(counted_case(files, geometry, voxels, label is not None), label, None)
 
 
 def counted_case(
     files: CaseFiles, geometry: Geometry, voxels: NDArray[np.int32], labelled: bool
 ) -> CaseCount:
-    """Count a raw case from the (z, 4) int32 voxels of each class in its planes.
+    """Count a raw case from the (z, c) int32 voxels of each class in its planes.
 
     Its subject is that of its name or of the table for Task01, as in `build`.
     """
@@ -173,24 +192,18 @@ def counted_case(
     return count_case((files.id, subject), voxels, labelled, volume_mm3)
 
 
-def count_images(
-    source: Source,
-    schemes: dict[str, Scheme],
-    watch: Watch | None,
-    files: CaseFiles,
-    buffers: Buffers,
-) -> CaseCount:
+def count_images(counting: Counting, files: CaseFiles, buffers: Buffers) -> CaseCount:
     """Count a raw case and measure its brain; raises as `count_label` does."""
-    case = read_scan(files, source, buffers, schemes.get(files.id))
+    scheme = counting.schemes.get(files.id)
+    case = read_scan(files, counting.source, buffers, scheme, counting.asked)
     row = replace(
         counted_case(files, case.geometry, case.plane_voxels, case.label is not None),
         mean=tuple(case.measured.mean.tolist()),
         std=tuple(case.measured.std.tolist()),
+        present=case.named.present,
         unusual=case_notes(case),
     )
-    if watch is not None:
-        watch(row, case.label, case)
-    return row
+    return counting.show(row, case.label, case)
 
 
 def inspect_file(path: Path) -> Inspection:
@@ -212,13 +225,24 @@ def inspect_file(path: Path) -> Inspection:
             ),
             mean=tuple(case["mean"].tolist()),
             std=tuple(case["std"].tolist()),
+            present=tuple((case["present"] > 0).tolist()),
             lost=whole(case["lost_voxels"]),
         )
         for case, voxels in zip(contents.cases, planes, strict=True)
     )
     schemes = tuple(sorted({str(name) for name in contents.cases["scheme"]} - {""}))
     size_bytes = path.stat().st_size
-    return Inspection(path, "slice file", schemes, rows, size_bytes, stored(contents))
+    described = contents.described
+    return Inspection(
+        path,
+        "slice file",
+        schemes,
+        rows,
+        size_bytes,
+        class_set=described.classes,
+        modalities=described.modalities,
+        stored=stored(contents),
+    )
 
 
 def stored(contents: Contents) -> Stored:

@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 from typing import Unpack
 
-from bratsprep.config import Labels
 from bratsprep.discovery.discover import LabelChoice
 from bratsprep.inspection.inspector import inspect
 from bratsprep.inspection.page import page
@@ -19,7 +18,7 @@ def inspect_page(
     path: Path | str,
     out_html: Path | str,
     *,
-    labels: Labels = "auto",
+    labels: Path | str = "auto",
     workers: int = 0,
     progress: bool = False,
     **choice: Unpack[LabelChoice],
@@ -52,7 +51,7 @@ def inspect_page(
 
 
 def _gathered(
-    path: Path | str, labels: Labels, workers: int, progress: bool, choice: LabelChoice
+    path: Path | str, labels: Path | str, workers: int, progress: bool, choice: LabelChoice
 ) -> tuple[Inspection, Sketch]:
     """Count the cases, and gather histograms and pictures; arguments as of `inspect_page`."""
     sketch = Sketch()

@@ -1,10 +1,11 @@
 """How phantoms are named in each layout: one record each, in a registry."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from bratsprep.labels import SCHEMES
+from bratsprep.config import USUAL_MODALITIES
+from bratsprep.labels import scheme as scheme_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,21 @@ class Names:
         return pattern.format(id=self.id, images=images, grade=self.grade, end=end)
 
 
-Index: TypeAlias = Callable[[Sequence[Names], str, str], dict[str, Any]]
-"""Content of `dataset.json` from every case, the label scheme and the suffix of the files."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a set is written with."""
+
+    scheme: str
+    """Name of the label scheme, or path of a TOML file."""
+    modalities: tuple[str, ...]
+    end: str
+    """Suffix of the files."""
+
+
+Index: TypeAlias = Callable[[Sequence[Names], Written], dict[str, Any]]
+"""Content of `dataset.json` from every case and what the set is written with."""
+CHANNEL_NAMES: Final = {"flair": "FLAIR", "t1w": "T1w", "t1gd": "t1gd", "t2w": "T2w"}
+"""As the Decathlon spells them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +50,13 @@ class PhantomLayout:
 
     scheme: str
     """Its own label scheme."""
-    images: tuple[str, ...]
-    """File of each modality; `{id}` is the case, `{end}` the suffix. One name is a 4D file."""
+    images: Mapping[str, str]
+    """File of each modality that the release has; `{id}` is the case, `{end}` the suffix."""
+    other: str = ""
+    """File of any other modality, `{name}`, or of all of them as `{m}` where `images` is empty;
+    empty for a layout that has no others."""
+    is_4d: bool = False
+    """All modalities are one file, `other`."""
     label: str
     """File of the label."""
     case_id: Callable[[int, int, bool], str]
@@ -50,17 +69,49 @@ class PhantomLayout:
     index: Index | None = None
     """Content of its `dataset.json`, where it has one."""
 
+    def usual(self) -> tuple[str, ...]:
+        """Modalities of the release."""
+        return tuple(self.images) or USUAL_MODALITIES
 
-def _modern(scheme: str, case_id: Callable[[int, int, bool], str]) -> PhantomLayout:
+    def patterns(self, modalities: Sequence[str]) -> list[str]:
+        """File of each modality, or the one file of all of them.
+
+        Raises:
+            ValueError: the release has no file for one.
+        """
+        if self.is_4d:
+            return [self.other]
+        unknown = [name for name in modalities if name not in self.images]
+        if unknown and not self.other:
+            raise ValueError(
+                f"modality {unknown[0]} is none of this layout, which has {', '.join(self.images)}"
+            )
+        return [
+            self.images.get(name) or self.other.replace("{name}", name).replace("{m}", f"{m:04d}")
+            for m, name in enumerate(modalities)
+        ]
+
+
+def _usual(stem: str, words: Sequence[str]) -> dict[str, str]:
+    """Files of the usual modalities, from a word for each."""
+    return {
+        name: f"{stem}{word}{{end}}" for name, word in zip(USUAL_MODALITIES, words, strict=True)
+    }
+
+
+def _modern(
+    scheme: str, case_id: Callable[[int, int, bool], str], revisit: int = 4
+) -> PhantomLayout:
     """BraTS 2023 and later: hyphens, two letters and a digit a modality."""
     stem = "{id}/{id}-"
     return PhantomLayout(
         scheme=scheme,
-        images=tuple(f"{stem}{name}{{end}}" for name in ("t2f", "t1n", "t1c", "t2w")),
+        images=_usual(stem, ("t2f", "t1n", "t1c", "t2w")),
+        other=f"{stem}{{name}}{{end}}",
         label=f"{stem}seg{{end}}",
         case_id=case_id,
         is_lps=True,
-        revisit=4,
+        revisit=revisit,
     )
 
 
@@ -68,7 +119,8 @@ def _classic(stem: str, dtype: str, case_id: Callable[[int, int, bool], str]) ->
     """BraTS 2017 to 2021: underscores."""
     return PhantomLayout(
         scheme="brats2017",
-        images=tuple(f"{stem}_{name}{{end}}" for name in ("flair", "t1", "t1ce", "t2")),
+        images=_usual(f"{stem}_", ("flair", "t1", "t1ce", "t2")),
+        other=f"{stem}_{{name}}{{end}}",
         label=f"{stem}_seg{{end}}",
         case_id=case_id,
         is_lps=True,
@@ -80,11 +132,12 @@ def _classes(scheme: str) -> list[tuple[int, str]]:
     """Raw values and names of a scheme, as the Decathlon spells its own."""
     if scheme == "msd":
         return [(1, "edema"), (2, "non-enhancing tumor"), (3, "enhancing tumour")]
-    return list(SCHEMES[scheme].names)
+    return list(scheme_named(scheme).names)
 
 
-def _msd_index(names: Sequence[Names], scheme: str, end: str) -> dict[str, Any]:
+def _msd_index(names: Sequence[Names], written: Written) -> dict[str, Any]:
     """`dataset.json` of the Medical Segmentation Decathlon."""
+    scheme, end = written.scheme, written.end
     training = [n for n in names if n.is_labelled]
     test = [f"./imagesTs/{n.id}{end}" for n in names if not n.is_labelled]
     return {
@@ -94,7 +147,7 @@ def _msd_index(names: Sequence[Names], scheme: str, end: str) -> dict[str, Any]:
         "licence": "MIT",
         "release": "1.0",
         "tensorImageSize": "4D",
-        "modality": {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"},
+        "modality": _channels(written),
         "labels": {"0": "background", **{str(v): name for v, name in _classes(scheme)}},
         "numTraining": len(training),
         "numTest": len(test),
@@ -106,13 +159,18 @@ def _msd_index(names: Sequence[Names], scheme: str, end: str) -> dict[str, Any]:
     }
 
 
-def _nnunet_index(names: Sequence[Names], scheme: str, end: str) -> dict[str, Any]:
+def _channels(written: Written) -> dict[str, str]:
+    """Names of the channels by number."""
+    return {str(m): CHANNEL_NAMES.get(name, name) for m, name in enumerate(written.modalities)}
+
+
+def _nnunet_index(names: Sequence[Names], written: Written) -> dict[str, Any]:
     """`dataset.json` of nnU-Net version 2."""
     return {
-        "channel_names": {"0": "FLAIR", "1": "T1w", "2": "T1gd", "3": "T2w"},
-        "labels": {"background": 0, **{name: v for v, name in _classes(scheme)}},
+        "channel_names": _channels(written),
+        "labels": {"background": 0, **{name: v for v, name in _classes(written.scheme)}},
         "numTraining": sum(n.is_labelled for n in names),
-        "file_ending": end,
+        "file_ending": written.end,
     }
 
 
@@ -123,7 +181,9 @@ def _task01_id(number: int, _visit: int, _is_labelled: bool) -> str:
 LAYOUTS: Final[dict[str, PhantomLayout]] = {
     "msd": PhantomLayout(
         scheme="msd",
-        images=("{images}/{id}{end}",),
+        images={},
+        other="{images}/{id}{end}",
+        is_4d=True,
         label="labelsTr/{id}{end}",
         case_id=_task01_id,
         is_lps=False,
@@ -148,9 +208,20 @@ LAYOUTS: Final[dict[str, PhantomLayout]] = {
         "brats2024",
         lambda number, visit, _labelled: f"BraTS-GLI-{number + 2005:05d}-{100 + visit:03d}",
     ),
+    "brats-ped": _modern(
+        "brats-ped", lambda number, _visit, _labelled: f"BraTS-PED-{number + 1:05d}-000", revisit=0
+    ),
+    "brats-men-rt": PhantomLayout(
+        scheme="brats-men-rt",
+        images={"t1gd": "{id}/{id}_t1c{end}"},
+        label="{id}/{id}_gtv{end}",
+        case_id=lambda number, _visit, _labelled: f"BraTS-MEN-RT-{number + 1:04d}-1",
+        is_lps=True,
+    ),
     "nnunet": PhantomLayout(
         scheme="msd",
-        images=tuple(f"{{images}}/{{id}}_{m:04d}{{end}}" for m in range(4)),
+        images={},
+        other="{images}/{id}_{m}{end}",
         label="labelsTr/{id}{end}",
         case_id=_task01_id,
         is_lps=False,
@@ -158,7 +229,8 @@ LAYOUTS: Final[dict[str, PhantomLayout]] = {
     ),
     "plain": PhantomLayout(
         scheme="brats2017",
-        images=tuple(f"{{id}}/{{id}}_{name}{{end}}" for name in ("FLAIR", "t1", "T1ce", "T2W")),
+        images=_usual("{id}/{id}_", ("FLAIR", "t1", "T1ce", "T2W")),
+        other="{id}/{id}_{name}{end}",
         label="{id}/{id}_mask{end}",
         case_id=lambda number, _visit, _labelled: f"patient{number + 1:02d}",
         is_lps=True,

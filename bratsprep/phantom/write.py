@@ -14,7 +14,7 @@ import numpy as np
 from isal import igzip
 from numpy.typing import NDArray
 
-from bratsprep.phantom.layouts import Names, PhantomLayout
+from bratsprep.phantom.layouts import Names, PhantomLayout, Written
 
 GZIP_LEVEL: Final = 2
 """Of isal: as small as zlib's 6, which the releases used, ten times faster."""
@@ -27,7 +27,7 @@ def write_case(
     names: Names,
     images: NDArray[Any],
     raw: NDArray[Any],
-    end: str,
+    written: Written,
 ) -> None:
     """Write the files of one case.
 
@@ -35,12 +35,13 @@ def write_case(
         folder: of the set.
         layout: how to name them.
         names: of the case.
-        images: (4, z, y, x) of the dtype to store, RAS+, in MODALITIES order.
+        images: (m, z, y, x) of the dtype to store, RAS+, a modality each.
         raw: (z, y, x) of an integer dtype, RAS+, label values of the scheme to write.
-        end: suffix.
+        written: modalities and suffix.
     """
-    parts = [images] if len(layout.images) == 1 else list(images)
-    files = [(names.file(p, end), v) for p, v in zip(layout.images, parts, strict=True)]
+    end, patterns = written.end, layout.patterns(written.modalities)
+    parts = [images] if layout.is_4d else list(images)
+    files = [(names.file(p, end), v) for p, v in zip(patterns, parts, strict=True)]
     if names.is_labelled:
         files.append((names.file(layout.label, end), raw.astype(layout.label_dtype)))
     for file, volume in files:
@@ -56,7 +57,7 @@ def nifti_bytes(volume: NDArray[Any], is_lps: bool) -> bytes:
     """Give the bytes of a NIfTI-1 file.
 
     Args:
-        volume: (z, y, x) or (4, z, y, x) of any dtype of NIfTI, RAS+.
+        volume: (z, y, x) or (m, z, y, x) of any dtype of NIfTI, RAS+.
         is_lps: store x and y backwards, as BraTS does, with the affine that says so.
     """
     shape = volume.shape[::-1]
@@ -77,7 +78,7 @@ def nifti_bytes(volume: NDArray[Any], is_lps: bool) -> bytes:
 
 
 def write_index(
-    folder: Path, layout: PhantomLayout, names: Sequence[Names], scheme: str, end: str
+    folder: Path, layout: PhantomLayout, names: Sequence[Names], written: Written
 ) -> None:
     """Write `dataset.json` where the layout has one.
 
@@ -85,11 +86,10 @@ def write_index(
         folder: of the set.
         layout: of the set.
         names: every case.
-        scheme: label scheme written.
-        end: suffix.
+        written: label scheme, modalities and suffix.
     """
     if layout.index is not None:
-        text = json.dumps(layout.index(names, scheme, end), indent=1)
+        text = json.dumps(layout.index(names, written), indent=1)
         (folder / "dataset.json").write_text(text + "\n", encoding="utf-8")
 
 

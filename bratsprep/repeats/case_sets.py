@@ -13,7 +13,7 @@ from tqdm import tqdm
 from bratsprep.case import CaseFiles
 from bratsprep.discovery.discover import find_cases_or_masks
 from bratsprep.errors import BratsError
-from bratsprep.labels import Scheme
+from bratsprep.labels import ClassSet, Scheme
 from bratsprep.repeats import mask_details
 from bratsprep.repeats.mask_details import Details, details_of
 from bratsprep.slicefile.reader import SliceFile
@@ -21,10 +21,10 @@ from bratsprep.sources.source import ARCHIVES, Source, open_source
 from bratsprep.system.memory import Buffers, Pool
 from bratsprep.system.threads import in_order
 from bratsprep.volumes import fingerprint
-from bratsprep.volumes.case_volumes import read_scan
+from bratsprep.volumes.case_volumes import Asked, read_scan
 from bratsprep.volumes.fingerprint import fingerprints, mask_fingerprint
 from bratsprep.volumes.label import read_label
-from bratsprep.volumes.label_schemes import resolve
+from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve
 from bratsprep.volumes.warm import warm
 
 
@@ -40,7 +40,7 @@ class Known:
     mask: NDArray[np.uint8] | None
     """Fingerprint of the label; None for an unlabelled case."""
     voxels: tuple[int, ...] = ()
-    """Of NCR, ED and ET; empty for an unlabelled case."""
+    """Of each class but the background; empty for an unlabelled case."""
     details: Details | None = None
     """Fine structure of the label; None for an unlabelled case, and in a slice file."""
 
@@ -54,6 +54,10 @@ class Collection:
     """`slice file`, the layout of raw data, or `masks only`."""
     cases: tuple[Known, ...]
     """By id."""
+    modalities: tuple[str, ...]
+    """Of the images; empty for masks alone."""
+    classes: ClassSet
+    """Of the labels."""
     details: Callable[[int], Details]
     """Fine structure of the label of a labelled case, by its place in `cases`."""
 
@@ -70,7 +74,7 @@ def is_slice_file(path: Path) -> bool:
 
 @contextmanager
 def open_collection(
-    path: Path, labels: str, workers: int, shown: bool
+    path: Path, labels: Path | str, workers: int, shown: bool
 ) -> Generator[Collection, None, None]:
     """Read a set for the length of a `with` block.
 
@@ -85,32 +89,44 @@ def open_collection(
     Raises:
         BratsError: there is nothing to read, or it is broken.
     """
-    warm_all()
     if is_slice_file(path):
         with SliceFile(path) as file:
+            warm_all(len(file.modalities))
             cases = tuple(known_of(row) for row in file.cases)
-            yield Collection(path, "slice file", cases, cache(stored_details(file)))
+            names = file.modalities, file.classes
+            yield Collection(path, "slice file", cases, *names, cache(stored_details(file)))
         return
+    key, chosen = chosen_scheme(labels)
     with open_source(path) as source:
-        found = find_cases_or_masks(source, labels)
-        schemes = resolve(source, found.cases, labels)
-        read = raw_known if found.cases[0].images else mask_known
+        found = find_cases_or_masks(source, key)
+        modalities = found.mapping.modalities
+        warm_all(max(len(modalities), 1))
+        schemes = resolve(source, found.cases, chosen)
+        asked = Asked(modalities, common_classes(schemes.values()))
+        read = raw_known if found.cases[0].channels else mask_known
         memory = Pool(workers, 2**62)
 
         def known(files: CaseFiles) -> Known:
             with memory.borrow() as buffers:
-                return read(source, schemes, files, buffers)
+                return read((source, asked), schemes, files, buffers)
 
         made = in_order(found.cases, known, workers)
         bar = tqdm(made, total=len(found.cases), unit="case", disable=not shown)
         cases = tuple(fine(result) for _, result in bar)
-        yield Collection(path, found.layout, cases, lambda i: some(cases[i].details))
+        yield Collection(
+            path,
+            found.layout,
+            cases,
+            modalities,
+            asked.classes,
+            lambda i: some(cases[i].details, asked.classes),
+        )
 
 
-def warm_all() -> None:
+def warm_all(n_modalities: int) -> None:
     """Compile every kernel, or load it from the cache, before any thread starts."""
-    warm()
-    fingerprint.warm()
+    warm(n_modalities)
+    fingerprint.warm(n_modalities)
     mask_details.warm()
 
 
@@ -121,9 +137,10 @@ def fine(result: Known | BratsError) -> Known:
     return result
 
 
-def some(details: Details | None) -> Details:
+def some(details: Details | None, classes: ClassSet) -> Details:
     """Fine structure, without any for an unlabelled case."""
-    return details or Details((0, 0, 0), np.zeros((3, 0, 0, 0), np.int8))
+    names = tuple(name for name, _ in classes.nested)
+    return details or Details((0, 0, 0), np.zeros((len(names), 0, 0, 0), np.int8), names)
 
 
 def known_of(row: np.void) -> Known:
@@ -140,37 +157,39 @@ def stored_details(file: SliceFile) -> Callable[[int], Details]:
     def details(i: int) -> Details:
         label = file.label_volume(i)
         has_tumour = label.max(axis=(1, 2)) > 0
-        return details_of(label, file.cases["spacing"][i], has_tumour)
+        return details_of(label, file.cases["spacing"][i], has_tumour, file.classes)
 
     return details
 
 
 def raw_known(
-    source: Source, schemes: Mapping[str, Scheme], files: CaseFiles, buffers: Buffers
+    where: tuple[Source, Asked], schemes: Mapping[str, Scheme], files: CaseFiles, buffers: Buffers
 ) -> Known:
     """Read a raw case with its images.
 
     Raises:
         BratsError: whatever is wrong with the case.
     """
-    case = read_scan(files, source, buffers, schemes.get(files.id))
+    source, asked = where
+    case = read_scan(files, source, buffers, schemes.get(files.id), asked)
     image, mask = fingerprints(case)
     if case.label is None:
         return Known(files.id, files.subject, image, None)
     has_tumour = case.plane_voxels[:, 1:].sum(axis=1) > 0
-    details = details_of(case.label, case.geometry.spacing, has_tumour)
+    details = details_of(case.label, case.geometry.spacing, has_tumour, asked.classes)
     voxels = tuple(case.plane_voxels[:, 1:].sum(axis=0).tolist())
     return Known(files.id, files.subject, image, mask, voxels, details)
 
 
 def mask_known(
-    source: Source, schemes: Mapping[str, Scheme], files: CaseFiles, buffers: Buffers
+    where: tuple[Source, Asked], schemes: Mapping[str, Scheme], files: CaseFiles, buffers: Buffers
 ) -> Known:
     """Read a raw case of which there is only the mask.
 
     Raises:
         BratsError: the file is broken, or a value is outside the scheme.
     """
+    source, asked = where
     label = read_label(source, str(files.label), schemes[files.id], buffers)
     spacing = label.geometry.spacing
     has_tumour = label.plane_voxels[:, 1:].sum(axis=1) > 0
@@ -178,7 +197,7 @@ def mask_known(
         files.id,
         files.subject,
         None,
-        mask_fingerprint(label.classes, spacing, has_tumour),
+        mask_fingerprint(label.classes, spacing, has_tumour, asked.classes),
         tuple(label.plane_voxels[:, 1:].sum(axis=0).tolist()),
-        details_of(label.classes, spacing, has_tumour),
+        details_of(label.classes, spacing, has_tumour, asked.classes),
     )

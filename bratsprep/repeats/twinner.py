@@ -4,7 +4,7 @@ import csv
 import io
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -14,9 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from bratsprep.case import MASK_CELLS
-from bratsprep.config import Labels
 from bratsprep.errors import LayoutError
-from bratsprep.labels import MODALITIES
 from bratsprep.repeats.case_sets import Collection, is_slice_file, open_collection
 from bratsprep.repeats.image_match import match_images
 from bratsprep.repeats.mask_details import Agreement, agreement
@@ -27,8 +25,8 @@ from bratsprep.system.threads import cores
 FLOOR: Final = 0.3
 """Agreement of two fingerprints of masks from which the masks themselves are compared: no pair of
 Task01 that was confirmed has less than .31."""
-COLUMNS: Final = ("case", "subject", "score", "certainty", "NCR", "ED", "ET")
-"""Of the CSV; `bratsprep build --subjects` takes the first two."""
+COLUMNS: Final = ("case", "subject", "score", "certainty")
+"""Of the CSV, before the voxels of each class; `bratsprep build --subjects` takes the first two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ class Member:
     certainty: str
     """`certain` or `likely`; `named` where only the names say so; empty where it stands alone."""
     voxels: tuple[int, ...]
-    """Of NCR, ED and ET; empty for an unlabelled case."""
+    """Of each class but the background; empty for an unlabelled case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +55,8 @@ class Twins:
     """The cases of `path`, by id."""
     compared: tuple[Pair, ...]
     """Every candidate with its score, best first."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes of the labels of `path`, without the background."""
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -97,9 +97,9 @@ class Twins:
         """
         table = io.StringIO(newline="")
         writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow([*COLUMNS, *self.classes])
         for member in self.members:
-            voxels = member.voxels or ("", "", "")
+            voxels = member.voxels or [""] * len(self.classes)
             score = "" if member.score is None else f"{member.score:.3f}"
             writer.writerow([member.case, member.subject, score, member.certainty, *voxels])
         with replacing(path) as file:
@@ -118,7 +118,7 @@ def twins(
     path: Path | str,
     against: Path | str | None = None,
     *,
-    labels: Labels = "auto",
+    labels: Path | str = "auto",
     workers: int = 0,
     progress: bool = False,
 ) -> Twins:
@@ -139,7 +139,7 @@ def twins(
     """
     if workers < 0:
         raise ValueError(f"workers must be at least 0, got {workers}")
-    if labels != "auto" and all(is_slice_file(Path(side)) for side in (path, against or path)):
+    if str(labels) != "auto" and all(is_slice_file(Path(side)) for side in (path, against or path)):
         raise ValueError(
             f"labels {labels} has no effect on slice files, which store classes and not the codes "
             "of a scheme; leave it out"
@@ -152,7 +152,7 @@ def twins(
             if side is not None
         ]
         first, second = sides[0], sides[1] if against is not None else None
-        if all(side.has_images for side in sides):
+        if all(side.has_images for side in sides) and shared_modalities(sides):
             evidence, compared = "images", by_images(first, second, workers or cores())
         else:
             evidence, compared = "masks", by_masks(first, second, workers or cores())
@@ -160,14 +160,25 @@ def twins(
     people = inside(first, compared) if second is None else across(first, second, compared)
     members = _members(first, people, compared, second is None)
     other = None if against is None else Path(against)
-    return Twins(Path(path), other, evidence, members, tuple(compared))
+    return Twins(Path(path), other, evidence, members, tuple(compared), first.classes.tumour)
+
+
+def shared_modalities(sides: Sequence[Collection]) -> tuple[str, ...]:
+    """Modalities that all sets have, in the order of the first."""
+    return tuple(
+        name for name in sides[0].modalities if all(name in side.modalities for side in sides)
+    )
 
 
 def by_images(first: Collection, second: Collection | None, workers: int) -> list[Pair]:
     """Compare cases by the fingerprints of their images."""
     sides = [side for side in (first, second) if side is not None]
+    shared = shared_modalities(sides)
     prints = [
-        np.stack([case.image for case in side.cases if case.image is not None]) for side in sides
+        np.stack([case.image for case in side.cases if case.image is not None])[
+            :, [0, *(1 + side.modalities.index(name) for name in shared)]
+        ]
+        for side in sides
     ]
     matches = match_images(prints[0], None if second is None else prints[1], workers=workers)
     return [
@@ -176,7 +187,7 @@ def by_images(first: Collection, second: Collection | None, workers: int) -> lis
             sides[-1].cases[match.second].id,
             match.score,
             "images",
-            dict(zip(MODALITIES, match.maps, strict=True)),
+            dict(zip(shared, match.maps, strict=True)),
             axes_of(match.flip),
         )
         for match in matches
@@ -228,7 +239,7 @@ def judged(names: tuple[str, str], agreed: Agreement, flip: str) -> Pair:
     pair = Pair(*names, clipped(agreed.score), "masks", agreed.regions, flip)
     if pair.certainty or not agreed.is_whole_tumour_only:
         return pair
-    whole = clipped(agreed.regions.get("WT", 0.0))
+    whole = clipped(next(iter(agreed.regions.values()), 0.0))
     alone = Pair(*names, whole, "whole tumour", agreed.regions, flip)
     return alone if alone.certainty else pair
 
