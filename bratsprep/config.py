@@ -34,6 +34,8 @@ OMITTED: Final = ("label_name", "same_grid", "repeats", "background", "modalitie
 """Settings that the JSON leaves out where they have no effect or their default."""
 USUAL_MODALITIES: Final = ("flair", "t1w", "t1gd", "t2w")
 """Of BraTS and of the Decathlon's Task01, in the order of its channels."""
+USUAL_CLASSES: Final = ("background", "NCR", "ED", "ET")
+"""Of BraTS gliomas before treatment."""
 MOST_MODALITIES: Final = 16
 """Channels of a slice file."""
 MAX_PLANES: Final = 32_767

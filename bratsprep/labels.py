@@ -11,7 +11,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -33,7 +33,7 @@ _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.+-]{0,23}")
 _COLOUR: Final = re.compile(r"#[0-9A-Fa-f]{6}")
 _BACKGROUND_COLOUR: Final = "#BBBBBB"
 _KEYS: Final = frozenset({"name", "about", "convention", "class", "regions", "ignored"})
-_CLASS_KEYS: Final = frozenset({"name", "colour", "codes"})
+_CLASS_KEYS: Final = ("name", "colour", "codes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,17 @@ class ClassSet:
     """Index = stored label; the first is the background."""
     regions: tuple[tuple[str, tuple[int, ...]], ...]
     """Name and stored labels of each union of classes that is scored, at least one."""
-    colours: tuple[str, ...]
+    colours: tuple[str, ...] = field(compare=False)
     """`#RRGGBB` of each class, the background included."""
+    titles: tuple[str, ...] = field(compare=False)
+    """Name for people of each class, the background included."""
 
     def __post_init__(self) -> None:
-        if len(self.classes) != len(self.colours) or not 2 <= len(self.classes) <= MOST_CLASSES:
+        counts = {len(self.classes), len(self.colours), len(self.titles)}
+        if len(counts) > 1 or not 2 <= len(self.classes) <= MOST_CLASSES:
             raise ValueError(
-                f"a label has 2 to {MOST_CLASSES} classes with a colour each, got "
-                f"{len(self.classes)} classes and {len(self.colours)} colours"
+                f"a label has 2 to {MOST_CLASSES} classes with a colour and a title each, got "
+                f"{len(self.classes)}, {len(self.colours)} and {len(self.titles)}"
             )
         if self.classes[0] != BACKGROUND or len(set(self.classes)) != len(self.classes):
             raise ValueError(f"classes must begin with {BACKGROUND} and differ, got {self.classes}")
@@ -136,6 +139,7 @@ class ClassSet:
                 tuple(str(name) for name in content["classes"]),
                 tuple((str(name), tuple(map(int, labels))) for name, labels in content["regions"]),
                 tuple(str(colour) for colour in content["colours"]),
+                tuple(str(title) for title in content["titles"]),
             )
         except (TypeError, KeyError) as error:
             raise ValueError(f"classes cannot be read: {error!r}") from error
@@ -222,8 +226,9 @@ def parse_scheme(name: str, text: str) -> Scheme:
     Args:
         name: of the scheme where the text gives none.
         text: keys `about`, `convention` (optional), one `[[class]]` for each class with `name`,
-            `codes` (raw value = the release's own name of it) and `colour`, `[regions]` with the
-            classes of each, and `[ignored]` with raw values that are stored as background.
+            `codes` (raw value = the release's own name of it), `colour`, and optionally `title`,
+            its name for people; `[regions]` with the classes of each, and `[ignored]` with raw
+            values that are stored as background.
 
     Raises:
         ValueError: a key is missing, unknown or has a wrong value.
@@ -233,7 +238,7 @@ def parse_scheme(name: str, text: str) -> Scheme:
     _refuse_unknown(content, _KEYS, "the file")
     entries: list[dict[str, Any]] = content.get("class") or []
     for entry in entries:
-        _refuse_unknown(entry, _CLASS_KEYS, f"class {entry.get('name')}")
+        _refuse_unknown(entry, frozenset({*_CLASS_KEYS, "title"}), f"class {entry.get('name')}")
     missing = [key for entry in entries for key in _CLASS_KEYS if key not in entry]
     if missing or not entries:
         raise ValueError(f"every [[class]] needs name, codes and colour; check {missing[:1]}")
@@ -243,6 +248,7 @@ def parse_scheme(name: str, text: str) -> Scheme:
         names,
         tuple((region, _labels(region, parts, names)) for region, parts in regions.items()),
         (_BACKGROUND_COLOUR, *(str(entry["colour"]) for entry in entries)),
+        (BACKGROUND, *(str(entry.get("title", entry["name"])) for entry in entries)),
     )
     coded = [(content.get("ignored") or {}), *(entry["codes"] for entry in entries)]
     codes, titles = _codes(coded)
@@ -274,7 +280,7 @@ def _labels(region: str, parts: Iterable[str], names: tuple[str, ...]) -> tuple[
 def _codes(
     coded: list[Mapping[str, str]],
 ) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, str], ...]]:
-    """(raw value, stored label) and (raw value, name), rising; the index of a table is its label."""
+    """(raw value, stored label) and (raw value, name), rising; a table's place is its label."""
     codes: dict[int, int] = {}
     names: dict[int, str] = {}
     for stored, titles in enumerate(coded):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypedDict, get_args
 
-from bratsprep.config import Labels, OnError
+from bratsprep.config import OnError
 from bratsprep.settings import check, setting
 from bratstrain.config import Session
 
@@ -14,7 +14,7 @@ Part = Literal["validation", "test", "train", "all"]
 Tta = Literal["none", "lr", "lr+ap"]
 Convention = Literal[
     "brats", "brats2023", "brats2024", "brats2024-met", "brats2024-ped", "brats2024-ssa",
-    "brats2024-men", "nnunet", "present",
+    "brats2024-men", "brats2024-men-rt", "nnunet", "present",
 ]  # fmt: skip
 PARTS: Final[tuple[str, ...]] = get_args(Part)
 DEFAULT_CONVENTIONS: Final[tuple[Convention, ...]] = ("brats", "brats2023", "brats2024", "nnunet")
@@ -29,7 +29,7 @@ class ApplySettings(TypedDict, total=False):
     device: str
     cleanup: bool
     any_spacing: bool
-    labels: Labels
+    labels: Path | str
     trusted_models: Sequence[str]
 
 
@@ -46,8 +46,11 @@ class ApplyConfig:
         False, help="Drop small components, by the sizes that 'evaluate --tune-cleanup' found."
     )
     any_spacing: bool = setting(False, help="Accept voxels of another size than those of the run.")
-    labels: Labels = setting(
-        "auto", help="Label scheme of the files; auto infers it from the evidence."
+    labels: Path | str = setting(
+        "auto",
+        help="Label scheme of the files, by name or as a TOML file; auto infers it from the "
+        "evidence.",
+        metavar="NAME|TOML|auto",
     )
     trusted_models: Sequence[str] = setting(
         (),
@@ -65,7 +68,7 @@ class ApplyConfig:
         Raises:
             ValueError: a setting has no effect on a slice file.
         """
-        if data is not None and self.labels != "auto":
+        if data is not None and str(self.labels) != "auto":
             raise ValueError(
                 f"labels {self.labels} has no effect with data: a slice file stores classes, not "
                 "the codes of a scheme; leave it out"
@@ -133,7 +136,7 @@ class StudySettings(TypedDict, total=False):
     """Keywords of `StudyConfig`, for type checkers."""
 
     profile: str
-    labels: Labels
+    labels: Path | str
     subjects: Path | str
     workers: int
     device: str
@@ -147,8 +150,11 @@ class StudyConfig:
     profile: str = setting(
         "", help="Profile of the study's file, such as demo or full.", metavar="NAME"
     )
-    labels: Labels = setting(
-        "auto", help="Label scheme of the raw cases; auto infers it from the evidence."
+    labels: Path | str = setting(
+        "auto",
+        help="Label scheme of the raw cases, by name or as a TOML file; auto infers it from the "
+        "evidence.",
+        metavar="NAME|TOML|auto",
     )
     subjects: Path | str = setting(
         "auto",

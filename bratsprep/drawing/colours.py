@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 ERRORS: Final = {"missed": "#E69F00", "false": "#E0218A", "other": "#7A5CFF"}
 """Error map: tumour taken for background, background taken for tumour, tumour of another class.
 
-None is the colour of a class of a scheme that ships. Under the dichromacies as Machado 2009 simulates them, the three are
-at least 42 apart in CIELAB, and the last one at least 35 from every class.
+None is the colour of a class of a scheme that ships. Under the dichromacies as Machado 2009
+simulates them, the three are at least 42 apart in CIELAB, and the last one at least 35 from NCR, ED
+and ET.
 """
 INK: Final = "#333333"
 PALETTE: Final = 256

@@ -182,7 +182,7 @@ def draw_spread(axes: Axes, voxels: NDArray[np.int64], classes: ClassSet) -> Non
         classes: of the labels.
     """
     generator = np.random.default_rng(0)
-    for k, name in enumerate(classes.tumour, 1):
+    for k in range(1, len(classes)):
         values = voxels[voxels[:, k] > 0, k]
         if not values.size:
             continue
@@ -219,8 +219,9 @@ def draw_volumes(axes: Axes, volumes: NDArray[np.float64]) -> None:
 
 
 def plot_page(page: Page, out_png: Path) -> None:
-    """Draw planes as rows: each modality, then the label, where there is one, over FLAIR and T1gd, or over
-    the first modality of a set without those.
+    """Draw planes as rows: each modality, then the label where there is one.
+
+    The label is over FLAIR and T1gd, or over the first modality of a set without those.
 
     Radiological view, from the feet: front up, the patient's left on the right side.
 

@@ -46,7 +46,7 @@ class RawCase:
     affine: NDArray[np.float64]
     """(4, 4) float64, mm, of the first image's file."""
     volumes: tuple[NDArray[Any], ...]
-    """(z, y, x) RAS+ of each modality, source units, any real dtype; all 0 where the case has none."""
+    """(z, y, x) RAS+ of each modality, source units, any real dtype; 0 where the case has none."""
     label: NDArray[np.uint8] | None
     """(z, y, x) RAS+, stored classes, 255 where the scheme knows no class."""
     brain: NDArray[np.bool_]

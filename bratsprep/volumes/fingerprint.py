@@ -228,7 +228,7 @@ def brain_fingerprint(
         std: (m,) source units, over the brain, above 0.
 
     Returns:
-        (1 + m, *BRAIN_CELLS) int8: share of each cell in the brain (127 is all of it), then the mean
+        (1 + m, *BRAIN_CELLS) int8: share of each cell in the brain (127 is all), then the mean
         z-score of each modality in steps of 1/32, 0 where a cell has no brain.
     """
     turn = tuple(slice(None, None, -1 if step < 0 else 1) for step in brain.strides)

@@ -159,7 +159,8 @@ def measure(images: Volumes, brain: NDArray[np.uint8], case: Named) -> Measured:
             raise VolumeError(f"{case.name} {modality}: holds NaN or infinity; correct the file")
         if squares[m] <= count * (mean[m] * _ROUNDING) ** 2:
             raise VolumeError(
-                f"{case.name} {modality}: all {count} brain voxels equal {mean[m]:g}; nothing to scale"
+                f"{case.name} {modality}: all {count} brain voxels equal {mean[m]:g}; nothing to "
+                "scale"
             )
     box = brain_box(plane_brain, columns)
     shares = coverage(images, plane_brain)

@@ -9,7 +9,6 @@ from typing import Any, Final
 import click
 
 import bratstrain
-from bratsprep.config import LABELS
 from bratsprep.options import FILE, FOLDER, PLACE, given, reported, settings_options
 from bratsprep.settings import keywords
 from bratstrain.apply_config import PARTS, ApplyConfig, ReportConfig, ScoreConfig
@@ -69,8 +68,8 @@ def predict(paths: tuple[Path, ...], out: Path, **settings: Any) -> None:
 )
 @click.option(
     "--prediction-labels",
-    type=click.Choice(LABELS),
     default=None,
+    metavar="NAME|TOML",
     help="Label scheme of --predictions; that of the truth by default.",
 )
 @SPLIT

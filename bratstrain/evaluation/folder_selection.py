@@ -2,14 +2,14 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Unpack
 
 from bratsprep.case import CaseFiles
-from bratsprep.discovery.discover import Found, listing, scan
+from bratsprep.discovery.discover import Found, LabelChoice, listing, scan
 from bratsprep.errors import BratsError, LayoutError
-from bratsprep.labels import scheme
+from bratsprep.labels import Scheme
 from bratsprep.sources.source import Source
-from bratsprep.volumes.label_schemes import resolve
+from bratsprep.volumes.label_schemes import common_classes, resolve
 from bratstrain.data.twins import Training
 from bratstrain.evaluation.folder_pairs import Schemes, folder_pairs
 from bratstrain.evaluation.label_pair import Pairs, SetAside
@@ -53,15 +53,18 @@ class Wanted:
 
 
 def select_from_folder(
-    predictions: Source, source: Source, labels: str, prediction_labels: str, wanted: Wanted
+    predictions: Source,
+    source: Source,
+    chosen_schemes: tuple[Scheme | None, Scheme | None],
+    wanted: Wanted,
 ) -> CaseSelection:
     """Select label files that exist already.
 
     Args:
         predictions: the files.
         source: labelled raw cases.
-        labels: label scheme of the truth, or `auto`.
-        prediction_labels: label scheme of the predictions; `auto` for that of the truth.
+        chosen_schemes: label scheme of the truth, None to find out; and that of the predictions,
+            None for that of the truth.
         wanted: which cases of the source.
 
     Raises:
@@ -72,8 +75,9 @@ def select_from_folder(
     existing = {files.id for files in discovered.cases} | set(dict(discovered.bad))
     ids = taken(existing, wanted.cases, str(source.path))
     chosen, set_aside = usable_cases(source, discovered, ids, skip=wanted.skip)
-    predicted = None if prediction_labels == "auto" else scheme(prediction_labels)
-    schemes = Schemes(resolve(source, chosen, labels), predicted)
+    schemes = Schemes(resolve(source, chosen, chosen_schemes[0]), chosen_schemes[1])
+    common_classes(schemes.truth.values())
+    schemes.check()
     return CaseSelection(
         cases=f"label files of {predictions.path.name}",
         planes=EVERY_PLANE,
@@ -85,13 +89,17 @@ def select_from_folder(
     )
 
 
-def labelled_cases(source: Source) -> Found:
+def labelled_cases(source: Source, **choice: Unpack[LabelChoice]) -> Found:
     """Find the labelled cases of a source; those with incomplete files are set aside.
+
+    Args:
+        source: folder or archive.
+        **choice: as in `bratsprep.discovery.discover.scan`.
 
     Raises:
         BratsError: the source has no labelled case, or the files of all are incomplete.
     """
-    discovered = scan(source, unlabelled=True, skip=True, test_labels=True)
+    discovered = scan(source, unlabelled=True, skip=True, test_labels=True, **choice)
     cases = tuple(files for files in discovered.cases if files.label is not None)
     if not cases and not discovered.bad:
         raise BratsError(

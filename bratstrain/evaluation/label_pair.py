@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bratsprep.case import Box
+from bratsprep.labels import ClassSet
 from bratstrain.evaluation.tables import Picture
 from bratstrain.scoring.metrics import LabelFiles
 
@@ -20,7 +21,7 @@ class Images:
     """Modalities of one case, as far as there is brain."""
 
     voxels: NDArray[Any]
-    """(s, 4, h, w) float, standard deviations; 0 outside the brain."""
+    """(s, m, h, w) float, standard deviations; 0 outside the brain."""
     z: NDArray[np.int64]
     """(s,) planes of `voxels` in the uncropped volume."""
     box: Box
@@ -42,15 +43,17 @@ class LabelPair:
     """(z, y, x) stored labels."""
     spacing: tuple[float, float, float]
     """mm, along x, y, z."""
+    classes: ClassSet
+    """Of both sides."""
     files: LabelFiles = field(default_factory=LabelFiles)
-    """Order and cavity of the label files."""
+    """Order of the label files."""
     lost: int = 0
     """Tumour voxels of the truth that the network was not shown."""
     picture: Picture | None = None
     images: Images | None = None
     """Modalities of the case, where they were asked for."""
     fingerprint: NDArray[np.int8] | None = None
-    """(5, *BRAIN_CELLS) of the images; None where they are unknown or the brain is too small."""
+    """(1 + m, *BRAIN_CELLS) of the images; None where they are unknown or of too small a brain."""
 
 
 @dataclass(frozen=True, slots=True)

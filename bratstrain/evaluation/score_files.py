@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
-from bratsprep.config import Labels
 from bratsprep.settings import take
 from bratsprep.sources.source import Source, open_source
-from bratstrain.apply_config import ApplyConfig, ReportConfig, ScoreConfig, ScoreSettings
+from bratsprep.volumes.label_schemes import chosen_scheme
+from bratstrain.apply_config import ReportConfig, ScoreConfig, ScoreSettings
 from bratstrain.evaluation.folder_selection import Wanted, select_from_folder
 from bratstrain.evaluation.folders import DATA_SUFFIX, evaluation_folder
 from bratstrain.evaluation.scorer import Destination, conclude
@@ -19,8 +19,8 @@ def score_folders(
     raw: Path | str,
     *,
     out: Path | str | None = None,
-    labels: Labels = "auto",
-    prediction_labels: Labels = "auto",
+    labels: Path | str = "auto",
+    prediction_labels: Path | str = "auto",
     progress: bool = False,
     **settings: Unpack[ScoreSettings],
 ) -> Report:
@@ -47,12 +47,11 @@ def score_folders(
     """
     (own,) = take("score_folders", settings, ScoreConfig)
     config = ReportConfig(**own)
-    for scheme in (labels, prediction_labels):
-        ApplyConfig(labels=scheme)
+    (key, truth), (other, predicted) = map(chosen_scheme, (labels, prediction_labels))
     wanted = Wanted(tuple(config.cases), config.on_error == "skip")
     with open_source(Path(predictions)) as files, open_source(Path(raw)) as source:
-        selection = select_from_folder(files, source, labels, prediction_labels, wanted)
-        destination = destination_of(files, source, config.cases, (labels, prediction_labels), out)
+        selection = select_from_folder(files, source, (truth, predicted), wanted)
+        destination = destination_of(files, source, config.cases, (key, other), out)
         return conclude(selection, config, destination, progress=progress)
 
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from bratsprep.case import CaseFiles
 from bratsprep.discovery.discover import scan
 from bratsprep.errors import BratsError, LabelError
-from bratsprep.labels import CLASSES, SCHEMES, Scheme
+from bratsprep.labels import ClassSet, Scheme, shipped
 from bratsprep.settings import take
 from bratsprep.sources.source import Source, open_source
 from bratsprep.volumes.case_volumes import to_file_order
@@ -21,6 +21,7 @@ from bratsprep.volumes.label_schemes import resolve
 from bratsprep.volumes.warm import warm
 from bratstrain.apply_config import ApplyConfig, ApplySettings
 from bratstrain.data.trained_cases import compare, read_trained
+from bratstrain.inference.applied import check_classes, modality_choice, scheme_for
 from bratstrain.inference.nifti_out import make_folder, read_source_header, write_nifti
 from bratstrain.inference.segment import (
     Prepared,
@@ -49,6 +50,7 @@ class Predicted:
     """Label scheme that they are written in."""
     voxels: tuple[int, ...]
     """(classes,) voxels of each stored class in the whole volume."""
+    classes: ClassSet
     spacing: tuple[float, ...]
     """(3,) mm, along RAS+ (x, y, z)."""
     training: tuple[str, ...] = ()
@@ -59,7 +61,7 @@ class Predicted:
         voxel_ml = float(np.prod(self.spacing)) / 1000
         volumes = ", ".join(
             f"{name} {count * voxel_ml:.1f} ml"
-            for name, count in zip(CLASSES[1:], self.voxels[1:], strict=True)
+            for name, count in zip(self.classes.tumour, self.voxels[1:], strict=True)
         )
         return "; ".join([f"{self.path}: {volumes} ({self.scheme})", *self.training])
 
@@ -78,16 +80,16 @@ class Work:
     out: Path
     probabilities: bool
     trained: Mapping[str, NDArray[np.void]]
-    """(n,) `trained_cases.ROW` of each run that kept its training cases, by its folder's name."""
+    """(n,) `trained_cases.row_dtype` of each run that kept its training cases, by its folder."""
 
     def do(self, case: Prepared) -> Predicted:
         """Label one case and write it."""
         planes, probability = segment(self.fitted, case.image, self.config, keep=self.probabilities)
         label = case.paste(planes)
         if self.sizes:
-            label = drop_small(label, self.sizes)
+            label = drop_small(label, self.sizes, self.fitted.classes)
         scheme = self.schemes[case.files.id]
-        header = read_source_header(self.source, case.files.images[0].member)
+        header = read_source_header(self.source, case.files.first)
         path = self.out / f"{case.files.id}{SUFFIX}"
         write_nifti(path, [to_file_order(scheme.raw()[label], case.geometry)], header)
         if self.probabilities:
@@ -95,14 +97,15 @@ class Work:
                 probabilities_path(self.out, case.files.id),
                 (to_file_order(volume, case.geometry) for volume in spread(case, probability)),
                 header,
-                n_volumes=len(CLASSES),
+                n_volumes=len(self.fitted.classes),
             )
-        voxels = np.bincount(label.ravel(), minlength=len(CLASSES)).tolist()
+        voxels = np.bincount(label.ravel(), minlength=len(self.fitted.classes)).tolist()
         return Predicted(
             case.files.id,
             path,
             scheme.name,
             tuple(voxels),
+            self.fitted.classes,
             tuple(case.geometry.spacing.tolist()),
             tuple(self.compared(case)),
         )
@@ -161,7 +164,8 @@ def predict(
     sizes = shared_sizes(runs) if config.cleanup else {}
     folder = Path(out)
     with open_source(Path(raw)) as source:
-        chosen = choose(scan(source, unlabelled=True).cases, cases, source)
+        found = scan(source, unlabelled=True, **modality_choice(fitted))
+        chosen = choose(found.cases, cases, source)
         schemes = schemes_to_write(source, chosen, fitted, config.labels)
         _refuse_existing(folder, chosen, source, force=force, probabilities=probabilities)
         make_folder(folder)
@@ -177,7 +181,7 @@ def work_through(work: Work, cases: Sequence[CaseFiles], *, progress: bool) -> l
     Raises:
         BratsError: a case is at fault, or has voxels of another size than the runs'.
     """
-    warm()
+    warm(len(work.fitted.preparation.channels))
     done = []
     read = partial(prepare_case, source=work.source, fitted=work.fitted, scheme=None)
     bar = tqdm(total=len(cases), desc="predict", unit="case", disable=None if progress else True)
@@ -208,25 +212,28 @@ def choose(cases: Iterable[CaseFiles], ids: Sequence[str], source: Source) -> tu
 
 
 def schemes_to_write(
-    source: Source, cases: Sequence[CaseFiles], fitted: Fitted, labels: str
+    source: Source, cases: Sequence[CaseFiles], fitted: Fitted, labels: Path | str
 ) -> dict[str, Scheme]:
     """Label scheme to write each case in: the requested one, its own, or else the runs'.
 
     Raises:
         LabelError: a case's scheme is unknown.
     """
-    schemes = resolve(source, cases, labels)
+    chosen = scheme_for(labels, fitted)
+    schemes = resolve(source, cases, chosen)
     for files in cases:
         if files.id in schemes:
             continue
-        own = files.scheme or ("" if files.scheme_fault else fitted.scheme)
-        name = labels if labels != "auto" else own
-        if name not in SCHEMES:
+        own = shipped().get(files.scheme or "")
+        scheme = chosen or own or (None if files.scheme_fault else fitted.scheme)
+        if scheme is None:
             raise LabelError(
                 f"{source.path}: {files.id} has no label and no known naming, so its label scheme "
-                f"is unknown; choose one of {', '.join(SCHEMES)} with --labels NAME"
+                f"is unknown; choose one of {', '.join(shipped())} with --labels NAME"
             )
-        schemes[files.id] = SCHEMES[name]
+        schemes[files.id] = scheme
+    for case, scheme in schemes.items():
+        check_classes(f"{source.path}: {case}", scheme, fitted)
     return schemes
 
 

@@ -16,7 +16,6 @@ from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import read_scan
-from bratsprep.volumes.label_schemes import resolve
 from bratstrain.apply_config import ApplyConfig
 from bratstrain.data.splits import Split
 from bratstrain.evaluation.case_images import brain_images, stored_images
@@ -28,8 +27,10 @@ from bratstrain.evaluation.case_pairs import (
     load_labeller,
     raw_pair,
 )
+from bratstrain.evaluation.case_selection import truth_schemes
 from bratstrain.evaluation.folder_selection import good_cases, labelled_cases
 from bratstrain.evaluation.label_pair import Images, LabelPair
+from bratstrain.inference.applied import modality_choice
 from bratstrain.inference.segment import Prepared, prepared, read_ahead
 from bratstrain.pages.gallery import Gallery, Kept, Volume
 from bratstrain.pages.sprites import View
@@ -110,12 +111,12 @@ def raw_cases(
     labellers: Sequence[Labeller], source: Source, wanted: Sequence[str]
 ) -> Iterator[ReadCase]:
     """Read raw cases, all planes of each."""
-    chosen = good_cases(source, labelled_cases(source), wanted)
-    schemes = resolve(source, chosen, labellers[0].config.labels)
+    choice = modality_choice(labellers[0].fitted)
+    chosen = good_cases(source, labelled_cases(source, **choice), wanted)
+    schemes = truth_schemes(source, chosen, labellers[0])
 
     def read(files: CaseFiles, buffers: Buffers) -> tuple[Images, list[Prepared]]:
-        background = labellers[0].fitted.preparation.background
-        scan = read_scan(files, source, buffers, schemes[files.id], background)
+        scan = read_scan(files, source, buffers, schemes[files.id], labellers[0].fitted.asked)
         images = brain_images(scan, labellers[0].fitted.preparation)
         cases = [prepared(scan, labeller.fitted) for labeller in labellers]
         for labeller, case in zip(labellers, cases, strict=True):
