@@ -43,7 +43,7 @@ from bratsprep.volumes import fingerprint, nifti
 from bratsprep.volumes.case_volumes import Asked, case_notes, read_scan
 from bratsprep.volumes.crop import smallest_window
 from bratsprep.volumes.geometries import Geometries
-from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve
+from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve, scheme_name
 from bratsprep.volumes.warm import warm
 
 _MULTIPLE: Final = 16
@@ -172,7 +172,7 @@ def build(
             previous = later.enter_context(closing(Previous(out)))
             previous.refuse_other_settings(config)
         source = later.enter_context(open_source(raw))
-        found = _find(source, config, on_error)
+        found = _find(source, frame, on_error)
         inputs = Inputs(source, found, take_stamps(source, found.cases), frame)
         summary = Summary(out, found.layout, found.notes, found.mapping)
         summary.changes = _changes(previous, inputs, workers or cores())
@@ -198,7 +198,7 @@ def _configure(settings: PrepSettings) -> Frame:
     people = table_for(own.pop("subjects", "auto"))
     labels, scheme = chosen_scheme(own.pop("labels", "auto"))
     if "modalities" in own:
-        own["modalities"] = canonical_names(own["modalities"])
+        own["modalities"] = ",".join(canonical_names(own["modalities"]))
     config = PrepConfig(subjects=people.key, labels=labels, **own)
     config.check_effects()
     return Frame(config, config.window, people, scheme)
@@ -212,16 +212,17 @@ def _check_call(on_error: str, workers: int, max_ram: int) -> None:
         raise ValueError("workers and max_ram must be at least 0")
 
 
-def _find(source: Source, config: PrepConfig, on_error: str) -> Found:
+def _find(source: Source, frame: Frame, on_error: str) -> Found:
     """Find the cases that the settings ask for."""
+    config = frame.config
     return scan(
         source,
         unlabelled=config.unlabelled,
         skip=on_error == "skip",
-        labels=config.labels,
+        labels=scheme_name(frame.scheme),
         label_name=config.label_name,
         same_grid=config.same_grid,
-        modalities=config.channels,
+        modalities=config.modalities,
         missing=config.missing,
     )
 

@@ -7,11 +7,10 @@ from typing import Any
 
 from bratsprep.config import USUAL_MODALITIES, Missing
 from bratsprep.discovery.discover import scan
-from bratsprep.discovery.filenames import canonical_names
 from bratsprep.discovery.mapping import FileMapping
 from bratsprep.sources.source import open_source
 from bratsprep.volumes.geometries import Geometries, read_geometries
-from bratsprep.volumes.label_schemes import chosen_scheme
+from bratsprep.volumes.label_schemes import chosen_scheme, scheme_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +80,10 @@ def dry_run(
             source,
             unlabelled=unlabelled,
             skip=on_error == "skip",
-            labels=chosen_scheme(labels)[0],
+            labels=scheme_name(chosen_scheme(labels)[1]),
             label_name=label_name,
             same_grid=same_grid,
-            modalities=canonical_names(modalities).split(","),
+            modalities=modalities,
             missing=missing,
         )
         geometries = read_geometries(source, found.cases)

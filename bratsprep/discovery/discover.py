@@ -6,11 +6,18 @@ from dataclasses import dataclass
 from typing import Final, TypedDict, Unpack
 
 from bratsprep.case import CaseFiles
-from bratsprep.config import USUAL_MODALITIES
+from bratsprep.config import USUAL_MODALITIES, Missing
 from bratsprep.discovery.by_names import by_names
 from bratsprep.discovery.candidates import Batch, Draft, Needs, finished, problems, where
 from bratsprep.discovery.dataset_json import FOLDERS, Manifest, read_manifests
-from bratsprep.discovery.filenames import LABEL, file_name, is_nifti, stem, unusual
+from bratsprep.discovery.filenames import (
+    LABEL,
+    canonical_names,
+    file_name,
+    is_nifti,
+    stem,
+    unusual,
+)
 from bratsprep.discovery.layouts import LAYOUTS, PLAIN, patterns, scheme_of
 from bratsprep.discovery.mapping import FileMapping, Ignored, map_files
 from bratsprep.discovery.subjects import subject_and_rule
@@ -26,8 +33,8 @@ class LabelChoice(TypedDict, total=False):
 
     label_name: str
     same_grid: bool
-    modalities: Sequence[str]
-    missing: str
+    modalities: str
+    missing: Missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +64,8 @@ def scan(
     label_name: str = "",
     same_grid: bool = False,
     test_labels: bool = False,
-    modalities: Sequence[str] = USUAL_MODALITIES,
-    missing: str = "stop",
+    modalities: str = ",".join(USUAL_MODALITIES),
+    missing: Missing = "stop",
 ) -> Found:
     """Find every case of a source.
 
@@ -72,7 +79,8 @@ def scan(
             known names. Files that a dataset.json describes are not looked for by it.
         same_grid: labels lie on the grids of the images whatever their headers say.
         test_labels: take the labels of a described test set (`labelsTs`) too.
-        modalities: those that are asked for, in the order of `CaseFiles.images`.
+        modalities: those that are asked for, by commas, in the order of `CaseFiles.images`; empty
+            where only labels are.
         missing: `stop` where a case lacks one of them, or `zeros` to take it without.
 
     Raises:
@@ -80,8 +88,8 @@ def scan(
             `skip`, none can.
         SourceError: a dataset.json cannot be read.
     """
-    needs = Needs(tuple(modalities), missing, unlabelled)
-    batches = gather(source, label_name, unusual(modalities))
+    needs = Needs(canonical_names(modalities), missing, unlabelled)
+    batches = gather(source, label_name, unusual(needs.modalities))
     notes = [note for batch in batches for note in batch.notes]
     faults = [fault for batch in batches for fault in batch.problems]
     drafts = [draft for batch in batches for draft in batch.drafts]

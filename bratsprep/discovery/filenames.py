@@ -70,9 +70,9 @@ def channel_role(name: str) -> str:
     return modality(name) or re.sub(r"[^a-z0-9.+]+", "_", name.lower()).strip("_")
 
 
-def canonical_names(modalities: str) -> str:
-    """Turn the names of a list by commas into those that are stored, such as T1ce into t1gd."""
-    return ",".join(channel_role(name.strip()) for name in modalities.split(","))
+def canonical_names(modalities: str) -> tuple[str, ...]:
+    """Split a list by commas into the names that are stored, such as t1gd for T1ce."""
+    return tuple(channel_role(name.strip()) for name in modalities.split(",") if name.strip())
 
 
 def unusual(modalities: Iterable[str]) -> list[str]:

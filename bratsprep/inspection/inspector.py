@@ -29,7 +29,7 @@ from bratsprep.volumes import nifti
 from bratsprep.volumes.case_volumes import Asked, CaseVolumes, case_notes, read_scan
 from bratsprep.volumes.geometries import read_geometries
 from bratsprep.volumes.label import label_grid, read_label
-from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve
+from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve, scheme_name
 from bratsprep.volumes.warm import warm
 
 Watch: TypeAlias = Callable[
@@ -97,9 +97,9 @@ def inspect(
     if path.is_file() and not path.name.lower().endswith(ARCHIVES):
         check_no_labels(path, str(labels))
         return inspect_file(path)
-    key, chosen = chosen_scheme(labels)
+    _, chosen = chosen_scheme(labels)
     with open_source(path) as source:
-        found = find_cases_or_masks(source, key, **choice)
+        found = find_cases_or_masks(source, scheme_name(chosen), **choice)
         schemes = resolve(source, found.cases, chosen)
         classes = common_classes(schemes.values())
         modalities = found.mapping.modalities

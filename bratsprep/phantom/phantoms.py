@@ -245,7 +245,7 @@ def _modalities(config: PhantomConfig) -> tuple[str, ...]:
     """Modalities to write."""
     if config.modalities is None:
         return LAYOUTS[config.layout].usual()
-    return tuple(canonical_names(config.modalities).split(","))
+    return canonical_names(config.modalities)
 
 
 def _write_one(folder: Path, config: PhantomConfig, written: Written, names: Names) -> None:

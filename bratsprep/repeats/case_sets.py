@@ -24,7 +24,7 @@ from bratsprep.volumes import fingerprint
 from bratsprep.volumes.case_volumes import Asked, read_scan
 from bratsprep.volumes.fingerprint import fingerprints, mask_fingerprint
 from bratsprep.volumes.label import read_label
-from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve
+from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve, scheme_name
 from bratsprep.volumes.warm import warm
 
 
@@ -96,9 +96,9 @@ def open_collection(
             names = file.modalities, file.classes
             yield Collection(path, "slice file", cases, *names, cache(stored_details(file)))
         return
-    key, chosen = chosen_scheme(labels)
+    _, chosen = chosen_scheme(labels)
     with open_source(path) as source:
-        found = find_cases_or_masks(source, key)
+        found = find_cases_or_masks(source, scheme_name(chosen))
         modalities = found.mapping.modalities
         warm_all(max(len(modalities), 1))
         schemes = resolve(source, found.cases, chosen)

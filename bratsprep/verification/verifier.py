@@ -228,7 +228,7 @@ def check_raw(
         labels=file.config.labels,
         label_name=file.config.label_name,
         same_grid=file.config.same_grid,
-        modalities=file.modalities,
+        modalities=file.config.modalities,
         missing=file.config.missing,
     ).cases
     places = {str(name): c for c, name in enumerate(file.cases["id"])}

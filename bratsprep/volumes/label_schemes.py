@@ -37,6 +37,11 @@ def chosen_scheme(labels: str | Path) -> tuple[str, Scheme | None]:
     return f"toml:{sha256(own.to_json().encode()).hexdigest()[:16]}", own
 
 
+def scheme_name(chosen: Scheme | None) -> str:
+    """Name of the scheme of all cases; `auto` where there is none."""
+    return "auto" if chosen is None else chosen.name
+
+
 def common_classes(schemes: Iterable[Scheme]) -> ClassSet:
     """Classes that all cases of a set share; those of BraTS where no case has a label.
 

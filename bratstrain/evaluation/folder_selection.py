@@ -71,7 +71,7 @@ def select_from_folder(
         BratsError: the source does not hold those cases, the files of one are incomplete or
             contradictory, or their scheme cannot be determined.
     """
-    discovered = labelled_cases(source)
+    discovered = labelled_cases(source, modalities="")
     existing = {files.id for files in discovered.cases} | set(dict(discovered.bad))
     ids = taken(existing, wanted.cases, str(source.path))
     chosen, set_aside = usable_cases(source, discovered, ids, skip=wanted.skip)

@@ -15,7 +15,7 @@ def modality_choice(fitted: Fitted) -> LabelChoice:
     A network that was never shown such a case gives labels of no worth, so it is refused.
     """
     return {
-        "modalities": fitted.preparation.channels,
+        "modalities": fitted.preparation.modalities,
         "missing": "zeros" if fitted.survives_missing else fitted.preparation.missing,
     }
 
