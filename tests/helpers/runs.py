@@ -12,6 +12,7 @@ from bratstrain.config import ModelConfig, TrainConfig
 from bratstrain.data.splits import Split
 from bratstrain.networks.build import build_model
 from bratstrain.runs.checkpoint import Weights, save
+from tests.helpers.class_sets import SCHEME
 
 WINDOW = (6, 5)
 """(h, w): smaller than the brain of `niftis.phantom` in y, so that something is lost."""
@@ -36,7 +37,17 @@ def network_of(seed=0):
     return network
 
 
-def write(folder, *, seed=0, preparation=None, size=WINDOW, split=SPLIT, facts=None, digest="d"):
+def write(
+    folder,
+    *,
+    seed=0,
+    preparation=None,
+    size=WINDOW,
+    split=SPLIT,
+    facts=None,
+    digest="d",
+    scheme=SCHEME,
+):
     """Write a run folder; gives its network."""
     folder.mkdir(parents=True)
     network = network_of(seed)
@@ -53,6 +64,8 @@ def write(folder, *, seed=0, preparation=None, size=WINDOW, split=SPLIT, facts=N
             data_digest=digest,
             split_digest=split.digest,
             preparation=(preparation or prep()).to_json(),
+            classes=scheme.classes.to_json(),
+            schemes=json.dumps({scheme.name: json.loads(scheme.to_json())}),
             shape=list(size),
             step=1,
             score=0.5,
