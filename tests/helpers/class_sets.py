@@ -1,9 +1,16 @@
 """Class sets of the tests: those of the releases, and two that no release has."""
 
-from bratsprep.labels import parse_scheme, scheme
+from pathlib import Path
 
-GLIOMA = scheme("brats2017").classes
+from bratsprep.config import USUAL_MODALITIES
+from bratsprep.labels import parse_scheme, scheme
+from bratsprep.volumes.case_volumes import Asked
+
+SCHEME = scheme("brats2017")
+"""Of BraTS 2017 to 2021: 1 core, 2 oedema, 4 enhancing."""
+GLIOMA = SCHEME.classes
 """NCR, ED, ET; regions ET, TC, WT."""
+ASKED = Asked(USUAL_MODALITIES, GLIOMA)
 GLIOMA_2024 = scheme("brats2024").classes
 """The same and the resection cavity RC, class and region."""
 
@@ -57,3 +64,10 @@ colour = "#D55E00"
 """A scheme of one class, which is its only region."""
 SIX = parse_scheme("six", SIX_TOML)
 ONE = parse_scheme("one", ONE_TOML)
+
+
+def written(folder, text=SIX_TOML, name="six"):
+    """Write a scheme as a TOML file; gives its path."""
+    path = Path(folder) / f"{name}.toml"
+    path.write_text(text)
+    return path

@@ -156,14 +156,14 @@ def configs():
 
 def schemes():
     """Label schemes as TOML."""
-    yield class_sets.SIX.encode()
-    yield class_sets.ONE.encode()
+    yield class_sets.SIX_TOML.encode()
+    yield class_sets.ONE_TOML.encode()
 
 
 def class_texts():
     """Classes and schemes as JSON."""
     yield GLIOMA.to_json().encode()
-    yield class_sets.SIX_SCHEME.to_json().encode()
+    yield class_sets.SIX.to_json().encode()
 
 
 def journals():
