@@ -32,7 +32,6 @@ from bratstrain.inference.segment import (
 )
 from bratstrain.inference.small_components import drop_small, read_cleanup
 from bratstrain.runs.fitted import Fitted, load_fitted
-from bratstrain.scoring.metrics import LabelFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +147,7 @@ def raw_pair(
         predicted=predicted,
         spacing=(x, y, z),
         classes=labeller.fitted.classes,
-        files=LabelFiles(case.geometry.orientation.codes),
+        orientation=case.geometry.orientation.codes,
         lost=int(np.count_nonzero(case.label) - np.count_nonzero(truth)),
         picture=pictured(
             case.files.id,

@@ -19,7 +19,7 @@ from bratsprep.volumes import nifti
 from bratstrain.evaluation.label_checks import check_values
 from bratstrain.evaluation.label_pair import LabelPair, Pairs, SetAside
 from bratstrain.inference.nifti_out import read_labels
-from bratstrain.scoring.metrics import LabelFiles, plane_confusion
+from bratstrain.scoring.metrics import plane_confusion
 
 ENDINGS: Final = ("", "_seg", "-seg")
 """What may follow the case id in the name of a label file."""
@@ -101,8 +101,8 @@ def _folder_pair(
     predicted, placed = read_labels(predictions, member, predicted_scheme, buffers)
     nifti.check_same(geometry, placed, predictions.where(member), str(files.label))
     x, y, z = geometry.spacing.tolist()
-    order = LabelFiles(geometry.orientation.codes)
-    return LabelPair(files.id, truth, predicted, (x, y, z), scheme.classes, order)
+    codes = geometry.orientation.codes
+    return LabelPair(files.id, truth, predicted, (x, y, z), scheme.classes, codes)
 
 
 def prediction_files(

@@ -4,7 +4,7 @@ Nothing here needs torch: label files can be scored where it is not installed.
 """
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from bratsprep.case import Box
 from bratsprep.labels import ClassSet
 from bratstrain.evaluation.tables import Picture
-from bratstrain.scoring.metrics import LabelFiles
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,8 +44,8 @@ class LabelPair:
     """mm, along x, y, z."""
     classes: ClassSet
     """Of both sides."""
-    files: LabelFiles = field(default_factory=LabelFiles)
-    """Order of the label files."""
+    orientation: str = "RAS"
+    """Directions of the axes of the label files, such as `LPS`."""
     lost: int = 0
     """Tumour voxels of the truth that the network was not shown."""
     picture: Picture | None = None

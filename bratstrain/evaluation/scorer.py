@@ -27,7 +27,7 @@ from bratstrain.runs.files import versions
 from bratstrain.scoring import metrics
 from bratstrain.scoring.aggregate import Table, summarise
 from bratstrain.scoring.conventions import CONVENTIONS
-from bratstrain.scoring.metrics import CaseScores, score_case
+from bratstrain.scoring.metrics import CaseScores, Grid, score_case
 
 Watch: TypeAlias = Callable[[LabelPair, CaseScores], None]
 """Receives each case, its images included, with its scores while it is in memory; several threads
@@ -225,11 +225,10 @@ def _score(pair: LabelPair, rules: Sequence[str], watch: Watch | None) -> CaseSc
     scores = score_case(
         pair.truth,
         pair.predicted,
-        pair.spacing,
+        Grid(pair.spacing, pair.orientation),
         pair.classes,
         case=pair.case,
         lesions=rules,
-        files=pair.files,
     )
     if watch is not None:
         watch(pair, scores)

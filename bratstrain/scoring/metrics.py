@@ -147,12 +147,14 @@ class CaseScores:
         return CaseScores(self.case, confusion, parts, self.classes)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LabelFiles:
-    """What the label files of a case hold beside its volumes in RAS+ order."""
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Voxel size of label volumes in RAS+ order, and the order of the files they were read from."""
 
+    spacing: Sequence[float]
+    """(3,) mm, voxel size along x, y, z."""
     orientation: str = "RAS"
-    """Directions of the axes of the files, such as `LPS`."""
+    """Directions of the axes of the files, such as `LPS`; lesions are numbered in this order."""
 
 
 def ratio(above: float, below: float) -> float:
@@ -256,37 +258,35 @@ def slices_from_confusion(planes: NDArray[np.int64], labels: Sequence[int]) -> S
 def score_case(
     truth: NDArray[np.uint8],
     predicted: NDArray[np.uint8],
-    spacing: Sequence[float],
+    grid: Grid,
     classes: ClassSet,
     *,
     case: str = "",
     distances: bool = True,
     lesions: Sequence[str] = ("brats2023", "brats2024"),
-    files: LabelFiles | None = None,
 ) -> CaseScores:
     """Score every class and region of a case, over every voxel of it.
 
     Args:
         truth: (z, y, x) uint8, stored labels of the whole volume.
         predicted: (z, y, x) uint8, same shape.
-        spacing: (3,) mm, voxel size along x, y, z.
+        grid: of both.
         classes: of the labels.
         case: its id.
         distances: measure HD95 and surface Dice too.
         lesions: names of the lesion rules to score by; none leaves the lesions out.
-        files: facts of the label files; by default RAS+ order.
 
     Raises:
         ValueError: shapes, labels, spacing or names of lesion rules are not as described above.
     """
+    spacing = grid.spacing
     check_pair(truth, predicted, spacing)
     _check_rules(lesions)
-    files = LabelFiles() if files is None else files
     truth, predicted = np.ascontiguousarray(truth), np.ascontiguousarray(predicted)
     planes = plane_confusion(truth, predicted, len(classes))
     masks = _cropped_masks(truth, predicted, classes, max(rules.margin for rules in RULES.values()))
     lesions_of = {
-        rule: case_lesions(*masks, spacing, RULES[rule], orientation=files.orientation)
+        rule: case_lesions(*masks, spacing, RULES[rule], orientation=grid.orientation)
         for rule in lesions
     }
     parts = {}
@@ -330,7 +330,7 @@ def _cropped_masks(
 def warm() -> None:
     """Compile every kernel, once, before threads score cases side by side."""
     label = np.eye(3, dtype=np.uint8)[None]
-    score_case(label, label, (1.0, 1.0, 1.0), scheme("whole-tumour").classes)
+    score_case(label, label, Grid((1.0, 1.0, 1.0)), scheme("whole-tumour").classes)
 
 
 def _mask(volume: NDArray[np.uint8], labels: tuple[int, ...]) -> NDArray[np.bool_]:
