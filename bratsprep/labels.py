@@ -216,7 +216,7 @@ def read_scheme(path: Path) -> Scheme:
         return parse_scheme(path.stem, path.read_text("utf-8"))
     except OSError as error:
         raise LabelError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise LabelError(f"{path}: is no label scheme: {error}") from error
 
 
@@ -236,21 +236,16 @@ def parse_scheme(name: str, text: str) -> Scheme:
     """
     content = tomllib.loads(text)
     _refuse_unknown(content, _KEYS, "the file")
-    entries: list[dict[str, Any]] = content.get("class") or []
-    for entry in entries:
-        _refuse_unknown(entry, frozenset({*_CLASS_KEYS, "title"}), f"class {entry.get('name')}")
-    missing = [key for entry in entries for key in _CLASS_KEYS if key not in entry]
-    if missing or not entries:
-        raise ValueError(f"every [[class]] needs name, codes and colour; check {missing[:1]}")
+    entries = _entries(content)
     names = (BACKGROUND, *(str(entry["name"]) for entry in entries))
-    regions = content.get("regions") or {name: [name] for name in names[1:]}
+    regions = _mapping(content, "regions") or {name: [name] for name in names[1:]}
     classes = ClassSet(
         names,
         tuple((region, _labels(region, parts, names)) for region, parts in regions.items()),
         (_BACKGROUND_COLOUR, *(str(entry["colour"]) for entry in entries)),
         (BACKGROUND, *(str(entry.get("title", entry["name"])) for entry in entries)),
     )
-    coded = [(content.get("ignored") or {}), *(entry["codes"] for entry in entries)]
+    coded = [_mapping(content, "ignored"), *(_mapping(entry, "codes") for entry in entries)]
     codes, titles = _codes(coded)
     return Scheme(
         name=str(content.get("name", name)),
@@ -262,6 +257,28 @@ def parse_scheme(name: str, text: str) -> Scheme:
     )
 
 
+def _entries(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The classes of a file, each with all that it needs."""
+    entries: Any = content.get("class", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise TypeError("classes must be tables; begin each with [[class]]")
+    for entry in entries:
+        _refuse_unknown(entry, frozenset({*_CLASS_KEYS, "title"}), f"class {entry.get('name')}")
+    missing = [key for entry in entries for key in _CLASS_KEYS if key not in entry]
+    if missing or not entries:
+        needed = ", ".join(_CLASS_KEYS)
+        raise ValueError(f"every [[class]] needs {needed}; {(missing or ['class'])[0]} is missing")
+    return entries
+
+
+def _mapping(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The table of a key; empty where there is none."""
+    found = content.get(key, {})
+    if not isinstance(found, dict):
+        raise TypeError(f"{key} must be a table, got {found!r}")
+    return found
+
+
 def _refuse_unknown(content: Mapping[str, Any], known: frozenset[str], where: str) -> None:
     """Refuse keys that mean nothing, which are misspelt more often than not."""
     unknown = sorted(content.keys() - known)
@@ -271,6 +288,8 @@ def _refuse_unknown(content: Mapping[str, Any], known: frozenset[str], where: st
 
 def _labels(region: str, parts: Iterable[str], names: tuple[str, ...]) -> tuple[int, ...]:
     """Stored labels of a region's classes, rising."""
+    if not isinstance(parts, list):
+        raise TypeError(f"region {region} must be a list of classes, got {parts!r}")
     unknown = [part for part in parts if part not in names[1:]]
     if unknown:
         raise ValueError(f"region {region} names {unknown[0]!r}, which is no class")

@@ -15,7 +15,7 @@ TABLES = {
     "brats-met": {0: 0, 1: 1, 2: 2, 3: 3, 4: 4},
     "brats-ped": {0: 0, 1: 4, 2: 1, 3: 2, 4: 3},
     "brats-men-rt": {0: 0, 1: 1},
-    "whole-tumour": {0: 0, 1: 1},
+    "whole-tumour": {0: 0, 1: 1, 255: 1},
 }
 """Raw value -> stored label of each scheme."""
 
