@@ -305,6 +305,11 @@ def _check_attributes(file: h5py.File, where: str) -> Described:
         raise SchemaError(
             f"{where}: names {len(modalities)} modalities; expected 1 to {MOST_MODALITIES}"
         )
+    if modalities != config.channels:
+        raise SchemaError(
+            f"{where}: names modalities {','.join(modalities)}, its settings say "
+            f"{config.modalities}; build it again"
+        )
     return Described(config, modalities, classes, schemes, _text(file, "digest", where))
 
 
