@@ -27,9 +27,9 @@ def prep(**changes):
     return PrepConfig(**{"crop": f"{WINDOW[0]}x{WINDOW[1]}"} | changes)
 
 
-def network_of(seed=0):
+def network_of(seed=0, config=CONFIG):
     """A network with drawn weights that gives every class somewhere."""
-    network = build_model(CONFIG.model, seed).eval()
+    network = build_model(config.model, seed).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -46,15 +46,21 @@ def write(
     split=SPLIT,
     facts=None,
     digest="d",
-    scheme=SCHEME,
+    schemes=(SCHEME,),
+    classes=4,
+    drop=0.0,
 ):
-    """Write a run folder; gives its network."""
+    """Write a run folder; gives its network.
+
+    The label schemes have equal classes, which are those of the network.
+    """
     folder.mkdir(parents=True)
-    network = network_of(seed)
-    config = replace(CONFIG, precision="fp32")
+    model = replace(CONFIG.model, classes=classes)
+    config = replace(CONFIG, precision="fp32", drop_modality=drop, model=model)
+    network = network_of(seed, config)
     (folder / "config.json").write_text(config.to_json())
     (folder / "split.json").write_text(split.to_json())
-    known = {"spacing": SPACING, "scheme": "brats2017", "data_digest": digest}
+    known = {"spacing": SPACING, "data_digest": digest}
     known |= facts or {}
     (folder / "run.json").write_text(json.dumps({k: v for k, v in known.items() if v is not None}))
     save(
@@ -64,8 +70,8 @@ def write(
             data_digest=digest,
             split_digest=split.digest,
             preparation=(preparation or prep()).to_json(),
-            classes=scheme.classes.to_json(),
-            schemes=json.dumps({scheme.name: json.loads(scheme.to_json())}),
+            classes=schemes[0].classes.to_json(),
+            schemes=json.dumps({one.name: json.loads(one.to_json()) for one in schemes}),
             shape=list(size),
             step=1,
             score=0.5,
