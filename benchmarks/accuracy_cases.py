@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from bratsprep.labels import SCHEMES
+from bratsprep.config import USUAL_MODALITIES
+from bratsprep.labels import shipped
 from bratsprep.phantom.anatomy import Head, Scan, noise_block
-from bratsprep.phantom.layouts import LAYOUTS, Names
+from bratsprep.phantom.layouts import LAYOUTS, Names, Written
 from bratsprep.phantom.paint import paint
 from bratsprep.phantom.phantoms import CONTRAST, SHAPE
 from bratsprep.phantom.write import write_case
@@ -66,7 +67,7 @@ def made_images(label: NDArray[np.uint8], index: int, seed: int = 0) -> NDArray[
         seed: of the whole set.
 
     Returns:
-        (4, z, y, x) int16 in MODALITIES order, scanner units; 0 outside the brain.
+        (4, z, y, x) int16, the usual modalities in their order, scanner units; 0 outside the brain.
     """
     generator = np.random.default_rng((seed, index))
     block = noise_block(generator)
@@ -98,13 +99,14 @@ def make_cases(masks: Path, out: Path, cases: int, every: int) -> None:
     """
     paths = sorted(masks.glob(f"*{ENDING}"))
     chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, cases).astype(int)]
+    written = Written("msd", USUAL_MODALITIES, ENDING)
     listed = []
     for index, path in enumerate(chosen):
         raw = np.asarray(nibabel.load(path).dataobj, np.uint8)[::every, ::every, ::every]
-        label = SCHEMES["msd"].table()[np.ascontiguousarray(raw.T)]
+        label = shipped()["msd"].table()[np.ascontiguousarray(raw.T)]
         name = path.name.removesuffix(ENDING)
         names = Names(name, index, 0, is_labelled=True, grade="HGG")
-        write_case(out, LAYOUTS["msd"], names, made_images(label, index), raw.T, ENDING)
+        write_case(out, LAYOUTS["msd"], names, made_images(label, index), raw.T, written)
         listed.append({"image": f"./imagesTr/{path.name}", "label": f"./labelsTr/{path.name}"})
     facts = {"modality": {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"},
              "labels": {"0": "background", "1": "edema", "2": "non-enhancing tumor",

@@ -9,12 +9,13 @@ import nibabel
 import numpy as np
 
 from bratsprep.case import CaseFiles
+from bratsprep.config import USUAL_MODALITIES
 from bratsprep.discovery.discover import scan
-from bratsprep.labels import CLASSES, MODALITIES, Scheme
+from bratsprep.labels import Scheme
 from bratsprep.sources.source import Source, open_source
 from bratsprep.system.memory import Buffers
-from bratsprep.volumes.case_volumes import read_scan, to_file_order
-from bratsprep.volumes.label_schemes import resolve
+from bratsprep.volumes.case_volumes import Asked, read_scan, to_file_order
+from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve
 from bratsprep.volumes.warm import warm
 from bratstrain.inference.nifti_out import read_source_header, write_nifti
 
@@ -24,7 +25,7 @@ ENDING = ".nii.gz"
 def labelled(source: Source, labels: str) -> dict[str, tuple[CaseFiles, Scheme]]:
     """Labelled cases and their label schemes, by id."""
     cases = [files for files in scan(source, unlabelled=False).cases if files.label]
-    schemes = resolve(source, cases, labels)
+    schemes = resolve(source, cases, chosen_scheme(labels)[1])
     return {files.id: (files, schemes[files.id]) for files in cases}
 
 
@@ -39,12 +40,14 @@ def to_nnunet(raw: Path, target: Path, labels: str) -> int:
     shutil.rmtree(target, ignore_errors=True)
     for folder in ("imagesTr", "labelsTr"):
         (target / folder).mkdir(parents=True)
-    warm()
+    warm(len(USUAL_MODALITIES))
     buffers = Buffers()
     with open_source(raw) as source:
         cases = labelled(source, labels)
+        classes = common_classes([scheme for _, scheme in cases.values()])
+        asked = Asked(USUAL_MODALITIES, classes)
         for name, (files, scheme) in cases.items():
-            case = read_scan(files, source, buffers, scheme)
+            case = read_scan(files, source, buffers, scheme, asked)
             header = read_source_header(source, files.images[0].member)
             for m, image in enumerate(case.images):
                 voxels = to_file_order(image.astype(np.float32), case.geometry)
@@ -52,8 +55,8 @@ def to_nnunet(raw: Path, target: Path, labels: str) -> int:
             label = to_file_order(case.label, case.geometry)
             write_nifti(target / "labelsTr" / f"{name}{ENDING}", [label], header)
     index = {
-        "channel_names": {str(m): name for m, name in enumerate(MODALITIES)},
-        "labels": {name: label for label, name in enumerate(("background", *CLASSES[1:]))},
+        "channel_names": {str(m): name for m, name in enumerate(USUAL_MODALITIES)},
+        "labels": {name: label for label, name in enumerate(classes.classes)},
         "numTraining": len(cases),
         "file_ending": ENDING,
     }

@@ -67,7 +67,7 @@ def parts(raw: Path, run: Path, device: str) -> dict[str, float]:
     seconds = {"reading": 0.0, "network": 0.0}
     with open_source(raw) as source:
         cases = scan(source, unlabelled=False).cases
-        schemes = resolve(source, cases, "auto")
+        schemes = resolve(source, cases, None)
         for files in cases:
             started = time.perf_counter()
             case = prepare_case(files, buffers, source, fitted, schemes[files.id])

@@ -32,7 +32,7 @@ SETTINGS = {
 }  # fmt: skip
 BUILD = """
 import sys, bratsprep, bratsprep.volumes.warm
-bratsprep.volumes.warm.warm()
+bratsprep.volumes.warm.warm(4)
 print("go", flush=True)
 bratsprep.build(sys.argv[1], sys.argv[2], workers=2, crop="64x64", slices="brain")
 """

@@ -67,7 +67,7 @@ IMPORTS = {
 
 def warm() -> None:
     """Load compiled kernels, and OpenBLAS, which Numba loads where SciPy is installed."""
-    import_module("bratsprep.volumes.warm").warm()
+    import_module("bratsprep.volumes.warm").warm(4)
 
 
 WARM = {"build": warm, "epoch": warm, "hold": lambda: None}

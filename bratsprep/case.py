@@ -35,8 +35,9 @@ class CaseFiles:
     """The person: folds split subjects."""
     release: str
     """Layout it was found in, such as `msd` or `brats2023`."""
-    images: tuple[Channel, ...]
-    """One for each of MODALITIES, in that order."""
+    images: tuple[Channel | None, ...]
+    """One for each modality that is asked for, in that order; None where the case has none, and
+    no entry at all for a mask alone."""
     label: str | None
     """Member that holds the label; None for an unlabelled case."""
     scheme: str | None
@@ -52,7 +53,17 @@ class CaseFiles:
     def members(self) -> tuple[str, ...]:
         """Files of the case, each once: images, then the label, then the brain mask."""
         masks = (member for member in (self.label, self.brain_mask) if member is not None)
-        return tuple(dict.fromkeys([*(channel.member for channel in self.images), *masks]))
+        return tuple(dict.fromkeys([*(channel.member for channel in self.channels), *masks]))
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The modalities that the case has."""
+        return tuple(channel for channel in self.images if channel is not None)
+
+    @property
+    def first(self) -> str:
+        """Member of its first image, whose grid is that of the case."""
+        return self.channels[0].member
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 
 import bratsprep
-from bratsprep.config import FaultConfig, FilesConfig, PhantomConfig, PrepConfig
+from bratsprep.config import FaultConfig, PhantomConfig, PrepConfig, SourceConfig
 from bratsprep.options import (
     CONTEXT,
     FILE,
@@ -24,15 +24,15 @@ from bratsprep.options import (
 )
 from bratsprep.settings import keywords
 
-CHOICE: Final = ("unlabelled", "on_error", *keywords(FilesConfig))
+CHOICE: Final = ("unlabelled", "on_error", *keywords(SourceConfig))
 """Settings of a build that decide what its files are taken for."""
 RAW_OPTIONS = combined(
-    settings_options(FilesConfig),
+    settings_options(SourceConfig),
     settings_options(PrepConfig, only=("background",)),
     settings_options(FaultConfig),
 )
 """Options of commands that read raw data."""
-TABLE = settings_options(FilesConfig, only=("case_table",))
+TABLE = settings_options(SourceConfig, only=("case_table",))
 
 
 @click.group(context_settings=CONTEXT)
@@ -167,7 +167,7 @@ def inspect(
             choice = {
                 name: value
                 for name, value in given(settings).items()
-                if name in keywords(FilesConfig)
+                if name in keywords(SourceConfig)
             }
             click.echo(bratsprep.write_case_table(path, write_cases, **choice).line())
             return
@@ -186,14 +186,14 @@ def inspect(
 @main.command()
 @click.argument("path", type=FILE)
 @click.option(
-    "--case", metavar="ID", help="Case to show; the first with enhancing tumour by default."
+    "--case", metavar="ID", help="Case to show; the first with the last class by default."
 )
 @click.option("-o", "--out", type=FILE, required=True, metavar="PNG", help="Picture to write.")
 @click.option(
     "--planes", type=Whole({}), default=4, show_default=True, metavar="N", help="Planes to show."
 )
 def preview(path: Path, case: str | None, out: Path, planes: int) -> None:
-    """Draw a few planes of a case: four modalities and the coloured label.
+    """Draw a few planes of a case: its modalities and the coloured label.
 
     \b
     Example:

@@ -14,32 +14,38 @@ Slices = Literal["tumour", "brain", "all"]
 Normalise = Literal["modality", "case", "none"]
 Dtype = Literal["auto", "float16", "float32", "int16"]
 Compression = Literal["fast", "small", "none"]
-SchemeName = Literal["msd", "brats2017", "brats2023", "brats2024", "brats2015", "brats-peds"]
-"""Keys of `bratsprep.labels.SCHEMES`, for type checkers and the choices of the command line."""
 RepeatsMode = Literal["group", "name", "off"]
-Labels = Literal["auto", SchemeName]
-"""Label schemes of `bratsprep.labels`, or `auto` to infer the scheme from the evidence."""
+Missing = Literal["stop", "zeros"]
 OnError = Literal["stop", "skip"]
 VoxelType = Literal["int16", "float32"]
 Suffix = Literal[".nii.gz", ".nii"]
 Archive = Literal["", "tar", "tar.gz", "zip"]
 LayoutName = Literal[
-    "msd", "brats2018", "brats2020", "brats2023", "brats2024", "nnunet", "brats2015", "bids",
-    "ucsf-pdgm", "upenn-gbm", "visits", "archives", "kaggle-slices", "modality-folders", "plain",
+    "msd", "brats2018", "brats2020", "brats2023", "brats2024", "brats-ped", "brats-men-rt",
+    "nnunet", "brats2015", "bids", "ucsf-pdgm", "upenn-gbm", "visits", "archives", "kaggle-slices",
+    "modality-folders", "plain",
 ]  # fmt: skip
 SLICES: Final[tuple[str, ...]] = get_args(Slices)
 NORMALISE: Final[tuple[str, ...]] = get_args(Normalise)
 COMPRESSION: Final[tuple[str, ...]] = get_args(Compression)
-LABELS: Final[tuple[str, ...]] = get_args(Labels)
 SUBJECTS: Final = ("auto", "names")
 BACKGROUNDS: Final = ("auto", "any")
 """Words for the background; every other one is a number."""
-OMITTED: Final = ("label_name", "brain_mask", "same_grid", "exclude", "repeats", "background")
+OMITTED: Final = (
+    "label_name", "brain_mask", "same_grid", "exclude", "repeats", "background", "modalities",
+    "missing",
+)  # fmt: skip
 """Settings that the JSON leaves out where they have no effect or their default."""
 UNSTORED: Final = ("case_table",)
 """Settings that the JSON never holds: they name files on this machine, not content."""
 NO_MASK: Final = "none"
 """In place of the pattern of brain masks: the images are skull-stripped."""
+USUAL_MODALITIES: Final = ("flair", "t1w", "t1gd", "t2w")
+"""Of BraTS and of the Decathlon's Task01, in the order of its channels."""
+USUAL_CLASSES: Final = ("background", "NCR", "ED", "ET")
+"""Of BraTS gliomas before treatment."""
+MOST_MODALITIES: Final = 16
+"""Channels of a slice file."""
 MAX_PLANES: Final = 32_767
 """Of a volume: NIfTI counts them in 16 bits."""
 MAX_SIDE: Final = 4_096
@@ -47,6 +53,8 @@ MAX_SIDE: Final = 4_096
 MAX_SEED: Final = 2**63 - 1
 _TABLE: Final = re.compile(r"csv:[0-9a-f]{16}")
 _WINDOW: Final = re.compile(r"(\d+)x(\d+)")
+_MODALITY: Final = re.compile(r"[a-z][a-z0-9_.+-]{0,23}")
+_SCHEME: Final = re.compile(r"[A-Za-z0-9_.+-]{1,48}|toml:[0-9a-f]{16}")
 
 
 class FaultSettings(TypedDict, total=False):
@@ -77,7 +85,7 @@ class FaultConfig:
 class FilesSettings(TypedDict, total=False):
     """Keywords of `FilesConfig`, for type checkers."""
 
-    labels: Labels
+    labels: Path | str
     label_name: str
     same_grid: bool
     exclude: Sequence[str]
@@ -89,8 +97,11 @@ class FilesSettings(TypedDict, total=False):
 class FilesConfig:
     """What raw files are taken for: which are cases and labels, and what the values mean."""
 
-    labels: Labels = setting(
-        "auto", help="Label scheme of the raw cases; auto infers it from the evidence."
+    labels: Path | str = setting(
+        "auto",
+        help="Label scheme of the raw cases: the name of one that ships, or a TOML file; auto "
+        "infers it from the evidence.",
+        metavar="NAME|TOML|auto",
     )
     label_name: str = setting(
         "",
@@ -140,7 +151,8 @@ class FilesConfig:
         Raises:
             ValueError: a setting has not its default.
         """
-        usual = {member.name: member.default for member in fields(FilesConfig)}
+        kind = SourceConfig if isinstance(self, SourceConfig) else FilesConfig
+        usual = {member.name: member.default for member in fields(kind)}
         given = {name: getattr(self, name) for name in usual} | {"background": background}
         for name, value in given.items():
             if value not in (usual.get(name, "auto"), ""):
@@ -150,11 +162,39 @@ class FilesConfig:
                 )
 
 
-class RawSettings(FilesSettings, FaultSettings, total=False):
+class SourceSettings(FilesSettings, total=False):
+    """Keywords of `SourceConfig`, for type checkers."""
+
+    modalities: str
+    missing: Missing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceConfig(FilesConfig):
+    """What raw files are taken for, and which modalities a case has to have."""
+
+    modalities: str = setting(
+        ",".join(USUAL_MODALITIES),
+        help="Modalities of a case, by commas, in the order of the channels.",
+        metavar="NAME,...",
+    )
+    missing: Missing = setting(
+        "stop",
+        help="What a case without one of the modalities is: a fault, or stored with zeros in its "
+        "place.",
+    )
+
+    @property
+    def source(self) -> "SourceConfig":
+        """These settings alone, of a class that has more."""
+        return SourceConfig(**{name: getattr(self, name) for name in keywords(SourceConfig)})
+
+
+class RawSettings(SourceSettings, FaultSettings, total=False):
     """Keywords of verbs that read raw data, for type checkers."""
 
 
-class PrepSettings(FilesSettings, total=False):
+class PrepSettings(SourceSettings, total=False):
     """Keywords of `PrepConfig`, for type checkers."""
 
     slices: Slices
@@ -172,7 +212,7 @@ class PrepSettings(FilesSettings, total=False):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PrepConfig(FilesConfig):
+class PrepConfig(SourceConfig):
     """Settings of one build; the same settings and files give the same slice file."""
 
     slices: Slices = setting(
@@ -252,6 +292,29 @@ class PrepConfig(FilesConfig):
         if not self.brain_mask:
             raise ValueError(f"brain_mask must be a pattern of file names or {NO_MASK}, got ''")
         _ = self.window
+        self._check_names()
+
+    def _check_names(self) -> None:
+        """Refuse names of modalities or of a label scheme that cannot be."""
+        names = self.channels
+        if not 1 <= len(names) <= MOST_MODALITIES or len(set(names)) != len(names):
+            raise ValueError(
+                f"modalities must be 1 to {MOST_MODALITIES} different names, got "
+                f"{self.modalities!r}"
+            )
+        for name in names:
+            if not _MODALITY.fullmatch(name):
+                raise ValueError(
+                    f"modality {name!r} must be a small letter, then up to 23 small letters, "
+                    "digits, or any of _ . + -"
+                )
+        if not _SCHEME.fullmatch(str(self.labels)):
+            raise ValueError(f"labels must be auto or the name of a scheme, got {self.labels!r}")
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the modalities, in the order of the channels."""
+        return tuple(self.modalities.split(","))
 
     def check_effects(self) -> None:
         """Refuse settings that change the digest of a slice file and nothing else.
@@ -355,7 +418,8 @@ class PhantomSettings(TypedDict, total=False):
 
     cases: int
     layout: LayoutName
-    scheme: SchemeName | None
+    scheme: str | None
+    modalities: str | None
     shape: tuple[int, int, int]
     dtype: VoxelType
     suffix: Suffix
@@ -371,8 +435,15 @@ class PhantomConfig:
 
     cases: int = setting(8, help="Labelled cases, repeats included.", minimum=0)
     layout: LayoutName = setting("msd", help="Names and geometry of the files.")
-    scheme: SchemeName | None = setting(
-        None, help="Label scheme to write; the layout's own by default."
+    scheme: str | None = setting(
+        None,
+        help="Label scheme to write, a name or a TOML file; the layout's own by default.",
+        metavar="NAME|TOML",
+    )
+    modalities: str | None = setting(
+        None,
+        help="Modalities to write, by commas; those of the layout by default.",
+        metavar="NAME,...",
     )
     shape: tuple[int, int, int] = setting(
         (240, 240, 155),

@@ -1,17 +1,19 @@
 """Settings of the verbs that use runs: predict, evaluate, report, compare and study."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Literal, TypedDict, get_args
 
 from bratsprep.config import (
     MAX_SEED,
+    USUAL_MODALITIES,
     FaultConfig,
     FaultSettings,
     FilesConfig,
     FilesSettings,
-    Labels,
+    Missing,
     RepeatsMode,
 )
 from bratsprep.settings import check, setting
@@ -22,7 +24,7 @@ Part = Literal["validation", "test", "train", "all"]
 Tta = Literal["none", "lr", "lr+ap"]
 Convention = Literal[
     "brats", "brats2023", "brats2024", "brats2024-met", "brats2024-ped", "brats2024-ssa",
-    "brats2024-men", "nnunet", "present",
+    "brats2024-men", "brats2024-men-rt", "nnunet", "present",
 ]  # fmt: skip
 PARTS: Final[tuple[str, ...]] = get_args(Part)
 DEFAULT_CONVENTIONS: Final[tuple[Convention, ...]] = ("brats", "brats2023", "brats2024", "nnunet")
@@ -140,10 +142,6 @@ class PageSettings(ApplySettings, FaultSettings, total=False):
     """Keywords of `bratstrain.report` and `bratstrain.compare`."""
 
 
-class FolderSettings(ScoreSettings, FilesSettings, total=False):
-    """Keywords of `bratstrain.score_folders`."""
-
-
 class StudySettings(FilesSettings, total=False):
     """Keywords of `StudyConfig`, for type checkers."""
 
@@ -181,12 +179,9 @@ class StudyConfig(FilesConfig):
     @property
     def apply(self) -> ApplyConfig:
         """How the networks are applied."""
-        return ApplyConfig(
-            device=self.device,
-            labels=self.labels,
-            label_name=self.label_name,
-            same_grid=self.same_grid,
-        )
+        files = asdict(self.files)
+        del files["brain_mask"]  # the runs know theirs
+        return ApplyConfig(device=self.device, **files)
 
     @property
     def session(self) -> Session:
@@ -194,10 +189,18 @@ class StudyConfig(FilesConfig):
         return Session(device=self.device, threads=self.threads)
 
 
+READ_ONLY: Final = MappingProxyType(
+    {"labels": "auto", "modalities": ",".join(USUAL_MODALITIES), "missing": "stop"}
+)
+"""Settings of `SplitsConfig` that mean nothing where no case is read, and their defaults."""
+
+
 class SplitsSettings(TypedDict, total=False):
     """Keywords of `SplitsConfig`, for type checkers."""
 
-    labels: Labels
+    labels: Path | str
+    modalities: str
+    missing: Missing
     subjects: Path | str
     repeats: RepeatsMode
     seed: int
@@ -207,8 +210,21 @@ class SplitsSettings(TypedDict, total=False):
 class SplitsConfig:
     """How raw cases are grouped by person and dealt into folds."""
 
-    labels: Labels = setting(
-        "auto", help="Label scheme of the raw cases; auto infers it from the evidence."
+    labels: Path | str = setting(
+        "auto",
+        help="Label scheme of the raw cases: the name of one that ships, or a TOML file; auto "
+        "infers it from the evidence.",
+        metavar="NAME|TOML|auto",
+    )
+    modalities: str = setting(
+        ",".join(USUAL_MODALITIES),
+        help="Modalities of a case, by commas.",
+        metavar="NAME,...",
+    )
+    missing: Missing = setting(
+        "stop",
+        help="What a case without one of the modalities is: a fault, or taken with zeros in its "
+        "place.",
     )
     subjects: Path | str = setting(
         "auto",
@@ -229,8 +245,11 @@ class SplitsConfig:
 
     def __post_init__(self) -> None:
         check(self)
-        if self.repeats == "off" and self.labels != "auto":
-            raise ValueError(
-                f"labels {self.labels} has no effect with repeats off, which reads no label; leave "
-                "it out"
-            )
+        if self.repeats != "off":
+            return
+        for name, usual in READ_ONLY.items():
+            if str(getattr(self, name)) != usual:
+                raise ValueError(
+                    f"{name} {getattr(self, name)} has no effect with repeats off, which reads no "
+                    "image and no label; leave it out"
+                )

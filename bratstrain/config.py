@@ -6,6 +6,7 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal, TypedDict, get_args
 
+from bratsprep.config import USUAL_CLASSES, USUAL_MODALITIES
 from bratsprep.settings import ADVANCED, check, from_names, setting
 
 ModelName = Literal["unet", "attention", "residual"]
@@ -50,9 +51,15 @@ class ModelConfig:
         metavar="NAME",
         section="Network",
     )
-    modalities: int = setting(4, help="Channels of an image.", minimum=1, maximum=64, is_fixed=True)
+    modalities: int = setting(
+        len(USUAL_MODALITIES), help="Channels of an image.", minimum=1, maximum=64, is_fixed=True
+    )
     classes: int = setting(
-        4, help="Channels of the output, background included.", minimum=1, maximum=64, is_fixed=True
+        len(USUAL_CLASSES),
+        help="Channels of the output, background included.",
+        minimum=1,
+        maximum=64,
+        is_fixed=True,
     )
     width: int = setting(
         64,
@@ -133,6 +140,7 @@ class TrainSettings(TypedDict, total=False):
     learning_rate: float
     loss: Loss
     augment: Augment
+    drop_modality: float
     sampling: Sampling
     patience: int
     split: str
@@ -191,6 +199,15 @@ class TrainConfig:
         "modern",
         help="Augmentation: rotation, noise, deck (both, and more noise on slices with rare "
         "classes) or modern (flips, scale, gamma and more).",
+        section="Learning",
+    )
+    drop_modality: float = setting(
+        0.0,
+        help="Chance of each modality to be left out of a training slice, so that the network can "
+        "predict cases without it.",
+        minimum=0,
+        below=1,
+        metavar="P",
         section="Learning",
     )
     sampling: Sampling = setting(

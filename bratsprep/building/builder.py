@@ -30,7 +30,8 @@ from bratsprep.building.summary import Summary, versions
 from bratsprep.case import Box, CaseFiles
 from bratsprep.config import FaultConfig, OnError, PrepConfig, PrepSettings
 from bratsprep.discovery.discover import Found, scan
-from bratsprep.discovery.subject_tables import SubjectTable, table_for
+from bratsprep.discovery.filenames import canonical_names
+from bratsprep.discovery.subject_tables import table_for
 from bratsprep.errors import BratsError, BuildError
 from bratsprep.labels import Scheme
 from bratsprep.settings import take
@@ -41,11 +42,11 @@ from bratsprep.system.faulty_cases import check_any_left, set_aside
 from bratsprep.system.memory import Pool, peak_bytes
 from bratsprep.system.threads import cores, in_order
 from bratsprep.volumes import fingerprint, nifti
-from bratsprep.volumes.case_volumes import case_notes, read_scan
+from bratsprep.volumes.case_volumes import Asked, case_notes, read_scan
 from bratsprep.volumes.crop import smallest_window
 from bratsprep.volumes.geometries import Geometries
 from bratsprep.volumes.intensity_outliers import intensity_notes
-from bratsprep.volumes.label_schemes import resolve
+from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve, scheme_name
 from bratsprep.volumes.warm import warm
 
 _MULTIPLE: Final = 16
@@ -72,6 +73,7 @@ class Job:
     inputs: Inputs
     taken: Taken
     schemes: dict[str, Scheme]
+    asked: Asked
     workers: int
     scans: Pool
     """Memory for whole cases."""
@@ -85,9 +87,8 @@ class Job:
 
     def boxed(self, files: CaseFiles) -> Box:
         """Brain box of a case."""
-        background = self.inputs.frame.config.background
         with self.scans.borrow() as buffers:
-            return read_scan(files, self.inputs.source, buffers, None, background).brain_box
+            return read_scan(files, self.inputs.source, buffers, None, self.asked).brain_box
 
     def converted(self, files: CaseFiles) -> Converted:
         """Rows and chunks of a case: from a finished file where it has not changed.
@@ -107,8 +108,8 @@ class Job:
         frame = self.inputs.frame
         with ExitStack() as later:
             with self.scans.borrow() as buffers:
-                scheme, background = self.schemes.get(files.id), frame.config.background
-                case = read_scan(files, self.inputs.source, buffers, scheme, background)
+                scheme = self.schemes.get(files.id)
+                case = read_scan(files, self.inputs.source, buffers, scheme, self.asked)
                 if notes := case_notes(case):
                     self.unusual[files.id] = notes
                 memory = later.enter_context(self.cuts.borrow())
@@ -164,7 +165,8 @@ def build(
         ValueError: a value is not allowed, or has no effect beside the others.
     """
     started = time.monotonic()
-    config, people = _configure(settings)
+    frame = _configure(settings)
+    config = frame.config
     _check_call(workers, max_ram)
     skip = FaultConfig(on_error=on_error).skip
     raw, out = Path(raw), Path(out)
@@ -174,8 +176,7 @@ def build(
             previous = later.enter_context(closing(Previous(out)))
             previous.refuse_other_settings(config)
         source = later.enter_context(open_source(raw))
-        found = _find(source, config, skip)
-        frame = Frame(config, config.window, people)
+        found = _find(source, frame, skip)
         inputs = Inputs(source, found, take_stamps(source, found.cases), frame)
         summary = summary_of(out, found)
         summary.changes = _changes(previous, inputs, workers or cores())
@@ -200,13 +201,16 @@ def summary_of(out: Path, found: Found) -> Summary:
     return Summary(out, found.layout, found.notes, found.mapping, skipped=skipped)
 
 
-def _configure(settings: PrepSettings) -> tuple[PrepConfig, SubjectTable]:
-    """Settings of a build, and the table of subjects that they name."""
+def _configure(settings: PrepSettings) -> Frame:
+    """Settings of a build, with the table of subjects and the label scheme that they name."""
     (own,) = take("build", settings, PrepConfig)
     people = table_for(own.pop("subjects", "auto"))
-    config = PrepConfig(subjects=people.key, **own)
+    labels, scheme = chosen_scheme(own.pop("labels", "auto"))
+    if "modalities" in own:
+        own["modalities"] = ",".join(canonical_names(own["modalities"]))
+    config = PrepConfig(subjects=people.key, labels=labels, **own)
     config.check_effects()
-    return config, people
+    return Frame(config, config.window, people, scheme)
 
 
 def _check_call(workers: int, max_ram: int) -> None:
@@ -215,16 +219,19 @@ def _check_call(workers: int, max_ram: int) -> None:
         raise ValueError("workers and max_ram must be at least 0")
 
 
-def _find(source: Source, config: PrepConfig, skip: bool) -> Found:
+def _find(source: Source, frame: Frame, skip: bool) -> Found:
     """Find the cases that the settings ask for."""
-    return scan(source, unlabelled=config.unlabelled, skip=skip, **asdict(config.files))
+    config = frame.config
+    choice = replace(config.source, labels=scheme_name(frame.scheme))
+    return scan(source, unlabelled=config.unlabelled, skip=skip, **asdict(choice))
 
 
 def _warm(source: Source, found: Found) -> None:
     """Load the kernels of a usual case; a worker that needs one sooner waits for it in Numba."""
     dtype = nifti.held_type(first_header(source, found.cases)).type
-    warm(dtype)
-    fingerprint.warm(dtype)
+    n_modalities = len(found.cases[0].images)
+    warm(n_modalities, dtype)
+    fingerprint.warm(n_modalities, dtype)
 
 
 def _journal(out: Path) -> Journal:
@@ -249,11 +256,13 @@ def _job(inputs: Inputs, taken: Taken, limits: tuple[int, int], summary: Summary
     """Resolve all that has to be known before the first case is converted."""
     source, cases, config = inputs.source, inputs.found.cases, inputs.frame.config
     workers, max_ram = limits
-    schemes = resolve(source, cases, config.labels)
+    schemes = resolve(source, cases, inputs.frame.scheme)
+    classes = common_classes(schemes.values())
+    asked = Asked(config.channels, classes, config.background)
     summary.schemes = tuple(sorted({scheme.name for scheme in schemes.values()}))
     fit, limit = share(source, cases, workers, max_ram, config)
     scans, cuts = pools(source, cases, fit, limit)
-    job = Job(inputs, taken, schemes, fit, scans, cuts, Pages(), summary.geometries)
+    job = Job(inputs, taken, schemes, asked, fit, scans, cuts, Pages(), summary.geometries)
     if config.crop != "brain":
         return job
     window = brain_window(job)
@@ -283,7 +292,13 @@ def _run(
     current = journal.begin(job.inputs.frame.config.to_json())
     columns = []
     with (
-        SliceWriter(current, job.inputs.frame.config, plane_size(job)) as writer,
+        SliceWriter(
+            current,
+            job.inputs.frame.config,
+            job.asked.classes,
+            job.schemes.values(),
+            plane_size(job),
+        ) as writer,
         closing(_all(job, journal, dict(done), summary)) as made,
         _bar(job, progress) as bar,
     ):
@@ -312,8 +327,11 @@ def _run(
 
 def unusual_cases(job: Job, writer: SliceWriter) -> dict[str, tuple[str, ...]]:
     """What is unusual about the cases read now, and the intensities of all, by id."""
-    mean, std = (np.array([row[name] for row in writer.cases]) for name in ("mean", "std"))
-    far = intensity_notes([str(row["id"]) for row in writer.cases], mean, std)
+    mean, std, present = (
+        np.array([row[name] for row in writer.cases]) for name in ("mean", "std", "present")
+    )
+    ids = [str(row["id"]) for row in writer.cases]
+    far = intensity_notes(job.inputs.frame.config.channels, ids, mean, std, present)
     cases = sorted(job.unusual.keys() | far.keys())
     return {case: (*job.unusual.get(case, ()), *far.get(case, ())) for case in cases}
 
@@ -422,7 +440,7 @@ def first_header(source: Source, cases: tuple[CaseFiles, ...]) -> nifti.Header:
     faults: list[BratsError] = []
     for files in cases:
         try:
-            return nifti.read_header(source, files.images[0].member)
+            return nifti.read_header(source, files.first)
         except BratsError as error:
             faults.append(error)
     raise faults[0]

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from bratsprep.case import Box, CaseTables
 from bratsprep.config import PrepConfig
 from bratsprep.discovery.subject_tables import SubjectTable
-from bratsprep.labels import MODALITIES
+from bratsprep.labels import Scheme
 from bratsprep.slicefile.chunks import Packed, Pages, pack_chunks
 from bratsprep.slicefile.digest import case_digest
-from bratsprep.slicefile.schema import make_rows
+from bratsprep.slicefile.schema import Sizes, make_rows
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import CaseVolumes
 from bratsprep.volumes.crop import crop_window
@@ -30,6 +30,8 @@ class Frame:
     window: tuple[int, int] | None
     """Crop (y, x), or None for whole planes."""
     people: SubjectTable
+    scheme: Scheme | None = None
+    """Of every label, where the settings name one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Cut:
 
     tables: CaseTables
     images: NDArray[Any]
-    """(s, 4, h, w) as stored."""
+    """(s, m, h, w) as stored."""
     labels: NDArray[np.uint8]
     """(s, h, w) stored classes."""
 
@@ -63,11 +65,12 @@ def cut(scan: CaseVolumes, frame: Frame, buffers: Buffers) -> Cut:
     planes = stored_planes(scan, config)
     box = crop_window(scan.brain_box, scan.shape, frame.window)
     _, height, width = box.shape
-    shape = (planes.size, len(MODALITIES), height, width)
+    sizes = sizes_of(scan)
+    shape = (planes.size, sizes.modalities, height, width)
     dtype = np.dtype(config.stored)
     size = planes.size * height * width
     name = scan.files.id
-    images = buffers.reserve("cut images", size * len(MODALITIES) * dtype.itemsize, name)
+    images = buffers.reserve("cut images", size * sizes.modalities * dtype.itemsize, name)
     images = images.view(dtype).reshape(shape)
     labels = buffers.reserve("cut labels", size, name).reshape(planes.size, height, width)
     image_planes_(scan, planes, box, config.normalise, images)
@@ -75,7 +78,7 @@ def cut(scan: CaseVolumes, frame: Frame, buffers: Buffers) -> Cut:
     pairs = zip(images, labels, strict=True)
     crc = np.array([(crc32(image), crc32(label)) for image, label in pairs], np.uint32)
     slices = make_rows(
-        "slice", planes.size, case=0, z=planes, voxels=voxels, crc=crc.reshape(-1, 2)
+        "slice", sizes, planes.size, case=0, z=planes, voxels=voxels, crc=crc.reshape(-1, 2)
     )
     return Cut(_tables(scan, box, frame.people, slices), images, labels)
 
@@ -85,16 +88,28 @@ def pack(part: Cut, compression: str, pages: Pages) -> Converted:
     return Converted(part.tables, pack_chunks(part.images, part.labels, compression, pages))
 
 
+def sizes_of(scan: CaseVolumes) -> Sizes:
+    """Sizes of the rows of a case."""
+    return Sizes(len(scan.images), len(scan.classes))
+
+
 def _tables(
     scan: CaseVolumes, box: Box, people: SubjectTable, slices: NDArray[np.void]
 ) -> CaseTables:
     """All rows of a case, from its (s,) rows of /slice, a structured dtype."""
     depth = len(scan.plane_brain)
+    sizes = sizes_of(scan)
     planes = make_rows(
-        "plane", depth, case=0, z=np.arange(depth), brain=scan.plane_brain, voxels=scan.plane_voxels
+        "plane",
+        sizes,
+        depth,
+        case=0,
+        z=np.arange(depth),
+        brain=scan.plane_brain,
+        voxels=scan.plane_voxels,
     )
     values = _case_values(scan, box, people, slices["voxels"])
-    tables = CaseTables(make_rows("case", 1, **values, digest="")[0], slices, planes)
+    tables = CaseTables(make_rows("case", sizes, 1, **values, digest="")[0], slices, planes)
     tables.case["digest"] = case_digest(tables)
     return tables
 
@@ -102,7 +117,7 @@ def _tables(
 def _case_values(
     scan: CaseVolumes, box: Box, people: SubjectTable, cropped: NDArray[np.int32]
 ) -> dict[str, Any]:
-    """Value of every column of /case but `digest`; `cropped` is (s, 4) int32, class pixels."""
+    """Value of every column of /case but `digest`; `cropped` is (s, c) int32, class pixels."""
     count = scan.measured.count
     _, outside = box.overlap(scan.shape)
     whole = scan.plane_voxels.sum(axis=0, dtype=np.int64)
@@ -115,7 +130,10 @@ def _case_values(
         "release": scan.files.release,
         "scheme": scan.scheme,
         "labelled": scan.label is not None,
+        "present": scan.named.present,
         "affine": scan.geometry.affine,
+        "source_shape": scan.geometry.sides,
+        "source_spacing": scan.geometry.spacing,
         "spacing": scan.geometry.spacing,
         "shape": scan.shape,
         "orientation": scan.geometry.orientation.codes,

@@ -1,17 +1,18 @@
 """What a build would read: files, roles, subjects and geometry, without reading a voxel."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
-from bratsprep.config import FaultConfig, FilesConfig, FilesSettings, OnError
+from bratsprep.config import FaultConfig, OnError, SourceConfig, SourceSettings
 from bratsprep.discovery.discover import scan
 from bratsprep.discovery.mapping import FileMapping
 from bratsprep.settings import take
 from bratsprep.sources.source import open_source
 from bratsprep.system.faulty_cases import SetAside, skipped_lines
 from bratsprep.volumes.geometries import Geometries, read_geometries
+from bratsprep.volumes.label_schemes import chosen_scheme, scheme_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def dry_run(
     *,
     unlabelled: bool = False,
     on_error: OnError = "stop",
-    **choice: Unpack[FilesSettings],
+    **choice: Unpack[SourceSettings],
 ) -> DryRun:
     """Find the cases of a source and read their headers, as a build would.
 
@@ -63,8 +64,7 @@ def dry_run(
         raw: folder or archive of cases, in any known layout.
         unlabelled: take cases without a label along.
         on_error: `stop` at cases that cannot be put together, or `skip` them.
-        labels: scheme of raw labels, or `auto`.
-        **choice: keywords of `bratsprep.config.FilesConfig`, as of `build`.
+        **choice: keywords of `bratsprep.config.SourceConfig`, as of `build`.
 
     Raises:
         BratsError: there is no case, or one cannot be put together.
@@ -72,8 +72,9 @@ def dry_run(
         ValueError: a value is not allowed.
     """
     faults = FaultConfig(on_error=on_error)
-    (own,) = take("dry_run", choice, FilesConfig)
-    files = FilesConfig(**own)
+    (own,) = take("dry_run", choice, SourceConfig)
+    files = SourceConfig(**own)
+    files = replace(files, labels=scheme_name(chosen_scheme(files.labels)[1]))
     with open_source(Path(raw)) as source:
         found = scan(source, unlabelled=unlabelled, skip=faults.skip, **asdict(files))
         geometries = read_geometries(source, found.cases)

@@ -26,7 +26,7 @@ from bratsprep.building.source_stamps import Stamp, Stamps
 from bratsprep.case import CaseTables
 from bratsprep.errors import BuildError
 from bratsprep.slicefile.chunks import Packed
-from bratsprep.slicefile.schema import make_rows, row_dtype
+from bratsprep.slicefile.schema import Sizes, make_rows, row_dtype
 from bratsprep.slicefile.writer import LEAST_EXTENT, Extent
 from bratsprep.volumes.gunzip import crc32
 
@@ -165,6 +165,7 @@ class Journal:
             "sizes": chunks.sizes.tolist(),
             "chunks_crc": chunks.crc,
             "texts": texts,
+            "sizes_of_rows": [len(tables.case["present"]), len(tables.case["voxels"])],
         }
         blobs = {
             "small": b"".join(chunk for chunk in parts if len(chunk) < LEAST_EXTENT),
@@ -219,9 +220,9 @@ class Journal:
         self.path.unlink(missing_ok=True)
 
 
-def _number_dtype() -> np.dtype[Any]:
+def _number_dtype(sizes: Sizes) -> np.dtype[Any]:
     """Columns of /case that hold numbers, as one packed record."""
-    dtype = row_dtype("case")
+    dtype = row_dtype("case", sizes)
     return np.dtype(
         [(name, dtype[name]) for name in dtype.names or () if not dtype[name].hasobject]
     )
@@ -229,7 +230,7 @@ def _number_dtype() -> np.dtype[Any]:
 
 def _split(row: np.void) -> tuple[dict[str, str], bytes]:
     """Texts of a row of /case by column, and its numbers as bytes."""
-    numbers = np.zeros(1, _number_dtype())
+    numbers = np.zeros(1, _number_dtype(Sizes(len(row["present"]), len(row["voxels"]))))
     names = numbers.dtype.names or ()
     for name in names:
         numbers[name] = row[name]
@@ -251,12 +252,13 @@ def _entry(record: dict[str, Any]) -> Entry:
     blobs = {
         name: base64.b64decode(record[name]) for name in ("small", "numbers", "slices", "planes")
     }
-    numbers = np.frombuffer(blobs["numbers"], _number_dtype())
+    sizes = Sizes(*record["sizes_of_rows"])
+    numbers = np.frombuffer(blobs["numbers"], _number_dtype(sizes))
     values = {name: numbers[name] for name in numbers.dtype.names or ()}
     tables = CaseTables(
-        make_rows("case", 1, **values, **record["texts"])[0],
-        np.frombuffer(blobs["slices"], row_dtype("slice")),
-        np.frombuffer(blobs["planes"], row_dtype("plane")),
+        make_rows("case", sizes, 1, **values, **record["texts"])[0],
+        np.frombuffer(blobs["slices"], row_dtype("slice", sizes)),
+        np.frombuffer(blobs["planes"], row_dtype("plane", sizes)),
     )
     return Entry(
         file=record["file"],

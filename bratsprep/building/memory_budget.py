@@ -9,7 +9,6 @@ import numpy as np
 from bratsprep.case import CaseFiles
 from bratsprep.config import PrepConfig
 from bratsprep.errors import BratsError, BuildError
-from bratsprep.labels import MODALITIES
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Pool
 from bratsprep.volumes import nifti
@@ -65,11 +64,13 @@ def case_bytes(source: Source, files: CaseFiles) -> int:
     Raises:
         BratsError: a header cannot be read.
     """
-    images = {channel.member: nifti.read_header(source, channel.member) for channel in files.images}
+    images = {
+        channel.member: nifti.read_header(source, channel.member) for channel in files.channels
+    }
     largest = max(source.members[member] for member in images)
     n_voxels = math.prod(next(iter(images.values())).geometry.shape)
     total = sum(header.size_bytes + converted_bytes(header) for header in images.values())
-    types = [nifti.held_type(images[channel.member]) for channel in files.images]
+    types = [nifti.held_type(images[channel.member]) for channel in files.channels]
     common = np.result_type(*types)
     total += n_voxels * common.itemsize * sum(kind != common for kind in types)
     if any(header.geometry.orientation.is_permuted for header in images.values()):
@@ -85,6 +86,8 @@ def case_bytes(source: Source, files: CaseFiles) -> int:
         if header.dtype != np.uint8 or header.is_scaled:
             total += n_voxels
             label = 4 * n_voxels * 8  # numbers, rounded numbers, and their distance, once
+    if None in files.images:
+        total += n_voxels * common.itemsize
     return total + max(largest, n_voxels) + max(label, 8 * max(scaled, default=0))
 
 
@@ -110,9 +113,9 @@ def cut_bytes(source: Source, files: CaseFiles, config: PrepConfig) -> int:
     Raises:
         BratsError: a header cannot be read.
     """
-    z, y, x = nifti.read_header(source, files.images[0].member).geometry.sides
+    z, y, x = nifti.read_header(source, files.first).geometry.sides
     height, width = config.window or (y, x)
-    slice_bytes = height * width * (len(MODALITIES) * np.dtype(config.stored).itemsize + 1)
+    slice_bytes = height * width * (len(config.channels) * np.dtype(config.stored).itemsize + 1)
     return math.ceil(z * slice_bytes * (1 + _PACKED[config.compression]))
 
 
@@ -174,4 +177,4 @@ def largest_need(source: Source, cases: Iterable[CaseFiles], config: PrepConfig)
 
 def packed_bytes(source: Source, files: CaseFiles) -> int:
     """Bytes of the images of a case as they lie on disk."""
-    return sum(source.members[member] for member in {channel.member for channel in files.images})
+    return sum(source.members[member] for member in {channel.member for channel in files.channels})

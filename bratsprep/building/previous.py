@@ -233,7 +233,7 @@ class Previous:
         cases = inputs.found.cases
         if not changes:
             cases = tuple(files for files in cases if files.scheme is not None)
-        schemes = resolve(inputs.source, cases, inputs.frame.config.labels)
+        schemes = resolve(inputs.source, cases, inputs.frame.scheme)
         for files in cases:
             if files.id in changes.kept:
                 reason = scheme_change(files, self.file.cases[self.rows[files.id]], schemes)

@@ -60,12 +60,21 @@ def take_stamps(source: Source, cases: Iterable[CaseFiles]) -> dict[str, Stamps]
         for member in files.members:
             times = source.times_ns(member)
             settled = times if max(times) <= newest else (0, 0)
-            volumes = [c.index for c in files.images if c.member == member and c.index is not None]
-            channels = ",".join(map(str, volumes))
+            channels = channels_in(files, member)
             size = source.members[member]
             listed.append(Stamp(base_name(member), size, *settled, channels=channels))
         stamps[files.id] = tuple(listed)
     return stamps
+
+
+def channels_in(files: CaseFiles, member: str) -> str:
+    """Which modality each volume of a file is, as a stamp records it."""
+    places = [
+        f"{channel.index}" if channel.index is not None else ""
+        for channel in files.images
+        if channel is not None and channel.member == member
+    ]
+    return ",".join(filter(None, places))
 
 
 def base_name(member: str) -> str:

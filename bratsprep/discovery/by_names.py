@@ -31,20 +31,23 @@ class _Gathering:
     problems: list[tuple[str, str]] = field(default_factory=list)
 
 
-def by_names(source: Source, members: Iterable[str], label_name: str = "") -> list[Batch]:
+def by_names(
+    source: Source, members: Iterable[str], label_name: str = "", others: Sequence[str] = ()
+) -> list[Batch]:
     """Put files together whose names hold a modality and, or in a case's folder, a case.
 
     Args:
         source: what the files lie in.
         members: NIfTI files.
         label_name: pattern of the files that are labels, with `*` and `?`; empty for known names.
+        others: modalities beside the usual ones.
 
     Returns:
         One batch for each layout; the last also says what was ignored.
     """
     gathering = _Gathering()
     images, labels = [], []
-    for name in map(read_name, members):
+    for name in (read_name(member, others) for member in members):
         if label_name and matches(name.member, label_name):
             labels.append(name)
         elif name.role == LABEL and label_name:

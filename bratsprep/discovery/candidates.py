@@ -1,6 +1,6 @@
 """`Draft`: a case while its files are gathered, and the check that makes `CaseFiles` of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
@@ -10,7 +10,6 @@ from bratsprep.discovery.filenames import LABEL
 from bratsprep.discovery.modality_names import BRAIN
 from bratsprep.discovery.subjects import subject_and_rule
 from bratsprep.errors import SourceError
-from bratsprep.labels import MODALITIES
 from bratsprep.sources.source import POINTER_BYTES, Source
 
 _SHOWN: Final = 4
@@ -62,7 +61,7 @@ class Draft:
 
     def has_image(self) -> bool:
         """Whether any modality was found."""
-        return any(name in self.roles for name in MODALITIES)
+        return any(role not in (LABEL, BRAIN) for role in self.roles)
 
 
 @dataclass(slots=True)
@@ -88,23 +87,48 @@ def where(source: Source, draft: Draft) -> str:
     return source.where(f"{draft.folder}/{draft.id}" if draft.folder else draft.id)
 
 
-def problems(source: Source, draft: Draft, unlabelled: bool) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a case must have."""
+
+    modalities: tuple[str, ...]
+    missing: str = "stop"
+    """As in `PrepConfig`."""
+    unlabelled: bool = False
+    """Whether cases without a label are taken."""
+
+    def lacking(self, draft: Draft) -> str:
+        """Which modalities a draft must have and has not, as an error message; empty for none."""
+        missing = [name for name in self.modalities if name not in draft.roles]
+        if not missing or (self.missing == "zeros" and len(missing) < len(self.modalities)):
+            return ""
+        verb = "is" if len(missing) == 1 else "are"
+        listed = (
+            ", ".join(role for role in draft.roles if role not in (LABEL, BRAIN)) or "no modality"
+        )
+        text = f"{', '.join(missing)} {verb} missing; found {listed}"
+        if len(missing) == len(self.modalities):
+            return text
+        return (
+            f"{text}; take such cases with --missing zeros, or name the modalities to store with "
+            "--modalities"
+        )
+
+
+def problems(source: Source, draft: Draft, needs: Needs) -> Iterator[str]:
     """Everything that keeps a draft from being a case, as error messages."""
     place = where(source, draft)
-    present = [name for name in MODALITIES if name in draft.roles]
-    missing = [name for name in MODALITIES if name not in draft.roles]
-    if missing:
-        verb = "is" if len(missing) == 1 else "are"
-        listed = ", ".join(present) or "no modality"
-        yield f"{place}: {', '.join(missing)} {verb} missing; found {listed}"
-    if LABEL not in draft.roles and not unlabelled:
+    if lacking := needs.lacking(draft):
+        yield f"{place}: {lacking}"
+    if LABEL not in draft.roles and not needs.unlabelled:
         names = ", ".join(draft.like_labels[:_SHOWN])
         beside = f"; if one of {names} is the mask, use --label-name PATTERN"
         yield (
             f"{place}: mask is missing; add it, or take such cases with --unlabelled"
             f"{beside if names else ''}"
         )
-    for role, channels in draft.roles.items():
+    for role in (*needs.modalities, LABEL, BRAIN):
+        channels = draft.roles.get(role, [])
         if len(channels) > 1:
             names = ", ".join(channel.member for channel in channels)
             advice = "narrow --brain-mask to one" if role == BRAIN else "remove one"
@@ -125,8 +149,8 @@ def small_file(source: Source, member: str) -> Iterator[str]:
             yield str(error)
 
 
-def finished(draft: Draft, same_grid: bool = False) -> CaseFiles:
-    """Make the case of a draft that has no problems."""
+def finished(draft: Draft, modalities: Iterable[str], same_grid: bool = False) -> CaseFiles:
+    """Make the case of a draft that has no problems, with those modalities that it has."""
     draft.name_subject()
     label, brain_mask = (
         draft.roles[role][0].member if role in draft.roles else None for role in (LABEL, BRAIN)
@@ -135,7 +159,7 @@ def finished(draft: Draft, same_grid: bool = False) -> CaseFiles:
         id=draft.id,
         subject=draft.subject,
         release=draft.release,
-        images=tuple(draft.roles[name][0] for name in MODALITIES),
+        images=tuple(draft.roles.get(name, [None])[0] for name in modalities),
         label=label,
         scheme=draft.scheme,
         scheme_fault=draft.scheme_fault,

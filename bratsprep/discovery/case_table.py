@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from bratsprep.case import Channel
-from bratsprep.discovery.candidates import Batch, Draft
+from bratsprep.discovery.candidates import Batch, Draft, Needs
 from bratsprep.discovery.case_table_rows import (
     CASE,
     RELEASE,
@@ -27,7 +27,7 @@ from bratsprep.discovery.case_table_rows import (
 )
 from bratsprep.discovery.filenames import LABEL, is_nifti
 from bratsprep.discovery.layouts import layout_of, scheme_of
-from bratsprep.labels import MODALITIES, SCHEMES
+from bratsprep.labels import shipped
 from bratsprep.sources.source import Source
 
 RULE: Final = "the table of cases"
@@ -44,6 +44,7 @@ class _Rows:
     name: str
     """Of the table, for errors."""
     batch: Batch
+    needs: Needs
     headers: Mapping[str, str]
     """Name of each column in the table, by what it holds."""
     cases: dict[str, int] = field(default_factory=dict)
@@ -54,12 +55,13 @@ class _Rows:
     """Members by the name of their file."""
 
 
-def table_batch(source: Source, path: Path | str) -> Batch:
+def table_batch(source: Source, path: Path | str, needs: Needs) -> Batch:
     """Read the cases that a table lists.
 
     Args:
         source: what its paths are relative to.
         path: CSV file, separated by commas, semicolons or tabs.
+        needs: the modalities that a row must have.
 
     Returns:
         Complete cases; a row at fault is among the problems, by row and column.
@@ -71,12 +73,12 @@ def table_batch(source: Source, path: Path | str) -> Batch:
     lines = read_rows(Path(path))
     number, header = lines[0]
     name = Path(path).name
-    columns = columns_of(f"{path}: row {number}", header)
+    columns = columns_of(f"{path}: row {number}", header, needs)
     by_name: dict[str, list[str]] = defaultdict(list)
     for member in source.members:
         by_name[posixpath.basename(member)].append(member)
     headers = dict(zip(columns, header, strict=True))
-    rows = _Rows(source, str(path), Batch(layout=f"table {name}"), headers, members=by_name)
+    rows = _Rows(source, str(path), Batch(layout=f"table {name}"), needs, headers, members=by_name)
     for number, cells in lines[1:]:
         _add_row(rows, number, cells)
     listed = {channel.member for channel in rows.cells}
@@ -94,7 +96,7 @@ def _add_row(rows: _Rows, number: int, cells: Sequence[str]) -> None:
     if len(cells) != len(rows.headers):
         faults.append(f"{where}: has {len(cells)} cells; the header has {len(rows.headers)}")
     files: dict[str, Channel] = {}
-    for role in (*MODALITIES, LABEL):
+    for role in (*rows.needs.modalities, LABEL):
         place = f"{where} (case {case}), column {rows.headers.get(role, role)}"
         channel, fault = _file(rows, place, row.get(role, ""), role)
         if fault:
@@ -119,10 +121,10 @@ def _row_faults(rows: _Rows, where: str, row: Mapping[str, str]) -> list[str]:
             f"{where}, column {CASE}: {case} is the case of row {rows.cases[case]} too; rename one"
         )
     scheme = row.get(SCHEME, "")
-    if scheme and scheme not in SCHEMES:
+    if scheme and scheme not in shipped():
         faults.append(
             f"{where} (case {case}), column {SCHEME}: is {scheme!r}; expected one of "
-            f"{', '.join(SCHEMES)}, or nothing"
+            f"{', '.join(shipped())}, or nothing"
         )
     if row.get(TEST, "") not in ("", YES):
         faults.append(
@@ -132,9 +134,10 @@ def _row_faults(rows: _Rows, where: str, row: Mapping[str, str]) -> list[str]:
 
 
 def _file(rows: _Rows, place: str, cell: str, role: str) -> tuple[Channel | None, str]:
-    """File that a cell names, or what is wrong with it; neither for an empty label."""
+    """File that a cell names, or what is wrong with it; neither for an empty cell that may be."""
     if not cell:
-        return None, "" if role == LABEL else f"{place}: is empty; expected a file"
+        is_needed = role != LABEL and rows.needs.missing == "stop"
+        return None, f"{place}: is empty; expected a file" if is_needed else ""
     channel = _channel(rows.source, cell)
     if channel.member not in rows.source.members:
         return None, f"{place}: {cell} is not in {rows.source.path}{_advice(rows, channel.member)}"
@@ -165,7 +168,7 @@ def _draft(where: str, row: Mapping[str, str], files: Mapping[str, Channel]) -> 
     scheme, fault = scheme_of(case)
     draft = Draft(
         case,
-        posixpath.dirname(files[MODALITIES[0]].member),
+        posixpath.dirname(next(iter(files.values())).member) if files else "",
         row.get(RELEASE) or layout_of(case).release,
         row.get(SCHEME) or scheme,
         "" if row.get(SCHEME) else fault,

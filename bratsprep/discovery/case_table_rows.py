@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from bratsprep.discovery.filenames import LABEL, modality
+from bratsprep.discovery.candidates import Needs
+from bratsprep.discovery.filenames import LABEL, channel_role, modality
 from bratsprep.discovery.modality_names import read_words
 from bratsprep.errors import LayoutError
-from bratsprep.labels import MODALITIES
 from bratsprep.settings import hint
 
 CASE: Final = "case"
@@ -70,21 +70,25 @@ def _is_row(line: str) -> bool:
     return bool(line.strip()) and not line.startswith(COMMENT)
 
 
-def columns_of(where: str, header: Sequence[str]) -> list[str]:
-    """What each column holds: one of FACTS, of MODALITIES, or LABEL.
+def columns_of(where: str, header: Sequence[str], needs: Needs) -> list[str]:
+    """What each column holds: one of FACTS, a modality, LABEL, or nothing that is needed.
+
+    Columns of modalities that are known and not asked for are passed over.
 
     Raises:
         LayoutError: a column is unknown, repeated or missing; all faults are listed.
     """
-    columns = [_column(name) for name in header]
+    columns = [_column(name, needs.modalities) for name in header]
     faults = []
     for name, column in zip(header, columns, strict=True):
         if not column:
-            known = (*FACTS, *MODALITIES, LABEL)
+            known = (*FACTS, *needs.modalities, LABEL)
             faults.append(f"column {name!r} is unknown{hint(name, dict.fromkeys(known))}")
         elif columns.count(column) > 1:
             faults.append(f"column {name!r} holds {column}, as another does; keep one")
-    missing = [name for name in (CASE, *MODALITIES) if name not in columns]
+    lacking = [name for name in needs.modalities if name not in columns]
+    is_enough = needs.missing == "zeros" and len(lacking) < len(needs.modalities)
+    missing = [name for name in (CASE, *([] if is_enough else lacking)) if name not in columns]
     if missing:
         faults.append(f"column {', '.join(missing)} is missing; found {', '.join(header)}")
     if faults:
@@ -92,10 +96,12 @@ def columns_of(where: str, header: Sequence[str]) -> list[str]:
     return columns
 
 
-def _column(name: str) -> str:
+def _column(name: str, modalities: Sequence[str]) -> str:
     """What a column of a name holds; empty where the name is unknown."""
     if name.lower() in FACTS:
         return name.lower()
+    if channel_role(name) in modalities:
+        return channel_role(name)
     role = modality(name)
     if role is None and read_words(name).role == LABEL:
         return LABEL

@@ -7,17 +7,17 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bratsprep.config import USUAL_MODALITIES
 from bratsprep.discovery.candidates import Batch, Draft
-from bratsprep.discovery.filenames import LABEL, is_nifti, modality, stem
+from bratsprep.discovery.filenames import LABEL, channel_role, is_nifti, stem
 from bratsprep.discovery.label_names import scheme
 from bratsprep.errors import LayoutError
-from bratsprep.labels import MODALITIES
 from bratsprep.sources.source import Source
 
 FOLDERS: Final = ("imagesTr", "imagesTs", "labelsTr", "labelsTs")
 """Folders of a set that a dataset.json describes."""
-DECATHLON_ORDER: Final = MODALITIES
-"""Channels of Task01 where no dataset.json names them; the order of MODALITIES is theirs."""
+DECATHLON_ORDER: Final = USUAL_MODALITIES
+"""Channels of Task01 where no dataset.json names them; that order is theirs."""
 _TASK01: Final = re.compile(r"BRATS_\d{3}")
 _CHANNEL: Final = re.compile(r"(.+)_(\d{4})")
 
@@ -31,9 +31,9 @@ class Manifest:
     root: str
     """Folder of the set in the source; empty, or with a slash at its end."""
     channels: tuple[tuple[int, str], ...]
-    """(index, modality) of each known channel."""
+    """(index, modality) of each channel."""
     n_channels: int
-    """Channels named, known or not."""
+    """Channels named."""
     scheme: str | None
     """Label scheme that the names of the labels mean; None where they are no evidence."""
     scheme_fault: str
@@ -160,19 +160,19 @@ def listed(source: Source, root: str, name: str) -> str:
 
 
 def channels(names: dict[str, str], place: str) -> tuple[tuple[int, str], ...]:
-    """Index and modality of each channel whose name is one.
+    """Index and modality of each channel.
 
     Raises:
-        LayoutError: a modality is missing among the names, or named twice.
+        LayoutError: two names mean one modality.
     """
-    roles = ((index, modality(name)) for index, name in names.items())
-    of_modalities = tuple((int(index), role) for index, role in roles if role)
-    if sorted(role for _, role in of_modalities) != sorted(MODALITIES):
+    roles = tuple((int(index), channel_role(name)) for index, name in names.items())
+    found = [role for _, role in roles]
+    if len(set(found)) != len(found):
         raise LayoutError(
-            f"{place}: channels are {', '.join(names.values())}; "
-            f"expected each of {', '.join(MODALITIES)} once"
+            f"{place}: channels are {', '.join(names.values())}, which means "
+            f"{', '.join(found)}; expected different modalities"
         )
-    return of_modalities
+    return roles
 
 
 def decathlon(source: Source, manifest: Manifest) -> Batch:

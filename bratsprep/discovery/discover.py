@@ -1,12 +1,12 @@
 """Which cases a folder or archive holds, told from names alone; no voxel is read."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Unpack
 
 from bratsprep.case import CaseFiles
-from bratsprep.config import NO_MASK, FilesConfig, FilesSettings
+from bratsprep.config import NO_MASK, SourceConfig, SourceSettings
 from bratsprep.discovery.brain_masks import (
     add_brain_masks,
     mask_members,
@@ -14,11 +14,18 @@ from bratsprep.discovery.brain_masks import (
     without_mask,
 )
 from bratsprep.discovery.by_names import by_names
-from bratsprep.discovery.candidates import Batch, Draft, finished, problems, where
+from bratsprep.discovery.candidates import Batch, Draft, Needs, finished, problems, where
 from bratsprep.discovery.case_table import table_batch
 from bratsprep.discovery.dataset_json import FOLDERS, Manifest, read_manifests
 from bratsprep.discovery.exclude import exclude
-from bratsprep.discovery.filenames import LABEL, file_name, is_nifti, stem
+from bratsprep.discovery.filenames import (
+    LABEL,
+    canonical_names,
+    file_name,
+    is_nifti,
+    stem,
+    unusual,
+)
 from bratsprep.discovery.layouts import LAYOUTS, PLAIN, assumptions, patterns, scheme_of
 from bratsprep.discovery.mapping import FileMapping, Ignored, map_files
 from bratsprep.discovery.subjects import subject_and_rule
@@ -55,7 +62,7 @@ def scan(
     unlabelled: bool = False,
     skip: bool = False,
     test_labels: bool = False,
-    **choice: Unpack[FilesSettings],
+    **choice: Unpack[SourceSettings],
 ) -> Found:
     """Find every case of a source.
 
@@ -64,9 +71,10 @@ def scan(
         unlabelled: take cases without a label along, those of the test sets included.
         skip: set cases aside that cannot be put together.
         test_labels: take the labels of a described test set (`labelsTs`) too.
-        **choice: keywords of `bratsprep.config.FilesConfig`. With `labels` at `auto` and
+        **choice: keywords of `bratsprep.config.SourceConfig`. With `labels` at `auto` and
             `unlabelled`, labels of a release whose scheme its ids do not decide are left out.
-            Files that a dataset.json describes are not looked for by `label_name`.
+            Files that a dataset.json describes are not looked for by `label_name`. `modalities`
+            are in the order of `CaseFiles.images`; empty where only labels are asked for.
 
     Raises:
         LayoutError: there is no case, or some cannot be put together: all are listed. With
@@ -75,8 +83,9 @@ def scan(
         TypeError: a keyword is unknown.
         ValueError: patterns are given with a table of cases, where they have no effect.
     """
-    (own,) = take("scan", choice, FilesConfig)
-    files = FilesConfig(**own)
+    (own,) = take("scan", choice, SourceConfig)
+    files = SourceConfig(**own)
+    needs = Needs(canonical_names(files.modalities), files.missing, unlabelled)
     source, excluded = exclude(source, files.exclude)
     batches = gather(source, files)
     notes = [note for batch in batches for note in batch.notes]
@@ -90,31 +99,23 @@ def scan(
         drop_test_labels(drafts)
     if unlabelled and files.labels == "auto":
         notes += drop_labels(drafts)
-    faults += case_faults(source, drafts, unlabelled, files.brain_mask)
+    faults += case_faults(source, drafts, needs, files.brain_mask)
     bad = joined_faults(faults)
     good = [draft for draft in drafts if draft.id not in bad]
     if faults and not (skip and good):
         error = LayoutError(listing(source, [fault for _, fault in faults]))
         raise error if skip else advised(error)
     good.sort(key=lambda draft: draft.id)
-    cases = tuple(finished(draft, files.same_grid) for draft in good)
+    cases = tuple(finished(draft, needs.modalities, files.same_grid) for draft in good)
     rules = {draft.id: draft.rule for draft in good}
     ignored = [*excluded, *ignored_files(batches), *foreign(source)]
-    mapping = mapped(titles(batches, unlabelled), cases, rules, ignored, files.labels)
+    names = titles(batches, unlabelled)
+    mapping = replace(
+        map_files(" + ".join(names), cases, rules, ignored, str(files.labels), needs.modalities),
+        assumed=assumptions(names),
+    )
     aside = tuple(SetAside(case, reason) for case, reason in sorted(bad.items()))
     return Found(mapping.layout, cases, source.passed_over, tuple(notes), mapping, aside)
-
-
-def mapped(
-    layouts: Sequence[str],
-    cases: tuple[CaseFiles, ...],
-    rules: Mapping[str, str],
-    ignored: Sequence[Ignored],
-    labels: str,
-) -> FileMapping:
-    """Describe what the files of some layouts were taken for; arguments as of `map_files`."""
-    mapping = map_files(" + ".join(layouts), cases, rules, ignored, labels)
-    return replace(mapping, assumed=assumptions(layouts))
 
 
 def training_cases(batches: Iterable[Batch], unlabelled: bool) -> tuple[list[Draft], int]:
@@ -125,12 +126,10 @@ def training_cases(batches: Iterable[Batch], unlabelled: bool) -> tuple[list[Dra
 
 
 def case_faults(
-    source: Source, drafts: Sequence[Draft], unlabelled: bool, brain_mask: str
+    source: Source, drafts: Sequence[Draft], needs: Needs, brain_mask: str
 ) -> list[tuple[str, str]]:
     """Case id and error message of everything that keeps drafts from being cases."""
-    faults = [
-        (draft.id, fault) for draft in drafts for fault in problems(source, draft, unlabelled)
-    ]
+    faults = [(draft.id, fault) for draft in drafts for fault in problems(source, draft, needs)]
     return [*faults, *without_mask(source, drafts, brain_mask), *twice(source, drafts)]
 
 
@@ -228,7 +227,7 @@ def mask_files(source: Source, excluded: Sequence[Ignored] = ()) -> Found:
     if not cases:
         raise LayoutError(nothing(source, 0))
     ordered = tuple(cases[case] for case in sorted(cases))
-    mapping = map_files("masks only", ordered, rules, [*excluded, *foreign(source)], "auto")
+    mapping = map_files("masks only", ordered, rules, [*excluded, *foreign(source)], "auto", ())
     return Found("masks only", ordered, source.passed_over, (), mapping)
 
 
@@ -245,13 +244,14 @@ def mask_scheme(case: str, member: str, manifests: Iterable[Manifest]) -> tuple[
     return scheme_of(case)
 
 
-def gather(source: Source, choice: FilesConfig) -> list[Batch]:
+def gather(source: Source, choice: SourceConfig) -> list[Batch]:
     """Sort the files of a source into cases, one batch for each layout or for the table.
 
     Raises:
         LayoutError: a dataset.json or the table of cases cannot be understood.
         ValueError: patterns are given with a table of cases, where they have no effect.
     """
+    modalities = canonical_names(choice.modalities)
     if choice.case_table:
         patterns = {"label_name": "", "exclude": (), "brain_mask": NO_MASK}
         useless = [name for name, off in patterns.items() if getattr(choice, name) != off]
@@ -260,7 +260,7 @@ def gather(source: Source, choice: FilesConfig) -> list[Batch]:
                 f"{' and '.join(useless)} have no effect with a table of cases, which lists every "
                 "file; leave them out"
             )
-        return [table_batch(source, choice.case_table)]
+        return [table_batch(source, choice.case_table, Needs(modalities, choice.missing))]
     broken = Batch(problems=[(stem(name), error) for name, error in source.broken.items()])
     masks = mask_members(source, choice.brain_mask)
     manifests = read_manifests(source)
@@ -273,7 +273,7 @@ def gather(source: Source, choice: FilesConfig) -> list[Batch]:
         if is_nifti(member) and not member.startswith(described) and member not in {*taken, *masks}
     ]
     refuse_taken(source, taken.intersection(masks), choice.brain_mask)
-    batches += [broken, *by_names(source, rest, choice.label_name)]
+    batches += [broken, *by_names(source, rest, choice.label_name, unusual(modalities))]
     batches[-1].passed |= add_brain_masks(masks, [d for batch in batches for d in batch.drafts])
     return batches
 
@@ -335,7 +335,7 @@ def nothing(source: Source, left: int) -> str:
 
 
 def find_cases_or_masks(
-    source: Source, *, skip: bool = False, **choice: Unpack[FilesSettings]
+    source: Source, *, skip: bool = False, **choice: Unpack[SourceSettings]
 ) -> Found:
     """Find the cases of a source, or its masks where it holds nothing else.
 

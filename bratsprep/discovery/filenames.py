@@ -1,12 +1,13 @@
 """What the name of one NIfTI file means: its role, and the case that it belongs to."""
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from bratsprep.config import USUAL_MODALITIES
 from bratsprep.discovery.modality_names import LABEL as LABEL
 from bratsprep.discovery.modality_names import read_words
-from bratsprep.labels import MODALITIES
 
 _SUFFIX: Final = re.compile(r"\.(nii(\.gz)?|mha)$", re.IGNORECASE)
 
@@ -20,7 +21,7 @@ class FileName:
     key: str
     """What is left beside the role: the case id, or empty."""
     role: str
-    """One of MODALITIES, or LABEL; empty where it is none of them."""
+    """A modality, or LABEL; empty where it is none of them."""
     doubt: str = ""
     """Why it has no role though its name has a word of one; empty where it has no such word."""
     is_ambiguous: bool = False
@@ -48,14 +49,38 @@ def stem(member: str) -> str:
     return _SUFFIX.sub("", member.rpartition("/")[2])
 
 
-def file_name(member: str) -> FileName:
-    """Find the role and the case in the name of a NIfTI file."""
-    reading = read_words(stem(member))
+def file_name(member: str, others: Sequence[str] = ()) -> FileName:
+    """Find the role and the case in the name of a NIfTI file.
+
+    Args:
+        member: its path.
+        others: modalities beside the usual ones, which a name has at its end after - or _.
+    """
     folder = member.rpartition("/")[0]
+    for other in others:
+        match = re.fullmatch(rf"(.*)[-_]{re.escape(other)}", stem(member), re.IGNORECASE)
+        if match:
+            return FileName(member, folder, match[1], other)
+    reading = read_words(stem(member))
     return FileName(member, folder, reading.key, reading.role, reading.doubt, reading.is_ambiguous)
 
 
 def modality(name: str) -> str | None:
     """Modality that a channel's name means, such as `T1w`, `t1gd` or `T1 post`; None for none."""
     role = read_words(name.replace("/", " ")).role
-    return role if role in MODALITIES else None
+    return role if role in USUAL_MODALITIES else None
+
+
+def channel_role(name: str) -> str:
+    """Modality that a channel's name means: a usual one, or the name itself in small letters."""
+    return modality(name) or re.sub(r"[^a-z0-9.+]+", "_", name.lower()).strip("_")
+
+
+def canonical_names(modalities: str) -> tuple[str, ...]:
+    """Split a list by commas into the names that are stored, such as t1gd for T1ce."""
+    return tuple(channel_role(name.strip()) for name in modalities.split(",") if name.strip())
+
+
+def unusual(modalities: Iterable[str]) -> list[str]:
+    """List those modalities that are none of the usual ones."""
+    return [name for name in modalities if name not in USUAL_MODALITIES]

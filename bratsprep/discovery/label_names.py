@@ -1,9 +1,12 @@
 """What the names of labels in a dataset.json mean: tissues, regions, and so a label scheme."""
 
 import re
-from typing import Any
+from typing import Any, Final
 
-from bratsprep.labels import CLASSES, SCHEMES
+from bratsprep.labels import BACKGROUND, Scheme, shipped
+
+_ALIKE: Final = {"NET": "NCR", "CC": "NCR"}
+"""Classes that names of labels do not tell from another."""
 
 
 def scheme(labels: dict[str, Any], place: str) -> tuple[str | None, str]:
@@ -22,22 +25,25 @@ def scheme(labels: dict[str, Any], place: str) -> tuple[str | None, str]:
         meant = by_region(labels)
     else:
         meant = by_name(labels)
-    for candidate in SCHEMES.values():
-        if dict(candidate.codes) == meant:
+    for candidate in sorted(shipped().values(), key=lambda one: (one.name.count("-"), one.name)):
+        if tissues(candidate) == meant:
             return candidate.name, ""
-    meanings = ", ".join(
-        f"{value} {'unknown' if label is None else CLASSES[label]}"
-        for value, label in sorted(meant.items())
-    )
+    meanings = ", ".join(f"{value} {name or 'unknown'}" for value, name in sorted(meant.items()))
     return None, (
         f"{place}: labels {labels} mean {meanings}; expected the order of one of "
-        f"{', '.join(SCHEMES)}; choose one with --labels NAME"
+        f"{', '.join(shipped())}; choose one with --labels NAME, or write your own"
     )
 
 
-def by_name(labels: dict[str, Any]) -> dict[int, int | None]:
-    """Stored label of each raw value but 0, from `{"1": "edema"}` or `{"edema": 1}`."""
-    meant = {}
+def tissues(candidate: Scheme) -> dict[int, str | None]:
+    """Tissue of each raw value of a scheme, as `tissue` tells them apart."""
+    names = candidate.classes.classes
+    return {raw: _ALIKE.get(names[stored], names[stored]) for raw, stored in candidate.codes}
+
+
+def by_name(labels: dict[str, Any]) -> dict[int, str | None]:
+    """Tissue of each raw value but 0, from `{"1": "edema"}` or `{"edema": 1}`."""
+    meant: dict[int, str | None] = {}
     for left, right in labels.items():
         name, value = (right, left) if isinstance(right, str) else (left, right)
         meant[int(value)] = tissue(name)
@@ -45,37 +51,40 @@ def by_name(labels: dict[str, Any]) -> dict[int, int | None]:
     return meant
 
 
-def by_region(labels: dict[str, Any]) -> dict[int, int | None]:
-    """Stored label of each raw value, from nested regions as nnU-Net writes them."""
+def by_region(labels: dict[str, Any]) -> dict[int, str | None]:
+    """Tissue of each raw value, from nested regions as nnU-Net writes them."""
     values: dict[str, set[int]] = {"WT": set(), "TC": set(), "ET": set()}
-    meant: dict[int, int | None] = {}
+    meant: dict[int, str | None] = {}
     for name, value in labels.items():
         raw = {int(item) for item in (value if isinstance(value, list) else [value])}
         nested = region(name)
         if nested:
             values[nested] |= raw
         meant.update(dict.fromkeys(raw, tissue(name)))
-    meant.update(dict.fromkeys(values["WT"], 2))
-    meant.update(dict.fromkeys(values["TC"], 1))
-    meant.update(dict.fromkeys(values["ET"], 3))
+    meant.update(dict.fromkeys(values["WT"], "ED"))
+    meant.update(dict.fromkeys(values["TC"], "NCR"))
+    meant.update(dict.fromkeys(values["ET"], "ET"))
     meant.pop(0, None)
     return meant
 
 
-def tissue(name: str) -> int | None:
-    """Stored label that a tissue's name means; None where it means none.
-
-    A resection cavity is stored as background.
-    """
+def tissue(name: str) -> str | None:
+    """Class that a tissue's name means; None where it means none."""
     text = name.lower()
     words = set(re.findall(r"[a-z]+", text))
-    if words & {"background", "rc"} or "cavity" in text:
-        return 0
+    if "background" in words:
+        return BACKGROUND
+    if "rc" in words or "cavity" in text:
+        return "RC"
+    if "gtv" in words or "gross" in words:
+        return "GTV"
     if words & {"ed", "snfh"} or "edema" in text or "hyperintens" in text:
-        return 2
+        return "ED"
     if words & {"ncr", "net", "netc", "non", "nonenhancing", "cc", "cystic"} or "necro" in text:
-        return 1
-    return 3 if words & {"et", "enhancing", "enhanced"} else None
+        return "NCR"
+    if words & {"et", "enhancing", "enhanced"}:
+        return "ET"
+    return "WT" if words & {"wt", "tumor", "tumour"} else None
 
 
 def region(name: str) -> str | None:

@@ -5,13 +5,13 @@ cases whose files were put together by their names (`matches`).
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from bratsprep.discovery.candidates import Batch
 from bratsprep.discovery.dataset_json import Manifest, decathlon, nnunet
-from bratsprep.discovery.filenames import FileName, file_name
+from bratsprep.discovery.filenames import LABEL, FileName, file_name
 from bratsprep.discovery.release_names import (
     bids,
     brats2015,
@@ -42,6 +42,8 @@ class Layout:
     """Label scheme of the cases whose ids match; None where ids are no evidence."""
     scheme_fault: str = ""
     """Why the labels of the cases whose ids match have no known scheme, as an error message."""
+    label_words: tuple[str, ...] = ()
+    """Words of this release for a label that mean one nowhere else."""
     reads: Callable[[Manifest], bool] = _never
     """Whether a dataset.json describes this layout."""
     cases: Callable[[Source, Manifest], Batch] | None = None
@@ -105,8 +107,23 @@ LAYOUTS: Final[dict[str, Layout]] = {
         pattern=_MODERN,
         matches=_id(r"brats-ped[a-z]*-\d+(-\d{3})?"),
         scheme_fault="BraTS-PEDs: the labels of the editions differ and names do not tell which "
-        "it is; choose --labels brats-peds for 1 ET, 2 NET, 3 CC, 4 ED (2024 and later), or "
+        "it is; choose --labels brats-ped for 1 ET, 2 NET, 3 CC, 4 ED (2024 and later), or "
         "--labels brats2023 for 1 NC, 2 ED, 3 ET (2023)",
+    ),
+    "bratsmenrt": Layout(
+        title="BraTS-MEN-RT",
+        release="brats-men-rt",
+        pattern="*_t1c/_gtv.nii[.gz]",
+        matches=_id(r"brats-men-rt-\d+-\d+"),
+        scheme="brats-men-rt",
+        label_words=("gtv",),
+    ),
+    "bratsmen": Layout(
+        title="BraTS 2023",
+        release="brats2023",
+        pattern=_MODERN,
+        matches=_id(r"brats-men-\d+-\d{3}"),
+        scheme="brats-men",
     ),
     "brats2023": Layout(
         title="BraTS 2023",
@@ -178,13 +195,26 @@ def layout_of(case: str) -> Layout:
     return next((layout for layout in _matching(case) if layout.cases is None), PLAIN)
 
 
-def read_name(member: str) -> FileName:
-    """Find role, case and layout in the name of a file: the first reader that knows it decides."""
+def read_name(member: str, others: Sequence[str] = ()) -> FileName:
+    """Find role, case and layout in the name of a file: the first reader that knows it decides.
+
+    Args:
+        member: its path.
+        others: modalities beside the usual ones.
+    """
     for key, layout in LAYOUTS.items():
         name = None if layout.names is None else layout.names(member)
         if name is not None:
             return replace(name, layout=key)
-    return file_name(member)
+    return _release_label(file_name(member, others))
+
+
+def _release_label(name: FileName) -> FileName:
+    """Take the label of a release that has a word of its own for it; other names as they are."""
+    words = name.stem.rpartition("_")
+    if name.role or words[2].lower() not in layout_of(words[0]).label_words:
+        return name
+    return FileName(name.member, name.folder, words[0], LABEL)
 
 
 def assumptions(titles: Collection[str]) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ from typing import Any, Final
 from bratsprep.case import CaseFiles
 from bratsprep.discovery.modality_names import BRAIN, LABEL
 from bratsprep.discovery.subjects import near_ids
-from bratsprep.labels import MODALITIES
 
 _SHOWN: Final = 3
 """Patterns, reasons or groups of ids listed in one line."""
@@ -21,7 +20,7 @@ class RolePattern:
     """Files of one role whose names have the same form."""
 
     role: str
-    """One of MODALITIES, LABEL or BRAIN."""
+    """A modality, LABEL or BRAIN."""
     pattern: str
     """File name with `*` for the case, and the volume of a 4D file."""
     count: int
@@ -48,6 +47,8 @@ class FileMapping:
 
     layout: str
     cases: int
+    modalities: tuple[str, ...]
+    """Those that are looked for."""
     subjects: int
     roles: tuple[RolePattern, ...]
     schemes: tuple[tuple[str, int], ...]
@@ -65,7 +66,7 @@ class FileMapping:
         lines = [f"{'layout':<9}{self.layout}"]
         lines += [f"{'assumed':<9}{text}" for text in self.assumed]
         has_masks = any(pattern.role == BRAIN for pattern in self.roles)
-        for role in (*MODALITIES, LABEL, *([BRAIN] if has_masks else [])):
+        for role in (*self.modalities, LABEL, *([BRAIN] if has_masks else [])):
             patterns = [pattern for pattern in self.roles if pattern.role == role]
             text = "; ".join(
                 f"{pattern.pattern}  {pattern.count} of {self.cases}"
@@ -102,6 +103,7 @@ def map_files(
     rules: Mapping[str, str],
     ignored: Iterable[Ignored],
     labels: str,
+    modalities: tuple[str, ...],
 ) -> FileMapping:
     """Describe what the files of a source were taken for.
 
@@ -111,14 +113,16 @@ def map_files(
         rules: name of the rule that found the subject of each case, by its id.
         ignored: files that were ignored.
         labels: label scheme that is asked for, or `auto`.
+        modalities: those that are asked for, in the order of the images.
     """
     patterns: Counter[tuple[str, str]] = Counter()
     for files in cases:
-        patterns.update(_patterns(files))
+        patterns.update(_patterns(files, modalities))
     schemes = Counter(_evidence(files, labels) for files in cases if files.label is not None)
     return FileMapping(
         layout=layout,
         cases=len(cases),
+        modalities=modalities,
         subjects=len({files.subject for files in cases}),
         roles=tuple(RolePattern(*key, count) for key, count in patterns.most_common()),
         schemes=tuple(schemes.most_common()),
@@ -135,16 +139,18 @@ def _evidence(files: CaseFiles, labels: str) -> str:
     return f"{files.scheme} (names)" if files.scheme else "from the label values"
 
 
-def _patterns(files: CaseFiles) -> list[tuple[str, str]]:
+def _patterns(files: CaseFiles, modalities: tuple[str, ...]) -> list[tuple[str, str]]:
     """Role and file-name pattern of each file of a case."""
-    members = list(dict.fromkeys(channel.member for channel in files.images))
+    members = list(dict.fromkeys(channel.member for channel in files.channels))
     names = [posixpath.basename(member) for member in members]
     shared = posixpath.commonprefix(names) if len(names) > 1 else ""
     start = re.sub(r"[^-_. ]*$", "", shared)
     if files.id and any(name.startswith(files.id) for name in names):
         start = files.id
     patterns = []
-    for role, channel in zip(MODALITIES, files.images, strict=False):
+    for role, channel in zip(modalities, files.images, strict=False):
+        if channel is None:
+            continue
         volume = "" if channel.index is None else f"[{channel.index}]"
         patterns.append((role, _pattern(posixpath.basename(channel.member), start) + volume))
     for role, member in ((LABEL, files.label), (BRAIN, files.brain_mask)):

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from bratsprep.labels import MODALITIES
+from bratsprep.config import USUAL_MODALITIES
 
 LABEL: Final = "label"
-"""Role of a file that holds the label; the others are MODALITIES and BRAIN."""
+"""Role of a file that holds the label; the others are USUAL_MODALITIES and BRAIN."""
 BRAIN: Final = "brain"
 """Role of a file that holds a brain mask; only a pattern gives it."""
 _WORD: Final = re.compile(r"(?:(?<![^_. ])-)?[^-_. ]+(?:-(?![^-_. ]))?")
@@ -102,7 +102,7 @@ class Reading:
     """What the words of a file name mean."""
 
     role: str
-    """One of MODALITIES, or LABEL; empty where the file is none of them."""
+    """One of USUAL_MODALITIES, or LABEL; empty where the file is none of them."""
     key: str
     """What is left beside the role: the case id, or empty."""
     doubt: str = ""
@@ -204,7 +204,7 @@ def _label(
     first = last
     while first > 0 and (roles[first - 1] or words[first - 1] in _TUMOUR):
         first -= 1
-    if words[last] == "mask" and any(role in MODALITIES for role in roles[first:last]):
+    if words[last] == "mask" and any(role in USUAL_MODALITIES for role in roles[first:last]):
         return Reading("", "", "looks like a label, but may be the mask of an image")
     if first > 0 and words[first - 1] in _NOT_TUMOUR:
         return Reading("", "", f"looks like a label, but of {words[first - 1]!r}")

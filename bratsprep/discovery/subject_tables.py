@@ -33,7 +33,7 @@ class SubjectTable:
         Args:
             case: its id.
             named: its subject as its name says, for a case that the table does not know.
-            voxels: (4,) of each class in its label.
+            voxels: (c,) of each class in its label.
         """
         expected = self.voxels.get(case)
         if expected is not None and expected != tuple(int(count) for count in voxels[1:]):

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Unpack
 
 from bratsprep.case import Channel
-from bratsprep.config import FilesConfig, FilesSettings
+from bratsprep.config import SourceConfig, SourceSettings
 from bratsprep.discovery.candidates import Draft
 from bratsprep.discovery.case_table_rows import COMMENT, FACTS, TEST, YES
 from bratsprep.discovery.discover import gather
 from bratsprep.discovery.exclude import exclude
-from bratsprep.discovery.filenames import LABEL
-from bratsprep.labels import MODALITIES
+from bratsprep.discovery.filenames import LABEL, canonical_names
 from bratsprep.settings import take
 from bratsprep.sources.source import open_source
 from bratsprep.system.atomic import replacing
@@ -42,7 +41,7 @@ class TableDraft:
 
 
 def write_case_table(
-    raw: Path | str, out: Path | str, **choice: Unpack[FilesSettings]
+    raw: Path | str, out: Path | str, **choice: Unpack[SourceSettings]
 ) -> TableDraft:
     """Write a first draft of a table of cases, to be corrected and given as `case_table`.
 
@@ -52,45 +51,46 @@ def write_case_table(
     Args:
         raw: folder or archive of cases, in any layout.
         out: CSV file to write.
-        **choice: keywords of `bratsprep.config.FilesConfig`.
+        **choice: keywords of `bratsprep.config.SourceConfig`.
 
     Raises:
         BratsError: the source cannot be read, or the table cannot be written.
         TypeError: a keyword is unknown.
     """
-    (own,) = take("write_case_table", choice, FilesConfig)
-    files = FilesConfig(**own)
+    (own,) = take("write_case_table", choice, SourceConfig)
+    files = SourceConfig(**own)
     with open_source(Path(raw)) as opened:
         source, _ = exclude(opened, files.exclude)
         batches = gather(source, files)
+    modalities = canonical_names(files.modalities)
     drafts = sorted((d for batch in batches for d in batch.drafts), key=lambda draft: draft.id)
     problems = [fault for batch in batches for _, fault in batch.problems]
     passed = {member: why for batch in batches for member, why in batch.passed.items()}
-    text = _rows(drafts) + _comments(drafts, problems, passed.items())
+    text = _rows(drafts, modalities) + _comments(drafts, problems, passed.items())
     with replacing(Path(out)) as file:
         file.write(text.encode(errors="surrogateescape"))
     return TableDraft(
         path=Path(out),
         cases=len(drafts),
-        incomplete=sum(not all(len(d.roles.get(m, ())) == 1 for m in MODALITIES) for d in drafts),
+        incomplete=sum(not all(len(d.roles.get(m, ())) == 1 for m in modalities) for d in drafts),
         unlabelled=sum(LABEL not in draft.roles for draft in drafts),
         unknown=len(passed),
     )
 
 
-def _rows(drafts: Sequence[Draft]) -> str:
+def _rows(drafts: Sequence[Draft], modalities: Sequence[str]) -> str:
     """Header and one line for each case."""
     facts = [name for name in FACTS if name != TEST or any(draft.is_test for draft in drafts)]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow([*facts, *MODALITIES, LABEL])
+    table.writerow([*facts, *modalities, LABEL])
     for draft in drafts:
         draft.name_subject()
         test = YES if draft.is_test else ""
         values = dict(
             zip(FACTS, (draft.id, draft.subject, draft.release, draft.scheme, test), strict=True)
         )
-        cells = [_cell(draft.roles.get(role, ())) for role in (*MODALITIES, LABEL)]
+        cells = [_cell(draft.roles.get(role, ())) for role in (*modalities, LABEL)]
         table.writerow([*(values[name] for name in facts), *cells])
     return text.getvalue()
 

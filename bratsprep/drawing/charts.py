@@ -24,7 +24,7 @@ from bratsprep.drawing.svg import (
     text,
     tick_text,
 )
-from bratsprep.labels import CLASSES
+from bratsprep.labels import ClassSet
 
 WIDTH: Final = 440
 """Units of a chart of bars, of a histogram, or of a strip."""
@@ -42,13 +42,6 @@ _DOT: Final = 10.0
 _GOLDEN: Final = 0.618033988749895
 LINES: Final = ("edge", "class")
 """Lines of a class: its colour on an edge of ink."""
-HISTOGRAM_KEY: Final = (
-    ("whole brain", sample(bar(0, 0, 28, 10, "area"))),
-    *((name, sample(*(line((0, 5), (28, 5), f"{kind} {name.lower()}") for kind in LINES)))
-      for name in CLASSES[1:]),
-    ("median of one case", sample(*(line((x, 1), (x, 9), "rug") for x in (7, 12, 21)))),
-)  # fmt: skip
-"""Legend of `density`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +55,25 @@ class Curve:
     """Number of its colour and dashes in the style sheet."""
 
 
+def histogram_key(classes: ClassSet) -> tuple[tuple[str, Drawing], ...]:
+    """Legend of `density`."""
+    return (
+        ("whole brain", sample(bar(0, 0, 28, 10, "area"))),
+        *(
+            (name, sample(*(line((0, 5), (28, 5), f"{kind} k{k}") for kind in LINES)))
+            for k, name in enumerate(classes.tumour, 1)
+        ),
+        ("median of one case", sample(*(line((x, 1), (x, 9), "rug") for x in (7, 12, 21)))),
+    )
+
+
 def bars(title: str, rows: Sequence[tuple[str, float, str]]) -> Drawing:
     """Draw a horizontal bar for each class; the longest one fills the chart.
 
     Args:
         title: title of the chart.
-        rows: class, length in any unit, and the text beside the bar.
+        rows: class, length in any unit, and the text beside the bar; of every class but the
+            background, in the order of the labels.
     """
     high = max([length for _, length, _ in rows] + [1e-12])
     axis = Axis(0, high, 44, 300)
@@ -76,7 +82,7 @@ def bars(title: str, rows: Sequence[tuple[str, float, str]]) -> Drawing:
         y = 26 + 26 * i
         shapes += [
             text(38, y + 14, name, "end"),
-            bar(44, y, axis.place(length) - 44, 19, f"bar {name.lower()}"),
+            bar(44, y, axis.place(length) - 44, 19, f"bar k{i + 1}"),
             text(axis.place(length) + 7, y + 14, words),
         ]
     values = "; ".join(f"{name} {words}" for name, _, words in rows)
@@ -95,8 +101,8 @@ def density(
     Args:
         title: title of the chart.
         edges: (n + 1,) float64, any unit.
-        shares: (5, n) float64, shares of the voxels of the brain and of each stored class, as
-            `Histogram.shown` gives them.
+        shares: (1 + c, n) float64, shares of the voxels of the brain and of each stored class,
+            as `Histogram.shown` gives them.
         medians: median of each case by its id, same unit.
         unit: name of the unit.
     """
@@ -104,10 +110,10 @@ def density(
     top = float(min(max(shares.max(), 1e-12), 4 * max(shares[0].max(), 1e-12)))
     up = Axis(0, top, 150, 26)
     shapes = [text(6, 14, title), path(outline(edges, shares[0], axis, up), "area")]
-    for k, name in enumerate(CLASSES[1:], 2):
-        if shares[k].any():
-            points = outline(edges, shares[k], axis, up)
-            shapes += [path(points, f"{kind} {name.lower()}") for kind in LINES]
+    for k in range(1, len(shares) - 1):
+        if shares[k + 1].any():
+            points = outline(edges, shares[k + 1], axis, up)
+            shapes += [path(points, f"{kind} k{k}") for kind in LINES]
     shapes.append(line((axis.first, 150), (axis.last, 150), "axis"))
     for case, median in medians.items():
         x = axis.place(median)
@@ -141,7 +147,8 @@ def strip(title: str, values: Mapping[str, Sequence[float]]) -> Drawing:
 
     Args:
         title: title of the chart.
-        values: voxels of each class in every case that holds it, above 0; at least one in all.
+        values: voxels of each class but the background, in the order of the labels, in every
+            case that holds it, above 0; at least one in all.
     """
     numbers = [value for column in values.values() for value in column]
     low = math.floor(math.log10(min(numbers)))
@@ -153,7 +160,7 @@ def strip(title: str, values: Mapping[str, Sequence[float]]) -> Drawing:
         for n, value in enumerate(column):
             spread = (n * _GOLDEN % 1 - 0.5) * 26  # even, and the same in every run
             x = axis.place(math.log10(value))
-            shapes.append(circle(x, y + spread, 2.6, f"bar {name.lower()}"))
+            shapes.append(circle(x, y + spread, 2.6, f"bar k{i + 1}"))
         if len(column):
             ends = np.log10(np.percentile(column, (25, 50, 75))).tolist()
             quarter, median, three_quarters = map(axis.place, ends)

@@ -1,7 +1,7 @@
-"""Colours of the classes and of the error map, and planes as grey pictures under them.
+"""Colours of the error map, and planes as grey pictures under the colours of the classes.
 
-The colours of the classes are those of Okabe and Ito 2008, which colour-blind readers can
-distinguish, and which differ in lightness, too.
+Those of the classes are in the label scheme. The schemes that ship take them from Okabe and Ito
+2008, which colour-blind readers can distinguish, and which differ in lightness, too.
 """
 
 from collections.abc import Sequence
@@ -10,17 +10,34 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-COLOURS: Final = {"background": "#BBBBBB", "NCR": "#D55E00", "ED": "#56B4E9", "ET": "#F0E442"}
 ERRORS: Final = {"missed": "#E69F00", "false": "#E0218A", "other": "#7A5CFF"}
 """Error map: tumour taken for background, background taken for tumour, tumour of another class.
 
-None is the colour of a class. Under the dichromacies as Machado 2009 simulates them, the three are
-at least 42 apart in CIELAB, and the last one at least 35 from every class.
+None is the colour of a class of a scheme that ships. Under the dichromacies as Machado 2009
+simulates them, the three are at least 42 apart in CIELAB, and the last one at least 35 from NCR, ED
+and ET.
 """
 INK: Final = "#333333"
-TITLES: Final = {"flair": "FLAIR", "t1w": "T1w", "t1gd": "T1gd", "t2w": "T2w"}
-GREYS: Final = 64
-"""Steps of grey of a tinted picture; four classes of them fill a palette of 256."""
+PALETTE: Final = 256
+"""Colours of a tinted picture."""
+UNDER: Final = ("t1gd", "flair")
+"""Modalities that a label is shown over, best first."""
+_TITLES: Final = {"flair": "FLAIR", "t1w": "T1w", "t1gd": "T1gd", "t2w": "T2w"}
+
+
+def title(modality: str) -> str:
+    """Name of a modality for people."""
+    return _TITLES.get(modality, modality)
+
+
+def shown_under(modalities: Sequence[str]) -> int:
+    """Place of the modality that a label is shown over."""
+    return next((modalities.index(name) for name in UNDER if name in modalities), 0)
+
+
+def greys(n_classes: int) -> int:
+    """Steps of grey of a tinted picture, such that all classes of them fill its palette."""
+    return PALETTE // n_classes
 
 
 def radiological(plane: NDArray[Any]) -> NDArray[Any]:
@@ -63,14 +80,17 @@ def grey(
     return shades
 
 
-def tinted(shades: NDArray[np.uint8], label: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def tinted(
+    shades: NDArray[np.uint8], label: NDArray[np.uint8], n_classes: int
+) -> NDArray[np.uint8]:
     """Lay classes over a grey picture, as rows of the palette that `tints` gives.
 
     Args:
-        shades: (h, w) uint8, 0 to `GREYS` - 1.
-        label: (h, w) uint8, stored classes 0 to 3.
+        shades: (h, w) uint8, 0 to `greys(n_classes)` - 1.
+        label: (h, w) uint8, stored classes.
+        n_classes: background included.
     """
-    return np.asarray(label * np.uint8(GREYS) + shades, np.uint8)
+    return np.asarray(label * np.uint8(greys(n_classes)) + shades, np.uint8)
 
 
 def tints(colours: Sequence[str], opacity: float = 0.5) -> NDArray[np.uint8]:
@@ -81,9 +101,9 @@ def tints(colours: Sequence[str], opacity: float = 0.5) -> NDArray[np.uint8]:
         opacity: of the colours, 0 to 1.
 
     Returns:
-        (`GREYS` * (1 + colours), 3) uint8, RGB.
+        (greys * (1 + colours), 3) uint8, RGB.
     """
-    ramp = np.linspace(0, 255, GREYS)[:, None] * np.ones(3)
+    ramp = np.linspace(0, 255, greys(1 + len(colours)))[:, None] * np.ones(3)
     over = [np.array(list(bytes.fromhex(colour.lstrip("#")))) for colour in colours]
     mixed = [ramp, *((1 - opacity) * ramp + opacity * colour for colour in over)]
     return np.rint(np.concatenate(mixed)).astype(np.uint8)

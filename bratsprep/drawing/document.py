@@ -15,9 +15,12 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup
 
-from bratsprep.drawing.colours import COLOURS, ERRORS
+from bratsprep.drawing.colours import ERRORS
+from bratsprep.labels import ClassSet
 
 DRAWING: Final = "bratsprep.drawing"
+DASHES: Final = ("7 3", "none", "2 2", "10 3 2 3", "4 4", "12 4")
+"""Of the lines of the classes, used in turn."""
 STYLE: Final = "page.css"
 
 
@@ -44,6 +47,7 @@ def page(
     package: str,
     title: str,
     sections: Mapping[str, object],
+    classes: ClassSet,
     assets: Sequence[str] = (),
     template: str = "page.html",
 ) -> str:
@@ -53,6 +57,7 @@ def page(
         package: package of the template and the assets.
         title: title of the window, plain text.
         sections: the values that the template shows.
+        classes: whose colours the page uses.
         assets: style sheets and scripts of the package, by file name.
         template: name of the template; it extends `drawing/base.html`.
 
@@ -62,7 +67,7 @@ def page(
     Raises:
         jinja2.UndefinedError: the template shows a value that is not in `sections`.
     """
-    styles = [colour_rules(), asset(DRAWING, STYLE)]
+    styles = [colour_rules(classes), asset(DRAWING, STYLE)]
     styles += [asset(package, name) for name in assets if name.endswith(".css")]
     style = "\n".join(styles)
     script = "\n".join(asset(package, name) for name in assets if name.endswith(".js"))
@@ -85,10 +90,18 @@ def asset(package: str, name: str) -> str:
     return files(package).joinpath("assets", name).read_text(encoding="utf-8")
 
 
-def colour_rules() -> str:
-    """Colours of the classes and of the error map as variables of the style sheet."""
-    rules = (f"--{name.lower()}: {colour};" for name, colour in (COLOURS | ERRORS).items())
-    return f":root {{ {' '.join(rules)} }}"
+def colour_rules(classes: ClassSet) -> str:
+    """Colours of the error map and of the classes, and dashes of the latter, as a style sheet.
+
+    Class 2 is `--k2` and `.k2`: names of classes are the user's, and need be none of CSS.
+    """
+    named = ERRORS | {f"k{k}": classes.colours[k] for k in range(1, len(classes))}
+    rules = " ".join(f"--{name}: {colour};" for name, colour in named.items())
+    lines = [
+        f".k{k} {{ --colour: var(--k{k}); --dashes: {DASHES[(k - 1) % len(DASHES)]}; }}"
+        for k in range(1, len(classes))
+    ]
+    return "\n".join([f":root {{ {rules} }}", *lines])
 
 
 def policy(style: str, script: str) -> str:

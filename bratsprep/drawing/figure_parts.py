@@ -9,25 +9,30 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from bratsprep.drawing.colours import COLOURS
-from bratsprep.labels import CLASSES
+from bratsprep.labels import ClassSet
 
 ON_BLACK: Final = "white"
 """Text and outlines on a black figure."""
 
 
-def draw_label(axes: Axes, label: NDArray[np.uint8], opacity: float) -> None:
+def draw_label(axes: Axes, label: NDArray[np.uint8], opacity: float, classes: ClassSet) -> None:
     """Draw the classes over what is drawn already.
 
     Args:
         axes: to draw on.
         label: (h, w) uint8, stored classes, in the orientation of the picture below it.
         opacity: of the colours, 0 to 1.
+        classes: of the label.
     """
     shown = np.ma.masked_equal(label, 0)
-    colours = ListedColormap([COLOURS[name] for name in CLASSES[1:]])
+    colours = ListedColormap(classes.colours[1:])
     axes.imshow(
-        shown, colours, vmin=1, vmax=len(CLASSES) - 1, alpha=opacity, interpolation="nearest"
+        shown,
+        colours,
+        vmin=1,
+        vmax=max(len(classes) - 1, 2),
+        alpha=opacity,
+        interpolation="nearest",
     )
 
 
@@ -40,9 +45,9 @@ def mark_sides(axes: Axes) -> None:
         )  # fmt: skip
 
 
-def class_legend(figure: Figure) -> None:
+def class_legend(figure: Figure, classes: ClassSet) -> None:
     """Put the legend of the classes into the lower right corner of a black figure."""
-    handles = [Patch(color=COLOURS[name], label=name) for name in CLASSES[1:]]
+    handles = [Patch(color=classes.colour(name), label=name) for name in classes.tumour]
     figure.legend(
         handles=handles, loc="lower right", ncols=len(handles), fontsize=9, labelcolor=ON_BLACK,
         frameon=False, borderaxespad=0.2,

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bratsprep.labels import CLASSES, MODALITIES
+from bratsprep.labels import ClassSet
 from bratsprep.volumes.intensity_outliers import intensity_notes
 
 FEW: Final = 50
@@ -37,10 +37,16 @@ class CaseCount:
     mean: tuple[float, ...] = ()
     """Of each modality, source units; empty where no image was read."""
     std: tuple[float, ...] = ()
+    present: tuple[bool, ...] = ()
+    """Whether the case has each modality; empty where no image was read."""
     lost: tuple[int, ...] = ()
-    """Voxels outside the crop: brain, NCR, ED, ET; empty where nothing is cropped."""
+    """Voxels outside the crop: brain, then each tumour class; empty where nothing is cropped."""
     unusual: tuple[str, ...] = ()
     """What is unusual about its images; empty where no image was read."""
+
+    def has(self, m: int) -> bool:
+        """Whether the images were read, and modality `m` is among them."""
+        return bool(self.present) and self.present[m]
 
     @property
     def tumour_ml(self) -> float:
@@ -101,7 +107,7 @@ class Stored:
     voxels: tuple[int, ...]
     """Of each class in the stored slices of labelled cases."""
     lost: tuple[int, ...]
-    """Voxels outside the crop: brain, NCR, ED, ET."""
+    """Voxels outside the crop: brain, then each tumour class."""
     plain_bytes: int
     """Images and labels, unpacked."""
     source_bytes: int
@@ -123,7 +129,7 @@ def count_case(
 
     Args:
         name: case id and subject.
-        plane_voxels: (z, 4) any integer dtype, voxels of each class in every plane.
+        plane_voxels: (z, c) any integer dtype, voxels of each class in every plane.
         labelled: whether they come from a label.
         voxel_mm3: volume of a voxel.
     """
@@ -147,11 +153,11 @@ def whole(values: NDArray[Any]) -> tuple[int, ...]:
     return tuple(int(value) for value in values)
 
 
-def class_counts(rows: Sequence[CaseCount]) -> tuple[ClassCount, ...]:
+def class_counts(rows: Sequence[CaseCount], classes: ClassSet) -> tuple[ClassCount, ...]:
     """Count every class, background first; unlabelled cases do not count."""
     rows = [row for row in rows if row.labelled]
-    voxels = columns(rows, lambda row: row.voxels)
-    planes = columns(rows, lambda row: row.class_planes).sum(axis=0)
+    voxels = columns(rows, lambda row: row.voxels, len(classes))
+    planes = columns(rows, lambda row: row.class_planes, len(classes)).sum(axis=0)
     total = voxels.sum(axis=0)
     in_planes = total.copy()
     in_planes[0] = sum(row.tumour_plane_background for row in rows)
@@ -167,15 +173,15 @@ def class_counts(rows: Sequence[CaseCount]) -> tuple[ClassCount, ...]:
             planes=int(planes[k]),
             cases=int((voxels[:, k] > 0).sum()),
         )
-        for k, name in enumerate(CLASSES)
+        for k, name in enumerate(classes.classes)
     )
 
 
 def columns(
-    rows: Sequence[CaseCount], value: Callable[[CaseCount], tuple[int, ...]]
+    rows: Sequence[CaseCount], value: Callable[[CaseCount], tuple[int, ...]], n_classes: int
 ) -> NDArray[np.int64]:
-    """One number a class of every case: (c, 4) int64."""
-    return np.array([value(row) for row in rows], np.int64).reshape(-1, len(CLASSES))
+    """One number a class of every case: (cases, n_classes) int64."""
+    return np.array([value(row) for row in rows], np.int64).reshape(-1, n_classes)
 
 
 def part(some: Any, of: Any) -> float:  # noqa: ANN401  any number
@@ -194,13 +200,13 @@ def imbalance(classes: Sequence[ClassCount]) -> tuple[str, str, float | None]:
     return large.name, small.name, large.voxels / small.voxels if small.voxels else None
 
 
-def spreads(rows: Sequence[CaseCount]) -> tuple[Spread, ...]:
+def spreads(rows: Sequence[CaseCount], classes: ClassSet) -> tuple[Spread, ...]:
     """Say how voxels of each class, tumour voxels and tumour planes vary; empty without a label."""
     rows = [row for row in rows if row.labelled]
     if not rows:
         return ()
-    voxels = columns(rows, lambda row: row.voxels)
-    numbers = {f"{name} voxels": voxels[:, k] for k, name in enumerate(CLASSES) if k}
+    voxels = columns(rows, lambda row: row.voxels, len(classes))
+    numbers = {f"{name} voxels": voxels[:, k] for k, name in enumerate(classes.tumour, 1)}
     numbers["tumour voxels"] = voxels[:, 1:].sum(axis=1)
     numbers["tumour planes"] = np.array([row.tumour_planes for row in rows])
     return tuple(
@@ -209,44 +215,57 @@ def spreads(rows: Sequence[CaseCount]) -> tuple[Spread, ...]:
     )
 
 
-def modality_counts(rows: Sequence[CaseCount]) -> tuple[ModalityCount, ...]:
-    """Average the brain moments; empty where no case has any."""
+def modality_counts(
+    rows: Sequence[CaseCount], modalities: Sequence[str]
+) -> tuple[ModalityCount, ...]:
+    """Average the brain moments of the cases that have a modality; empty where none has any."""
     rows = [row for row in rows if row.mean]
     if not rows:
         return ()
-    mean = np.array([row.mean for row in rows])
-    std = np.array([row.std for row in rows])
-    return tuple(
-        ModalityCount(
-            name,
-            float(mean[:, m].mean()),
-            float(mean[:, m].std()),
-            float(std[:, m].mean()),
-            float(std[:, m].std()),
-        )
-        for m, name in enumerate(MODALITIES)
-    )
+    counts = []
+    for m, name in enumerate(modalities):
+        mean = np.array([row.mean[m] for row in rows if row.has(m)])
+        std = np.array([row.std[m] for row in rows if row.has(m)])
+        if mean.size:
+            moments = (mean.mean(), mean.std(), std.mean(), std.std())
+            counts.append(ModalityCount(name, *map(float, moments)))
+    return tuple(counts)
 
 
-def odd_cases(rows: Sequence[CaseCount]) -> tuple[Odd, ...]:
+def odd_cases(
+    rows: Sequence[CaseCount], classes: ClassSet, modalities: Sequence[str]
+) -> tuple[Odd, ...]:
     """List the kinds of unusual cases that occur."""
     kinds = {
         "unlabelled": [row.id for row in rows if not row.labelled],
         "no tumour": [row.id for row in rows if row.labelled and not any(row.voxels[1:])],
         "tumour outside the crop": [row.id for row in rows if any(row.lost[1:])],
     }
-    for k, name in enumerate(CLASSES[1:], 1):
+    for k, name in enumerate(classes.tumour, 1):
         kinds[f"no {name}"] = [row.id for row in rows if row.labelled and not row.voxels[k]]
         few = [row.id for row in rows if 0 < row.voxels[k] < FEW]
         kinds[f"fewer than {FEW} voxels of {name}"] = few
-    measured = [row for row in rows if row.mean]
-    ids = [row.id for row in measured]
-    mean, std = (np.array([getattr(row, name) for row in measured]) for name in ("mean", "std"))
-    notes = list(intensity_notes(ids, mean, std).items())
-    for case, listed in [*notes, *((row.id, row.unusual) for row in rows)]:
+    for m, name in enumerate(modalities):
+        lacking = [row.id for row in rows if row.mean and not row.has(m)]
+        kinds[f"no {name}, stored as zeros"] = lacking
+    notes = [*_intensities(rows, modalities).items(), *((row.id, row.unusual) for row in rows)]
+    for case, listed in notes:
         for note in listed:
             kinds.setdefault(note, []).append(case)
     return tuple(Odd(what, tuple(ids)) for what, ids in kinds.items() if ids)
+
+
+def _intensities(
+    rows: Sequence[CaseCount], modalities: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """Notes on cases of unusual intensities, by id; of each modality among those that have it."""
+    measured = [row for row in rows if row.mean]
+    if not measured:
+        return {}
+    mean, std, present = (
+        np.array([getattr(row, name) for row in measured]) for name in ("mean", "std", "present")
+    )
+    return intensity_notes(modalities, [row.id for row in measured], mean, std, present)
 
 
 def class_cells(classes: Sequence[ClassCount], kept: tuple[int, ...]) -> list[list[str]]:

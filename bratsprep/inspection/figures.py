@@ -4,7 +4,7 @@ Figures are separate objects on an Agg canvas: no pyplot, no window, no global s
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -16,16 +16,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from bratsprep.drawing.colours import COLOURS, INK, TITLES, grey_limits, radiological
+from bratsprep.drawing.colours import INK, UNDER, grey_limits, radiological, title
 from bratsprep.drawing.figure_parts import class_legend, draw_label, mark_sides
 from bratsprep.inspection.class_balance import CaseCount, ClassCount, class_counts, columns, percent
-from bratsprep.labels import CLASSES
+from bratsprep.labels import ClassSet
 from bratsprep.system.atomic import replacing
 
 _DPI: Final = 110
 _OPACITY: Final = 0.5
-LABELLED: Final = ("flair", "t1gd")
-"""Modalities that are drawn once more, with the label over them."""
 
 
 class Counted(Protocol):
@@ -38,6 +36,10 @@ class Counted(Protocol):
     @property
     def rows(self) -> tuple[CaseCount, ...]:
         """One a case."""
+
+    @property
+    def class_set(self) -> ClassSet:
+        """What the labels mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,15 @@ class Page:
     z: tuple[int, ...]
     """Plane of each row in the uncropped volume."""
     modalities: tuple[str, ...]
+    classes: ClassSet
+
+    @property
+    def over(self) -> list[int]:
+        """Places of the modalities that are drawn once more, with the label over them."""
+        if self.label is None:
+            return []
+        usual = [m for m, name in enumerate(self.modalities) if name in UNDER]
+        return usual or [0]
 
 
 def save(figure: Figure, out: Path) -> None:
@@ -80,7 +91,8 @@ def plot_balance(inspection: Counted, out_png: Path | str) -> None:
     rows = [row for row in inspection.rows if row.labelled]
     if not rows:
         raise ValueError(f"{inspection.path}: holds no labelled case to draw")
-    classes = class_counts(rows)
+    names = inspection.class_set
+    classes = class_counts(rows, names)
     slices = sum(row.tumour_planes for row in rows)
     figure = Figure(figsize=(10, 6.6), layout="constrained", facecolor="white")
     figure.suptitle(
@@ -90,9 +102,9 @@ def plot_balance(inspection: Counted, out_png: Path | str) -> None:
         fontsize=13,
     )
     (shares, planes), (spread, volumes) = figure.subplots(2, 2)
-    draw_shares(shares, classes)
-    draw_planes(planes, classes, slices)
-    draw_spread(spread, columns(rows, lambda row: row.voxels))
+    draw_shares(shares, classes, names)
+    draw_planes(planes, classes, slices, names)
+    draw_spread(spread, columns(rows, lambda row: row.voxels, len(names)), names)
     draw_volumes(volumes, np.array([row.tumour_ml for row in rows]))
     for axes in (shares, planes, spread, volumes):
         axes.spines[["top", "right"]].set_visible(False)
@@ -101,11 +113,22 @@ def plot_balance(inspection: Counted, out_png: Path | str) -> None:
     save(figure, Path(out_png))
 
 
-def bars(axes: Axes, heights: Sequence[float], names: Sequence[str], texts: Sequence[str]) -> None:
-    """Draw a horizontal bar for each class, the first on top, with its value beside it."""
-    colours = [COLOURS[name] for name in names]
+def bars(
+    axes: Axes, heights: Sequence[float], colours: Mapping[str, str], texts: Sequence[str]
+) -> None:
+    """Draw a horizontal bar for each class, the first on top, with its value beside it.
+
+    Args:
+        axes: to draw on.
+        heights: length of each bar.
+        colours: by the names of the classes, in the order of the bars.
+        texts: beside each bar.
+    """
+    names = list(colours)
     places = np.arange(len(names))
-    axes.barh(places, heights, color=colours, edgecolor=INK, linewidth=0.6, height=0.72)
+    axes.barh(
+        places, heights, color=list(colours.values()), edgecolor=INK, linewidth=0.6, height=0.72
+    )
     axes.set_yticks(places, names)
     axes.invert_yaxis()
     for place, height, text in zip(places, heights, texts, strict=True):
@@ -120,7 +143,7 @@ def bars(axes: Axes, heights: Sequence[float], names: Sequence[str], texts: Sequ
         )
 
 
-def draw_shares(axes: Axes, classes: Sequence[ClassCount]) -> None:
+def draw_shares(axes: Axes, classes: Sequence[ClassCount], names: ClassSet) -> None:
     """Share of each class of all voxels, on a log scale."""
     shares = [100 * count.share for count in classes]
     floor = min(share for share in shares if share) / 5
@@ -129,7 +152,8 @@ def draw_shares(axes: Axes, classes: Sequence[ClassCount]) -> None:
         + (f"   1 : {count.background_ratio:,.0f}" if k and count.background_ratio else "")
         for k, count in enumerate(classes)
     ]
-    bars(axes, [max(share, floor) for share in shares], [count.name for count in classes], texts)
+    colours = dict(zip(names.classes, names.colours, strict=True))
+    bars(axes, [max(share, floor) for share in shares], colours, texts)
     axes.set_xscale("log")
     axes.set_xlim(floor, 3000)
     ticks = [10.0**power for power in range(-3, 3) if 10.0**power >= floor]
@@ -138,41 +162,42 @@ def draw_shares(axes: Axes, classes: Sequence[ClassCount]) -> None:
     axes.set_title("Share of all voxels, and its ratio to background", loc="left")
 
 
-def draw_planes(axes: Axes, classes: Sequence[ClassCount], slices: int) -> None:
+def draw_planes(axes: Axes, classes: Sequence[ClassCount], slices: int, names: ClassSet) -> None:
     """Planes that hold each tumour class, of the `slices` planes that hold any."""
     counts = [float(count.planes) for count in classes[1:]]
     texts = [f"{count:,.0f}   {100 * count / max(slices, 1):.0f} %" for count in counts]
-    bars(axes, counts, CLASSES[1:], texts)
+    bars(axes, counts, {name: names.colour(name) for name in names.tumour}, texts)
     axes.set_xlim(0, 1.3 * max(*counts, 1))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_title("Planes with the class, of all tumour planes", loc="left")
 
 
-def draw_spread(axes: Axes, voxels: NDArray[np.int64]) -> None:
+def draw_spread(axes: Axes, voxels: NDArray[np.int64], classes: ClassSet) -> None:
     """Voxels of the tumour classes: a dot for every case that holds the class, quartiles as a bar.
 
     Args:
         axes: to draw on.
-        voxels: (c, 4) int64, voxels of every class in every labelled case.
+        voxels: (cases, c) int64, voxels of every class in every labelled case.
+        classes: of the labels.
     """
     generator = np.random.default_rng(0)
-    for k, name in enumerate(CLASSES[1:], 1):
+    for k in range(1, len(classes)):
         values = voxels[voxels[:, k] > 0, k]
         if not values.size:
             continue
         jitter = k + generator.uniform(-0.3, 0.3, values.size)
-        axes.scatter(values, jitter, s=9, color=COLOURS[name], edgecolor=INK, linewidth=0.25)
+        axes.scatter(values, jitter, s=9, color=classes.colours[k], edgecolor=INK, linewidth=0.25)
         quarter, median, three = np.percentile(values, (25, 50, 75))
         axes.plot([quarter, three], [k, k], color=INK, linewidth=3, solid_capstyle="butt")
         axes.plot([median], [k], "o", color="white", markeredgecolor=INK, markersize=7)
     absent = (voxels[:, 1:] == 0).sum(axis=0)
     names = [
         f"{name}\n({count} without)" if count else name
-        for name, count in zip(CLASSES[1:], absent, strict=True)
+        for name, count in zip(classes.tumour, absent, strict=True)
     ]
-    axes.set_yticks(range(1, len(CLASSES)), names)
-    axes.set_ylim(len(CLASSES) - 0.4, 0.4)
+    axes.set_yticks(range(1, len(classes)), names)
+    axes.set_ylim(len(classes) - 0.4, 0.4)
     axes.set_xscale("log")
     present = voxels[:, 1:][voxels[:, 1:] > 0]
     low, high = (present.min(), present.max()) if present.size else (1, 10)
@@ -194,7 +219,9 @@ def draw_volumes(axes: Axes, volumes: NDArray[np.float64]) -> None:
 
 
 def plot_page(page: Page, out_png: Path) -> None:
-    """Draw planes as rows: each modality, then the label over FLAIR and T1gd where there is one.
+    """Draw planes as rows: each modality, then the label where there is one.
+
+    The label is over FLAIR and T1gd, or over the first modality of a set without those.
 
     Radiological view, from the feet: front up, the patient's left on the right side.
 
@@ -206,8 +233,7 @@ def plot_page(page: Page, out_png: Path) -> None:
         BuildError: the file cannot be written.
     """
     n_planes, n_modalities, height, width = page.image.shape
-    under = () if page.label is None else LABELLED
-    over = [page.modalities.index(name) for name in under]
+    over = page.over
     n_columns = n_modalities + len(over)
     panel = 1.75
     size = (panel * n_columns, panel * height / width * n_planes + 0.85)
@@ -224,7 +250,7 @@ def plot_page(page: Page, out_png: Path) -> None:
         axes_of_row[0].text(0.03, 0.03, f"z {page.z[row]}", **place)
     figure.text(0.006, 1 - 0.06 / size[1], page.title, color="white", fontsize=10, va="top")
     if page.label is not None:
-        class_legend(figure)
+        class_legend(figure, page.classes)
     note = "Radiological view: R is the patient's right side, front is up"
     figure.text(0.006, 0.1 / size[1], note, color="white", fontsize=9)
     save(figure, out_png)
@@ -255,7 +281,7 @@ def draw_row(
         axes.imshow(radiological(grey), "gray", vmin=low, vmax=high)
         axes.set_axis_off()
         if labelled and page.label is not None:
-            draw_label(axes, radiological(page.label[row]), _OPACITY)
+            draw_label(axes, radiological(page.label[row]), _OPACITY, page.classes)
         if row == 0:
-            title = TITLES[page.modalities[m]] + (" + label" if labelled else "")
-            axes.set_title(title, color="white", fontsize=10, pad=3)
+            text = title(page.modalities[m]) + (" + label" if labelled else "")
+            axes.set_title(text, color="white", fontsize=10, pad=3)

@@ -12,8 +12,6 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bratsprep.labels import CLASSES
-
 BINS: Final = 2048
 """A quarter of them lies below 0."""
 Z_WIDTH: Final = 1 / 64
@@ -32,18 +30,19 @@ def count_(
 ) -> None:
     """Count the brain pixels of a plane into bins, each class apart.
 
-    Values beyond the ends, and NaN, are counted in the end bins, and a label above 3 in the class
-    of its two lowest bits: nothing is written beyond `counts`.
+    Values beyond the ends, and NaN, are counted in the end bins, and a label above the highest
+    class in that one: nothing is written beyond `counts`.
 
     Args:
         plane: (h, w) float32, C order, any unit.
         brain: (h, w) uint8, C order, 1 inside.
         label: (h, w) uint8, C order, stored classes.
         scale: slope and start; pixel * slope + start is the bin, its fraction cut off.
-        counts: (4, n) int64, added to.
+        counts: (c, n) int64, added to.
     """
     slope, start = scale
     last = counts.shape[1] - 1
+    most = np.uint8(counts.shape[0] - 1)
     for y in range(plane.shape[0]):
         for x in range(plane.shape[1]):
             if brain[y, x]:
@@ -53,7 +52,7 @@ def count_(
                     bin_ = last
                 elif place > 0:
                     bin_ = int(place)
-                counts[label[y, x] & 3, bin_] += 1
+                counts[min(label[y, x], most), bin_] += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class Histogram:
     """Brain voxels by intensity, each class apart."""
 
     counts: NDArray[np.int64]
-    """(4, BINS) int64; voxels beyond the ends are in the end bins."""
+    """(c, BINS) int64; voxels beyond the ends are in the end bins."""
     width: float
     """Of a bin, a power of two, any unit; bin BINS / 4 begins at 0."""
 
@@ -88,7 +87,7 @@ class Histogram:
             counts[:, middle - 1] = self.counts[:, :middle].sum(axis=1)
             counts[:, middle] = self.counts[:, middle:].sum(axis=1)
             return Histogram(counts, width)
-        joined = self.counts.reshape(len(CLASSES), -1, times).sum(axis=2)
+        joined = self.counts.reshape(len(self.counts), -1, times).sum(axis=2)
         start = BINS // 4 - BINS // 4 // times
         counts[:, start : start + joined.shape[1]] = joined
         return Histogram(counts, width)
@@ -115,7 +114,7 @@ class Histogram:
             most: largest number of bins, at least 4.
 
         Returns:
-            (n + 1,) float64 edges, and (1 + 4, n) float64 shares of all voxels and of those of
+            (n + 1,) float64 edges, and (1 + c, n) float64 shares of all voxels and of those of
             each class; a class without voxels has zeros.
         """
         low, high = self.quantile(0.0005), self.quantile(0.9985)
@@ -130,9 +129,9 @@ class Histogram:
         return wide.edges[first : stop + 1], shares[:, first:stop]
 
 
-def empty(width: float) -> Histogram:
+def empty(width: float, n_classes: int) -> Histogram:
     """A histogram to count into."""
-    return Histogram(np.zeros((len(CLASSES), BINS), np.int64), width)
+    return Histogram(np.zeros((n_classes, BINS), np.int64), width)
 
 
 def width_for(mean: float, std: float) -> float:
@@ -161,4 +160,4 @@ def into(width: float, slope: float = 1.0, shift: float = 0.0) -> tuple[float, f
 def warm() -> None:
     """Compile the kernel, or load it from the cache, before any thread starts."""
     plane, ones = np.zeros((1, 1), np.float32), np.zeros((1, 1), np.uint8)
-    count_(plane, ones, ones, (1.0, 0.0), np.zeros((len(CLASSES), BINS), np.int64))
+    count_(plane, ones, ones, (1.0, 0.0), np.zeros((2, BINS), np.int64))

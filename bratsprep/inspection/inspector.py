@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias, Unpack
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bratsprep.case import CaseFiles, Geometry
-from bratsprep.config import FaultConfig, FilesConfig, RawSettings, check_background
-from bratsprep.discovery.discover import find_cases_or_masks
+from bratsprep.config import FaultConfig, RawSettings, SourceConfig, check_background
+from bratsprep.discovery.discover import Found, find_cases_or_masks
 from bratsprep.discovery.subject_tables import task01
 from bratsprep.inspection.class_balance import CaseCount, Stored, count_case, whole
 from bratsprep.inspection.results import Inspection as Inspection
 from bratsprep.inspection.stored_notes import file_notes
-from bratsprep.labels import CLASSES, Scheme
+from bratsprep.labels import ClassSet, Scheme
 from bratsprep.settings import take
 from bratsprep.slicefile.chunk_index import Contents, read_contents
 from bratsprep.sources.source import ARCHIVES, Source, open_source
@@ -28,15 +28,37 @@ from bratsprep.system.faulty_cases import SetAside, check_any_left, without_faul
 from bratsprep.system.memory import Buffers, Pool
 from bratsprep.system.threads import cores, in_order
 from bratsprep.volumes import nifti
-from bratsprep.volumes.case_volumes import CaseVolumes, case_notes, read_scan
+from bratsprep.volumes.case_volumes import Asked, CaseVolumes, case_notes, read_scan
 from bratsprep.volumes.geometries import read_geometries
 from bratsprep.volumes.label import label_grid, read_label
-from bratsprep.volumes.label_schemes import resolve
+from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve, scheme_name
 from bratsprep.volumes.warm import warm
 
-Watch: TypeAlias = Callable[[CaseCount, NDArray[np.uint8] | None, CaseVolumes | None], None]
+Watch: TypeAlias = Callable[
+    [CaseCount, NDArray[np.uint8] | None, CaseVolumes | None, ClassSet], None
+]
 """Sees each raw case while its voxels are in memory, on the thread that read it: what was counted,
-its (z, y, x) uint8 label in RAS+ order or None, and its images where they were read."""
+its (z, y, x) uint8 label in RAS+ order or None, its images where they were read, and the classes
+of the set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """What every raw case of a set is counted with."""
+
+    source: Source
+    schemes: dict[str, Scheme]
+    """By case id; unlabelled cases have none."""
+    asked: Asked
+    watch: Watch | None
+
+    def show(
+        self, row: CaseCount, label: NDArray[np.uint8] | None, scan: CaseVolumes | None
+    ) -> CaseCount:
+        """Show a case, with its (z, y, x) uint8 label or None, to whoever watches."""
+        if self.watch is not None:
+            self.watch(row, label, scan, self.asked.classes)
+        return row
 
 
 def inspect(
@@ -62,15 +84,15 @@ def inspect(
         workers: threads; 0 uses every core.
         progress: show a bar on standard error where that is a terminal.
         watch: sees each raw case while it is in memory; several threads call it at once.
-        **settings: keywords of `bratsprep.config.FilesConfig` and `FaultConfig`.
+        **settings: keywords of `bratsprep.config.SourceConfig` and `FaultConfig`.
 
     Raises:
         BratsError: there is nothing to inspect, or it is broken.
         TypeError: a keyword is unknown.
         ValueError: a value is not allowed, or has no effect on a slice file.
     """
-    labels, faults = take("inspect", settings, FilesConfig, FaultConfig)
-    choice, skip = FilesConfig(**labels), FaultConfig(**faults).skip
+    labels, faults = take("inspect", settings, SourceConfig, FaultConfig)
+    choice, skip = SourceConfig(**labels), FaultConfig(**faults).skip
     path = Path(path)
     if workers < 0:
         raise ValueError(f"workers must be at least 0, got {workers}")
@@ -78,15 +100,20 @@ def inspect(
         choice.refuse_for_slice_file(path, background=background)
         return inspect_file(path, images=images)
     check_background(background, choice, images=images)
+    _, chosen = chosen_scheme(choice.labels)
+    asked = asdict(replace(choice, labels=scheme_name(chosen)))
     with open_source(path) as source:
-        found = find_cases_or_masks(source, skip=skip, **asdict(choice))
-        schemes = resolve(source, found.cases, choice.labels)
-        has_images = images and bool(found.cases[0].images)
+        found = find_cases_or_masks(source, skip=skip, **asked)
+        schemes = resolve(source, found.cases, chosen)
+        has_images = images and bool(found.cases[0].channels)
         check_background(background, choice, images=has_images)
-        one = partial(count_images, background) if has_images else count_label
-        work, faulty = partial(one, source, schemes, watch), [*found.set_aside]
+        wanted = Asked(found.mapping.modalities, common_classes(schemes.values()), background)
+        work = partial(
+            count_images if has_images else count_label, Counting(source, schemes, wanted, watch)
+        )
+        faulty = [*found.set_aside]
         shown = progress and sys.stderr.isatty()
-        rows = counted(found.cases, work, faulty, workers or cores(), skip=skip, shown=shown)
+        rows = counted(found, work, faulty, workers or cores(), skip=skip, shown=shown)
         check_any_left(path, len(rows), faulty)
         cases = without(found.cases, faulty)
         return Inspection(
@@ -98,6 +125,8 @@ def inspect(
             mapping=found.mapping,
             geometries=read_geometries(source, cases),
             skipped=tuple(sorted(faulty, key=lambda case: case.id)),
+            class_set=wanted.classes,
+            modalities=wanted.modalities,
         )
 
 
@@ -114,7 +143,7 @@ def bytes_of(source: Source, cases: Sequence[CaseFiles]) -> int:
 
 
 def counted(
-    cases: Sequence[CaseFiles],
+    found: Found,
     work: Callable[[CaseFiles, Buffers], CaseCount],
     faulty: list[SetAside],
     workers: int,
@@ -125,7 +154,7 @@ def counted(
     """Count cases on threads.
 
     Args:
-        cases: what to count.
+        found: the cases to count.
         work: counts a case in the memory of a worker.
         faulty: receives the cases that are set aside.
         workers: threads.
@@ -135,48 +164,39 @@ def counted(
     Raises:
         BratsError: a case cannot be counted, and such cases are not set aside.
     """
-    warm()
+    warm(max(len(found.mapping.modalities), 1))
     memory = Pool(workers, 2**62)
 
     def count(files: CaseFiles) -> CaseCount:
         with memory.borrow() as buffers:
             return work(files, buffers)
 
-    with closing(in_order(cases, count, workers)) as made:
-        results = tqdm(made, total=len(cases), unit="case", disable=not shown)
+    with closing(in_order(found.cases, count, workers)) as made:
+        results = tqdm(made, total=len(found.cases), unit="case", disable=not shown)
         return tuple(without_faulty(results, faulty, skip=skip))
 
 
-def count_label(
-    source: Source,
-    schemes: dict[str, Scheme],
-    watch: Watch | None,
-    files: CaseFiles,
-    buffers: Buffers,
-) -> CaseCount:
+def count_label(counting: Counting, files: CaseFiles, buffers: Buffers) -> CaseCount:
     """Count a raw case from its label alone.
 
     Raises:
         BratsError: a file is broken, or a label value is outside its scheme.
     """
-    label = None
+    label, source = None, counting.source
     if files.label is None:
-        geometry = nifti.read_header(source, files.images[0].member).geometry
-        voxels = np.zeros((geometry.sides[0], len(CLASSES)), np.int32)
+        geometry = nifti.read_header(source, files.first).geometry
+        voxels = np.zeros((geometry.sides[0], len(counting.asked.classes)), np.int32)
     else:
         grid = label_grid(files, source)
-        read = read_label(source, files.label, schemes[files.id], buffers, grid)
+        read = read_label(source, files.label, counting.schemes[files.id], buffers, grid)
         label, voxels, geometry = read.classes, read.plane_voxels, read.geometry
-    row = counted_case(files, geometry, voxels, label is not None)
-    if watch is not None:
-        watch(row, label, None)
-    return row
+    return counting.show(counted_case(files, geometry, voxels, label is not None), label, None)
 
 
 def counted_case(
     files: CaseFiles, geometry: Geometry, voxels: NDArray[np.int32], labelled: bool
 ) -> CaseCount:
-    """Count a raw case from the (z, 4) int32 voxels of each class in its planes.
+    """Count a raw case from the (z, c) int32 voxels of each class in its planes.
 
     Its subject is that of its name or of the table for Task01, as in `build`.
     """
@@ -185,25 +205,18 @@ def counted_case(
     return count_case((files.id, subject), voxels, labelled, volume_mm3)
 
 
-def count_images(
-    background: str,
-    source: Source,
-    schemes: dict[str, Scheme],
-    watch: Watch | None,
-    files: CaseFiles,
-    buffers: Buffers,
-) -> CaseCount:
+def count_images(counting: Counting, files: CaseFiles, buffers: Buffers) -> CaseCount:
     """Count a raw case and measure its brain; raises as `count_label` does."""
-    case = read_scan(files, source, buffers, schemes.get(files.id), background)
+    scheme = counting.schemes.get(files.id)
+    case = read_scan(files, counting.source, buffers, scheme, counting.asked)
     row = replace(
         counted_case(files, case.geometry, case.plane_voxels, case.label is not None),
         mean=tuple(case.measured.mean.tolist()),
         std=tuple(case.measured.std.tolist()),
+        present=case.named.present,
         unusual=case_notes(case),
     )
-    if watch is not None:
-        watch(row, case.label, case)
-    return row
+    return counting.show(row, case.label, case)
 
 
 def inspect_file(path: Path, *, images: bool = False) -> Inspection:
@@ -230,6 +243,7 @@ def inspect_file(path: Path, *, images: bool = False) -> Inspection:
             ),
             mean=tuple(case["mean"].tolist()),
             std=tuple(case["std"].tolist()),
+            present=tuple((case["present"] > 0).tolist()),
             lost=whole(case["lost_voxels"]),
             unusual=unusual[str(case["id"])],
         )
@@ -237,7 +251,17 @@ def inspect_file(path: Path, *, images: bool = False) -> Inspection:
     )
     schemes = tuple(sorted({str(name) for name in contents.cases["scheme"]} - {""}))
     size_bytes = path.stat().st_size
-    return Inspection(path, "slice file", schemes, rows, size_bytes, stored(contents))
+    described = contents.described
+    return Inspection(
+        path,
+        "slice file",
+        schemes,
+        rows,
+        size_bytes,
+        class_set=described.classes,
+        modalities=described.modalities,
+        stored=stored(contents),
+    )
 
 
 def stored(contents: Contents) -> Stored:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from bratsprep.drawing import document
-from bratsprep.drawing.charts import HISTOGRAM_KEY, bars, density, strip
-from bratsprep.drawing.colours import TITLES
+from bratsprep.drawing.charts import bars, density, histogram_key, strip
+from bratsprep.drawing.colours import title as modality_title
 from bratsprep.drawing.svg import Drawing
 from bratsprep.inspection.class_balance import (
     FEW,
@@ -19,7 +19,7 @@ from bratsprep.inspection.class_balance import (
 )
 from bratsprep.inspection.results import Inspection
 from bratsprep.inspection.voxel_statistics import PICTURES, Sketch
-from bratsprep.labels import CLASSES, MODALITIES
+from bratsprep.labels import ClassSet
 
 LISTED: Final = 200
 """Ids of one kind of unusual case that are written out."""
@@ -42,16 +42,28 @@ def page(inspection: Inspection, sketch: Sketch) -> str:
         "name": name,
         "facts": facts(inspection),
         "balance": balance(inspection),
-        "spread": spread(inspection.labelled),
+        "spread": spread(inspection.labelled, inspection.class_set),
         "intensities": intensities(inspection, sketch),
-        "unusual": unusual_cases(inspection.rows),
-        "cards": cards(inspection.rows, sketch),
+        "unusual": unusual_cases(inspection),
+        "cards": cards(inspection, sketch),
         "limits": {"few": FEW, "pictures": PICTURES},
         "faulty": [[case.id, case.reason] for case in inspection.skipped],
         "cases": [case_cells(row) for row in inspection.rows],
-        "classes": CLASSES[1:],
+        "classes": inspection.class_set.tumour,
+        "meanings": meanings(inspection),
     }
-    return document.page("bratsprep.inspection", f"{name}: contents", sections)
+    title = f"{name}: contents"
+    return document.page("bratsprep.inspection", title, sections, inspection.class_set)
+
+
+def meanings(inspection: Inspection) -> list[dict[str, Any]]:
+    """Number, name and colour of each class, and what the regions are unions of."""
+    classes = inspection.class_set
+    return [
+        {"k": k, "name": name, "regions": [region for region, labels in classes.regions
+                                           if k in labels and region != name]}
+        for k, name in enumerate(classes.tumour, 1)
+    ]  # fmt: skip
 
 
 def facts(inspection: Inspection) -> dict[str, str]:
@@ -93,19 +105,22 @@ def balance(inspection: Inspection) -> dict[str, Any] | None:
     return {"head": head, "rows": rows, "caption": line[0].upper() + line[1:], "charts": charts}
 
 
-def spread(labelled: Sequence[CaseCount]) -> dict[str, Any] | None:
+def spread(labelled: Sequence[CaseCount], classes: ClassSet) -> dict[str, Any] | None:
     """Table and chart of how cases differ; None where no case has a label.
 
     The table is of all labelled cases, the chart of those that hold the class.
     """
     if not labelled:
         return None
-    voxels = columns(labelled, lambda row: row.voxels)
-    values = {name: voxels[voxels[:, k] > 0, k].tolist() for k, name in enumerate(CLASSES) if k}
+    voxels = columns(labelled, lambda row: row.voxels, len(classes))
+    values = {
+        name: voxels[voxels[:, k] > 0, k].tolist() for k, name in enumerate(classes.tumour, 1)
+    }
     title = "Voxels of the class in each case that holds it"
     chart = strip(title, values) if any(values.values()) else None
     rows = [
-        [number.name, *(f"{place:,.0f}" for place in number.places)] for number in spreads(labelled)
+        [number.name, *(f"{place:,.0f}" for place in number.places)]
+        for number in spreads(labelled, classes)
     ]
     return {"chart": chart, "rows": rows, "cases": len(labelled)}
 
@@ -117,23 +132,23 @@ def intensities(inspection: Inspection, sketch: Sketch) -> dict[str, Any]:
         for stage, histogram in enumerate((pair.before, pair.after)):
             medians = {case: sketch.medians[case][m][stage] for case in sorted(sketch.medians)}
             name, unit = STAGES[stage]
-            title = f"{TITLES[MODALITIES[m]]}, {name}"
+            title = f"{modality_title(inspection.modalities[m])}, {name}"
             charts.append(density(title, *histogram.shown(), medians, unit))
     moments = [
         [count.name, *(f"{value:,.1f}" for value in
                        (count.mean, count.mean_between, count.std, count.std_between))]
-        for count in modality_counts(inspection.rows)
+        for count in modality_counts(inspection.rows, inspection.modalities)
     ]  # fmt: skip
     return {
         "charts": charts,
-        "key": HISTOGRAM_KEY,
+        "key": histogram_key(inspection.class_set),
         "moments": moments,
         "masks_only": inspection.kind == "masks only",
         "stored_slices": inspection.stored.slices if inspection.stored else None,
     }
 
 
-def unusual_cases(rows: Sequence[CaseCount]) -> list[dict[str, Any]]:
+def unusual_cases(inspection: Inspection) -> list[dict[str, Any]]:
     """Kinds of unusual cases, with the first ids of each."""
     return [
         {
@@ -142,13 +157,16 @@ def unusual_cases(rows: Sequence[CaseCount]) -> list[dict[str, Any]]:
             "ids": kind.ids[:LISTED],
             "more": max(len(kind.ids) - LISTED, 0),
         }
-        for kind in odd_cases(rows)
+        for kind in inspection.odd
     ]
 
 
-def cards(rows: Sequence[CaseCount], sketch: Sketch) -> dict[str, Any]:
+def cards(inspection: Inspection, sketch: Sketch) -> dict[str, Any]:
     """Cases that are unusual by their label, with a picture each, by id."""
-    kinds = {row.id: [kind.what for kind in odd_cases([row])] for row in rows if row.labelled}
+    kinds = {
+        row.id: [kind.what for kind in odd_cases([row], inspection.class_set, ())]
+        for row in inspection.labelled
+    }
     reasons = {case: names for case, names in kinds.items() if names}
     shown = [
         {"case": case, "reasons": reasons[case], "picture": sketch.pictures.get(case)}

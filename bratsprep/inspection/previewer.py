@@ -21,7 +21,8 @@ def preview(
 
     Args:
         path: slice file.
-        case: id; None takes the first case with enhancing tumour, else with any, else the first.
+        case: id; None takes the first case with the last class, such as ET, else with any tumour,
+            else the first.
         out_png: picture to write.
         planes: rows of the page; fewer where the case holds fewer.
 
@@ -42,21 +43,22 @@ def preview(
         case_row = file.cases[c]
         z = tuple(int(place) for place in file.slices["z"][rows])
         name, is_labelled = str(case_row["id"]), bool(case_row["labelled"])
-        modalities = file.modalities
+        modalities, classes = file.modalities, file.classes
     title = name if is_labelled else f"{name}, unlabelled"
     shown = label if is_labelled else None
-    plot_page(Page(title, image.astype(np.float32), shown, z, modalities), Path(out_png))
+    drawn = Page(title, image.astype(np.float32), shown, z, modalities, classes)
+    plot_page(drawn, Path(out_png))
     return name, z
 
 
 def first_case(file: SliceFile) -> int:
-    """Row of the first case with a slice of enhancing tumour, else of any tumour, else any slice.
+    """Row of the first case with a slice of the last class, else of any tumour, else any slice.
 
     Raises:
         SchemaError: the file holds no slice.
     """
     voxels = file.slices["voxels"]
-    for has in (voxels[:, 3] > 0, voxels[:, 1:].any(axis=1), np.ones(len(file), bool)):
+    for has in (voxels[:, -1] > 0, voxels[:, 1:].any(axis=1), np.ones(len(file), bool)):
         if has.any():
             return int(file.slices["case"][has][0])
     raise SchemaError(f"{file.path}: holds no slice to show")

@@ -20,7 +20,7 @@ from bratsprep.inspection.class_balance import (
     spread_table,
     spreads,
 )
-from bratsprep.labels import CLASSES
+from bratsprep.labels import ClassSet
 from bratsprep.system.faulty_cases import SetAside, skipped_lines
 from bratsprep.volumes.geometries import Geometries
 
@@ -45,6 +45,10 @@ class Inspection:
     """One a case, by id; unlabelled cases included."""
     size_bytes: int
     """On disk."""
+    class_set: ClassSet
+    """What the labels mean."""
+    modalities: tuple[str, ...]
+    """Of the images; empty for masks alone."""
     stored: Stored | None = None
     """None where it is no slice file."""
     mapping: FileMapping | None = None
@@ -67,7 +71,12 @@ class Inspection:
     @property
     def classes(self) -> tuple[ClassCount, ...]:
         """Class balance over the labelled cases, background first."""
-        return class_counts(self.rows)
+        return class_counts(self.rows, self.class_set)
+
+    @property
+    def odd(self) -> tuple[Odd, ...]:
+        """Kinds of unusual cases that occur."""
+        return odd_cases(self.rows, self.class_set, self.modalities)
 
     def to_json(self) -> dict[str, Any]:
         """Give everything, with all cases, as values that `json.dumps` accepts.
@@ -80,9 +89,9 @@ class Inspection:
             **self.totals(),
             "classes": [asdict(count) for count in self.classes] if self.labelled else [],
             "imbalance": balance if self.labelled else None,
-            "spread": [asdict(spread) for spread in spreads(self.rows)],
-            "modalities": [asdict(count) for count in modality_counts(self.rows)],
-            "odd": {kind.what: kind.ids for kind in odd_cases(self.rows)},
+            "spread": [asdict(spread) for spread in spreads(self.rows, self.class_set)],
+            "modalities": [asdict(count) for count in modality_counts(self.rows, self.modalities)],
+            "odd": {kind.what: kind.ids for kind in self.odd},
             **asdict(self),
             "rows": [known_counts(asdict(row), labelled=row.labelled) for row in self.rows],
             "stored": self.stored and known_counts(asdict(self.stored), bool(self.labelled)),
@@ -119,10 +128,10 @@ class Inspection:
         blocks = [self._head()]
         if self.labelled:
             blocks.append(class_table(self.classes, self.stored.voxels if self.stored else ()))
-            blocks.append(spread_table(spreads(self.rows)))
-        if modalities := modality_counts(self.rows):
+            blocks.append(spread_table(spreads(self.rows, self.class_set)))
+        if modalities := modality_counts(self.rows, self.modalities):
             blocks.append(modality_table(modalities))
-        if kinds := odd_cases(self.rows):
+        if kinds := self.odd:
             blocks.append([line for kind in kinds for line in odd_lines(kind)])
         if self.skipped:
             blocks.append(skipped_lines(self.skipped))
@@ -142,7 +151,7 @@ class Inspection:
             geometry = self.geometries.lines() if self.geometries else []
             return [*lines, f"size    {size}", "", *mapping, *geometry]
         kept = self.stored
-        parts = list(zip(("brain", *CLASSES[1:]), kept.lost, strict=True))
+        parts = list(zip(("brain", *self.class_set.tumour), kept.lost, strict=True))
         parts = parts if self.labelled else parts[:1]
         return [
             *lines,

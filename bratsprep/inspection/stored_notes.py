@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bratsprep.labels import MODALITIES
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.volumes.background import brain_share, outlying, thick_slices
 from bratsprep.volumes.normalise import scales
@@ -50,12 +49,12 @@ def stored_zeros(file: SliceFile, c: int) -> NDArray[Any]:
         c: row under /case.
 
     Returns:
-        (4,) of the dtype of the images.
+        (m,) of the dtype of the images.
     """
     row, normalise = file.cases[c], file.config.normalise
     if normalise == "none":
-        return np.zeros(len(MODALITIES), file.config.stored)
-    mean, std = scales(row["mean"], row["std"], normalise)
+        return np.zeros(len(file.modalities), file.config.stored)
+    mean, std = scales(row["mean"], row["std"], normalise, row["present"] > 0)
     return np.asarray(-mean / std, file.config.stored)
 
 
@@ -71,8 +70,11 @@ def image_notes(file: SliceFile, c: int) -> list[str]:
     count = np.count_nonzero(brain)
     if count == 0:
         return []
-    covered = [images[:, m] != zero for m, zero in enumerate(stored_zeros(file, c))]
-    shares = np.array([np.count_nonzero(part & brain) for part in covered]) / count
+    shares = [
+        (file.modalities[m], np.count_nonzero((images[:, m] != zero) & brain) / count)
+        for m, zero in enumerate(stored_zeros(file, c))
+        if file.cases["present"][c][m]
+    ]
     tumour = labels > 0
     outside = int(np.count_nonzero(tumour & ~brain))
     return outlying(shares, np.ones(3), outside, int(np.count_nonzero(tumour)))

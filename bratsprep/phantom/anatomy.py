@@ -61,13 +61,13 @@ class Scan(NamedTuple):
     """What tells one scan of a head from another; all arrays float64."""
 
     tissue: NDArray[np.float64]
-    """(8, 4) signal of each of TISSUES in each modality, scanner units."""
+    """(8, m) signal of each of TISSUES in each modality, scanner units."""
     bias: NDArray[np.float64]
-    """(4, 3) change of the coil's gain from the origin to 100 mm along x, y, z; a share."""
+    """(m, 3) change of the coil's gain from the origin to 100 mm along x, y, z; a share."""
     noise: NDArray[np.float64]
-    """(4,) standard deviation of the receiver's noise, scanner units."""
+    """(m,) standard deviation of the receiver's noise, scanner units."""
     margin: NDArray[np.float64]
-    """(4,) mm that the skull stripping took off the brain in each modality."""
+    """(m,) mm that the skull stripping took off the brain in each modality."""
     key: int
     """Key of the noise."""
 

@@ -1,4 +1,4 @@
-"""Phantom anatomy to voxels: tissue shares, tumour classes, and four noisy modalities."""
+"""Phantom anatomy to voxels: tissue shares, tumour classes, and noisy modalities."""
 
 import math
 from typing import Final
@@ -309,14 +309,14 @@ def expose_(
     """Set the signals of one voxel; at least 1 wherever a modality has brain.
 
     Args:
-        voxel: (4,) int16, scanner units; written.
+        voxel: (m,) int16, scanner units; written.
         share: (8,) float64, shares of TISSUES.
         scan: the scan.
         place: (x, y, z) in the reference head, mm.
         mask: depth inside the brain, mm.
         counter: number of the voxel in its volume, for the noise.
     """
-    for m in range(4):
+    for m in range(scan.tissue.shape[1]):
         if mask <= scan.margin[m]:
             continue
         signal = 0.0
@@ -325,7 +325,7 @@ def expose_(
         gain = 1.0
         for axis in range(3):
             gain += scan.bias[m, axis] * place[axis] / 100
-        value = rician(signal * gain, scan.noise[m], counter * 4 + m, scan.key)
+        value = rician(signal * gain, scan.noise[m], counter * scan.tissue.shape[1] + m, scan.key)
         voxel[m] = np.int16(min(max(value, 1.0), 32767.0))
 
 
@@ -347,9 +347,9 @@ def paint(
         scan: the scan.
 
     Returns:
-        (4, z, y, x) int16, scanner units, 0 outside the brain; (z, y, x) uint8 classes.
+        (m, z, y, x) int16, scanner units, 0 outside the brain; (z, y, x) uint8 classes.
     """
-    images = np.zeros((4, shape[0], shape[1], shape[2]), np.int16)
+    images = np.zeros((scan.tissue.shape[1], shape[0], shape[1], shape[2]), np.int16)
     label = np.zeros(shape, np.uint8)
     share = np.zeros(8)
     soft = max(BLUR_MM, 0.95 * (head.step[0] * head.step[1] * head.step[2]) ** (1 / 3))

@@ -8,7 +8,8 @@ import fcntl
 import math
 import os
 import shutil
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,17 +21,19 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from bratsprep.config import PhantomConfig, PhantomSettings
+from bratsprep.config import USUAL_MODALITIES, PhantomConfig, PhantomSettings
+from bratsprep.discovery.filenames import canonical_names
 from bratsprep.errors import BuildError
 from bratsprep.labels import scheme as scheme_of
 from bratsprep.phantom.anatomy import Head, Scan, noise_block
-from bratsprep.phantom.layouts import LAYOUTS, Names, names_of
+from bratsprep.phantom.layouts import LAYOUTS, Names, Written, names_of
 from bratsprep.phantom.paint import paint
+from bratsprep.phantom.tissue_labels import raw_label
 from bratsprep.phantom.write import pack, pack_folders, write_case, write_index
 from bratsprep.settings import take
 
 SHAPE: Final = (240, 240, 155)
-# Rows as TISSUES, columns as MODALITIES; white matter in T1w is 1.
+# Rows as TISSUES, columns as USUAL_MODALITIES; white matter in T1w is 1.
 CONTRAST: Final = np.array(
     [
         [0.22, 0.28, 0.30, 2.10],  # csf
@@ -43,8 +46,6 @@ CONTRAST: Final = np.array(
         [0.40, 0.75, 2.20, 0.50],  # vessel
     ]
 )
-CAVITY: Final = 4
-"""Raw value of a resection cavity in BraTS 2024."""
 _TUMOUR: Final = 12
 """Numbers of a tumour, see `bratsprep.phantom.paint.tumour_at`."""
 
@@ -54,9 +55,9 @@ class Phantom:
     """One made-up case in RAS+ order."""
 
     images: NDArray[np.int16]
-    """(4, z, y, x) int16 in MODALITIES order, scanner units; 0 outside the brain."""
+    """(m, z, y, x) int16, USUAL_MODALITIES, scanner units; 0 outside the brain."""
     label: NDArray[np.uint8]
-    """(z, y, x) uint8, stored classes 0 to 3."""
+    """(z, y, x) uint8, places in `bratsprep.phantom.tissue_labels.TISSUES` from 1, or 0."""
 
 
 def phantom_case(
@@ -128,14 +129,15 @@ def _tumours(generator: np.random.Generator, head: Head) -> NDArray[np.float64]:
 
 def _scan(generator: np.random.Generator) -> Scan:
     """Draw a scanner and its noise."""
-    scale = np.exp(generator.uniform(np.log(220), np.log(2000), 4))
+    scale = np.exp(generator.uniform(np.log(220), np.log(2000), CONTRAST.shape[1]))
     tissue = CONTRAST * np.exp(generator.normal(0, 0.04, CONTRAST.shape)) * scale
-    margin = generator.uniform(0, 2.0, 4) * (generator.random() < 0.25)
+    n_modalities = CONTRAST.shape[1]
+    margin = generator.uniform(0, 2.0, n_modalities) * (generator.random() < 0.25)
     return Scan(
         tissue,
-        generator.normal(0, 0.07, (4, 3)),
-        scale * generator.uniform(0.03, 0.065, 4),
-        margin * (np.arange(4) != generator.integers(4)),
+        generator.normal(0, 0.07, (n_modalities, 3)),
+        scale * generator.uniform(0.03, 0.065, n_modalities),
+        margin * (np.arange(n_modalities) != generator.integers(n_modalities)),
         int(generator.integers(1 << 32)),
     )
 
@@ -223,12 +225,14 @@ def _write_all(folder: Path, config: PhantomConfig, workers: int, progress: bool
     layout = LAYOUTS[config.layout]
     names = names_of(layout, config.cases, config.unlabelled, config.repeats)
     _warm()
-    write_index(folder, layout, names, label_scheme(config), config.suffix)
-    one = partial(_write_one, folder, config)
+    written = Written(label_scheme(config), _modalities(config), config.suffix)
+    layout.patterns(written.modalities)
+    write_index(folder, layout, names, written)
+    one = partial(_write_one, folder, config, written)
     with ThreadPoolExecutor(workers) as pool:
-        written = pool.map(one, names)
+        done = pool.map(one, names)
         off = None if progress else True
-        for _ in tqdm(written, "phantoms", len(names), unit="case", disable=off):
+        for _ in tqdm(done, "phantoms", len(names), unit="case", disable=off):
             pass
     pack_folders(folder, layout.packs)
 
@@ -238,11 +242,40 @@ def _warm() -> None:
     phantom_case((4, 4, 4))
 
 
-def _write_one(folder: Path, config: PhantomConfig, names: Names) -> None:
+def _modalities(config: PhantomConfig) -> tuple[str, ...]:
+    """Modalities to write."""
+    if config.modalities is None:
+        return LAYOUTS[config.layout].usual()
+    return canonical_names(config.modalities)
+
+
+def _write_one(folder: Path, config: PhantomConfig, written: Written, names: Names) -> None:
     """Make and write one case of the list."""
     case = phantom_case(config.shape, config.seed, names.index, names.visit)
-    raw = scheme_of(label_scheme(config)).raw()[case.label]
-    if label_scheme(config) == "brats2024" and names.visit and names.index % 2 == 0:
-        raw[case.label == 1] = CAVITY  # the dead core has been taken out since the first scan
-    images = case.images.astype(config.dtype, copy=False)
-    write_case(folder, LAYOUTS[config.layout], names, images, raw, config.suffix)
+    operated = bool(names.visit) and names.index % 2 == 0
+    raw = raw_label(case.label, scheme_of(written.scheme), operated=operated)
+    images = chosen_modalities(case.images, written.modalities).astype(config.dtype, copy=False)
+    write_case(folder, LAYOUTS[config.layout], names, images, raw, written)
+
+
+def chosen_modalities(images: NDArray[np.int16], modalities: Sequence[str]) -> NDArray[np.int16]:
+    """Take some modalities of a phantom; one of another name is a mixture that its name decides.
+
+    Args:
+        images: (u, z, y, x) int16, USUAL_MODALITIES.
+        modalities: names.
+
+    Returns:
+        (m, z, y, x) int16.
+    """
+    if tuple(modalities) == USUAL_MODALITIES:
+        return images
+    taken = []
+    for name in modalities:
+        if name in USUAL_MODALITIES:
+            taken.append(images[USUAL_MODALITIES.index(name)])
+            continue
+        shares = np.random.default_rng(zlib.crc32(name.encode())).dirichlet(np.ones(len(images)))
+        mixed = sum(share * image for share, image in zip(shares, images, strict=True))
+        taken.append(np.rint(mixed).astype(np.int16))
+    return np.stack(taken)

@@ -13,7 +13,7 @@ from isal import igzip
 from numpy.typing import NDArray
 
 from bratsprep.phantom.file_formats import GZIP_LEVEL, file_bytes, write_planes
-from bratsprep.phantom.layouts import Names, PhantomLayout
+from bratsprep.phantom.layouts import Names, PhantomLayout, Written
 
 
 def write_case(
@@ -22,7 +22,7 @@ def write_case(
     names: Names,
     images: NDArray[Any],
     raw: NDArray[Any],
-    end: str,
+    written: Written,
 ) -> None:
     """Write the files of one case.
 
@@ -30,15 +30,16 @@ def write_case(
         folder: of the set.
         layout: how to name them.
         names: of the case.
-        images: (4, z, y, x) of the dtype to store, RAS+, in MODALITIES order.
+        images: (m, z, y, x) of the dtype to store, RAS+, a modality each.
         raw: (z, y, x) of an integer dtype, RAS+, label values of the scheme to write.
-        end: suffix.
+        written: modalities and suffix.
     """
-    if layout.images[0].endswith(".h5"):
-        write_planes(folder / names.file(layout.images[0], end), images, raw, names.is_labelled)
+    end, patterns = written.end, layout.patterns(written.modalities)
+    if patterns[0].endswith(".h5"):
+        write_planes(folder / names.file(patterns[0], end), images, raw, names.is_labelled)
         return
-    parts = [images] if len(layout.images) == 1 else list(images)
-    files = [(names.file(p, end), v) for p, v in zip(layout.images, parts, strict=True)]
+    parts = [images] if layout.is_4d else list(images)
+    files = [(names.file(p, end), v) for p, v in zip(patterns, parts, strict=True)]
     files += [(names.file(p, end), images[0]) for p in layout.others]
     if names.is_labelled:
         files.append((names.file(layout.label, end), raw.astype(layout.label_dtype)))
@@ -49,7 +50,7 @@ def write_case(
 
 
 def write_index(
-    folder: Path, layout: PhantomLayout, names: Sequence[Names], scheme: str, end: str
+    folder: Path, layout: PhantomLayout, names: Sequence[Names], written: Written
 ) -> None:
     """Write `dataset.json` where the layout has one.
 
@@ -57,11 +58,10 @@ def write_index(
         folder: of the set.
         layout: of the set.
         names: every case.
-        scheme: label scheme written.
-        end: suffix.
+        written: label scheme, modalities and suffix.
     """
     if layout.index is not None:
-        text = json.dumps(layout.index(names, scheme, end), indent=1)
+        text = json.dumps(layout.index(names, written), indent=1)
         (folder / "dataset.json").write_text(text + "\n", encoding="utf-8")
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
-from functools import cache, partial
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bratsprep.case import CaseFiles
-from bratsprep.config import FilesConfig
+from bratsprep.config import SourceConfig
 from bratsprep.discovery.discover import find_cases_or_masks
-from bratsprep.labels import Scheme
+from bratsprep.labels import ClassSet, Scheme
 from bratsprep.repeats import mask_details
 from bratsprep.repeats.mask_details import Details, details_of
 from bratsprep.slicefile.reader import SliceFile
@@ -22,10 +22,10 @@ from bratsprep.system.faulty_cases import SetAside, check_any_left, without_faul
 from bratsprep.system.memory import Buffers, Pool
 from bratsprep.system.threads import in_order
 from bratsprep.volumes import fingerprint
-from bratsprep.volumes.case_volumes import read_scan
+from bratsprep.volumes.case_volumes import Asked, read_scan
 from bratsprep.volumes.fingerprint import fingerprints, mask_fingerprint
 from bratsprep.volumes.label import read_label
-from bratsprep.volumes.label_schemes import resolve
+from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve, scheme_name
 from bratsprep.volumes.warm import warm
 
 
@@ -41,7 +41,7 @@ class Known:
     mask: NDArray[np.uint8] | None
     """Fingerprint of the label; None for an unlabelled case."""
     voxels: tuple[int, ...] = ()
-    """Of NCR, ED and ET; empty for an unlabelled case."""
+    """Of each class but the background; empty for an unlabelled case."""
     details: Details | None = None
     """Fine structure of the label; None for an unlabelled case, and in a slice file."""
 
@@ -55,6 +55,10 @@ class Collection:
     """`slice file`, the layout of raw data, or `masks only`."""
     cases: tuple[Known, ...]
     """By id."""
+    modalities: tuple[str, ...]
+    """Of the images; empty for masks alone."""
+    classes: ClassSet
+    """Of the labels."""
     details: Callable[[int], Details]
     """Fine structure of the label of a labelled case, by its place in `cases`."""
     skipped: tuple[SetAside, ...] = ()
@@ -73,7 +77,7 @@ def is_slice_file(path: Path) -> bool:
 
 @contextmanager
 def open_collection(
-    path: Path, choice: FilesConfig, background: str, workers: int, *, skip: bool, shown: bool
+    path: Path, choice: SourceConfig, background: str, workers: int, *, skip: bool, shown: bool
 ) -> Generator[Collection, None, None]:
     """Read a set for the length of a `with` block.
 
@@ -90,41 +94,56 @@ def open_collection(
     Raises:
         BratsError: there is nothing to read, or it is broken.
     """
-    warm_all()
     if is_slice_file(path):
         with SliceFile(path) as file:
+            warm_all(len(file.modalities))
             cases = tuple(known_of(row) for row in file.cases)
-            yield Collection(path, "slice file", cases, cache(stored_details(file)))
+            names = file.modalities, file.classes
+            yield Collection(path, "slice file", cases, *names, cache(stored_details(file)))
         return
+    _, chosen = chosen_scheme(choice.labels)
     with open_source(path) as source:
-        found = find_cases_or_masks(source, skip=skip, **asdict(choice))
-        schemes = resolve(source, found.cases, choice.labels)
-        read = partial(raw_known, background) if found.cases[0].images else mask_known
+        found = find_cases_or_masks(
+            source, skip=skip, **asdict(replace(choice, labels=scheme_name(chosen)))
+        )
+        modalities = found.mapping.modalities
+        warm_all(max(len(modalities), 1))
+        schemes = resolve(source, found.cases, chosen)
+        asked = Asked(modalities, common_classes(schemes.values()), background)
+        read = raw_known if found.cases[0].channels else mask_known
         memory = Pool(workers, 2**62)
 
         def known(files: CaseFiles) -> Known:
             with memory.borrow() as buffers:
-                return read(source, schemes, files, buffers)
+                return read((source, asked), schemes, files, buffers)
 
         faulty = [*found.set_aside]
         with closing(in_order(found.cases, known, workers)) as made:
             results = tqdm(made, total=len(found.cases), unit="case", disable=not shown)
             cases = tuple(without_faulty(results, faulty, skip=skip))
         check_any_left(path, len(cases), faulty)
-        skipped = tuple(sorted(faulty, key=lambda case: case.id))
-        yield Collection(path, found.layout, cases, lambda i: some(cases[i].details), skipped)
+        yield Collection(
+            path,
+            found.layout,
+            cases,
+            modalities,
+            asked.classes,
+            lambda i: some(cases[i].details, asked.classes),
+            tuple(sorted(faulty, key=lambda case: case.id)),
+        )
 
 
-def warm_all() -> None:
+def warm_all(n_modalities: int) -> None:
     """Compile every kernel, or load it from the cache, before any thread starts."""
-    warm()
-    fingerprint.warm()
+    warm(n_modalities)
+    fingerprint.warm(n_modalities)
     mask_details.warm()
 
 
-def some(details: Details | None) -> Details:
+def some(details: Details | None, classes: ClassSet) -> Details:
     """Fine structure, without any for an unlabelled case."""
-    return details or Details((0, 0, 0), np.zeros((3, 0, 0, 0), np.int8))
+    names = tuple(name for name, _ in classes.nested)
+    return details or Details((0, 0, 0), np.zeros((len(names), 0, 0, 0), np.int8), names)
 
 
 def known_of(row: np.void) -> Known:
@@ -141,41 +160,39 @@ def stored_details(file: SliceFile) -> Callable[[int], Details]:
     def details(i: int) -> Details:
         label = file.label_volume(i)
         has_tumour = label.max(axis=(1, 2)) > 0
-        return details_of(label, file.cases["spacing"][i], has_tumour)
+        return details_of(label, file.cases["spacing"][i], has_tumour, file.classes)
 
     return details
 
 
 def raw_known(
-    background: str,
-    source: Source,
-    schemes: Mapping[str, Scheme],
-    files: CaseFiles,
-    buffers: Buffers,
+    where: tuple[Source, Asked], schemes: Mapping[str, Scheme], files: CaseFiles, buffers: Buffers
 ) -> Known:
-    """Read a raw case with its images; `background` as in `PrepConfig`.
+    """Read a raw case with its images.
 
     Raises:
         BratsError: whatever is wrong with the case.
     """
-    case = read_scan(files, source, buffers, schemes.get(files.id), background)
+    source, asked = where
+    case = read_scan(files, source, buffers, schemes.get(files.id), asked)
     image, mask = fingerprints(case)
     if case.label is None:
         return Known(files.id, files.subject, image, None)
     has_tumour = case.plane_voxels[:, 1:].sum(axis=1) > 0
-    details = details_of(case.label, case.geometry.spacing, has_tumour)
+    details = details_of(case.label, case.geometry.spacing, has_tumour, asked.classes)
     voxels = tuple(case.plane_voxels[:, 1:].sum(axis=0).tolist())
     return Known(files.id, files.subject, image, mask, voxels, details)
 
 
 def mask_known(
-    source: Source, schemes: Mapping[str, Scheme], files: CaseFiles, buffers: Buffers
+    where: tuple[Source, Asked], schemes: Mapping[str, Scheme], files: CaseFiles, buffers: Buffers
 ) -> Known:
     """Read a raw case of which there is only the mask.
 
     Raises:
         BratsError: the file is broken, or a value is outside the scheme.
     """
+    source, asked = where
     label = read_label(source, str(files.label), schemes[files.id], buffers)
     spacing = label.geometry.spacing
     has_tumour = label.plane_voxels[:, 1:].sum(axis=1) > 0
@@ -183,7 +200,7 @@ def mask_known(
         files.id,
         files.subject,
         None,
-        mask_fingerprint(label.classes, spacing, has_tumour),
+        mask_fingerprint(label.classes, spacing, has_tumour, asked.classes),
         tuple(label.plane_voxels[:, 1:].sum(axis=0).tolist()),
-        details_of(label.classes, spacing, has_tumour),
+        details_of(label.classes, spacing, has_tumour, asked.classes),
     )

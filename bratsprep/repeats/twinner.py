@@ -4,7 +4,7 @@ import csv
 import io
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -14,9 +14,8 @@ from typing import Any, Final, Unpack
 import numpy as np
 
 from bratsprep.case import MASK_CELLS
-from bratsprep.config import FaultConfig, FilesConfig, RawSettings, check_background
+from bratsprep.config import FaultConfig, RawSettings, SourceConfig, check_background
 from bratsprep.errors import LayoutError
-from bratsprep.labels import MODALITIES
 from bratsprep.repeats.case_sets import Collection, is_slice_file, open_collection
 from bratsprep.repeats.image_match import match_images
 from bratsprep.repeats.mask_details import Agreement, agreement
@@ -29,8 +28,8 @@ from bratsprep.system.threads import cores
 FLOOR: Final = 0.3
 """Agreement of two fingerprints of masks from which the masks themselves are compared: no pair of
 Task01 that was confirmed has less than .31."""
-COLUMNS: Final = ("case", "subject", "score", "certainty", "NCR", "ED", "ET")
-"""Of the CSV; `bratsprep build --subjects` takes the first two."""
+COLUMNS: Final = ("case", "subject", "score", "certainty")
+"""Of the CSV, before the voxels of each class; `bratsprep build --subjects` takes the first two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class Member:
     certainty: str
     """`certain` or `likely`; `named` where only the names say so; empty where it stands alone."""
     voxels: tuple[int, ...]
-    """Of NCR, ED and ET; empty for an unlabelled case."""
+    """Of each class but the background; empty for an unlabelled case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +58,8 @@ class Twins:
     """The cases of `path`, by id."""
     compared: tuple[Pair, ...]
     """Every candidate with its score, best first."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes of the labels of `path`, without the background."""
     skipped: tuple[SetAside, ...] = ()
     """Faulty cases of both sets that were set aside; they were not compared."""
 
@@ -102,9 +103,9 @@ class Twins:
         """
         table = io.StringIO(newline="")
         writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow([*COLUMNS, *self.classes])
         for member in self.members:
-            voxels = member.voxels or ("", "", "")
+            voxels = member.voxels or [""] * len(self.classes)
             score = "" if member.score is None else f"{member.score:.3f}"
             writer.writerow([member.case, member.subject, score, member.certainty, *voxels])
         with replacing(path) as file:
@@ -138,7 +139,7 @@ def twins(
         background: as in `PrepConfig`; of raw images.
         workers: threads; 0 uses every core.
         progress: show a bar on standard error where that is a terminal.
-        **settings: keywords of `bratsprep.config.FilesConfig` and `FaultConfig`, for raw data; a
+        **settings: keywords of `bratsprep.config.SourceConfig` and `FaultConfig`, for raw data; a
             table lists the cases of the first.
 
     Raises:
@@ -146,8 +147,8 @@ def twins(
         TypeError: a keyword is unknown.
         ValueError: a value is not allowed, or has no effect.
     """
-    labels, faults = take("twins", settings, FilesConfig, FaultConfig)
-    choice, skip = FilesConfig(**labels), FaultConfig(**faults).skip
+    labels, faults = take("twins", settings, SourceConfig, FaultConfig)
+    choice, skip = SourceConfig(**labels), FaultConfig(**faults).skip
     if workers < 0:
         raise ValueError(f"workers must be at least 0, got {workers}")
     check_effects(Path(path), None if against is None else Path(against), choice, background)
@@ -164,7 +165,7 @@ def twins(
             if side is not None
         ]
         first, second = sides[0], sides[1] if against is not None else None
-        if all(side.has_images for side in sides):
+        if all(side.has_images for side in sides) and shared_modalities(sides):
             evidence, compared = "images", by_images(first, second, workers or cores())
         else:
             evidence, compared = "masks", by_masks(first, second, workers or cores())
@@ -173,27 +174,39 @@ def twins(
     members = _members(first, people, compared, second is None)
     other = None if against is None else Path(against)
     skipped = tuple(case for side in sides for case in side.skipped)
-    return Twins(Path(path), other, evidence, members, tuple(compared), skipped)
+    classes = first.classes.tumour
+    return Twins(Path(path), other, evidence, members, tuple(compared), classes, skipped)
 
 
-def check_effects(path: Path, against: Path | None, choice: FilesConfig, background: str) -> None:
+def check_effects(path: Path, against: Path | None, choice: SourceConfig, background: str) -> None:
     """Refuse settings of raw files where there are none; arguments as of `twins`.
 
     Raises:
         ValueError: a setting has no effect.
     """
     if is_slice_file(path):
-        FilesConfig(case_table=choice.case_table).refuse_for_slice_file(path)
+        SourceConfig(case_table=choice.case_table).refuse_for_slice_file(path)
     if all(is_slice_file(side) for side in (path, against or path)):
         choice.refuse_for_slice_file(path, background=background)
     check_background(background, choice, images=True)
 
 
+def shared_modalities(sides: Sequence[Collection]) -> tuple[str, ...]:
+    """Modalities that all sets have, in the order of the first."""
+    return tuple(
+        name for name in sides[0].modalities if all(name in side.modalities for side in sides)
+    )
+
+
 def by_images(first: Collection, second: Collection | None, workers: int) -> list[Pair]:
     """Compare cases by the fingerprints of their images."""
     sides = [side for side in (first, second) if side is not None]
+    shared = shared_modalities(sides)
     prints = [
-        np.stack([case.image for case in side.cases if case.image is not None]) for side in sides
+        np.stack([case.image for case in side.cases if case.image is not None])[
+            :, [0, *(1 + side.modalities.index(name) for name in shared)]
+        ]
+        for side in sides
     ]
     matches = match_images(prints[0], None if second is None else prints[1], workers=workers)
     return [
@@ -202,7 +215,7 @@ def by_images(first: Collection, second: Collection | None, workers: int) -> lis
             sides[-1].cases[match.second].id,
             match.score,
             "images",
-            dict(zip(MODALITIES, match.maps, strict=True)),
+            dict(zip(shared, match.maps, strict=True)),
             axes_of(match.flip),
         )
         for match in matches
@@ -254,7 +267,7 @@ def judged(names: tuple[str, str], agreed: Agreement, flip: str) -> Pair:
     pair = Pair(*names, clipped(agreed.score), "masks", agreed.regions, flip)
     if pair.certainty or not agreed.is_whole_tumour_only:
         return pair
-    whole = clipped(agreed.regions.get("WT", 0.0))
+    whole = clipped(next(iter(agreed.regions.values()), 0.0))
     alone = Pair(*names, whole, "whole tumour", agreed.regions, flip)
     return alone if alone.certainty else pair
 

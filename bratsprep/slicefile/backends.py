@@ -16,7 +16,6 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from bratsprep.deflate.libdeflate import address, libdeflate
-from bratsprep.labels import MODALITIES
 from bratsprep.slicefile import read_batch, to_float32
 from bratsprep.slicefile.chunk_index import Storage
 from bratsprep.slicefile.read_batch import IN_LABEL
@@ -30,7 +29,7 @@ class Target:
     """Arrays that slices are read into."""
 
     image: NDArray[Any]
-    """(..., b, 4, h, w) of the stored dtype or float32, C order."""
+    """(..., b, m, h, w) of the stored dtype or float32, C order."""
     label: NDArray[np.uint8]
     """(..., b, h, w) uint8, C order."""
 
@@ -48,7 +47,7 @@ class Target:
         Raises:
             ValueError: shape, dtype or order of an array is another.
         """
-        image = (*rows, len(MODALITIES), *storage.shape)
+        image = (*rows, storage.n_modalities, *storage.shape)
         _check_array("image", self.image, image, (storage.dtype, np.dtype(np.float32)))
         _check_array("label", self.label, (*rows, *storage.shape), (np.dtype(np.uint8),))
 

@@ -8,7 +8,6 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from bratsprep.config import PrepConfig
 from bratsprep.errors import SchemaError
 from bratsprep.slicefile import schema
 
@@ -30,6 +29,8 @@ class Storage:
     """(h, w) of a slice."""
     dtype: np.dtype[Any]
     """Of the stored images: `<f2`, `<f4` or `<i2`."""
+    n_modalities: int
+    """Channels of an image."""
     deflated: bool
     """Chunks are byte-shuffled and deflated; otherwise they are plain bytes."""
 
@@ -41,15 +42,15 @@ class Storage:
     @property
     def image_bytes(self) -> int:
         """Size of one inflated image in bytes."""
-        return 4 * self.pixels * self.dtype.itemsize
+        return self.n_modalities * self.pixels * self.dtype.itemsize
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
     """All of a slice file but its images and labels."""
 
-    config: PrepConfig
-    digest: str
+    described: schema.Described
+    """What its attributes say."""
     slices: NDArray[np.void]
     planes: NDArray[np.void]
     cases: NDArray[np.void]
@@ -70,22 +71,31 @@ def read_contents(path: Path, *, prints: bool = True) -> Contents:
     """
     try:
         with h5py.File(path) as file:
-            config = schema.check(file)
+            described = schema.check(file)
             left = () if prints else PRINTS
             slices, planes, cases = (
-                _table(file, name, left) for name in ("slice", "plane", "case")
+                _table(file, schema.row_dtype(name, described.sizes), name, left)
+                for name in ("slice", "plane", "case")
             )
             storage = _storage(file, path.stat().st_size)
-            return Contents(config, str(file.attrs["digest"]), slices, planes, cases, storage)
+            return Contents(described, slices, planes, cases, storage)
     except FileNotFoundError as error:
         raise SchemaError(f"{path}: there is no such file") from error
     except HDF5_ERRORS as error:
         raise SchemaError(f"{path}: cannot be read as HDF5: {error}; build it again") from error
 
 
-def _table(file: h5py.File, name: str, left: tuple[str, ...]) -> NDArray[np.void]:
-    """The columns of `slice`, `plane` or `case`, without images, labels and those left out."""
-    whole = schema.row_dtype(name)
+def _table(
+    file: h5py.File, whole: np.dtype[Any], name: str, left: tuple[str, ...]
+) -> NDArray[np.void]:
+    """The columns of `slice`, `plane` or `case`, without images, labels and those left out.
+
+    Args:
+        file: open slice file.
+        whole: dtype of the table's rows, a structured one.
+        name: of the table.
+        left: columns that are left out.
+    """
     kept = [column for column in whole.names or () if column not in left]
     rows = np.empty(len(file[name][kept[0]]), [(column, whole[column]) for column in kept])
     for column in kept:
@@ -105,7 +115,7 @@ def _storage(file: h5py.File, size_bytes: int) -> Storage:
         )
     chunks = np.hstack([_places(dataset, size_bytes) for dataset in (image, label)])
     height, width = label.shape[1:]
-    return Storage(chunks, (height, width), image.dtype, bool(filters[0]))
+    return Storage(chunks, (height, width), image.dtype, image.shape[1], bool(filters[0]))
 
 
 def _filters(dataset: h5py.Dataset) -> list[int]:

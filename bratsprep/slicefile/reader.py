@@ -7,7 +7,7 @@ inherits nothing that could break.
 
 import operator
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bratsprep.case import Box
 from bratsprep.config import PrepConfig
 from bratsprep.errors import SchemaError
-from bratsprep.labels import MODALITIES
+from bratsprep.labels import ClassSet, Scheme
 from bratsprep.slicefile.backends import Target, chosen_backend, make_backend
 from bratsprep.slicefile.chunk_index import read_contents
 from bratsprep.slicefile.chunks import Packed
@@ -54,9 +54,9 @@ class SliceFile:
         """`libdeflate` or `isal`: how slices are read."""
         self._prints = prints
         contents = read_contents(self.path, prints=prints)
-        self.config: PrepConfig = contents.config
+        self.config: PrepConfig = contents.described.config
         """Settings that the file was built with."""
-        self.digest: str = contents.digest
+        self.digest: str = contents.described.digest
         """SHA-256 of the content, the same on every machine."""
         self.slices: NDArray[np.void] = contents.slices
         """Table of the slices as a structured array, see `bratsprep.slicefile.schema.row_dtype`."""
@@ -68,7 +68,12 @@ class SliceFile:
         """(h, w) of a slice."""
         self.dtype: np.dtype[Any] = contents.storage.dtype
         """Of the stored images: `<f2`, `<f4` or `<i2`."""
-        self.modalities: tuple[str, ...] = MODALITIES
+        self.modalities: tuple[str, ...] = contents.described.modalities
+        """Channels of the images."""
+        self.classes: ClassSet = contents.described.classes
+        """Classes and regions of the labels."""
+        self.schemes: Mapping[str, Scheme] = contents.described.schemes
+        """Label schemes of the sources, by name."""
         self._storage = contents.storage
         self._fd = os.open(self.path, os.O_RDONLY)
         self._backend = make_backend(self._fd, self._storage, self.backend)
@@ -84,7 +89,7 @@ class SliceFile:
             i: row under /slice; a negative one counts from the end.
 
         Returns:
-            (4, h, w) image of the stored dtype, and (h, w) uint8 label.
+            (m, h, w) image of the stored dtype, and (h, w) uint8 label.
 
         Raises:
             IndexError: there is no such slice.
@@ -106,7 +111,7 @@ class SliceFile:
                 (slices of the file,) bool, True for the rows to read.
 
         Returns:
-            (b, 4, h, w) images of the stored dtype, and (b, h, w) uint8 labels.
+            (b, m, h, w) images of the stored dtype, and (b, h, w) uint8 labels.
 
         Raises:
             ValueError: a row is beyond the file, or the shape is another.
@@ -114,7 +119,7 @@ class SliceFile:
             SchemaError: a chunk is damaged.
         """
         chosen = self._as_rows(np.asarray(rows))
-        image = np.empty((len(chosen), len(MODALITIES), *self.shape), self.dtype)
+        image = np.empty((len(chosen), len(self.modalities), *self.shape), self.dtype)
         label = np.empty((len(chosen), *self.shape), np.uint8)
         self.read_into(chosen, image, label)
         return image, label
@@ -147,7 +152,7 @@ class SliceFile:
 
         Args:
             rows: (b,) int64, rows under /slice in any order.
-            image: (b, 4, h, w) of the stored dtype or float32, C order; written.
+            image: (b, m, h, w) of the stored dtype or float32, C order; written.
             label: (b, h, w) uint8, C order; written.
 
         Raises:
@@ -177,7 +182,7 @@ class SliceFile:
                 three int64 each: slot, code (0 for success), place in its rows.
             rows: (n, b) int64, rows under /slice of each slot.
             later: (n, c) int64, rows to request from the disk before a slot is filled.
-            image: (n, b, 4, h, w) of the stored dtype or float32, C order.
+            image: (n, b, m, h, w) of the stored dtype or float32, C order.
             label: (n, b, h, w) uint8, C order.
         """
         self._check_target(rows, image, label)
@@ -212,7 +217,7 @@ class SliceFile:
         """Read the stored planes of a case, by its id or its row under /case.
 
         Returns:
-            (s, 4, h, w) images of the stored dtype, (s, h, w) uint8 labels, and (s,) int16 z.
+            (s, m, h, w) images of the stored dtype, (s, h, w) uint8 labels, and (s,) int16 z.
 
         Raises:
             ValueError: there is no such case.
@@ -288,7 +293,7 @@ class SliceFile:
 
         Args:
             rows: (..., b) int64, rows under /slice.
-            image: (..., b, 4, h, w) of the stored dtype or float32.
+            image: (..., b, m, h, w) of the stored dtype or float32.
             label: (..., b, h, w) uint8.
         """
         if self._fd < 0:

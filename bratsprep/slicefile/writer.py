@@ -6,7 +6,7 @@ file depends on the clock or on the order in which cases were finished.
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final, Self
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bratsprep.case import CaseTables
 from bratsprep.config import PrepConfig
 from bratsprep.errors import BuildError
-from bratsprep.labels import CLASSES, MODALITIES, REGIONS
+from bratsprep.labels import ClassSet, Scheme
 from bratsprep.slicefile import schema
 from bratsprep.slicefile.chunks import Packed
 from bratsprep.slicefile.digest import file_digest, with_subject
@@ -35,22 +35,34 @@ class SliceWriter:
     Args:
         path: file to create; overwritten.
         config: settings, stored in the file.
+        classes: of the labels.
+        schemes: label schemes of the sources.
         size: (h, w) of every slice.
 
     Raises:
         BuildError: the file cannot be created.
     """
 
-    def __init__(self, path: Path, config: PrepConfig, size: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        config: PrepConfig,
+        classes: ClassSet,
+        schemes: Iterable[Scheme],
+        size: tuple[int, int],
+    ) -> None:
         self.path = path
         self.config = config
+        self.classes = classes
+        self.schemes = {scheme.name: scheme for scheme in schemes}
+        self.sizes = schema.Sizes(len(config.channels), len(classes))
         self.size = size
         self._tables: list[CaseTables] = []
         self._n_slices = 0
         with _disk(path):
             self._file = h5py.File(path, "w", libver=("v110", "v110"))
             self._handle = int(self._file.id.get_vfd_handle())
-            self._image = self._create(schema.IMAGE, config.stored, (len(MODALITIES), *size))
+            self._image = self._create(schema.IMAGE, config.stored, (self.sizes.modalities, *size))
             self._label = self._create(schema.LABEL, schema.LABEL.dtype, size)
 
     def __enter__(self) -> Self:
@@ -143,27 +155,37 @@ class SliceWriter:
                 self._write(column)
             for name, value in (
                 ("format", schema.FORMAT),
-                ("version", schema.VERSION),
                 ("config", self.config.to_json()),
-                ("modalities", list(MODALITIES)),
-                ("classes", list(CLASSES)),
-                ("regions", json.dumps(dict(REGIONS))),
+                ("modalities", json.dumps(self.config.channels)),
+                ("classes", self.classes.to_json()),
+                ("schemes", json.dumps(self._described_schemes(), sort_keys=True)),
                 ("software", json.dumps(software, sort_keys=True)),
                 ("skipped", json.dumps(skipped)),
                 ("digest", digest),
             ):
-                self._file.attrs[name] = value
+                schema.write_text(self._file, name, value)
+            self._file.attrs["version"] = schema.VERSION
             self._file.close()
         return digest
+
+    def _described_schemes(self) -> dict[str, Any]:
+        """The schemes of the cases that were added, by name, as JSON holds them."""
+        used = {str(row["scheme"]) for row in self.cases}
+        return {
+            name: json.loads(scheme.to_json())
+            for name, scheme in sorted(self.schemes.items())
+            if name in used
+        }
 
     def _write(self, column: schema.Column) -> None:
         """One small table from the rows of all cases."""
         rows = self._column(column)
         if column.dtype == "str":
-            text = np.array(rows, dtype=object)
-            self._file.create_dataset(column.path, data=text, dtype=h5py.string_dtype())
+            texts = [str(text) for text in rows]
+            packed = np.array([text.encode() for text in texts], schema.text_dtype(texts))
+            self._file.create_dataset(column.path, data=packed, dtype=packed.dtype)
             return
-        shape = (len(rows), *(side or 0 for side in column.row))
+        shape = (len(rows), *self.sizes.row(column))
         self._file.create_dataset(column.path, data=np.array(rows, column.dtype).reshape(shape))
 
     def _column(self, column: schema.Column) -> Sequence[Any] | NDArray[Any]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from bratsprep.case import CaseFiles, CaseTables
 from bratsprep.config import PrepConfig
 from bratsprep.errors import NiftiError, SchemaError
-from bratsprep.labels import CLASSES, MODALITIES, Scheme
+from bratsprep.labels import Scheme
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.verification.recompute_fingerprints import brain_print, close, mask_print
 from bratsprep.volumes import metaimage
@@ -47,7 +47,7 @@ class RawCase:
     affine: NDArray[np.float64]
     """(4, 4) float64, mm, of the first image's file."""
     volumes: tuple[NDArray[Any], ...]
-    """(z, y, x) RAS+ of each modality, source units, any real dtype."""
+    """(z, y, x) RAS+ of each modality, source units, any real dtype; 0 where the case has none."""
     label: NDArray[np.uint8] | None
     """(z, y, x) RAS+, stored classes, 255 where the scheme knows no class."""
     brain: NDArray[np.bool_]
@@ -55,11 +55,11 @@ class RawCase:
     brain_box: NDArray[np.int64]
     """(2, 3) start and stop of the brain, (z, y, x)."""
     plane_voxels: NDArray[np.int64]
-    """(z, 4) voxels of each class in every plane; all background without a label."""
+    """(z, c) voxels of each class in every plane; empty without a label."""
     mean: NDArray[np.float64]
-    """(4,) source units, over the brain."""
+    """(m,) source units, over the brain; 0 and 1 of a modality that the case has not."""
     std: NDArray[np.float64]
-    """(4,) source units, over the brain."""
+    """(m,) source units, over the brain; 0 and 1 of a modality that the case has not."""
 
     def moments(self, m: int, normalise: str) -> tuple[float, float]:
         """Mean and standard deviation that modality `m` is scaled by, see `PrepConfig`.
@@ -68,8 +68,10 @@ class RawCase:
         """
         if normalise == "modality":
             return float(self.mean[m]), float(self.std[m])
-        mean = self.mean.mean()
-        return float(mean), float(np.sqrt((self.std**2 + (self.mean - mean) ** 2).mean()))
+        present = np.array([channel is not None for channel in self.files.images])
+        mean = self.mean[present].mean()
+        spread = (self.std**2 + (self.mean - mean) ** 2)[present].mean()
+        return float(mean), float(np.sqrt(spread))
 
 
 def raw_case(
@@ -90,7 +92,12 @@ def raw_case(
         NiftiError: a file cannot be unpacked.
     """
     opened = {member: read_nifti(member, content) for member, content in contents.items()}
-    volumes = tuple(canonical(*opened[channel.member], channel.index) for channel in files.images)
+    found = [
+        None if channel is None else canonical(*opened[channel.member], channel.index)
+        for channel in files.images
+    ]
+    nothing = np.zeros_like(next(volume for volume in found if volume is not None))
+    volumes = tuple(nothing if volume is None else volume for volume in found)
     volumes, brain = stripped(files, opened, volumes, background)
     box = box_of(brain)
     inside = tuple(map(slice, *box))
@@ -99,20 +106,20 @@ def raw_case(
     label = None
     if files.label is not None and scheme is not None:
         voxels, own = opened[files.label]
-        affine = opened[files.images[0].member][1] if files.same_grid else own
+        affine = opened[files.first][1] if files.same_grid else own
         codes = canonical(voxels, affine, None)
         whole = np.rint(codes) if codes.dtype.kind == "f" else codes
         label = scheme.table()[np.clip(whole, 0, 255).astype(np.uint8)]
     return RawCase(
         files=files,
-        affine=opened[files.images[0].member][1],
+        affine=opened[files.first][1],
         volumes=volumes,
         label=label,
         brain=brain,
         brain_box=box,
-        plane_voxels=class_voxels(brain.shape, label),
+        plane_voxels=class_voxels(label, 0 if scheme is None else len(scheme.classes)),
         mean=values.mean(axis=1),
-        std=values.std(axis=1),
+        std=np.where([channel is None for channel in files.images], 1.0, values.std(axis=1)),
     )
 
 
@@ -127,7 +134,7 @@ def stripped(
     Args:
         files: its files.
         opened: voxels in the order of the file, and (4, 4) affine, of each member.
-        volumes: four (z, y, x) RAS+, source units, any real dtype.
+        volumes: m times (z, y, x) RAS+, source units, any real dtype.
         background: as in `PrepConfig`.
 
     Returns:
@@ -135,7 +142,7 @@ def stripped(
     """
     if files.brain_mask is not None:
         voxels, own = opened[files.brain_mask]
-        affine = opened[files.images[0].member][1] if files.same_grid else own
+        affine = opened[files.first][1] if files.same_grid else own
         inside = canonical(voxels, affine, None) != 0
         volumes = tuple(np.where(inside, volume, volume.dtype.type(0)) for volume in volumes)
         return volumes, brain_of(volumes)
@@ -159,7 +166,7 @@ def backgrounds_of(
     """Find the background of each modality where it is not 0, by the rule of `build`.
 
     Args:
-        volumes: four (z, y, x), source units, any real dtype.
+        volumes: (z, y, x), source units, any real dtype.
         brain: (z, y, x) bool, not 0 in one of them.
         background: as in `PrepConfig`.
     """
@@ -235,23 +242,20 @@ def canonical(voxels: NDArray[Any], affine: NDArray[np.float64], index: int | No
     return np.asarray(turned).transpose(2, 1, 0)
 
 
-def class_voxels(shape: tuple[int, ...], label: NDArray[np.uint8] | None) -> NDArray[np.int64]:
+def class_voxels(label: NDArray[np.uint8] | None, n_classes: int) -> NDArray[np.int64]:
     """Count the voxels of each class in every plane.
 
     Args:
-        shape: (z, y, x) of the volume.
         label: (z, y, x) uint8, stored classes; None for an unlabelled case.
+        n_classes: background included.
 
     Returns:
-        (z, 4) int64; all background without a label.
+        (z, n_classes) int64; (0, 0) without a label.
     """
-    voxels = np.zeros((shape[0], len(CLASSES)), np.int64)
     if label is None:
-        voxels[:, 0] = shape[1] * shape[2]
-        return voxels
-    for z, plane in enumerate(label):
-        voxels[z] = [np.count_nonzero(plane == k) for k in range(len(CLASSES))]
-    return voxels
+        return np.zeros((0, 0), np.int64)
+    counts = [[np.count_nonzero(plane == k) for k in range(n_classes)] for plane in label]
+    return np.array(counts, np.int64)
 
 
 def box_of(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -280,7 +284,7 @@ def planes(case: RawCase, config: PrepConfig) -> NDArray[np.int64]:
     """Planes that a slice file stores, (s,) int64, rising."""
     z = np.arange(len(case.brain))
     brain = set(z[case.brain.any(axis=(1, 2))])
-    tumour = set(z[case.plane_voxels[:, 1:].any(axis=1)])
+    tumour = set() if case.label is None else set(z[case.plane_voxels[:, 1:].any(axis=1)])
     if config.slices == "all":
         return z
     if config.slices == "brain" or case.label is None:
@@ -354,15 +358,16 @@ def compare(file: SliceFile, tables: CaseTables, case: RawCase) -> None:
         refuse(stored != expected, stored, expected, f"{where}, plane {plane}, label", box)
     brain = [cut(case.brain[plane], box) for plane in z]
     normalise = file.config.normalise
-    for m, modality in enumerate(MODALITIES):
+    for m, modality in enumerate(file.modalities):
         moments = None if normalise == "none" else case.moments(m, normalise)
         for s, plane in enumerate(z):
             voxels = cut(case.volumes[m][plane], box).astype(np.float64)
-            expected, differs = expected_plane(voxels, brain[s], moments, images[s, m])
+            inside = brain[s] & bool(tables.case["present"][m])
+            expected, differs = expected_plane(voxels, inside, moments, images[s, m])
             refuse(differs, images[s, m], expected, f"{where}, plane {plane}, {modality}", box)
     prints = {
         "fingerprint": brain_print(case.brain, case.volumes, case.mean, case.std),
-        "mask_fingerprint": mask_print(truth, tables.case["spacing"]),
+        "mask_fingerprint": mask_print(truth, tables.case["spacing"], file.classes),
     }
     for name, print_ in prints.items():
         stored = tables.case[name]
@@ -407,19 +412,29 @@ def raw_pairs(
         ("labelled", bool(row["labelled"]), case.label is not None),
         ("affine", row["affine"], case.affine),
         ("orientation", row["orientation"], "".join(nib.aff2axcodes(case.affine))),
+        ("present", row["present"], [channel is not None for channel in case.files.images]),
         ("shape", row["shape"], case.brain.shape),
         ("brain box", row["brain_box"], case.brain_box),
         ("box", row["box"], window(case, file.shape)),
-        ("mean", row["mean"], np.where(np.isclose(*mean, _CLOSE, 0), *mean)),
+        ("mean", row["mean"], np.where(np.isclose(*mean, _CLOSE, _CLOSE * case.std), *mean)),
         ("std", row["std"], np.where(np.isclose(*std, _CLOSE, 0), *std)),
         (
             "brain voxels by plane",
             tables.planes["brain"],
             np.count_nonzero(case.brain, axis=(1, 2)),
         ),
-        ("voxels of the classes by plane", tables.planes["voxels"], case.plane_voxels),
+        ("voxels of the classes by plane", tables.planes["voxels"], expected_voxels(tables, case)),
         ("planes stored", tables.slices["z"], planes(case, file.config)),
     ]
+
+
+def expected_voxels(tables: CaseTables, case: RawCase) -> NDArray[np.int64]:
+    """(z, c) int64 voxels of each class by plane; all of them background without a label."""
+    if case.label is not None:
+        return case.plane_voxels
+    voxels = np.zeros(tables.planes["voxels"].shape, np.int64)
+    voxels[:, 0] = case.brain.shape[1] * case.brain.shape[2]
+    return voxels
 
 
 def same(where: str, pairs: Iterable[tuple[str, object, object]], basis: str) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bratsprep.case import BRAIN_CELLS, MASK_CELLS
-from bratsprep.volumes.fingerprint import MASK_CELL_MM, SPAN, STEPS, sampling
+from bratsprep.labels import ClassSet
+from bratsprep.volumes.fingerprint import MASK_CELL_MM, SPAN, STEPS, sampling, two_largest
 
 CLOSE: Final = 1
 """Steps that a stored cell may be off: it is a mean of rounded numbers."""
@@ -21,13 +22,13 @@ def brain_print(
     mean: NDArray[np.float64],
     std: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Fingerprint of the images before its rounding, (5, *BRAIN_CELLS) float64.
+    """Fingerprint of the images before its rounding, (1 + m, *BRAIN_CELLS) float64.
 
     Args:
         brain: (z, y, x) RAS+.
         volumes: (z, y, x) RAS+ of each modality, source units, any real dtype.
-        mean: (4,) source units, over the brain.
-        std: (4,) source units, over the brain.
+        mean: (m,) source units, over the brain.
+        std: (m,) source units, over the brain.
     """
     cells, chosen = [], []
     for axis, (count, step) in enumerate(zip(BRAIN_CELLS, sampling(brain.shape), strict=True)):
@@ -59,19 +60,21 @@ def brain_print(
 
 
 def mask_print(
-    label: NDArray[np.uint8], spacing_mm: NDArray[np.floating[Any]]
+    label: NDArray[np.uint8], spacing_mm: NDArray[np.floating[Any]], classes: ClassSet
 ) -> NDArray[np.float64]:
     """Fingerprint of the label before its rounding, (2, *MASK_CELLS) float64.
 
     Args:
         label: (z, y, x) RAS+, stored classes.
         spacing_mm: (3,) along x, y and z.
+        classes: of the label.
     """
     share = np.zeros((2, *MASK_CELLS))
     middle = (np.array(label.shape) - 1) / 2
     tumour = np.argwhere(label > 0)
     codes = label[tuple(tumour.T)]
-    for region, places in enumerate([tumour, tumour[(codes == 1) | (codes == 3)]]):
+    for region, labels in enumerate(two_largest(classes)):
+        places = tumour[np.isin(codes, labels)]
         places_mm = (places - middle) * spacing_mm[::-1].astype(float)
         cells = np.floor(places_mm / MASK_CELL_MM).astype(int) + np.array(MASK_CELLS) // 2
         is_framed = np.all((cells >= 0) & (cells < MASK_CELLS), axis=1)

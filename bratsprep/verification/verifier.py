@@ -24,7 +24,6 @@ from bratsprep.config import SUBJECTS
 from bratsprep.discovery import discover
 from bratsprep.discovery.subject_tables import table_for
 from bratsprep.errors import LayoutError, SchemaError
-from bratsprep.labels import CLASSES, SCHEMES
 from bratsprep.slicefile.digest import case_digest, file_digest
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source, open_source
@@ -136,7 +135,7 @@ def check_tables(file: SliceFile) -> None:
     digests = []
     for c in range(len(file.cases)):
         tables = tables_of(file, c)
-        same(f"{file.path}: case {tables.case['id']}", sums(tables, file.shape), "its other rows")
+        same(f"{file.path}: case {tables.case['id']}", sums(tables, file), "its other rows")
         check_source(file, tables.case)
         digests.append(case_digest(tables))
         pair = ("case/digest", tables.case["digest"], digests[-1])
@@ -167,9 +166,9 @@ def tables_of(file: SliceFile, c: int) -> CaseTables:
     return CaseTables(file.cases[c], file.slices[slices], file.planes[planes])
 
 
-def sums(tables: CaseTables, size: tuple[int, int]) -> list[tuple[str, object, object]]:
+def sums(tables: CaseTables, file: SliceFile) -> list[tuple[str, object, object]]:
     """Name, value and what it should be of all that follows from other rows of a case."""
-    row = tables.case
+    row, size = tables.case, file.shape
     depth, height, width = row["shape"].tolist()
     brain, stored = tables.planes["brain"], tables.slices
     used = np.flatnonzero(brain)
@@ -179,7 +178,7 @@ def sums(tables: CaseTables, size: tuple[int, int]) -> list[tuple[str, object, o
     pixels = (np.full(depth, height * width), np.full(len(stored), size[0] * size[1]))
     return [
         ("number of planes", len(brain), depth),
-        ("whether it has a scheme", row["scheme"] in SCHEMES, bool(row["labelled"])),
+        ("whether it has a scheme", row["scheme"] in file.schemes, bool(row["labelled"])),
         ("case/brain_voxels", row["brain_voxels"], brain.sum(dtype=np.int64)),
         ("case/voxels", row["voxels"], whole),
         ("case/lost_voxels of tumour", row["lost_voxels"][1:], (whole - kept)[1:]),
@@ -207,7 +206,7 @@ def check_slices(file: SliceFile, workers: int, shown: bool) -> None:
             crc = crc32(image), crc32(label)
             pairs = [("checksum of image and label", crc, found["crc"])]
             same(where, pairs, "slice/crc")
-            voxels = np.bincount(label.reshape(-1), minlength=len(CLASSES))
+            voxels = np.bincount(label.reshape(-1), minlength=len(file.classes))
             same(where, [("count of each label", voxels, found["voxels"])], "slice/voxels")
         return len(rows)
 
@@ -257,7 +256,7 @@ def check_raw(
         SchemaError: the first difference.
         BratsError: the raw files cannot be read.
     """
-    choice = replace(file.config.files, case_table=compared.case_table)
+    choice = replace(file.config.source, case_table=compared.case_table)
     discovered = discover.scan(
         source, unlabelled=file.config.unlabelled, skip=True, **asdict(choice)
     )
@@ -274,7 +273,7 @@ def check_raw(
         contents = read_unchanged(file, places[files.id], source, files)
         if files.id in chosen:
             tables = tables_of(file, places[files.id])
-            scheme, background = SCHEMES.get(tables.case["scheme"]), file.config.background
+            scheme, background = file.schemes.get(tables.case["scheme"]), file.config.background
             compare(file, tables, raw_case(files, contents, scheme, background))
         return len(contents)
 

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bratsprep.errors import VolumeError
-from bratsprep.labels import MODALITIES
 
 LARGEST_SHARE: Final = 0.8
 """Of a volume that a stripped brain can fill: an ellipsoid fills .52 of its own box."""
@@ -89,19 +88,22 @@ def given_background(text: str) -> Background:
 
 
 def clear_background_(
-    images: Sequence[NDArray[Any]], backgrounds: Sequence[Background | None]
+    images: Sequence[NDArray[Any]],
+    backgrounds: Sequence[Background | None],
+    modalities: Sequence[str],
 ) -> tuple[str, ...]:
     """Set the background of each modality to 0.
 
     Args:
-        images: four (z, y, x) volumes of any real dtype, source units; written.
+        images: (z, y, x) volumes of any real dtype, source units; written.
         backgrounds: of each; None leaves a volume as it is.
+        modalities: name of each.
 
     Returns:
         What was taken for background, a sentence a modality.
     """
     notes = []
-    for modality, image, background in zip(MODALITIES, images, backgrounds, strict=True):
+    for modality, image, background in zip(modalities, images, backgrounds, strict=True):
         if background is not None:
             for plane in image:
                 plane[background.mask(plane)] = 0
@@ -121,11 +123,11 @@ def coverage(
     """Share of the brain that is not 0 in each modality, from some of the planes.
 
     Args:
-        images: four (z, y, x) volumes, 0 outside the brain.
+        images: (z, y, x) volumes, 0 outside the brain.
         plane_brain: (z,) brain voxels of each plane, at least one above 0.
 
     Returns:
-        (4,) float64, 0 to 1.
+        (m,) float64, 0 to 1.
     """
     used = np.flatnonzero(plane_brain)
     planes = used[:: -(-len(used) // _PLANES)]
@@ -135,14 +137,13 @@ def coverage(
 
 
 def check_brain(
-    count: int, size: int, shares: NDArray[np.float64], voxel_ml: float, name: str
+    voxels: tuple[int, int], shares: Sequence[tuple[str, float]], voxel_ml: float, name: str
 ) -> None:
     """Refuse a case whose brain cannot be that of a skull-stripped head.
 
     Args:
-        count: brain voxels.
-        size: voxels of the volume.
-        shares: (4,) float64, as `coverage` gives them.
+        voxels: those of the brain, and of the whole volume.
+        shares: name and `coverage` of each modality that the case has.
         voxel_ml: volume of a voxel, millilitres.
         name: case, for errors.
 
@@ -150,6 +151,7 @@ def check_brain(
         VolumeError: it fills too much of the volume, is too large, or a modality covers too
             little of it.
     """
+    count, size = voxels
     if size < LEAST_VOXELS:
         return
     advice = (
@@ -166,29 +168,32 @@ def check_brain(
             f"{name}: the brain has {count * voxel_ml:,.0f} ml; a stripped one has at most "
             f"{LARGEST_ML:,.0f} ml; {advice}"
         )
-    lowest = int(np.argmin(shares))
-    if shares[lowest] < LEAST_COVERAGE:
+    lowest, share = min(shares, key=lambda pair: pair[1])
+    if share < LEAST_COVERAGE:
         raise VolumeError(
-            f"{name}: {MODALITIES[lowest]} covers {100 * shares[lowest]:.0f} % of what is not 0 in "
+            f"{name}: {lowest} covers {100 * share:.0f} % of what is not 0 in "
             f"some modality; expected {100 * LEAST_COVERAGE:.0f} % at least, so another modality "
             f"is not stripped, or has noise for background; {advice}"
         )
 
 
 def outlying(
-    shares: NDArray[np.float64], spacing_mm: NDArray[np.floating[Any]], outside: int, tumour: int
+    shares: Sequence[tuple[str, float]],
+    spacing_mm: NDArray[np.floating[Any]],
+    outside: int,
+    tumour: int,
 ) -> list[str]:
     """Describe what is unusual about the images of a case that is not refused.
 
     Args:
-        shares: (4,) float64, as `coverage` gives them.
+        shares: name and `coverage` of each modality that the case has.
         spacing_mm: (3,) float, along x, y and z.
         outside: tumour voxels outside the brain.
         tumour: tumour voxels.
     """
     notes = [
         f"{modality} covers only {100 * share:.0f} % of the brain"
-        for modality, share in zip(MODALITIES, shares, strict=True)
+        for modality, share in shares
         if share < USUAL_COVERAGE
     ]
     if outside:

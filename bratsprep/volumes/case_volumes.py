@@ -8,14 +8,25 @@ from numpy.typing import NDArray
 
 from bratsprep.case import Box, CaseFiles, Channel, FileRecord, Geometry
 from bratsprep.errors import NiftiError
-from bratsprep.labels import CLASSES, MODALITIES, Scheme
+from bratsprep.labels import ClassSet, Scheme
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes import nifti
 from bratsprep.volumes.background import brain_share, outlying
 from bratsprep.volumes.brain_mask import read_brain_mask
 from bratsprep.volumes.label import Label, file_record, label_grid, read_label
-from bratsprep.volumes.normalise import Measured, Volumes, measure_checked, part_of
+from bratsprep.volumes.normalise import Measured, Named, Volumes, measure_checked, part_of
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be read of every case of a set."""
+
+    modalities: tuple[str, ...]
+    """In the order of `CaseFiles.images`."""
+    classes: ClassSet
+    background: str = "auto"
+    """As in `PrepConfig`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +36,12 @@ class CaseVolumes:
     files: CaseFiles
     geometry: Geometry
     images: Volumes
-    """Four (z, y, x) views in RAS+ order, source units; strides may be negative."""
+    """(z, y, x) views in RAS+ order, source units; strides may be negative. A modality that the
+    case has not is all 0."""
+    named: Named
+    """The modalities, and which of them the case has."""
+    classes: ClassSet
+    """What its labels mean, whether it has one or not."""
     label: NDArray[np.uint8] | None
     """(z, y, x) view in RAS+ order, stored classes."""
     brain: NDArray[np.uint8]
@@ -58,7 +74,7 @@ def read_scan(
     source: Source,
     buffers: Buffers,
     scheme: Scheme | None,
-    background: str = "auto",
+    asked: Asked,
 ) -> CaseVolumes:
     """Read the label, the images and the brain mask of a case, and measure it.
 
@@ -67,7 +83,7 @@ def read_scan(
         source: what they lie in.
         buffers: the worker's memory, overwritten; the result is a view into it.
         scheme: of the label; None leaves the label unread.
-        background: as in `PrepConfig`.
+        asked: modalities, classes and background.
 
     Raises:
         BratsError: a file is broken, the files do not lie on one grid, a label value is outside
@@ -77,7 +93,7 @@ def read_scan(
     if files.label is not None and scheme is not None:
         label = read_label(source, files.label, scheme, buffers, label_grid(files, source))
     images, geometry, records, remarks = _read_images(files, source, buffers)
-    first = geometry, files.images[0].member
+    first = geometry, files.first
     if label is not None:
         _check_grid(label, first, source.where(str(files.label)))
     mask = None
@@ -86,22 +102,28 @@ def read_scan(
     records = (*records, *(part.record for part in (label, mask) if part is not None))
     # The packed files are no longer needed, so their memory serves once more.
     brain = buffers.reserve(nifti.PACKED, images[0].size, files.id).reshape(images[0].shape)
-    ml = float(geometry.spacing.prod()) / 1000
+    present = tuple(channel is not None for channel in files.images)
+    named = Named(files.id, asked.modalities, present)
+    voxel_ml = float(geometry.spacing.prod()) / 1000
     measured = measure_checked(
-        images, brain, files.id, background=background, voxel_ml=ml, mask=mask
+        images, brain, named, background=asked.background, voxel_ml=voxel_ml, mask=mask
     )
     turn = geometry.orientation.turn
     return CaseVolumes(
         files=files,
         geometry=geometry,
         images=part_of(images, turn),
+        named=named,
+        classes=asked.classes,
         label=None if label is None else label.classes,
         brain=brain[turn],
         measured=measured,
         plane_brain=measured.plane_brain[turn[0]],
         columns=measured.columns[turn[1:]],
         brain_box=_flip(measured.box, brain.shape, geometry.orientation.flips),
-        plane_voxels=_background(images[0]) if label is None else label.plane_voxels,
+        plane_voxels=_background(images[0], len(asked.classes))
+        if label is None
+        else label.plane_voxels,
         scheme="" if label is None or scheme is None else scheme.name,
         records=records,
         remarks=remarks,
@@ -115,9 +137,9 @@ def _check_grid(label: Label, first: tuple[Geometry, str], where: str) -> None:
     nifti.check_same(grid, label.geometry, where, name, advice)
 
 
-def _background(image: NDArray[Any]) -> NDArray[np.int32]:
+def _background(image: NDArray[Any], n_classes: int) -> NDArray[np.int32]:
     """(z, c) int32: voxels of each class where every voxel of a (z, y, x) volume is background."""
-    voxels = np.zeros((image.shape[0], len(CLASSES)), np.int32)
+    voxels = np.zeros((image.shape[0], n_classes), np.int32)
     voxels[:, 0] = image[0].size
     return voxels
 
@@ -136,17 +158,19 @@ def case_notes(scan: CaseVolumes) -> tuple[str, ...]:
     return (
         *scan.measured.notes,
         *brain_share(scan.measured.count, scan.brain.size, voxel_ml),
-        *outlying(scan.measured.coverage, scan.geometry.spacing, outside, tumour),
+        *outlying(
+            scan.named.covering(scan.measured.coverage), scan.geometry.spacing, outside, tumour
+        ),
     )
 
 
 def _read_images(
     files: CaseFiles, source: Source, buffers: Buffers
 ) -> tuple[Volumes, Geometry, tuple[FileRecord, ...], tuple[str, ...]]:
-    """Four (z, y, x) volumes of one dtype, their geometry, the files read, and remarks on them."""
+    """(z, y, x) volumes of one dtype, their geometry, the files read, and remarks on them."""
     loaded: dict[str, tuple[nifti.Header, NDArray[Any]]] = {}
     records = []
-    for member in dict.fromkeys(channel.member for channel in files.images):
+    for member in dict.fromkeys(channel.member for channel in files.channels):
         slot = f"image{len(loaded)}"
         header, voxels, checksum = nifti.load(source, member, buffers, slot)
         records.append(file_record(source, member, checksum))
@@ -157,16 +181,20 @@ def _read_images(
         loaded[member] = header, nifti.intensities(voxels, header)
     found = (remark for header, _ in loaded.values() for remark in header.remarks)
     remarks = tuple(f"{files.id}: {remark}" for remark in dict.fromkeys(found))
-    volumes = [
-        _channel(loaded[channel.member][1], channel, source.where(channel.member))
-        for channel in files.images
-    ]
-    geometry = loaded[files.images[0].member][0].geometry
-    dtype = np.result_type(*volumes)
-    flair, t1w, t1gd, t2w = (
-        geometry.orientation.as_axial(volume.astype(dtype, copy=False)) for volume in volumes
-    )
-    return (flair, t1w, t1gd, t2w), geometry, tuple(records), remarks
+    found_volumes = {
+        channel: _channel(loaded[channel.member][1], channel, source.where(channel.member))
+        for channel in files.channels
+    }
+    geometry = loaded[files.first][0].geometry
+    dtype = np.result_type(*found_volumes.values())
+    volumes = {
+        channel: geometry.orientation.as_axial(volume.astype(dtype, copy=False))
+        for channel, volume in found_volumes.items()
+    }
+    if None in files.images:
+        nothing = np.zeros(volumes[files.channels[0]].shape, dtype)
+    images = tuple(nothing if channel is None else volumes[channel] for channel in files.images)
+    return images, geometry, tuple(records), remarks
 
 
 def _channel(voxels: NDArray[Any], channel: Channel, where: str) -> NDArray[Any]:
@@ -176,7 +204,7 @@ def _channel(voxels: NDArray[Any], channel: Channel, where: str) -> NDArray[Any]
             raise NiftiError(f"{where}: holds {voxels.shape[0]} volumes; expected one modality")
         return voxels
     count = voxels.shape[0] if voxels.ndim == 4 else 1
-    expected = channel.n_volumes or max(channel.index + 1, len(MODALITIES))
+    expected = channel.n_volumes or channel.index + 1
     if count != expected:
         raise NiftiError(
             f"{where}: holds {count} volumes; expected {expected}, one for each channel named"

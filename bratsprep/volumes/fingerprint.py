@@ -14,6 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bratsprep.case import BRAIN_CELLS, MASK_CELLS
+from bratsprep.labels import ClassSet
 from bratsprep.volumes.case_volumes import CaseVolumes
 from bratsprep.volumes.normalise import Volumes, part_of
 
@@ -28,7 +29,7 @@ SAMPLES: Final = 64
 
 @njit(cache=True, nogil=True)
 def brain_cells_(
-    images: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
+    images: tuple[NDArray[Any], ...],
     brain: NDArray[np.uint8],
     cells: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
     moments: NDArray[np.float32],
@@ -39,13 +40,13 @@ def brain_cells_(
     Rows of one y cell are added up first, which vectorises; columns follow once for each z cell.
 
     Args:
-        images: four (z, y, x) volumes of one dtype, C order, source units.
+        images: (z, y, x) volumes of one dtype, C order, source units.
         brain: (z, y, x) uint8, C order, 1 inside.
         cells: cell of each z, y and x; negative for one that is outside or not sampled.
-        moments: (2, 4) float32: mean, and steps by source unit, of each modality.
-        sums: (5, *BRAIN_CELLS) int64 of zeros, written: brain voxels, four modalities.
+        moments: (2, m) float32: mean, and steps by source unit, of each modality.
+        sums: (1 + m, *BRAIN_CELLS) int64 of zeros, written: brain voxels, each modality.
     """
-    lines = np.zeros((sums.shape[2], 5, brain.shape[2]), np.int32)
+    lines = np.zeros((sums.shape[2], sums.shape[0], brain.shape[2]), np.int32)
     last = -1
     for z in range(brain.shape[0]):
         layer = cells[0][z]
@@ -62,7 +63,7 @@ def brain_cells_(
 
 @njit(cache=True, nogil=True)
 def add_plane_(
-    images: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
+    images: tuple[NDArray[Any], ...],
     brain: NDArray[np.uint8],
     z: int,
     down: NDArray[np.int64],
@@ -72,12 +73,12 @@ def add_plane_(
     """Add the sampled rows of one plane to the lines of their cells.
 
     Args:
-        images: four (z, y, x) volumes of one dtype, C order, source units.
+        images: (z, y, x) volumes of one dtype, C order, source units.
         brain: (z, y, x) uint8, C order, 1 inside.
         z: the plane.
         down: (y,) cell of each y; negative for one that is outside or not sampled.
-        moments: (2, 4) float32: mean, and steps by source unit, of each modality.
-        lines: (cells, 5, x) int32 of brain voxels and four modalities, added to.
+        moments: (2, m) float32: mean, and steps by source unit, of each modality.
+        lines: (cells, 1 + m, x) int32 of brain voxels and each modality, added to.
     """
     for y in range(brain.shape[1]):
         inside = brain[z, y]
@@ -86,7 +87,7 @@ def add_plane_(
         line = lines[down[y]]
         for x in range(inside.size):
             line[0, x] += inside[x]
-        for m in range(4):
+        for m in range(len(images)):
             add_scores_(images[m][z, y], inside, moments[0, m], moments[1, m], line[1 + m])
 
 
@@ -131,9 +132,9 @@ def add_lines_(
     """Add the sums at each x to the cell that x is in.
 
     Args:
-        lines: (y, 5, x) int32.
+        lines: (y, 1 + m, x) int32.
         across: (x,) cell of each x; negative ones lie outside.
-        sums: (5, y, x) int64, added to.
+        sums: (1 + m, y, x) int64, added to.
     """
     for y in range(lines.shape[0]):
         for part in range(lines.shape[1]):
@@ -146,48 +147,50 @@ def add_lines_(
 def region_cells_(
     label: NDArray[np.uint8],
     cells: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+    inside: NDArray[np.uint8],
     counts: NDArray[np.int32],
 ) -> None:
-    """Count the voxels of WT, TC and ET in each cell.
+    """Count the voxels of each region in each cell.
 
     Rows are added up before columns are, as many voxels at a time as the processor can.
 
     Args:
         label: (z, y, x) uint8, C order, stored classes.
         cells: cell of each z, y and x; negative ones lie outside.
-        counts: (3, z, y, x) int32 of zeros, written.
+        inside: (r, c) uint8, 1 where class c belongs to region r.
+        counts: (r, z, y, x) int32 of zeros, written.
     """
-    rows = np.zeros((counts.shape[2], 3, label.shape[2]), np.int32)
+    rows = np.zeros((counts.shape[2], counts.shape[0], label.shape[2]), np.int32)
     for z in range(label.shape[0]):
         layer = cells[0][z]
         if layer < 0:
             continue
         for y in range(label.shape[1]):
             if cells[1][y] >= 0:
-                add_row_(label[z, y], rows[cells[1][y]])
+                add_row_(label[z, y], inside, rows[cells[1][y]])
         if z + 1 == label.shape[0] or cells[0][z + 1] != layer:
             add_columns_(rows, cells[2], counts[:, layer])
             rows[...] = 0
 
 
 @njit(cache=True, nogil=True)
-def add_row_(row: NDArray[np.uint8], sums: NDArray[np.int32]) -> None:
+def add_row_(row: NDArray[np.uint8], inside: NDArray[np.uint8], sums: NDArray[np.int32]) -> None:
     """Add the voxels of a row to those at the same x, unless there is no tumour in it.
 
     Args:
         row: (x,) uint8, stored classes.
-        sums: (3, x) int32 of WT, TC and ET, added to.
+        inside: (r, c) uint8, 1 where class c belongs to region r.
+        sums: (r, x) int32, added to.
     """
     found = 0
     for x in range(row.size):
         found |= row[x]
     if found == 0:
         return
-    whole, core, enhancing = sums[0], sums[1], sums[2]
-    for x in range(row.size):
-        whole[x] += row[x] != 0
-        core[x] += (row[x] == 1) | (row[x] == 3)
-        enhancing[x] += row[x] == 3
+    for region in range(sums.shape[0]):
+        own, table = sums[region], inside[region]
+        for x in range(row.size):
+            own[x] += table[row[x]]
 
 
 @njit(cache=True, nogil=True)
@@ -197,12 +200,12 @@ def add_columns_(
     """Add what stands at each x to the cell there.
 
     Args:
-        rows: (y, 3, x) int32.
+        rows: (y, r, x) int32.
         across: cell of each x; negative ones lie outside.
-        counts: (3, y, x) int32, added to.
+        counts: (r, y, x) int32, added to.
     """
     for y in range(rows.shape[0]):
-        for region in range(3):
+        for region in range(rows.shape[1]):
             for x in range(across.size):
                 if across[x] >= 0:
                     counts[region, y, across[x]] += rows[y, region, x]
@@ -218,14 +221,14 @@ def brain_fingerprint(
     """Make the fingerprint of the images of a case.
 
     Args:
-        images: four (z, y, x) volumes of one dtype in RAS+ order, source units.
+        images: (z, y, x) volumes of one dtype in RAS+ order, source units.
         brain: (z, y, x) uint8, 1 inside, at least one voxel.
         marginals: brain voxels at each z, at each y and at each x.
-        mean: (4,) source units, over the brain.
-        std: (4,) source units, over the brain, above 0.
+        mean: (m,) source units, over the brain.
+        std: (m,) source units, over the brain, above 0.
 
     Returns:
-        (5, *BRAIN_CELLS) int8: share of each cell in the brain (127 is all of it), then the mean
+        (1 + m, *BRAIN_CELLS) int8: share of each cell in the brain (127 is all), then the mean
         z-score of each modality in steps of 1/32, 0 where a cell has no brain.
     """
     turn = tuple(slice(None, None, -1 if step < 0 else 1) for step in brain.strides)
@@ -235,11 +238,11 @@ def brain_fingerprint(
             marginals, BRAIN_CELLS, sampling(brain.shape), turn, strict=True
         )
     )
-    sums = np.zeros((5, *BRAIN_CELLS), np.int64)
+    sums = np.zeros((1 + len(images), *BRAIN_CELLS), np.int64)
     moments = np.stack([mean, STEPS / std]).astype(np.float32)
-    first, second, third, fourth = map(np.ascontiguousarray, part_of(images, turn))
     straight = np.ascontiguousarray(brain[turn])
-    brain_cells_((first, second, third, fourth), straight, (z, y, x), moments, sums)
+    volumes = tuple(map(np.ascontiguousarray, part_of(images, turn)))
+    brain_cells_(volumes, straight, (z, y, x), moments, sums)
     deep, high, wide = (
         np.bincount(cells[cells >= 0], minlength=count)
         for cells, count in zip((z, y, x), BRAIN_CELLS, strict=True)
@@ -313,10 +316,20 @@ def mask_axis(size: int, spacing_mm: float, cell_mm: float, count: int) -> NDArr
     return np.where((cells < 0) | (cells >= count), -1, cells)
 
 
+def two_largest(classes: ClassSet) -> list[tuple[int, ...]]:
+    """Labels of the two regions that a fingerprint of a label holds: WT and TC of a glioma.
+
+    Where there is only one region, both are that one.
+    """
+    nested = [labels for _, labels in classes.nested]
+    return [nested[0], nested[min(1, len(nested) - 1)]]
+
+
 def mask_fingerprint(
     label: NDArray[np.uint8],
     spacing_mm: NDArray[np.floating[Any]],
     has_tumour: NDArray[np.bool_],
+    classes: ClassSet,
 ) -> NDArray[np.uint8]:
     """Make the fingerprint of the label of a case.
 
@@ -324,30 +337,33 @@ def mask_fingerprint(
         label: (z, y, x) uint8 in RAS+ order, stored classes.
         spacing_mm: (3,) along x, y and z.
         has_tumour: (z,) whether a plane is worth looking at.
+        classes: of the label.
 
     Returns:
-        (2, *MASK_CELLS) uint8: share of each 10 mm cell in WT and in TC; 255 is all of it.
+        (2, *MASK_CELLS) uint8: share of each 10 mm cell in the two largest regions; 255 is all.
     """
-    shares = region_shares(label, spacing_mm, has_tumour, MASK_CELL_MM, MASK_CELLS)
-    return np.rint(255 * shares[:2]).astype(np.uint8)
+    inside = classes.masks(two_largest(classes))
+    shares = region_shares(label, spacing_mm, has_tumour, inside, (MASK_CELL_MM, MASK_CELLS))
+    return np.rint(255 * shares).astype(np.uint8)
 
 
 def region_shares(
     label: NDArray[np.uint8],
     spacing_mm: NDArray[np.floating[Any]],
     has_tumour: NDArray[np.bool_],
-    cell_mm: float,
-    counts: tuple[int, int, int],
+    inside: NDArray[np.uint8],
+    frame: tuple[float, tuple[int, int, int]],
 ) -> NDArray[np.float64]:
-    """Share of each cell in each region, (3, *counts) float64 from 0 to 1.
+    """Share of each cell in each region, (r, *counts) float64 from 0 to 1.
 
     Args:
         label: (z, y, x) uint8 in RAS+ order, stored classes.
         spacing_mm: (3,) along x, y and z.
         has_tumour: (z,) whether a plane is worth looking at.
-        cell_mm: side of a cell.
-        counts: cells along z, y and x, even numbers.
+        inside: (r, c) uint8, 1 where class c belongs to region r.
+        frame: side of a cell in mm, and cells along z, y and x, even numbers.
     """
+    cell_mm, counts = frame
     z, y, x = (
         mask_axis(size, float(spacing), cell_mm, count)
         for size, spacing, count in zip(label.shape, spacing_mm[::-1], counts, strict=True)
@@ -356,26 +372,28 @@ def region_shares(
     turn = tuple(slice(None, None, -1 if step < 0 else 1) for step in label.strides)
     straight = np.ascontiguousarray(label[turn])
     cells = np.where(has_tumour, z, -1)[turn[0]], y[turn[1]], x[turn[2]]
-    voxels = np.zeros((3, *counts), np.int32)
+    voxels = np.zeros((len(inside), *counts), np.int32)
     along_z, along_y, along_x = (np.ascontiguousarray(along) for along in cells)
-    region_cells_(straight, (along_z, along_y, along_x), voxels)
+    region_cells_(straight, (along_z, along_y, along_x), inside, voxels)
     return np.asarray(np.minimum(voxels * (float(np.prod(spacing_mm)) / cell_mm**3), 1.0))
 
 
-def warm(*dtypes: type[np.generic]) -> None:
+def warm(n_modalities: int, *dtypes: type[np.generic]) -> None:
     """Compile both kernels, or load them from the cache.
 
     Args:
+        n_modalities: of a case.
         *dtypes: of the volumes; all three that there are by default.
     """
     brain = np.ones((4, 4, 4), np.uint8)
     cells = np.zeros(4, np.int64)
     for dtype in dtypes or (np.int16, np.float32, np.float64):
-        volume = np.ones((4, 4, 4), dtype)
-        sums = np.zeros((5, 1, 1, 1), np.int64)
-        images = (volume, volume, volume, volume)
-        brain_cells_(images, brain, (cells, cells, cells), np.ones((2, 4), np.float32), sums)
-    region_cells_(brain, (cells, cells, cells), np.zeros((3, 1, 1, 1), np.int32))
+        images = (np.ones((4, 4, 4), dtype),) * n_modalities
+        sums = np.zeros((1 + n_modalities, 1, 1, 1), np.int64)
+        moments = np.ones((2, n_modalities), np.float32)
+        brain_cells_(images, brain, (cells, cells, cells), moments, sums)
+    inside = np.ones((1, 2), np.uint8)
+    region_cells_(brain, (cells, cells, cells), inside, np.zeros((1, 1, 1, 1), np.int32))
 
 
 def fingerprints(scan: CaseVolumes) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
@@ -390,4 +408,4 @@ def fingerprints(scan: CaseVolumes) -> tuple[NDArray[np.int8], NDArray[np.uint8]
     if scan.label is None:
         return images, np.zeros((2, *MASK_CELLS), np.uint8)
     has_tumour = scan.plane_voxels[:, 1:].sum(axis=1) > 0
-    return images, mask_fingerprint(scan.label, scan.geometry.spacing, has_tumour)
+    return images, mask_fingerprint(scan.label, scan.geometry.spacing, has_tumour, scan.classes)

@@ -100,7 +100,7 @@ def read_geometries(source: Source, cases: Iterable[CaseFiles]) -> Geometries:
     """
     geometries = Geometries()
     for files in cases:
-        members = list(dict.fromkeys(channel.member for channel in files.images))
+        members = list(dict.fromkeys(channel.member for channel in files.channels))
         if not members or files.label is not None:
             members.append(str(files.label))
         try:

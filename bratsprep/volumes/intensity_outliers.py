@@ -6,8 +6,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bratsprep.labels import MODALITIES
-
 FENCED: Final = 8
 """Least number of cases among which intensities can be called unusual."""
 BRIGHT: Final = 30.0
@@ -21,7 +19,11 @@ _REACH: Final = 3.0
 
 
 def intensity_notes(
-    ids: Sequence[str], mean: NDArray[np.floating[Any]], std: NDArray[np.floating[Any]]
+    modalities: Sequence[str],
+    ids: Sequence[str],
+    mean: NDArray[np.floating[Any]],
+    std: NDArray[np.floating[Any]],
+    present: NDArray[Any],
 ) -> dict[str, tuple[str, ...]]:
     """Describe the cases whose brain is far brighter, darker or more varied than the others'.
 
@@ -29,19 +31,22 @@ def intensity_notes(
     are not all positive are compared in standard deviations.
 
     Args:
-        ids: of the cases.
-        mean: (c, 4) float of each modality over the brain, source units.
-        std: (c, 4) float of each modality over the brain, source units, above 0.
+        modalities: names of m of them.
+        ids: of the c cases.
+        mean: (c, m) float of each modality over the brain, source units.
+        std: (c, m) float of each modality over the brain, source units, above 0.
+        present: (c, m) of any dtype: not 0 where the case has the modality; others do not count.
 
     Returns:
-        Notes by id; empty with fewer than `FENCED` cases.
+        Notes by id; of a modality only where at least `FENCED` cases have it.
     """
-    if len(ids) < FENCED:
-        return {}
     notes: dict[str, list[str]] = {}
-    for m, modality in enumerate(MODALITIES):
-        for c, note in _notes(modality, mean[:, m], std[:, m]).items():
-            notes.setdefault(ids[c], []).append(note)
+    for m, modality in enumerate(modalities):
+        having = np.flatnonzero(present[:, m])
+        if len(having) < FENCED:
+            continue
+        for c, note in _notes(modality, mean[having, m], std[having, m]).items():
+            notes.setdefault(ids[having[c]], []).append(note)
     return {case: tuple(listed) for case, listed in notes.items()}
 
 

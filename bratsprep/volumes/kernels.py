@@ -150,7 +150,7 @@ def lookup_plane_(
 
 @njit(cache=True, nogil=True)
 def lookup_half_(
-    images: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
+    images: tuple[NDArray[Any], ...],
     brain: NDArray[np.uint8],
     planes: NDArray[np.int64],
     tables: NDArray[np.uint16],
@@ -158,14 +158,14 @@ def lookup_half_(
 ) -> bool:
     """Write float16 bits from tables, and 0 outside the brain; a tenth of `zscore_half_`'s time.
 
-    A plane's four modalities in turn, so that its brain is read from memory once.
+    A plane's modalities in turn, so that its brain is read from memory once.
 
     Args:
-        images: four (z, h, w) int16 or float32 volumes, any strides, source units.
+        images: (z, h, w) int16 or float32 volumes, any strides, source units.
         brain: (z, h, w) uint8, 1 inside.
         planes: (s,) int64 indices along z.
-        tables: (4, 65536) uint16: bits for each int16, in the order of its own bits.
-        bits: (s, 4, h, w) uint16, written.
+        tables: (m, 65536) uint16: bits for each int16, in the order of its own bits.
+        bits: (s, m, h, w) uint16, written.
 
     Returns:
         False where a number is not whole or does not fit int16; `bits` is then unfinished.
@@ -174,7 +174,7 @@ def lookup_half_(
     for s in range(planes.size):
         z = planes[s]
         spans_(brain[z], spans)
-        for m in range(4):
+        for m in range(len(images)):
             if not lookup_plane_(images[m][z], brain[z], spans, tables[m], bits[s, m]):
                 return False
     return True
@@ -190,21 +190,23 @@ def take_classes_(
     """Copy some planes of a label and count the pixels of each class.
 
     Args:
-        label: (z, h, w) uint8, any strides, 0 to 3.
+        label: (z, h, w) uint8, any strides, 0 to c - 1.
         planes: (s,) int64 indices along z.
         taken: (s, h, w) uint8, written.
-        voxels: (s, 4) int32, added to.
+        voxels: (s, c) int32 of zeros, written.
     """
     for s in range(planes.size):
-        core, oedema, enhancing = 0, 0, 0
         for y in range(label.shape[1]):
             row, out = label[planes[s], y], taken[s, y]
+            found = 0
             for x in range(row.size):
                 out[x] = row[x]
-                core += row[x] == 1
-                oedema += row[x] == 2
-                enhancing += row[x] == 3
-        voxels[s, 0] += label.shape[1] * label.shape[2] - core - oedema - enhancing
-        voxels[s, 1] += core
-        voxels[s, 2] += oedema
-        voxels[s, 3] += enhancing
+                found |= row[x]
+            if found == 0:
+                continue
+            for k in range(1, voxels.shape[1]):
+                count = 0
+                for x in range(row.size):
+                    count += row[x] == k
+                voxels[s, k] += count
+        voxels[s, 0] = label.shape[1] * label.shape[2] - voxels[s, 1:].sum()

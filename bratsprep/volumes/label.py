@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from bratsprep.case import CaseFiles, FileRecord, Geometry
 from bratsprep.errors import LabelError, NiftiError
-from bratsprep.labels import CLASSES, UNKNOWN, Scheme, meanings
+from bratsprep.labels import UNKNOWN, Scheme, meanings
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes import kernels, nifti
@@ -55,9 +55,9 @@ def label_grid(files: CaseFiles, source: Source) -> Geometry | None:
     Raises:
         BratsError: the header of the images cannot be read.
     """
-    if not files.same_grid or not files.images:
+    if not files.same_grid or not files.channels:
         return None
-    return nifti.read_header(source, files.images[0].member).geometry
+    return nifti.read_header(source, files.first).geometry
 
 
 def read_codes(
@@ -117,7 +117,7 @@ def recode(label: NDArray[np.uint8], scheme: Scheme, where: str) -> NDArray[np.i
     Raises:
         LabelError: a value is outside the scheme.
     """
-    voxels = np.zeros((label.shape[0], len(CLASSES)), np.int32)
+    voxels = np.zeros((label.shape[0], len(scheme.classes)), np.int32)
     table = scheme.table()
     seen = kernels.recode_(label.reshape(label.shape[0], -1), table, voxels)
     values = [int(value) for value in np.flatnonzero(seen)]
@@ -125,7 +125,7 @@ def recode(label: NDArray[np.uint8], scheme: Scheme, where: str) -> NDArray[np.i
     if unknown:
         raise LabelError(
             f"{where}: label values {unknown} are outside scheme {scheme.name}; the file holds "
-            f"{values}; {meanings(values)}; choose the scheme with --labels NAME"
+            f"{values}; {meanings(values)}; choose the scheme with --labels NAME, or a file"
         )
     return voxels
 
@@ -139,5 +139,5 @@ def raw_values(source: Source, member: str, buffers: Buffers) -> set[int]:
     codes, _, _ = read_codes(source, member, buffers)
     flat = codes.reshape(codes.shape[0], -1)
     unchanged = np.arange(256, dtype=np.uint8)
-    seen = kernels.recode_(flat, unchanged, np.zeros((flat.shape[0], len(CLASSES)), np.int32))
+    seen = kernels.recode_(flat, unchanged, np.zeros((flat.shape[0], 1), np.int32))
     return {0, *(int(value) for value in np.flatnonzero(seen))}

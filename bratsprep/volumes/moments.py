@@ -14,7 +14,7 @@ _LANES = 256
 """Partial sums of a float reduction: a fixed order that the compiler may still vectorise, and so
 many that no addition waits for the one before."""
 _STRIP = 960
-"""Voxels of a plane that are looked at together: four modalities of them stay in the nearest
+"""Voxels of a plane that are looked at together: all modalities of them stay in the nearest
 cache, and strips outside the head are passed over."""
 
 
@@ -55,55 +55,34 @@ def plane_moments(
 
 
 @njit(cache=True, nogil=True)
-def mark_brain_(
-    first: NDArray[Any],
-    second: NDArray[Any],
-    third: NDArray[Any],
-    fourth: NDArray[Any],
-    brain: NDArray[np.uint8],
-) -> int:
-    """Write 1 where any of four planes is not 0, else 0, and count the ones.
+def mark_brain_(values: NDArray[Any], brain: NDArray[np.uint8]) -> None:
+    """Write 1 where a value is not 0, and leave what is there elsewhere.
 
     Args:
-        first: (n,) any real dtype, as are the other three.
-        second: (n,).
-        third: (n,).
-        fourth: (n,).
+        values: (n,) any real dtype.
         brain: (n,) uint8, written.
     """
-    count = 0
     for i in range(brain.size):
-        here = (first[i] != 0) | (second[i] != 0) | (third[i] != 0) | (fourth[i] != 0)
-        brain[i] = here
-        count += here
-    return count
+        brain[i] |= values[i] != 0
 
 
 @njit(cache=True, nogil=True)
-def flat_planes(
-    images: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]], z: int
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """One plane of four volumes as rows of pixels.
-
-    Args:
-        images: four (z, y, x) volumes of any real dtype, C order.
-        z: plane.
-
-    Returns:
-        Four (y * x,) views of the same dtype.
-    """
-    first, second, third, fourth = images
-    return first[z].ravel(), second[z].ravel(), third[z].ravel(), fourth[z].ravel()
+def count_ones(brain: NDArray[np.uint8]) -> int:
+    """Count the ones of (n,) uint8, n at most 2**31."""
+    count = np.int32(0)
+    for i in range(brain.size):
+        count += np.int32(brain[i])
+    return int(count)
 
 
 @njit(cache=True, nogil=True)
 def measure_(
-    images: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
+    images: tuple[NDArray[Any], ...],
     brain: NDArray[np.uint8],
     plane_brain: NDArray[np.int32],
     columns: NDArray[np.int32],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Find the brain and its moments in one sweep over the four volumes.
+    """Find the brain and its moments in one sweep over the volumes.
 
     Plane by plane, so that each voxel is read from memory once; planes are joined after Chan,
     Golub and LeVeque 1979. The spread of equal int16 or float32 voxels is exactly 0, that of
@@ -111,29 +90,30 @@ def measure_(
     not finite.
 
     Args:
-        images: four (z, y, x) volumes of one dtype, C order, source units.
-        brain: (z, y, x) uint8, written: 1 where any modality is not 0.
+        images: volumes of one dtype, each (z, y * x), C order, source units.
+        brain: (z, y * x) uint8, written: 1 where any modality is not 0.
         plane_brain: (z,) int32, written: brain voxels of each plane.
-        columns: (y, x) int32 of zeros, written: brain voxels above each pixel.
+        columns: (y * x,) int32 of zeros, written: brain voxels above each pixel.
 
     Returns:
-        (4,) float64 means and (4,) float64 sums of squared deviations over the brain; zeros
+        (m,) float64 means and (m,) float64 sums of squared deviations over the brain; zeros
         for an empty brain.
     """
-    mean = np.zeros(4, np.float64)
-    squares = np.zeros(4, np.float64)
-    flat_columns = columns.ravel()
+    mean = np.zeros(len(images), np.float64)
+    squares = np.zeros(len(images), np.float64)
     total = 0
     for z in range(brain.shape[0]):
-        inside = brain[z].ravel()
-        planes = flat_planes(images, z)
-        count = mark_brain_(planes[0], planes[1], planes[2], planes[3], inside)
+        inside = brain[z]
+        inside[:] = 0
+        for image in images:
+            mark_brain_(image[z], inside)
+        count = count_ones(inside)
         plane_brain[z] = count
         if count == 0:
             continue
-        add_(inside, flat_columns)
-        for m in range(4):
-            join_(mean, squares, m, plane_moments(planes[m], inside, count), (count, total))
+        add_(inside, columns)
+        for m in range(len(images)):
+            join_(mean, squares, m, plane_moments(images[m][z], inside, count), (count, total))
         total += count
     return mean, squares
 
@@ -149,8 +129,8 @@ def join_(
     """Join the moments of a plane with those of the planes before it.
 
     Args:
-        mean: (4,) float64 of each modality over the planes before; updated.
-        squares: (4,) float64 sums of squared deviations over the planes before; updated.
+        mean: (m,) float64 of each modality over the planes before; updated.
+        squares: (m,) float64 sums of squared deviations over the planes before; updated.
         m: modality.
         plane: its mean and sum of squared deviations in the plane.
         counts: brain voxels of the plane, at least 1, and of the planes before.
@@ -181,7 +161,7 @@ def whole_sums(values: NDArray[Any]) -> tuple[np.int64, np.int64, bool]:
 
 @njit(cache=True, nogil=True)
 def measure_whole_(
-    images: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
+    images: tuple[NDArray[Any], ...],
     brain: NDArray[np.uint8],
     plane_brain: NDArray[np.int32],
     columns: NDArray[np.int32],
@@ -192,32 +172,32 @@ def measure_whole_(
     than those of `measure_`. A voxel outside the brain is 0 in every modality and adds nothing.
 
     Args:
-        images: four (z, y, x) volumes of one dtype, C order, source units.
-        brain: (z, y, x) uint8, written: 1 where any modality is not 0.
+        images: volumes of one dtype, each (z, y * x), C order, source units.
+        brain: (z, y * x) uint8, written: 1 where any modality is not 0.
         plane_brain: (z,) int32, written: brain voxels of each plane.
-        columns: (y, x) int32 of zeros, written: brain voxels above each pixel.
+        columns: (y * x,) int32 of zeros, written: brain voxels above each pixel.
 
     Returns:
-        (4,) int64 sums and (4,) int64 sums of squares over the brain, and True; or False as the
+        (m,) int64 sums and (m,) int64 sums of squares over the brain, and True; or False as the
         third, at the first plane with a number that is not whole or does not fit int16.
     """
-    totals = np.zeros(4, np.int64)
-    squares = np.zeros(4, np.int64)
-    flat_columns = columns.ravel()
+    totals = np.zeros(len(images), np.int64)
+    squares = np.zeros(len(images), np.int64)
     for z in range(brain.shape[0]):
-        inside = brain[z].ravel()
-        planes = flat_planes(images, z)
         plane_brain[z] = 0
-        for start in range(0, inside.size, _STRIP):
-            strip = slice(start, min(start + _STRIP, inside.size))
-            one, two, three, four = planes
-            count = mark_brain_(one[strip], two[strip], three[strip], four[strip], inside[strip])
+        for start in range(0, brain.shape[1], _STRIP):
+            strip = slice(start, min(start + _STRIP, brain.shape[1]))
+            inside = brain[z, strip]
+            inside[:] = 0
+            for image in images:
+                mark_brain_(image[z, strip], inside)
+            count = count_ones(inside)
             if count == 0:
                 continue
             plane_brain[z] += count
-            add_(inside[strip], flat_columns[strip])
-            for m in range(4):
-                if not add_sums_(totals, squares, m, planes[m][strip]):
+            add_(inside, columns[strip])
+            for m in range(len(images)):
+                if not add_sums_(totals, squares, m, images[m][z, strip]):
                     return totals, squares, False
     return totals, squares, True
 
@@ -229,8 +209,8 @@ def add_sums_(
     """Add what `whole_sums` gives for some voxels of a modality, unless one does not fit.
 
     Args:
-        totals: (4,) int64 sums of each modality; added to.
-        squares: (4,) int64 sums of squares; added to.
+        totals: (m,) int64 sums of each modality; added to.
+        squares: (m,) int64 sums of squares; added to.
         m: modality.
         values: (n,) int16, float32 or float64 voxels of it, n at most 2**31.
 

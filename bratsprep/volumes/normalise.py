@@ -1,10 +1,10 @@
 """Moments of the brain, and the z-score: checked wrappers of the kernels.
 
-The brain is the union of the non-zero voxels of the four modalities over the whole volume; the
+The brain is the union of the non-zero voxels of all modalities over the whole volume; the
 standard deviation is the population's (divisor n). Another mask or divisor gives other numbers.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from bratsprep.case import Box
 from bratsprep.errors import VolumeError
-from bratsprep.labels import MODALITIES
 from bratsprep.volumes import kernels, moments
 from bratsprep.volumes.background import (
     check_brain,
@@ -25,8 +24,8 @@ from bratsprep.volumes.background import (
 from bratsprep.volumes.brain_mask import BrainMask
 from bratsprep.volumes.crop import brain_box
 
-Volumes: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
-"""One (z, y, x) volume of each of MODALITIES, all of one dtype."""
+Volumes: TypeAlias = tuple[NDArray[Any], ...]
+"""One (z, y, x) volume of each modality, all of one dtype."""
 
 _ROUNDING: Final = 2.0**-42
 """Most that the mean of equal float64 voxels may be off, as a share of it: a thousand additions.
@@ -35,8 +34,23 @@ One voxel of ten million that differs by float32's least step has a hundred time
 
 def part_of(volumes: Volumes, index: tuple[Any, ...]) -> Volumes:
     """The same part of each (z, y, x) volume: views where the index has slices alone."""
-    flair, t1w, t1gd, t2w = volumes
-    return flair[index], t1w[index], t1gd[index], t2w[index]
+    return tuple(volume[index] for volume in volumes)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What is measured: for messages, and which modalities there are."""
+
+    name: str
+    """Of the case."""
+    modalities: tuple[str, ...]
+    present: tuple[bool, ...]
+    """Whether the case has each of them."""
+
+    def covering(self, shares: NDArray[np.float64]) -> list[tuple[str, float]]:
+        """Name and coverage of each modality that the case has, from (m,) float64 shares."""
+        named = zip(self.modalities, shares.tolist(), self.present, strict=True)
+        return [(modality, share) for modality, share, is_present in named if is_present]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +68,11 @@ class Measured:
     count: int
     """Brain voxels."""
     mean: NDArray[np.float64]
-    """(4,) source units."""
+    """(m,) source units."""
     std: NDArray[np.float64]
-    """(4,) source units."""
-    coverage: NDArray[np.float64] = field(default_factory=lambda: np.ones(len(MODALITIES)))
-    """(4,) share of the brain that is not 0 in each modality."""
+    """(m,) source units."""
+    coverage: NDArray[np.float64]
+    """(m,) share of the brain that is not 0 in each modality."""
     notes: tuple[str, ...] = ()
     """What was taken for background where that is not 0."""
 
@@ -66,7 +80,7 @@ class Measured:
 def measure_checked(
     images: Volumes,
     brain: NDArray[np.uint8],
-    name: str,
+    case: Named,
     *,
     background: str,
     voxel_ml: float,
@@ -75,10 +89,10 @@ def measure_checked(
     """Find the brain of a case, its background where that is not 0, and its moments.
 
     Args:
-        images: four (z, y, x) volumes of one dtype and shape, source units; where the background
-            is not 0 it is set to 0.
+        images: (z, y, x) volumes of one dtype and shape, source units; where the background is
+            not 0 it is set to 0.
         brain: (z, y, x) uint8, overwritten with the brain.
-        name: case, for errors.
+        case: what is measured.
         background: as in `PrepConfig`.
         voxel_ml: volume of a voxel, millilitres.
         mask: brain mask on the grid of the images, which are then set to 0 outside of it; without
@@ -88,31 +102,33 @@ def measure_checked(
         VolumeError: as `measure` does, or the brain is not that of a stripped head.
     """
     if mask is not None:
-        return _measure_masked(images, brain, name, mask=mask, voxel_ml=voxel_ml)
+        return _measure_masked(images, brain, case, mask=mask, voxel_ml=voxel_ml)
     if background == "any":
-        return measure(images, brain, name)
+        return measure(images, brain, case)
     notes: tuple[str, ...] = ()
     if background == "auto":
-        measured = _first_look(images, brain, name)
+        measured = _first_look(images, brain, case)
         if measured is None:
-            notes = clear_background_(images, [find_background(image) for image in images])
-            measured = measure(images, brain, name)
+            found = [find_background(image) for image in images]
+            notes = clear_background_(images, found, case.modalities)
+            measured = measure(images, brain, case)
     else:
-        notes = clear_background_(images, [given_background(background)] * len(images))
-        measured = measure(images, brain, name)
-    check_brain(measured.count, brain.size, measured.coverage, voxel_ml, name)
+        given = [given_background(background)] * len(images)
+        notes = clear_background_(images, given, case.modalities)
+        measured = measure(images, brain, case)
+    check_brain((measured.count, brain.size), case.covering(measured.coverage), voxel_ml, case.name)
     return replace(measured, notes=notes)
 
 
 def _measure_masked(
-    images: Volumes, brain: NDArray[np.uint8], name: str, *, mask: BrainMask, voxel_ml: float
+    images: Volumes, brain: NDArray[np.uint8], case: Named, *, mask: BrainMask, voxel_ml: float
 ) -> Measured:
     """Set the images to 0 outside a brain mask, and measure them.
 
     Args:
-        images: four (z, y, x) volumes of one dtype and shape, source units; written.
+        images: (z, y, x) volumes of one dtype and shape, source units; written.
         brain: (z, y, x) uint8, overwritten with the brain.
-        name: case, for errors.
+        case: what is measured.
         mask: on the grid of the images.
         voxel_ml: volume of a voxel, millilitres.
 
@@ -121,25 +137,25 @@ def _measure_masked(
             too little of the brain.
     """
     mask.apply_(images)
-    measured = measure(images, brain, name)
+    measured = measure(images, brain, case)
     mask.check_filled(measured.count)
-    check_brain(measured.count, brain.size, measured.coverage, voxel_ml, name)
+    check_brain((measured.count, brain.size), case.covering(measured.coverage), voxel_ml, case.name)
     return measured
 
 
-def _first_look(images: Volumes, brain: NDArray[np.uint8], name: str) -> Measured | None:
+def _first_look(images: Volumes, brain: NDArray[np.uint8], case: Named) -> Measured | None:
     """Measure a case as it is; None where its background has to be found first.
 
     Args:
-        images: four (z, y, x) volumes of any real dtype, source units.
+        images: (z, y, x) volumes of any real dtype, source units.
         brain: (z, y, x) uint8, written.
-        name: case, for errors.
+        case: what is measured.
 
     Raises:
         VolumeError: as `measure` does, unless NaN or infinity is the reason.
     """
     try:
-        measured = measure(images, brain, name)
+        measured = measure(images, brain, case)
     except VolumeError:
         if all(np.isfinite(image).all() for image in images):
             raise
@@ -147,13 +163,13 @@ def _first_look(images: Volumes, brain: NDArray[np.uint8], name: str) -> Measure
     return None if is_too_full(measured.count, brain.size) else measured
 
 
-def measure(images: Volumes, brain: NDArray[np.uint8], name: str) -> Measured:
+def measure(images: Volumes, brain: NDArray[np.uint8], case: Named) -> Measured:
     """Find the brain of a case and its moments.
 
     Args:
-        images: four (z, y, x) volumes of one dtype and shape, source units.
+        images: (z, y, x) volumes of one dtype and shape, source units.
         brain: (z, y, x) uint8, overwritten with the brain.
-        name: case, for errors.
+        case: what is measured; a modality that it has not is all 0, with mean 0 and deviation 1.
 
     Raises:
         VolumeError: the brain is empty, a value is not finite, or a modality is constant.
@@ -163,13 +179,17 @@ def measure(images: Volumes, brain: NDArray[np.uint8], name: str) -> Measured:
     mean, squares = _moments(images, brain, plane_brain, columns)
     count = int(plane_brain.sum())
     if count == 0:
-        raise VolumeError(f"{name}: every voxel is 0 in all modalities; there is no brain")
-    for m, modality in enumerate(MODALITIES):
+        raise VolumeError(f"{case.name}: every voxel is 0 in all modalities; there is no brain")
+    for m, modality in enumerate(case.modalities):
+        if not case.present[m]:
+            squares[m] = count
+            continue
         if not np.isfinite(mean[m]) or not np.isfinite(squares[m]):
-            raise VolumeError(f"{name} {modality}: holds NaN or infinity; correct the file")
+            raise VolumeError(f"{case.name} {modality}: holds NaN or infinity; correct the file")
         if squares[m] <= count * (mean[m] * _ROUNDING) ** 2:
             raise VolumeError(
-                f"{name} {modality}: all {count} brain voxels equal {mean[m]:g}; nothing to scale"
+                f"{case.name} {modality}: all {count} brain voxels equal {mean[m]:g}; nothing to "
+                "scale"
             )
     box = brain_box(plane_brain, columns)
     shares = coverage(images, plane_brain)
@@ -182,11 +202,20 @@ def _moments(
     plane_brain: NDArray[np.int32],
     columns: NDArray[np.int32],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(4,) means and (4,) sums of squared deviations: exact for whole numbers, else in float64."""
-    totals, squares, are_whole = moments.measure_whole_(images, brain, plane_brain, columns)
+    """(m,) means and (m,) sums of squared deviations: exact for whole numbers, else in float64.
+
+    Args:
+        images: (z, y, x) volumes of one dtype, C order, source units.
+        brain: (z, y, x) uint8, written.
+        plane_brain: (z,) int32, written.
+        columns: (y, x) int32 of zeros, written.
+    """
+    flat = tuple(image.reshape(len(image), -1) for image in images)
+    marks, sums = brain.reshape(len(brain), -1), columns.reshape(-1)
+    totals, squares, are_whole = moments.measure_whole_(flat, marks, plane_brain, sums)
     if not are_whole:
         columns[...] = 0
-        return moments.measure_(images, brain, plane_brain, columns)
+        return moments.measure_(flat, marks, plane_brain, sums)
     n = max(int(plane_brain.sum()), 1)
     pairs = [(int(total), int(square)) for total, square in zip(totals, squares, strict=True)]
     apart = [(n * square - total * total) / n for total, square in pairs]
@@ -194,7 +223,10 @@ def _moments(
 
 
 def scales(
-    mean: NDArray[np.float64], std: NDArray[np.float64], normalise: str
+    mean: NDArray[np.float64],
+    std: NDArray[np.float64],
+    normalise: str,
+    present: NDArray[np.bool_],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and spread to scale each modality with.
 
@@ -203,14 +235,15 @@ def scales(
         std: (m,) float64 of each modality over the brain, source units.
         normalise: `modality`, or `case` for one mean and spread over all brain voxels of all
             modalities (law of total variance).
+        present: (m,) bool, whether the case has each modality.
 
     Returns:
         (m,) float64 means and (m,) float64 standard deviations, source units.
     """
     if normalise == "modality":
         return mean, std
-    centre = mean.mean()
-    variance = (std**2 + (mean - centre) ** 2).mean()
+    centre = mean[present].mean()
+    variance = (std**2 + (mean - centre) ** 2)[present].mean()
     return np.full(mean.size, centre), np.full(mean.size, np.sqrt(variance))
 
 
@@ -239,11 +272,11 @@ def fill_zscores_(
     """Write some planes of a window as z-scores, exactly 0 outside the brain.
 
     Args:
-        images: four (z, h, w) volumes of one dtype, source units.
+        images: (z, h, w) volumes of one dtype, source units.
         brain: (z, h, w) uint8.
         planes: (s,) indices along z.
-        moments: (4,) means and (4,) standard deviations, source units; the latter above 0.
-        out: (s, 4, h, w) float16 or float32; written.
+        moments: (m,) means and (m,) standard deviations, source units; the latter above 0.
+        out: (s, m, h, w) float16 or float32; written.
     """
     mean, std = moments
     if out.dtype != np.float16:

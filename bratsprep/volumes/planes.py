@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from bratsprep.case import Box
 from bratsprep.config import PrepConfig
-from bratsprep.labels import CLASSES, MODALITIES
 from bratsprep.volumes import kernels
 from bratsprep.volumes.case_volumes import CaseVolumes
 from bratsprep.volumes.normalise import fill_raw_, fill_zscores_, part_of, scales
@@ -52,7 +51,7 @@ def image_planes_(
         planes: (s,) indices in RAS+ order.
         box: crop window.
         normalise: as in `PrepConfig`.
-        out: (s, 4, h, w) float16, float32 or int16, C order; written.
+        out: (s, m, h, w) float16, float32 or int16, C order; written.
     """
     inside, outside = (index[2:] for index in box.overlap(scan.shape))
     images = part_of(scan.images, (slice(None), *outside))
@@ -61,10 +60,11 @@ def image_planes_(
         out[...] = 0
     wanted = planes.astype(np.int64)
     if normalise == "none":
-        for m, modality in enumerate(MODALITIES):
+        for m, modality in enumerate(scan.named.modalities):
             fill_raw_(images[m], wanted, part[:, m], f"{scan.files.id} {modality}")
     else:
-        moments = scales(scan.measured.mean, scan.measured.std, normalise)
+        present = np.array(scan.named.present)
+        moments = scales(scan.measured.mean, scan.measured.std, normalise, present)
         fill_zscores_(images, scan.brain[:, *outside], wanted, moments, part)
 
 
@@ -83,7 +83,7 @@ def label_planes_(
         (s, c) int32: pixels of each class.
     """
     inside, outside = (index[2:] for index in box.overlap(scan.shape))
-    voxels = np.zeros((planes.size, len(CLASSES)), np.int32)
+    voxels = np.zeros((planes.size, scan.plane_voxels.shape[1]), np.int32)
     out[...] = 0
     if scan.label is None:
         voxels[:, 0] = math.prod(box.shape[1:])

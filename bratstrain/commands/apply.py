@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 import bratstrain
-from bratsprep.config import LABELS, FaultConfig, FilesConfig
+from bratsprep.config import FaultConfig, FilesConfig
 from bratsprep.options import (
     FILE,
     FOLDER,
@@ -81,8 +81,8 @@ def predict(paths: tuple[Path, ...], out: Path, **settings: Any) -> None:
 )
 @click.option(
     "--prediction-labels",
-    type=click.Choice(LABELS),
     default=None,
+    metavar="NAME|TOML",
     help="Label scheme of --predictions; that of the truth by default.",
 )
 @click.option(

@@ -7,13 +7,14 @@ on the device.
 - `none` leaves the batch as it is.
 - `rotation` turns samples; `noise` scales and shifts intensities and adds Gaussian noise.
 - `deck` is both, after the course project, with noise that is targeted: more frequent and
-  stronger on slices that hold a rare class, NCR or ET.
+  stronger on slices that hold a rare class: every class of the tumour but the largest, so NCR
+  and ET of gliomas.
 - `modern` is close to nnU-Net's (Isensee et al. 2021): flips, rotation and scale; then
   contrast, brightness and gamma; then blur and low resolution; then noise.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -25,10 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from bratsprep.labels import CLASSES
 from bratstrain.data.intensities import bend, blur, coarsen, stretch
-
-RARE: Final = (CLASSES.index("NCR"), CLASSES.index("ET"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +93,8 @@ class Pose:
 
 
 Look: TypeAlias = Callable[[Tensor, Tensor, np.random.Generator, torch.Generator], Tensor]
-"""Changes the intensities of (b, m, h, w) float32 images, given (b, h, w) uint8 labels, the
-generator of all decisions, and that of noise, which lies on the device."""
+"""Changes the intensities of (b, m, h, w) float32 images, given (b, h, w) bool where a rare class
+is, the generator of all decisions, and that of noise, which lies on the device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +114,13 @@ class Augmentation:
 
 
 def augment(
-    image: Tensor, label: Tensor, *, kind: str, seed: int, step: int
+    image: Tensor,
+    label: Tensor,
+    rare: Sequence[int] = (),
+    *,
+    kind: str,
+    seed: int,
+    step: int,
 ) -> tuple[Tensor, Tensor]:
     """Augment a batch; a pure function of its arguments, on each kind of device.
 
@@ -125,6 +129,7 @@ def augment(
     Args:
         image: (b, m, h, w) float32, standard deviations; left as it is.
         label: (b, h, w) uint8, class codes; left as it is.
+        rare: classes that noise is stronger for, see `rare_classes`.
         kind: a name in `AUGMENTS`.
         seed: the run's seed, at least 0.
         step: optimiser step, at least 0.
@@ -144,56 +149,95 @@ def augment(
     noise = torch.Generator(image.device).manual_seed(int(generator.integers(2**63)))
     image, label, brain = place(image, label, augmentation.draw_pose(generator, len(image)))
     if augmentation.look is not None:
-        image = augmentation.look(image, label, generator, noise)
+        is_rare = torch.zeros_like(label, dtype=torch.bool)
+        for k in rare:
+            is_rare |= label == k
+        image = augmentation.look(image, is_rare, generator, noise)
     return image.masked_fill(~brain[:, None], 0), label
 
 
+def rare_classes(voxels: NDArray[np.integer[Any]]) -> tuple[int, ...]:
+    """List the classes of the tumour but the one with most pixels.
+
+    Args:
+        voxels: (n, classes) int, pixels of each class in each training slice, background first.
+    """
+    pixels = voxels.sum(axis=0)[1:]
+    largest = int(pixels.argmax())
+    return tuple(k + 1 for k in range(len(pixels)) if k != largest)
+
+
+def drop_modalities(image: Tensor, chance: float, *, seed: int, step: int) -> Tensor:
+    """Leave whole modalities out of some samples, and scale the others up.
+
+    A sample keeps one modality at least. What is left is scaled by the number of modalities over
+    that of those kept, as a case without some of them is for a prediction.
+
+    Args:
+        image: (b, m, h, w) float32, standard deviations.
+        chance: of each modality of each sample, 0 to below 1.
+        seed: the run's seed.
+        step: optimiser step.
+
+    Returns:
+        (b, m, h, w) float32; `image` itself where nothing is left out.
+    """
+    if not chance:
+        return image
+    n, m = image.shape[:2]
+    generator = np.random.default_rng((seed, step, 1))
+    kept = generator.random((n, m)) >= chance
+    spared = generator.integers(m, size=n)
+    kept[np.arange(n), spared] |= ~kept.any(axis=1)
+    factor = (kept * (m / kept.sum(axis=1, keepdims=True))).astype(np.float32)
+    return image * send(factor, image)[:, :, None, None]
+
+
 def plain_look(
-    image: Tensor, label: Tensor, generator: np.random.Generator, noise: torch.Generator
+    image: Tensor, is_rare: Tensor, generator: np.random.Generator, noise: torch.Generator
 ) -> Tensor:
     """Change intensities as `deck_look` does, but without regard to rare classes.
 
     Args:
         image: (b, m, h, w) float32.
-        label: (b, h, w) uint8; only its shape and device are used.
+        is_rare: (b, h, w) bool; only its shape and device are used.
         generator: of all decisions.
         noise: of the noise, on the device of `image`.
 
     Returns:
         (b, m, h, w) float32.
     """
-    return deck_look(image, torch.zeros_like(label), generator, noise)
+    return deck_look(image, torch.zeros_like(is_rare), generator, noise)
 
 
 def deck_look(
-    image: Tensor, label: Tensor, generator: np.random.Generator, noise: torch.Generator
+    image: Tensor, is_rare: Tensor, generator: np.random.Generator, noise: torch.Generator
 ) -> Tensor:
     """Scale and shift the intensities of (b, m, h, w) float32, and add targeted noise."""
     image = change(image, generator, ((DECK_SCALE, torch.mul), (DECK_SHIFT, torch.add)))
-    sigma = targeted_noise(label, generator)[:, None, None, None]
+    sigma = targeted_noise(is_rare, generator)[:, None, None, None]
     return image + sigma * normal_like(image, noise)
 
 
-def targeted_noise(label: Tensor, generator: np.random.Generator) -> Tensor:
+def targeted_noise(is_rare: Tensor, generator: np.random.Generator) -> Tensor:
     """Draw the amplitude of each sample's noise, larger where a rare class occurs.
 
     Both amplitudes are drawn for every sample, so that the CPU need not read the labels.
 
     Args:
-        label: (b, h, w) uint8.
+        is_rare: (b, h, w) bool, where a rare class is.
         generator: of all decisions.
 
     Returns:
-        (b,) float32 standard deviations, on the device of `label`.
+        (b,) float32 standard deviations, on the device of `is_rare`.
     """
-    plain = send(DECK_NOISE.sample(generator, len(label)), label)
-    strong = send(DECK_TARGETED.sample(generator, len(label)), label)
-    rare = ((label == RARE[0]) | (label == RARE[1])).flatten(1).any(dim=1)
-    return torch.where(rare, strong, plain)
+    plain = send(DECK_NOISE.sample(generator, len(is_rare)), is_rare)
+    strong = send(DECK_TARGETED.sample(generator, len(is_rare)), is_rare)
+    return torch.where(is_rare.flatten(1).any(dim=1), strong, plain)
 
 
 def modern_look(
-    image: Tensor, _label: Tensor, generator: np.random.Generator, noise: torch.Generator
+    image: Tensor, _is_rare: Tensor, generator: np.random.Generator, noise: torch.Generator
 ) -> Tensor:
     """Change the intensities of (b, m, h, w) float32 images as different scanners would.
 

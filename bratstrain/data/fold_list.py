@@ -14,7 +14,7 @@ from bratsprep.building.subject_groups import Repeats, find_repeats, pinned
 from bratsprep.discovery.subject_tables import SubjectTable, table_for
 from bratsprep.errors import BratsError
 from bratsprep.settings import take
-from bratsprep.slicefile.schema import row_dtype
+from bratsprep.slicefile.schema import Sizes, row_dtype
 from bratsprep.sources.source import open_source
 from bratsprep.system.atomic import replacing
 from bratsprep.system.threads import cores
@@ -102,7 +102,7 @@ def splits(
             cases = named_rows(source, people)
         else:
             shown = progress and sys.stderr.isatty()
-            cases = read_rows(source, people, config.labels, workers or cores(), shown=shown)
+            cases = read_rows(source, people, config, workers or cores(), shown=shown)
     dealt = fold_list(out, cases, people, config, workers or cores())
     with replacing(out) as file:
         file.write(f"{json.dumps(dealt.to_json(), indent=4)}\n".encode())
@@ -133,7 +133,8 @@ def fold_list(
     grouped = cases.copy()
     grouped["subject"] = [found.subjects.get(case, own) for case, own in named.items()]
     n_folds = max(1, min(FOLDS, len(set(grouped["subject"]))))
-    none = np.zeros(0, row_dtype("slice"))
+    sizes = Sizes(cases["present"].shape[1], cases["voxels"].shape[1])
+    none = np.zeros(0, row_dtype("slice", sizes))
     folds = (
         make_split("subject", fold, none, grouped, seed=config.seed) for fold in range(n_folds)
     )

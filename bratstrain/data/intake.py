@@ -18,6 +18,9 @@ class Intake:
 
     def __init__(self, file: SliceFile, device: torch.device) -> None:
         self._is_raw = file.config.normalise == "none"
+        present = file.cases["present"] > 0
+        factor = present.shape[1] / np.maximum(present.sum(axis=1), 1)
+        self._factor = None if present.all() else torch.from_numpy(factor.astype(np.float32))
         self._case = file.slices["case"]
         self._mean, self._std = (
             torch.from_numpy(file.cases[name].astype(np.float32)).to(device)
@@ -27,6 +30,8 @@ class Intake:
     def __call__(self, image: Tensor, rows: NDArray[np.int64]) -> Tensor:
         """Normalise a batch where the slice file is not normalised, and convert it to float32.
 
+        Where a case lacks a modality, the others are scaled up, see `drop_modalities`.
+
         Args:
             image: (b, m, h, w) of any dtype, as stored.
             rows: (b,) int64, rows under /slice.
@@ -35,8 +40,15 @@ class Intake:
             (b, m, h, w) float32 standard deviations, 0 outside the brain.
         """
         image = image.float()
-        if not self._is_raw:
+        if self._is_raw:
+            image = self._normalised(image, rows)
+        if self._factor is None:
             return image
+        factor = self._factor[torch.from_numpy(self._case[rows].astype(np.int64))]
+        return image * factor.to(image.device)[:, None, None, None]
+
+    def _normalised(self, image: Tensor, rows: NDArray[np.int64]) -> Tensor:
+        """Scale (b, m, h, w) float32 raw numbers of (b,) int64 rows by the moments of the case."""
         case = torch.from_numpy(self._case[rows].astype(np.int64)).to(image.device)
         brain = (image != 0).any(dim=1, keepdim=True)
         mean, std = (moment[case][:, :, None, None] for moment in (self._mean, self._std))

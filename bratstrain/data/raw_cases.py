@@ -10,34 +10,37 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bratsprep.case import CaseFiles
-from bratsprep.config import Labels
+from bratsprep.config import USUAL_CLASSES, USUAL_MODALITIES
 from bratsprep.discovery.discover import scan
 from bratsprep.discovery.subject_tables import SubjectTable
 from bratsprep.discovery.subjects import subject
 from bratsprep.errors import BratsError
-from bratsprep.slicefile.schema import row_dtype
+from bratsprep.slicefile.schema import Sizes, row_dtype
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Pool
 from bratsprep.system.threads import in_order
 from bratsprep.volumes import fingerprint
-from bratsprep.volumes.case_volumes import CaseVolumes, read_scan
-from bratsprep.volumes.label_schemes import resolve
+from bratsprep.volumes.case_volumes import Asked, CaseVolumes, read_scan
+from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve, scheme_name
 from bratsprep.volumes.warm import warm
+from bratstrain.apply_config import SplitsConfig
 
+NAMED: Final = Sizes(len(USUAL_MODALITIES), len(USUAL_CLASSES))
+"""Of the rows of cases of which only the names are known."""
 LABELS_FOLDER: Final = "labelsTr"
 ENDING: Final = ".nii.gz"
 """Ending of the files of an nnU-Net data set whose `dataset.json` names none."""
 
 
 def read_rows(
-    source: Source, people: SubjectTable, labels: Labels, workers: int, *, shown: bool
+    source: Source, people: SubjectTable, config: SplitsConfig, workers: int, *, shown: bool
 ) -> NDArray[np.void]:
     """Read the labelled cases of a source, images included.
 
     Args:
         source: raw data.
         people: table of subjects.
-        labels: label scheme, or `auto`.
+        config: modalities and label scheme.
         workers: threads.
         shown: show a bar on standard error.
 
@@ -46,17 +49,26 @@ def read_rows(
         voxels and fingerprint; the other columns are 0 or empty.
 
     Raises:
-        BratsError: there is no labelled case, or one is at fault.
+        BratsError: there is no labelled case, one is at fault, or two have other classes.
+        ValueError: there is no such label scheme.
     """
-    cases = scan(source, labels=labels).cases
-    schemes = resolve(source, cases, labels)
-    warm()
-    fingerprint.warm()
+    _, chosen = chosen_scheme(config.labels)
+    found = scan(
+        source,
+        labels=scheme_name(chosen),
+        modalities=config.modalities,
+        missing=config.missing,
+    )
+    cases = found.cases
+    schemes = resolve(source, cases, chosen)
+    asked = Asked(found.mapping.modalities, common_classes(schemes.values()))
+    warm(len(asked.modalities))
+    fingerprint.warm(len(asked.modalities))
     memory = Pool(workers, 2**62)
 
     def row(files: CaseFiles) -> NDArray[np.void]:
         with memory.borrow() as buffers:
-            return row_of(read_scan(files, source, buffers, schemes[files.id]), people)
+            return row_of(read_scan(files, source, buffers, schemes[files.id], asked), people)
 
     made = in_order(cases, row, workers)
     rows = []
@@ -79,7 +91,8 @@ def row_of(volumes: CaseVolumes, people: SubjectTable) -> NDArray[np.void]:
     """
     voxels = volumes.plane_voxels.sum(axis=0, dtype=np.int64)
     case = volumes.files.id
-    made = labelled_row(case, people.subject(case, volumes.files.subject, voxels.tolist()))
+    person = people.subject(case, volumes.files.subject, voxels.tolist())
+    made = labelled_row(case, person, Sizes(len(volumes.images), len(volumes.classes)))
     made["spacing"] = volumes.geometry.spacing
     made["voxels"] = voxels
     made["brain_voxels"] = volumes.measured.count
@@ -115,7 +128,7 @@ def named_rows(source: Source, people: SubjectTable) -> NDArray[np.void]:
     if count > 1:
         raise BratsError(f"{source.path}: {count} label files are of {case}; name one data set")
     return np.concatenate(
-        [labelled_row(case, people.subjects.get(case, subject(case))) for case in ids]
+        [labelled_row(case, people.subjects.get(case, subject(case)), NAMED) for case in ids]
     )
 
 
@@ -136,8 +149,8 @@ def file_ending(source: Source) -> str:
     return ENDING
 
 
-def labelled_row(case: str, person: str) -> NDArray[Any]:
+def labelled_row(case: str, person: str, sizes: Sizes) -> NDArray[Any]:
     """Make the row of a labelled case, (1,) structured, with its id and subject alone."""
-    row = np.zeros(1, row_dtype("case"))
+    row = np.zeros(1, row_dtype("case", sizes))
     row["id"], row["subject"], row["labelled"] = case, person, 1
     return row

@@ -15,21 +15,21 @@ from numpy.typing import NDArray
 
 from bratsprep.case import BRAIN_CELLS
 from bratsprep.errors import BratsError
-from bratsprep.labels import MODALITIES
 from bratsprep.repeats.image_match import LEAST_VOXELS, comparable, match_images
 from bratsprep.repeats.search import LIKELY, Pair
 from bratsprep.slicefile.chunk_index import read_contents
 from bratsprep.system.atomic import replacing
 
-PRINT: tuple[int, ...] = (1 + len(MODALITIES), *BRAIN_CELLS)
-"""Shape of a fingerprint."""
 LONGEST = 200
 """Characters of a case id that are kept."""
-ROW = np.dtype(
-    [("id", f"U{LONGEST}"), ("subject", f"U{LONGEST}"), ("brain_voxels", "<i8"),
-     ("fingerprint", "i1", PRINT)]
-)  # fmt: skip
-"""One training case."""
+
+
+def row_dtype(n_modalities: int) -> np.dtype[Any]:
+    """Dtype of one training case."""
+    return np.dtype(
+        [("id", f"U{LONGEST}"), ("subject", f"U{LONGEST}"), ("brain_voxels", "<i8"),
+         ("fingerprint", "i1", (1 + n_modalities, *BRAIN_CELLS))]
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +68,18 @@ def trained_rows(path: Path, trained: Sequence[str]) -> NDArray[np.void]:
         trained: ids of the cases that are trained on.
 
     Returns:
-        (n,) ROW.
+        (n,) `row_dtype`.
     """
     cases = read_contents(path).cases
     chosen = cases[np.isin(cases["id"].astype(str), list(trained))]
-    rows = np.zeros(len(chosen), ROW)
-    for name in ROW.names or ():
+    rows = np.zeros(len(chosen), row_dtype(cases["present"].shape[1]))
+    for name in rows.dtype.names or ():
         rows[name] = chosen[name]
     return rows
 
 
 def write_trained(path: Path, rows: NDArray[np.void]) -> None:
-    """Write (n,) training cases of dtype ROW as a NumPy file; equal cases give equal bytes."""
+    """Write (n,) training cases of `row_dtype` as a NumPy file; equal cases give equal bytes."""
     content = io.BytesIO()
     np.save(content, rows, allow_pickle=False)
     with replacing(path) as file:
@@ -90,7 +90,7 @@ def read_trained(path: Path) -> NDArray[np.void] | None:
     """Read what `write_trained` wrote.
 
     Returns:
-        (n,) ROW, or None where the run did not keep its training cases.
+        (n,) `row_dtype`, or None where the run did not keep its training cases.
 
     Raises:
         BratsError: the file holds something else.
@@ -101,10 +101,18 @@ def read_trained(path: Path) -> NDArray[np.void] | None:
         rows: Any = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise BratsError(f"{path}: cannot be read: {error}; fit the run again") from error
-    if not isinstance(rows, np.ndarray) or rows.dtype != ROW or rows.ndim != 1:
+    if not isinstance(rows, np.ndarray) or rows.ndim != 1 or not _is_table(rows.dtype):
         raise BratsError(f"{path}: is no table of training cases; put the run's own file back")
     table: NDArray[np.void] = rows
     return table
+
+
+def _is_table(dtype: np.dtype[Any]) -> bool:
+    """Whether a dtype is that of training cases of some number of modalities."""
+    if "fingerprint" not in (dtype.names or ()):
+        return False
+    shape = dtype["fingerprint"].shape
+    return len(shape) == 1 + len(BRAIN_CELLS) and dtype == row_dtype(shape[0] - 1)
 
 
 def stored_prints(path: Path, ids: Sequence[str]) -> dict[str, NDArray[np.int8]]:
@@ -115,7 +123,7 @@ def stored_prints(path: Path, ids: Sequence[str]) -> dict[str, NDArray[np.int8]]
         ids: of the cases.
 
     Returns:
-        (5, z, y, x) int8 by case id.
+        (1 + m, z, y, x) int8 by case id.
     """
     rows = trained_rows(path, ids)
     return {str(rows["id"][i]): rows["fingerprint"][i] for i in comparable(rows["brain_voxels"])}
@@ -125,8 +133,8 @@ def compare(trained: NDArray[np.void], prints: Mapping[str, NDArray[np.int8]]) -
     """Compare cases with those of a training by their images.
 
     Args:
-        trained: (n,) ROW.
-        prints: (5, z, y, x) int8 fingerprint of each case, by id.
+        trained: (n,) `row_dtype`.
+        prints: (1 + m, z, y, x) int8 fingerprint of each case, by id.
     """
     known = trained[comparable(trained["brain_voxels"])]
     if not len(known) or not prints:

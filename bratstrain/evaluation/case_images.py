@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from bratsprep.case import Box
 from bratsprep.config import PrepConfig
-from bratsprep.labels import MODALITIES
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.volumes.case_volumes import CaseVolumes
 from bratsprep.volumes.planes import image_planes_
@@ -27,7 +26,7 @@ def brain_images(scan: CaseVolumes, preparation: PrepConfig) -> Images:
     box = Box((0, y0, x0), (depth, y1, x1))
     normalise, dtype = as_the_network_sees(preparation)
     z = np.flatnonzero(scan.plane_brain)
-    voxels = np.empty((z.size, len(MODALITIES), y1 - y0, x1 - x0), dtype)
+    voxels = np.empty((z.size, len(scan.images), y1 - y0, x1 - x0), dtype)
     image_planes_(scan, z, box, normalise, voxels)
     return Images(voxels, z, box, scan.shape, np.arange(depth))
 
@@ -38,7 +37,7 @@ def stored_images(file: SliceFile, rows: NDArray[np.int64], image: NDArray[Any])
     Args:
         file: open slice file.
         rows: (s,) int64, rows of the case under /slice, rising.
-        image: (s, 4, h, w), as the file gives them.
+        image: (s, m, h, w), as the file gives them.
     """
     case = file.cases[file.slices["case"][rows[0]]]
     depth, height, width = (int(side) for side in case["shape"])

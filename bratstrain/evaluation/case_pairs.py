@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from bratsprep.case import CaseFiles
-from bratsprep.config import FilesConfig, PrepConfig
+from bratsprep.config import PrepConfig, SourceConfig
 from bratsprep.errors import BratsError
-from bratsprep.labels import MODALITIES, Scheme
+from bratsprep.labels import Scheme
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
 from bratsprep.system.faulty_cases import set_aside
@@ -22,9 +22,9 @@ from bratstrain.apply_config import ApplyConfig
 from bratstrain.data.intake import Intake
 from bratstrain.data.trained_cases import stored_prints
 from bratstrain.evaluation.case_images import brain_images, stored_images
-from bratstrain.evaluation.folder_pairs import case_cavity
 from bratstrain.evaluation.label_pair import Images, LabelPair, Pairs
 from bratstrain.evaluation.tables import Picture
+from bratstrain.inference.applied import source_choice
 from bratstrain.inference.segment import (
     Prepared,
     check_spacing,
@@ -34,9 +34,6 @@ from bratstrain.inference.segment import (
 )
 from bratstrain.inference.small_components import drop_small, read_cleanup
 from bratstrain.runs.fitted import Fitted, load_fitted
-from bratstrain.scoring.metrics import LabelFiles
-
-T1GD: Final = MODALITIES.index("t1gd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +48,9 @@ class Labeller:
     """Ids of the cases that those sizes are from."""
 
     @property
-    def files(self) -> FilesConfig:
-        """What raw files are taken for; brain masks are those of the run where none are named."""
-        return replace(self.config.files, brain_mask=self.brain_mask)
+    def files(self) -> SourceConfig:
+        """What raw files are taken for, as far as not given as the run's preparation says."""
+        return source_choice(self.config, self.fitted)
 
     @property
     def brain_mask(self) -> str:
@@ -61,12 +58,14 @@ class Labeller:
         return self.fitted.brain_mask(self.config.brain_mask)
 
     def label(self, image: NDArray[Any]) -> NDArray[np.uint8]:
-        """Label (s, 4, h, w) planes: (s, h, w) uint8."""
+        """Label (s, m, h, w) planes: (s, h, w) uint8."""
         return segment(self.fitted, image, self.config)[0]
 
     def clean(self, volume: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Drop small components of a whole (z, y, x) uint8 volume, where sizes are given."""
-        return drop_small(volume, self.sizes) if self.sizes else volume
+        if not self.sizes:
+            return volume
+        return drop_small(volume, self.sizes, self.fitted.classes)
 
 
 def load_labeller(run: Path, apply: ApplyConfig) -> Labeller:
@@ -106,21 +105,17 @@ def raw_pairs(
     """
 
     def read(files: CaseFiles, buffers: Buffers) -> tuple[Prepared, Images | None]:
-        background = labeller.fitted.preparation.background
-        scan = read_scan(files, source, buffers, schemes[files.id], background)
+        scan = read_scan(files, source, buffers, schemes[files.id], labeller.fitted.asked)
         shown = brain_images(scan, labeller.fitted.preparation) if images else None
         case = prepared(scan, labeller.fitted)
         check_prepared(labeller, source, case)
         return case, shown
 
-    cavities = Buffers()
     for files, result in read_ahead(cases, read):
         if isinstance(result, BratsError):
             yield set_aside(files.id, result, skip=skip)
         else:
-            case, shown = result
-            cavity = case_cavity(source, files, schemes[files.id], cavities)
-            yield raw_pair(labeller, case, cavity, shown)
+            yield raw_pair(labeller, *result)
 
 
 def check_prepared(labeller: Labeller, source: Source, case: Prepared) -> None:
@@ -139,7 +134,6 @@ def check_prepared(labeller: Labeller, source: Source, case: Prepared) -> None:
 def raw_pair(
     labeller: Labeller,
     case: Prepared,
-    cavity: NDArray[np.bool_] | None = None,
     images: Images | None = None,
 ) -> LabelPair:
     """Predict a raw case that has been prepared for the run.
@@ -147,7 +141,6 @@ def raw_pair(
     Args:
         labeller: what predicts.
         case: labelled, and checked by `check_prepared`.
-        cavity: (z, y, x) bool, resection cavity of the truth where it is known.
         images: modalities to keep with the pair.
     """
     if case.label is None:
@@ -160,13 +153,14 @@ def raw_pair(
         truth=case.label,
         predicted=predicted,
         spacing=(x, y, z),
-        files=LabelFiles(
-            case.geometry.orientation.codes,
-            None if cavity is None else (cavity, np.zeros_like(cavity)),
-        ),
+        classes=labeller.fitted.classes,
+        orientation=case.geometry.orientation.codes,
         lost=int(np.count_nonzero(case.label) - np.count_nonzero(truth)),
         picture=pictured(
-            case.files.id, case.z, case.image, truth[case.z], case.box.cut(predicted)[case.z]
+            case.files.id,
+            case.z,
+            case.image[:, labeller.fitted.shown],
+            (truth[case.z], case.box.cut(predicted)[case.z]),
         ),
         images=images,
         fingerprint=case.fingerprint,
@@ -218,7 +212,7 @@ def file_pair(
         labeller: what predicts.
         file: open slice file of the same preparation.
         rows: (s,) int64, rows of the case under /slice, rising.
-        stored: (s, 4, h, w) images and (s, h, w) labels of the rows.
+        stored: (s, m, h, w) images and (s, h, w) labels of the rows.
         images: modalities to keep with the pair.
 
     Raises:
@@ -229,18 +223,19 @@ def file_pair(
     case = file.cases[c]
     if not labeller.config.any_spacing:
         check_spacing(labeller.fitted, f"{file.path}: {case['id']}", case["spacing"])
-    if file.config.normalise == "none":
+    if file.config.normalise == "none" or not (case["present"] > 0).all():
         image = Intake(file, torch.device("cpu"))(torch.from_numpy(image), rows).numpy()
     z = file.slices["z"][rows].astype(np.int64)
     planes = labeller.label(image)
     predicted = labeller.clean(file.paste(c, planes, z))
-    picture = pictured(str(case["id"]), z, image, label, planes)
+    picture = pictured(str(case["id"]), z, image[:, labeller.fitted.shown], (label, planes))
     x_mm, y_mm, z_mm = case["spacing"].tolist()
     return LabelPair(
         case=str(case["id"]),
         truth=file.paste(c, label, z),
         predicted=predicted,
         spacing=(x_mm, y_mm, z_mm),
+        classes=labeller.fitted.classes,
         lost=int(case["lost_voxels"][1:].sum()),
         picture=picture,
         images=images,
@@ -255,6 +250,8 @@ def check_file(fitted: Fitted, file: SliceFile) -> None:
     """
     ours, theirs = (_prepared(fitted.preparation, fitted.size),
                     _prepared(file.config, file.shape))  # fmt: skip
+    ours["classes"] = ", ".join(fitted.classes.tumour)
+    theirs["classes"] = ", ".join(file.classes.tumour)
     other = [f"{name} {theirs[name]}, not {ours[name]}" for name in ours
              if ours[name] != theirs[name]]  # fmt: skip
     if other:
@@ -266,28 +263,32 @@ def check_file(fitted: Fitted, file: SliceFile) -> None:
 
 def _prepared(config: PrepConfig, size: tuple[int, int]) -> dict[str, Any]:
     """What makes slices what they are to a network."""
-    return {"normalise": config.normalise, "crop": config.crop, "size": tuple(size)}
+    return {
+        "modalities": config.modalities,
+        "normalise": config.normalise,
+        "crop": config.crop,
+        "size": tuple(size),
+    }
 
 
 def pictured(
     case: str,
     z: NDArray[np.int64],
     image: NDArray[Any],
-    truth: NDArray[np.uint8],
-    predicted: NDArray[np.uint8],
+    labels: tuple[NDArray[np.uint8], NDArray[np.uint8]],
 ) -> Picture:
     """Take the plane with the largest tumour: of the truth, or else of the prediction.
 
     Args:
         case: its id.
         z: (s,) planes.
-        image: (s, 4, h, w), standard deviations.
-        truth: (s, h, w) uint8.
-        predicted: (s, h, w) uint8.
+        image: (s, h, w) of one modality, standard deviations.
+        labels: (s, h, w) uint8 of truth and prediction.
     """
+    truth, predicted = labels
     area = np.count_nonzero(truth, axis=(1, 2))
     if not area.any():
         area = np.count_nonzero(predicted, axis=(1, 2))
     s = int(area.argmax()) if area.any() else len(z) // 2
-    shown = image[s, T1GD].astype(np.float32)
+    shown = image[s].astype(np.float32)
     return Picture(case, int(z[s]), shown, truth[s].copy(), predicted[s].copy())

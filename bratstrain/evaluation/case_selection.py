@@ -8,7 +8,9 @@ from typing import Final
 
 import numpy as np
 
+from bratsprep.case import CaseFiles
 from bratsprep.errors import BratsError
+from bratsprep.labels import Scheme
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source, open_source
 from bratsprep.volumes.label_schemes import resolve
@@ -26,6 +28,7 @@ from bratstrain.evaluation.folder_selection import (
     taken,
     usable_cases,
 )
+from bratstrain.inference.applied import check_classes, scheme_for
 from bratstrain.runs.files import TRAINED
 
 USER_TABLE: Final = "csv:--subjects"
@@ -149,7 +152,7 @@ def select_from_raw(
     found = labelled_cases(source, labeller.files)
     ids = members(split, part, ids_of(found), wanted.cases, str(source.path))
     chosen, set_aside = usable_cases(source, found, ids, skip=wanted.skip)
-    schemes = resolve(source, chosen, labeller.config.labels)
+    schemes = truth_schemes(source, chosen, labeller)
     return CaseSelection(
         cases=title(split, part),
         planes=EVERY_PLANE,
@@ -163,6 +166,21 @@ def select_from_raw(
         ),
         set_aside=set_aside,
     )
+
+
+def truth_schemes(
+    source: Source, cases: Sequence[CaseFiles], labeller: Labeller
+) -> dict[str, Scheme]:
+    """Label scheme of each case, by id.
+
+    Raises:
+        LabelError: it cannot be determined, or its classes are not those of the run.
+    """
+    fitted = labeller.fitted
+    schemes = resolve(source, cases, scheme_for(labeller.config.labels, fitted))
+    for case, scheme in schemes.items():
+        check_classes(f"{source.path}: {case}", scheme, fitted)
+    return schemes
 
 
 def members(

@@ -13,7 +13,6 @@ from bratsprep.errors import BratsError
 from bratstrain.evaluation.formatting import aligned, none_for_nan
 from bratstrain.evaluation.ranks import challenge_ranks
 from bratstrain.evaluation.stored import Evaluation
-from bratstrain.evaluation.tables import ORDER
 from bratstrain.scoring.intervals import METHOD, mean_interval
 from bratstrain.scoring.metric_registry import HEADLINE, Metric, compared_metrics
 from bratstrain.scoring.paired_tests import holm, signed_rank
@@ -147,7 +146,7 @@ def compare_evaluations(evaluations: Sequence[Evaluation]) -> Comparison:
     table = [
         row
         for metric in compared_metrics()
-        for part in ORDER
+        for part in evaluations[0].order
         for row in differences(evaluations, names, metric, part)
     ]
     return Comparison(tuple(evaluations), names, standings, tuple(table))

@@ -116,6 +116,7 @@ def evaluate_opened(
     selection = select_cases(labeller, where, split, job.part, wanted)
     about: dict[str, Any] = {"run": job.run.name, "split digest": split.digest}
     about |= settings_facts(job.apply)
+    about["modalities"] = list(labeller.fitted.preparation.channels)
     about |= {"device": str(labeller.fitted.device), "precision": labeller.fitted.precision}
     if isinstance(where, SliceFile):
         about |= {"slice file": where.path.name, "slice file digest": where.digest}

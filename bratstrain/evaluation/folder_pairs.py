@@ -9,10 +9,9 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bratsprep.case import CaseFiles, Geometry
-from bratsprep.errors import BratsError
+from bratsprep.case import CaseFiles
+from bratsprep.errors import BratsError, LabelError
 from bratsprep.labels import Scheme
 from bratsprep.sources.source import Source
 from bratsprep.system.faulty_cases import advised, set_aside
@@ -22,11 +21,8 @@ from bratsprep.volumes.label import label_grid
 from bratstrain.evaluation.label_checks import check_values
 from bratstrain.evaluation.label_pair import LabelPair, Pairs
 from bratstrain.inference.nifti_out import read_labels
-from bratstrain.scoring.metrics import PART_LABELS, LabelFiles, plane_confusion
+from bratstrain.scoring.metrics import plane_confusion
 
-CAVITY_SCHEME: Final = Scheme(
-    "resection cavity", "the cavity of BraTS 2024 alone", ((1, 0), (2, 0), (3, 0), (4, 1)), ()
-)
 ENDINGS: Final = ("", "_seg", "-seg")
 """What may follow the case id in the name of a label file."""
 
@@ -39,6 +35,21 @@ class Schemes:
     """By case id."""
     predicted: Scheme | None = None
     """Of every prediction; None for that of the truth."""
+
+    def check(self) -> None:
+        """Refuse predictions whose classes are not those of the truth.
+
+        Raises:
+            LabelError: they are others.
+        """
+        for scheme in self.truth.values():
+            if self.predicted is not None and self.predicted.classes != scheme.classes:
+                raise LabelError(
+                    f"predictions of scheme {self.predicted.name} have the classes "
+                    f"{', '.join(self.predicted.classes.tumour)}, the truth of scheme "
+                    f"{scheme.name} has {', '.join(scheme.classes.tumour)}; write a scheme that "
+                    "maps the values of the one to the classes of the other"
+                )
 
 
 def folder_pairs(
@@ -91,15 +102,8 @@ def _folder_pair(
     predicted, placed = read_labels(predictions, member, predicted_scheme, buffers)
     nifti.check_same(geometry, placed, predictions.where(member), str(files.label))
     x, y, z = geometry.spacing.tolist()
-    holes = (
-        case_cavity(source, files, scheme, buffers),
-        read_cavity(predictions, member, predicted_scheme, buffers),
-    )
-    true_hole, predicted_hole = (np.zeros(truth.shape, bool) if h is None else h for h in holes)
-    is_known = any(hole is not None for hole in holes)
-    cavity = (true_hole, predicted_hole) if is_known else None
-    order = LabelFiles(geometry.orientation.codes, cavity)
-    return LabelPair(files.id, truth, predicted, (x, y, z), order)
+    codes = geometry.orientation.codes
+    return LabelPair(files.id, truth, predicted, (x, y, z), scheme.classes, codes)
 
 
 def prediction_files(
@@ -140,55 +144,15 @@ def prediction_files(
     return {case: members[0] for case, members in candidates.items() if members}
 
 
-def case_cavity(
-    source: Source, files: CaseFiles, scheme: Scheme, buffers: Buffers
-) -> NDArray[np.bool_] | None:
-    """Read the resection cavity of a labelled case, on the grid of its label.
-
-    Returns:
-        As `read_cavity`.
-
-    Raises:
-        BratsError: a file cannot be read.
-    """
-    return read_cavity(source, str(files.label), scheme, buffers, label_grid(files, source))
-
-
-def read_cavity(
-    source: Source,
-    member: str,
-    scheme: Scheme,
-    buffers: Buffers,
-    grid: Geometry | None = None,
-) -> NDArray[np.bool_] | None:
-    """Read the resection cavity of a label file, which the stored labels have no class for.
-
-    Args:
-        source: of the file.
-        member: its name.
-        scheme: of its values.
-        buffers: overwritten.
-        grid: where its voxels lie, whatever its header says; None to believe the header.
-
-    Returns:
-        (z, y, x) bool in RAS+ order; None where the scheme of the file has no cavity.
-
-    Raises:
-        BratsError: the file cannot be read.
-    """
-    if scheme.name != "brats2024":
-        return None
-    return read_labels(source, member, CAVITY_SCHEME, buffers, grid)[0] > 0
-
-
 def plane_rows(pair: LabelPair) -> Generator[dict[str, Any], None, None]:
     """Count the voxels of each class and region in every plane where either side has tumour."""
-    counts = plane_confusion(np.ascontiguousarray(pair.truth), np.ascontiguousarray(pair.predicted))
+    truth, predicted = np.ascontiguousarray(pair.truth), np.ascontiguousarray(pair.predicted)
+    counts = plane_confusion(truth, predicted, len(pair.classes))
     for z, matrix in enumerate(counts):
         if matrix[0, 0] == matrix.sum():
             continue
         row: dict[str, Any] = {"case": pair.case, "z": z}
-        for name, labels in PART_LABELS.items():
+        for name, labels in pair.classes.parts.items():
             inside = list(labels)
             row[f"{name} truth"] = int(matrix[inside].sum())
             row[f"{name} predicted"] = int(matrix[:, inside].sum())

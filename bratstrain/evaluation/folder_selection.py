@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 from bratsprep.case import CaseFiles
-from bratsprep.config import FilesConfig
+from bratsprep.config import FilesConfig, SourceConfig
 from bratsprep.discovery.discover import Found, listing, scan
 from bratsprep.errors import BratsError, LayoutError
-from bratsprep.labels import scheme
+from bratsprep.labels import Scheme
 from bratsprep.sources.source import Source
 from bratsprep.system.faulty_cases import SetAside, advised
-from bratsprep.volumes.label_schemes import resolve
+from bratsprep.volumes.label_schemes import common_classes, resolve, scheme_name
 from bratstrain.data.twins import Training
 from bratstrain.evaluation.folder_pairs import Schemes, folder_pairs
 from bratstrain.evaluation.label_pair import Pairs
@@ -58,7 +58,7 @@ def select_from_folder(
     predictions: Source,
     source: Source,
     choice: FilesConfig,
-    prediction_labels: str,
+    chosen_schemes: tuple[Scheme | None, Scheme | None],
     wanted: Wanted,
 ) -> CaseSelection:
     """Select label files that exist already.
@@ -66,19 +66,22 @@ def select_from_folder(
     Args:
         predictions: the files.
         source: labelled raw cases.
-        choice: which files are the truth, and what their values mean.
-        prediction_labels: label scheme of the predictions; `auto` for that of the truth.
+        choice: which files are the truth; its `labels` are replaced by `chosen_schemes`.
+        chosen_schemes: label scheme of the truth, None to find out; and that of the predictions,
+            None for that of the truth.
         wanted: which cases of the source.
 
     Raises:
         BratsError: the source does not hold those cases, the files of one are incomplete or
             contradictory, or their scheme cannot be determined.
     """
-    discovered = labelled_cases(source, choice)
+    truth, predicted = chosen_schemes
+    discovered = labelled_cases(source, truth_choice(choice, truth))
     ids = taken(ids_of(discovered), wanted.cases, str(source.path))
     chosen, set_aside = usable_cases(source, discovered, ids, skip=wanted.skip)
-    predicted = None if prediction_labels == "auto" else scheme(prediction_labels)
-    schemes = Schemes(resolve(source, chosen, choice.labels), predicted)
+    schemes = Schemes(resolve(source, chosen, truth), predicted)
+    common_classes(schemes.truth.values())
+    schemes.check()
     return CaseSelection(
         cases=f"label files of {predictions.path.name}",
         planes=EVERY_PLANE,
@@ -90,12 +93,28 @@ def select_from_folder(
     )
 
 
-def labelled_cases(source: Source, choice: FilesConfig) -> Found:
+def truth_choice(choice: FilesConfig, truth: Scheme | None) -> SourceConfig:
+    """What raw files are taken for where only labels are scored: no modality is needed.
+
+    Images are looked for where labels lie on their grid, and where a table lists both.
+
+    Args:
+        choice: what is given.
+        truth: label scheme of the cases; None to find out.
+    """
+    given = asdict(choice) | {"labels": scheme_name(truth)}
+    if choice.same_grid or choice.case_table:
+        return SourceConfig(**given, missing="zeros")
+    return SourceConfig(**given, modalities="")
+
+
+def labelled_cases(source: Source, choice: SourceConfig) -> Found:
     """Find the labelled cases of a source; those with incomplete files are set aside.
 
     Args:
         source: raw cases.
-        choice: which files are labels, where they lie and what their values mean.
+        choice: which files are labels, where they lie, what their values mean, and which
+            modalities a case has to have.
 
     Raises:
         BratsError: the source has no labelled case, or the files of all are incomplete.

@@ -16,6 +16,7 @@ from bratsprep.config import FilesConfig
 from bratsprep.discovery.case_table_rows import table_digest
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
+from bratsprep.volumes.label_schemes import chosen_scheme
 from bratstrain.apply_config import ApplyConfig
 
 DIGITS: Final = 8
@@ -39,12 +40,14 @@ def evaluation_name(where: SliceFile | Source, part: str, apply: ApplyConfig) ->
 
 
 def settings_facts(files: FilesConfig) -> dict[str, Any]:
-    """Settings as JSON takes them: a table of cases by its digest, and no choice that is empty.
+    """Settings as JSON takes them: files by the digest of their content, no choice that is empty.
 
     Raises:
-        LayoutError: the table cannot be read.
+        LabelError: the file of a label scheme cannot be read, or is none.
+        LayoutError: the table of cases cannot be read.
+        ValueError: there is no such label scheme.
     """
-    facts = asdict(files)
+    facts = asdict(files) | {"labels": chosen_scheme(files.labels)[0]}
     for name in TAGGED:
         if not getattr(files, name):
             del facts[name]

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bratsprep.errors import LabelError
-from bratsprep.labels import CLASSES, SCHEMES, Scheme
+from bratsprep.labels import Scheme, shipped
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes import nifti
 from bratstrain.scoring.metrics import CaseScores
 
+MOST_REORDERED: Final = 6
+"""Tumour classes up to which every order of them is tried."""
 CLEAR_GAIN: Final = 0.2
 """Mean Dice by which another order of the classes has to be better before it is mentioned."""
 
@@ -37,16 +39,16 @@ def check_values(predictions: Source, member: str, scheme: Scheme, buffers: Buff
     strange = sorted(values - scheme.values())
     if not strange:
         return
-    fits = [name for name, other in SCHEMES.items() if values <= other.values()]
+    fits = [name for name, other in shipped().items() if values <= other.values()]
     if len(values - {0}) == 1:
         way = (
             "it is a binary mask, which names no class; write the class of each voxel, since "
-            "scores of NCR, ED and ET need it"
+            f"scores of {', '.join(scheme.classes.tumour)} need it"
         )
     elif fits:
         way = f"they fit {', '.join(fits)}; name the predictions' scheme with --prediction-labels"
     else:
-        way = f"they fit no scheme; recode the predictions to one of {', '.join(SCHEMES)}"
+        way = f"they fit no scheme; recode the predictions to one of {', '.join(shipped())}"
     raise LabelError(
         f"{where}: label values {strange} are outside scheme {scheme.name}, which is "
         f"{sorted(scheme.values())}; the prediction holds {sorted(values)}: {way}"
@@ -56,13 +58,16 @@ def check_values(predictions: Source, member: str, scheme: Scheme, buffers: Buff
 def class_order_note(scores: Sequence[CaseScores]) -> str:
     """Say which other order of the predicted classes would score much better; empty for none."""
     confusions = np.array([case.confusion for case in scores])
-    labels = range(1, len(CLASSES))
+    names = scores[0].classes.classes
+    if len(names) - 1 > MOST_REORDERED:
+        return ""
+    labels = range(1, len(names))
     dice = {order: mean_dice(confusions, order) for order in permutations(labels)}
     given, best = dice[tuple(labels)], max(dice, key=lambda order: dice[order])
     if not dice[best] - given >= CLEAR_GAIN:
         return ""
     moves = [
-        f"{CLASSES[predicted]} as {CLASSES[true]}"
+        f"{names[predicted]} as {names[true]}"
         for true, predicted in zip(labels, best, strict=True)
         if true != predicted
     ]
@@ -79,9 +84,10 @@ def single_class_note(scores: Sequence[CaseScores]) -> str:
     predicted = np.flatnonzero(voxels[:, 1:].sum(axis=0)) + 1
     if len(predicted) != 1 or np.count_nonzero(voxels[1:].sum(axis=1)) < 2:
         return ""
+    classes = scores[0].classes
     return (
-        f"the predictions hold {CLASSES[predicted[0]]} alone; if they are masks of the whole "
-        "tumour, only WT can be read here"
+        f"the predictions hold {classes.classes[predicted[0]]} alone; if they are masks of the "
+        f"whole tumour, only {classes.nested[0][0]} can be read here"
     )
 
 

@@ -4,16 +4,16 @@ Nothing here needs torch: label files can be scored where it is not installed.
 """
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bratsprep.case import Box
+from bratsprep.labels import ClassSet
 from bratsprep.system.faulty_cases import SetAside
 from bratstrain.evaluation.tables import Picture
-from bratstrain.scoring.metrics import LabelFiles
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,7 +21,7 @@ class Images:
     """Modalities of one case, as far as there is brain."""
 
     voxels: NDArray[Any]
-    """(s, 4, h, w) float, standard deviations; 0 outside the brain."""
+    """(s, m, h, w) float, standard deviations; 0 outside the brain."""
     z: NDArray[np.int64]
     """(s,) planes of `voxels` in the uncropped volume."""
     box: Box
@@ -43,15 +43,17 @@ class LabelPair:
     """(z, y, x) stored labels."""
     spacing: tuple[float, float, float]
     """mm, along x, y, z."""
-    files: LabelFiles = field(default_factory=LabelFiles)
-    """Order and cavity of the label files."""
+    classes: ClassSet
+    """Of both sides."""
+    orientation: str = "RAS"
+    """Directions of the axes of the label files, such as `LPS`."""
     lost: int = 0
     """Tumour voxels of the truth that the network was not shown."""
     picture: Picture | None = None
     images: Images | None = None
     """Modalities of the case, where they were asked for."""
     fingerprint: NDArray[np.int8] | None = None
-    """(5, *BRAIN_CELLS) of the images; None where they are unknown or the brain is too small."""
+    """(1 + m, *BRAIN_CELLS) of the images; None where they are unknown or of too small a brain."""
 
 
 Pairs: TypeAlias = Generator[LabelPair | SetAside, None, None]

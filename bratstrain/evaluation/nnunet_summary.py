@@ -6,22 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from bratsprep.labels import CLASSES
 from bratstrain.scoring.metrics import CaseScores, Counts
 
 
 def nnunet_summary(scores: Sequence[CaseScores], note: str) -> dict[str, Any]:
     """Give the voxel counts, Dice and IoU of every case and class, and their means.
 
-    Keys are the stored labels: `1` NCR, `2` ED, `3` ET. Under nnU-Net's convention a Dice is NaN
-    where neither side has a voxel, and such a case is left out of the mean; JSON of nnU-Net holds
-    the word NaN. File names stand for case ids.
+    Keys are the stored labels, of gliomas `1` NCR, `2` ED, `3` ET. Under nnU-Net's convention a
+    Dice is NaN where neither side has a voxel, and such a case is left out of the mean; JSON of
+    nnU-Net holds the word NaN. File names stand for case ids.
 
     Args:
         scores: of the cases, at least one.
         note: which cases and planes were scored; nnU-Net has no key for it and ignores `note`.
     """
-    labels = {str(label): name for label, name in enumerate(CLASSES) if label}
+    labels = {str(label): name for label, name in enumerate(scores[0].classes.classes) if label}
     metrics = [
         {key: metrics_of(case.parts[name].counts) for key, name in labels.items()}
         for case in scores

@@ -1,8 +1,8 @@
 """Ranks as the BraTS challenge computes them, per case, region and metric.
 
-After Bakas et al. 2018 (arXiv:1811.02629): the runs are ranked on every case for each of ET, TC
-and WT by Dice and by HD95, equal values sharing the mean of their ranks; a run's final rank is
-the mean of all of those. A rank does not depend on the size of a difference.
+After Bakas et al. 2018 (arXiv:1811.02629): the runs are ranked on every case for each region, ET,
+TC and WT of gliomas, by Dice and by HD95, equal values sharing the mean of their ranks; a run's
+final rank is the mean of all of those. A rank does not depend on the size of a difference.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bratsprep.labels import REGIONS
 from bratstrain.evaluation.stored import Evaluation
 from bratstrain.scoring.metric_registry import Metric, ranked_metrics
 from bratstrain.scoring.paired_tests import average_ranks
@@ -20,7 +19,7 @@ def challenge_ranks(evaluations: Sequence[Evaluation]) -> NDArray[np.float64]:
     """Mean rank of each run over all cases, regions and metrics; 1 is best.
 
     Args:
-        evaluations: of the same cases under the same convention.
+        evaluations: of the same cases and classes under the same convention.
 
     Returns:
         (runs,) float64. Values that a convention leaves out for a run are left out for all runs.
@@ -28,7 +27,7 @@ def challenge_ranks(evaluations: Sequence[Evaluation]) -> NDArray[np.float64]:
     races = [
         _smaller_is_better(metric)
         * np.array([evaluation.values(metric.name, region) for evaluation in evaluations])
-        for region in REGIONS
+        for region in evaluations[0].classes.region_names
         for metric in ranked_metrics()
     ]
     return mean_ranks(np.concatenate(races, axis=1))

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
-from bratsprep.config import FilesConfig, Labels
+from bratsprep.config import FilesConfig
 from bratsprep.settings import take
 from bratsprep.sources.source import Source, open_source
-from bratstrain.apply_config import FolderSettings, ReportConfig, ScoreConfig
+from bratsprep.volumes.label_schemes import chosen_scheme
+from bratstrain.apply_config import ReportConfig, ScoreConfig, ScoreFilesSettings
 from bratstrain.evaluation.folder_selection import Wanted, select_from_folder
 from bratstrain.evaluation.folders import DATA_SUFFIX, evaluation_folder, files_tag, settings_facts
 from bratstrain.evaluation.scorer import Destination, conclude
@@ -19,9 +20,9 @@ def score_folders(
     raw: Path | str,
     *,
     out: Path | str | None = None,
-    prediction_labels: Labels = "auto",
+    prediction_labels: Path | str = "auto",
     progress: bool = False,
-    **settings: Unpack[FolderSettings],
+    **settings: Unpack[ScoreFilesSettings],
 ) -> Report:
     """Score existing label files, every plane in original space; `bratstrain.score_folders`.
 
@@ -44,13 +45,14 @@ def score_folders(
         TypeError: a keyword is unknown.
         ValueError: a value is not allowed.
     """
-    own, truth = take("score_folders", settings, ScoreConfig, FilesConfig)
-    config, choice = ReportConfig(**own), FilesConfig(**truth)
-    predicted = FilesConfig(labels=prediction_labels).labels
+    own, of_truth = take("score_folders", settings, ScoreConfig, FilesConfig)
+    config, choice = ReportConfig(**own), FilesConfig(**of_truth)
+    truth, predicted = chosen_scheme(choice.labels)[1], chosen_scheme(prediction_labels)[1]
     wanted = Wanted(tuple(config.cases), config.skip)
     with open_source(Path(predictions)) as files, open_source(Path(raw)) as source:
-        selection = select_from_folder(files, source, choice, predicted, wanted)
-        destination = destination_of(files, source, config.cases, (choice, predicted), out)
+        selection = select_from_folder(files, source, choice, (truth, predicted), wanted)
+        labels = choice, chosen_scheme(prediction_labels)[0]
+        destination = destination_of(files, source, config.cases, labels, out)
         return conclude(selection, config, destination, progress=progress)
 
 

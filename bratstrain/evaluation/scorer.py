@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bratsprep.errors import BratsError
-from bratsprep.labels import CLASSES
 from bratsprep.system.faulty_cases import SetAside
 from bratsprep.system.threads import cores
-from bratsprep.volumes.warm import warm
 from bratstrain.apply_config import ReportConfig
 from bratstrain.data.twins import WITHOUT, Twins
 from bratstrain.evaluation.folder_pairs import plane_rows
@@ -30,7 +28,7 @@ from bratstrain.runs.files import versions
 from bratstrain.scoring import metrics
 from bratstrain.scoring.aggregate import Table, summarise
 from bratstrain.scoring.conventions import CONVENTIONS
-from bratstrain.scoring.metrics import CaseScores, score_case
+from bratstrain.scoring.metrics import CaseScores, Grid, score_case
 
 Watch: TypeAlias = Callable[[LabelPair, CaseScores], None]
 """Receives each case, its images included, with its scores while it is in memory; several threads
@@ -47,7 +45,7 @@ class Tally:
     pictures: list[Picture] = field(default_factory=list)
     tuning: Tuning = field(default_factory=Tuning)
     prints: dict[str, NDArray[np.int8]] = field(default_factory=dict)
-    """(5, z, y, x) fingerprint of the images of each case that has one, by id."""
+    """(1 + m, z, y, x) fingerprint of the images of each case that has one, by id."""
     lost: int = 0
     """Tumour voxels outside the crop, which the network did not receive."""
     set_aside: list[SetAside] = field(default_factory=list)
@@ -63,7 +61,7 @@ class Tally:
         if self.config.pictures and pair.picture is not None:
             self.pictures.append(pair.picture)
         if self.config.tune_cleanup:
-            self.tuning.add(pair.case, pair.truth, pair.predicted)
+            self.tuning.add(pair.case, pair.truth, pair.predicted, pair.classes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,18 +149,18 @@ def notes_of(selection: CaseSelection, tally: Tally, run: Path | None) -> tuple[
     if tally.lost:
         notes.append(f"{tally.lost} tumour voxels lie outside the crop {selection.space}")
     if run is not None and tally.config.tune_cleanup:
-        notes.append(tune_cleanup(run, selection, tally.tuning))
+        notes.append(tune_cleanup(run, selection, tally))
     if run is None:
         scores = tally.scores
         notes += filter(None, (class_order_note(scores), single_class_note(scores)))
     return tuple(notes)
 
 
-def tune_cleanup(run: Path, selection: CaseSelection, tuning: Tuning) -> str:
+def tune_cleanup(run: Path, selection: CaseSelection, tally: Tally) -> str:
     """Write the best sizes of the clean-up into a run folder, and describe them in a note."""
-    cleanup = tuning.best(f"{selection.cases}; {selection.planes}")
+    cleanup = tally.tuning.best(f"{selection.cases}; {selection.planes}")
     write_cleanup(run, cleanup)
-    sizes = ", ".join(f"{part} {cleanup.least_voxels[part]}" for part in CLASSES[1:])
+    sizes = ", ".join(f"{part} {cleanup.least_voxels[part]}" for part in cleanup.least_voxels)
     return (
         f"clean-up tuned here and written to {run.name}: components of fewer voxels than "
         f"{sizes} go; mean of classes {cleanup.before:.4f} becomes {cleanup.after:.4f} on "
@@ -199,7 +197,6 @@ def score_pairs(
     selection: CaseSelection, tally: Tally, *, progress: bool, watch: Watch | None = None
 ) -> None:
     """Score case after case on threads, while the next is being predicted."""
-    warm()
     metrics.warm()
     conventions = (CONVENTIONS[name] for name in tally.config.conventions)
     rules = tuple(dict.fromkeys(rule.rules for rule in conventions if rule.rules))
@@ -227,7 +224,12 @@ def score_pairs(
 def _score(pair: LabelPair, rules: Sequence[str], watch: Watch | None) -> CaseScores:
     """Score one case, its lesions by some rules, and show it to `watch`."""
     scores = score_case(
-        pair.truth, pair.predicted, pair.spacing, case=pair.case, lesions=rules, files=pair.files
+        pair.truth,
+        pair.predicted,
+        Grid(pair.spacing, pair.orientation),
+        pair.classes,
+        case=pair.case,
+        lesions=rules,
     )
     if watch is not None:
         watch(pair, scores)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bratsprep.config import FaultConfig
+from bratsprep.labels import ClassSet
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
 from bratstrain.apply_config import ApplyConfig, Part, ReportConfig
@@ -23,7 +24,6 @@ from bratstrain.evaluation.scorer import Watch
 from bratstrain.evaluation.tables import EVERYTHING, to_json
 from bratstrain.runs.files import read_json
 from bratstrain.scoring.metric_registry import HEADLINE
-from bratstrain.scoring.metrics import MEANS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +63,21 @@ class Evaluation:
         aside = [f"set aside: {case}: {reason}" for case, reason in self.set_aside.items()]
         return [*map(str, self.record["notes"]), *aside]
 
+    @property
+    def classes(self) -> ClassSet:
+        """Of the labels."""
+        return ClassSet.from_json(json.dumps(self.record["classes"]))
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Rows of every table: means first, then classes and regions."""
+        return (*self.classes.means, *self.classes.parts)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Of the images."""
+        return tuple(self.record["about"]["modalities"])
+
     def rows(self, metric: str = HEADLINE, table: str = "rows") -> dict[str, Mapping[str, Any]]:
         """Rows of the table of one metric under the headline's convention, by part."""
         return {
@@ -84,7 +99,7 @@ class Evaluation:
             for row in self.record["per_case"]
             if row["convention"] == self.convention
         }
-        parts = MEANS.get(part, (part,))
+        parts = self.classes.means.get(part, (part,))
         table = np.array([[by_case[case, name] for name in parts] for case in self.cases])
         scored = ~np.isnan(table)
         counts = scored.sum(axis=1)
@@ -92,7 +107,7 @@ class Evaluation:
         return np.where(counts > 0, sums / np.maximum(counts, 1), math.nan)
 
     def confusion(self) -> NDArray[np.int64]:
-        """(cases, 4, 4) int64 voxels: truth downwards, predicted to the right."""
+        """(cases, c, c) int64 voxels: truth downwards, predicted to the right."""
         return np.array([self.record["confusion"][case] for case in self.cases], np.int64)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bratsprep.labels import ClassSet
 from bratsprep.system.atomic import replacing
 from bratstrain.data.twins import WITHOUT, Twins
 from bratstrain.evaluation.formatting import (
@@ -32,7 +33,7 @@ from bratstrain.scoring.metric_registry import (
     POOLED,
     beside_headline,
 )
-from bratstrain.scoring.metrics import MEANS, PART_LABELS, CaseScores
+from bratstrain.scoring.metrics import CaseScores
 
 CASES: Final = "cases.csv"
 PLANES: Final = "planes.csv"
@@ -41,8 +42,6 @@ SUMMARY: Final = "summary.md"
 NNUNET: Final = "summary.json"
 VERSION: Final = "evaluation version"
 """Key of the JSON that tells evaluations whose numbers follow the same rules."""
-ORDER: Final = (*MEANS, *PART_LABELS)
-"""Means first, then classes and regions."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +52,7 @@ class Picture:
     z: int
     """Plane in the uncropped volume, RAS+ order."""
     image: NDArray[np.float32]
-    """(h, w) T1gd, standard deviations; 0 outside the brain."""
+    """(h, w) of the modality under the labels, standard deviations; 0 outside the brain."""
     truth: NDArray[np.uint8]
     """(h, w) stored labels."""
     predicted: NDArray[np.uint8]
@@ -85,6 +84,16 @@ class Report:
     """Why a case could not be scored, by id."""
     folder: Path | None = None
     """Where the tables are; None before they are written."""
+
+    @property
+    def classes(self) -> ClassSet:
+        """Of the labels."""
+        return self.scores[0].classes
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Rows of every table: means first, then classes and regions."""
+        return (*self.classes.means, *self.classes.parts)
 
     @property
     def twins(self) -> Mapping[str, tuple[str, ...]]:
@@ -155,6 +164,7 @@ def to_json(report: Report) -> dict[str, Any]:
         VERSION: EVALUATION_VERSION,
         "cases": report.table.cases,
         "planes": report.table.planes,
+        "classes": json.loads(report.classes.to_json()),
         "notes": list(report.notes),
         "set_aside": dict(report.set_aside),
         "about": dict(report.about),
@@ -186,42 +196,43 @@ def per_case(report: Report) -> list[dict[str, Any]]:
 
 def headline(report: Report, table: Table) -> dict[str, Any]:
     """Case-average volume Dice of each class and region, and its two means."""
-    means = {row.part: row.mean for row in chosen(table, report.conventions[0], HEADLINE)}
+    means = {row.part: row.mean for row in chosen(report, table, report.conventions[0], HEADLINE)}
     return {
         "what": f"case-average {HEADLINE}",
         "convention": report.conventions[0],
         "cases": table.cases,
         "planes": table.planes,
-        "values": {name: none_for_nan(means.get(name, math.nan)) for name in ORDER},
+        "values": {name: none_for_nan(means.get(name, math.nan)) for name in report.order},
     }
 
 
-def chosen(table: Table, convention: str, metric: str) -> list[Row]:
+def chosen(report: Report, table: Table, convention: str, metric: str) -> list[Row]:
     """Rows of one metric under one convention, means first."""
     rows = {
         row.part: row for row in table.rows if row.convention == convention and row.metric == metric
     }
-    return [rows[name] for name in ORDER if name in rows]
+    return [rows[name] for name in report.order if name in rows]
 
 
 def terminal_lines(report: Report) -> list[str]:
     """Summary for the terminal: the headline first, the folder of the tables last."""
     first = report.conventions[0]
     lines = [report.title, f"convention {first}; 'nothing' is what an empty prediction scores"]
-    lines += terminal_table(report.table, first)
+    lines += terminal_table(report, report.table)
     lines += twin_lines(report)
     if report.table_without_twins is not None:
-        lines += terminal_table(report.table_without_twins, first)
+        lines += terminal_table(report, report.table_without_twins)
     lines += [f"note: {note}" for note in report.notes]
     lines += [f"set aside: {case}: {reason}" for case, reason in report.set_aside.items()]
     return lines if report.folder is None else [*lines, f"written to {report.folder}"]
 
 
-def terminal_table(table: Table, convention: str) -> list[str]:
+def terminal_table(report: Report, table: Table) -> list[str]:
     """The headline and the metrics beside it in aligned columns."""
-    rows = chosen(table, convention, HEADLINE)
+    convention = report.conventions[0]
+    rows = chosen(report, table, convention, HEADLINE)
     others = {
-        metric: {row.part: row for row in chosen(table, convention, metric.name)}
+        metric: {row.part: row for row in chosen(report, table, convention, metric.name)}
         for metric in beside_headline()
     }
     others = {metric: parts for metric, parts in others.items() if parts}
@@ -289,7 +300,8 @@ def headline_table(report: Report, table: Table) -> list[str]:
             "present", "absent", "absent but predicted", "scored"]  # fmt: skip
     alike: dict[str, list[str]] = {}
     for name in report.conventions:
-        rows = [f"| {' | '.join(headline_cells(row))} |" for row in chosen(table, name, HEADLINE)]
+        found = chosen(report, table, name, HEADLINE)
+        rows = [f"| {' | '.join(headline_cells(row))} |" for row in found]
         alike.setdefault("\n".join(rows), []).append(name)
     lines = markdown_table(head, [])
     for text, names in alike.items():
@@ -308,9 +320,9 @@ def metric_table(report: Report, table: Table, metric: str) -> list[str]:
     """Markdown of one metric: conventions that know it, side by side where they agree."""
     alike: dict[tuple[str, ...], list[str]] = {}
     for name in ("pooled",) if metric == POOLED else report.conventions:
-        rows = chosen(table, name, metric)
+        rows = chosen(report, table, name, metric)
         cells = (f"{number(row.mean, metric)} ({number(row.nothing, metric)})" for row in rows)
         if rows:
             alike.setdefault(tuple(cells), []).append(name)
     lines = [[", ".join(names), *cells] for cells, names in alike.items()]
-    return markdown_table(["convention", *ORDER], lines)
+    return markdown_table(["convention", *report.order], lines)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bratsprep.errors import BratsError
-from bratsprep.labels import CLASSES, MODALITIES, SCHEMES
+from bratsprep.labels import Scheme
 from bratsprep.system.atomic import replacing
 from bratstrain.inference.segment import as_the_network_sees
 from bratstrain.runs.files import versions
@@ -97,7 +97,8 @@ def export(run: Path | str, out: Path | str, *, trusted_models: Sequence[str] = 
     model = describe(to_onnx(network, fitted), fitted)
     content = model.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    shapes = tuple((n_slices, len(MODALITIES), *fitted.size) for n_slices in (2, 1))
+    n_modalities = len(fitted.preparation.channels)
+    shapes = tuple((n_slices, n_modalities, *fitted.size) for n_slices in (2, 1))
 
     def by_onnx(image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Compute (b, classes, h, w) float32 probabilities of a (b, modalities, h, w) image."""
@@ -125,7 +126,7 @@ def to_onnx(network: nn.Module, fitted: Fitted) -> onnx.ModelProto:
     Raises:
         BratsError: torch cannot export it.
     """
-    image = torch.zeros(2, len(MODALITIES), *fitted.size)
+    image = torch.zeros(2, len(fitted.preparation.channels), *fitted.size)
     with quiet():
         program = torch.onnx.export(
             network,
@@ -159,6 +160,7 @@ def describe(model: onnx.ModelProto, fitted: Fitted) -> onnx.ModelProto:
     """Add the meaning of the axes, and the metadata; every value of the latter is JSON.
 
     - `modalities`, `classes`: names, in the order of the channels.
+    - `regions`: classes of each region, by their numbers.
     - `axes`: names of the axes of input and output.
     - `orientation`: directions in which column and row numbers rise.
     - `window`: height and width, voxels; centred on the box of the brain in the whole volume,
@@ -188,14 +190,15 @@ def describe(model: onnx.ModelProto, fitted: Fitted) -> onnx.ModelProto:
 def metadata_of(fitted: Fitted) -> dict[str, object]:
     """Collect the metadata of a run's model, which `describe` lists."""
     return {
-        "modalities": list(MODALITIES),
-        "classes": list(CLASSES),
+        "modalities": list(fitted.preparation.channels),
+        "classes": list(fitted.classes.classes),
+        "regions": dict(fitted.classes.regions),
         "axes": {INPUT: list(AXES), OUTPUT: list(OUTPUT_AXES)},
         "orientation": {"width": "left to right", "height": "posterior to anterior"},
         "window": None if fitted.window is None else list(fitted.window),
         "normalisation": normalisation(fitted),
         "spacings_mm": [list(size) for size in fitted.spacings[0].sizes],
-        "scheme": fitted.scheme or None,
+        "scheme": None if fitted.scheme is None else fitted.scheme.name,
         "label_codes": label_codes(fitted.scheme),
         "preparation": json.loads(fitted.preparation.to_json()),
         "run": fitted.folders[0].resolve().name,
@@ -217,11 +220,11 @@ def normalisation(fitted: Fitted) -> dict[str, str | float]:
     }
 
 
-def label_codes(scheme: str) -> dict[str, int] | None:
+def label_codes(scheme: Scheme | None) -> dict[str, int] | None:
     """Value of each class in the label files of a scheme; None where the scheme is unknown."""
-    if scheme not in SCHEMES:
+    if scheme is None:
         return None
-    return dict(zip(CLASSES, SCHEMES[scheme].raw().tolist(), strict=True))
+    return dict(zip(scheme.classes.classes, scheme.raw().tolist(), strict=True))
 
 
 def difference(

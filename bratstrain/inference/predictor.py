@@ -1,7 +1,7 @@
 """Fitted networks applied to raw cases: NIfTI labels in each scan's own space."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Unpack
 
@@ -13,7 +13,7 @@ from bratsprep.case import CaseFiles
 from bratsprep.config import FaultConfig
 from bratsprep.discovery.discover import Found, listing, scan
 from bratsprep.errors import BratsError, LabelError, LayoutError
-from bratsprep.labels import CLASSES, SCHEMES, Scheme
+from bratsprep.labels import ClassSet, Scheme, shipped
 from bratsprep.settings import take
 from bratsprep.sources.source import Source, open_source
 from bratsprep.system.faulty_cases import (
@@ -29,6 +29,7 @@ from bratsprep.volumes.label_schemes import resolve
 from bratsprep.volumes.warm import warm
 from bratstrain.apply_config import ApplyConfig, PageSettings
 from bratstrain.data.trained_cases import compare, read_trained
+from bratstrain.inference.applied import check_classes, scheme_for, source_choice
 from bratstrain.inference.nifti_out import make_folder, read_source_header, write_nifti
 from bratstrain.inference.segment import (
     Prepared,
@@ -57,6 +58,7 @@ class Predicted:
     """Label scheme that they are written in."""
     voxels: tuple[int, ...]
     """(classes,) voxels of each stored class in the whole volume."""
+    classes: ClassSet
     spacing: tuple[float, ...]
     """(3,) mm, along RAS+ (x, y, z)."""
     training: tuple[str, ...] = ()
@@ -67,7 +69,7 @@ class Predicted:
         voxel_ml = float(np.prod(self.spacing)) / 1000
         volumes = ", ".join(
             f"{name} {count * voxel_ml:.1f} ml"
-            for name, count in zip(CLASSES[1:], self.voxels[1:], strict=True)
+            for name, count in zip(self.classes.tumour, self.voxels[1:], strict=True)
         )
         return "; ".join([f"{self.path}: {volumes} ({self.scheme})", *self.training])
 
@@ -100,16 +102,16 @@ class Work:
     out: Path
     probabilities: bool
     trained: Mapping[str, NDArray[np.void]]
-    """(n,) `trained_cases.ROW` of each run that kept its training cases, by its folder's name."""
+    """(n,) `trained_cases.row_dtype` of each run that kept its training cases, by its folder."""
 
     def do(self, case: Prepared) -> Predicted:
         """Label one case and write it."""
         planes, probability = segment(self.fitted, case.image, self.config, keep=self.probabilities)
         label = case.paste(planes)
         if self.sizes:
-            label = drop_small(label, self.sizes)
+            label = drop_small(label, self.sizes, self.fitted.classes)
         scheme = self.schemes[case.files.id]
-        header = read_source_header(self.source, case.files.images[0].member)
+        header = read_source_header(self.source, case.files.first)
         path = self.out / f"{case.files.id}{SUFFIX}"
         write_nifti(path, [to_file_order(scheme.raw()[label], case.geometry)], header)
         if self.probabilities:
@@ -117,14 +119,15 @@ class Work:
                 probabilities_path(self.out, case.files.id),
                 (to_file_order(volume, case.geometry) for volume in spread(case, probability)),
                 header,
-                n_volumes=len(CLASSES),
+                n_volumes=len(self.fitted.classes),
             )
-        voxels = np.bincount(label.ravel(), minlength=len(CLASSES)).tolist()
+        voxels = np.bincount(label.ravel(), minlength=len(self.fitted.classes)).tolist()
         return Predicted(
             case.files.id,
             path,
             scheme.name,
             tuple(voxels),
+            self.fitted.classes,
             tuple(case.geometry.spacing.tolist()),
             tuple(self.compared(case)),
         )
@@ -186,7 +189,7 @@ def predict(
     sizes = shared_sizes(runs) if config.cleanup else {}
     folder = Path(out)
     with open_source(Path(raw)) as source:
-        choice = replace(config.files, brain_mask=fitted.brain_mask(config.brain_mask))
+        choice = source_choice(config, fitted)
         found = scan(source, unlabelled=True, skip=True, **asdict(choice))
         chosen, faulty = usable(found, cases, source, skip=skip)
         schemes = schemes_to_write(source, chosen, fitted, config.labels)
@@ -221,7 +224,7 @@ def work_through(
         BratsError: a case is faulty or has voxels of another size than the runs', and such cases
             are not set aside; or a prediction cannot be written.
     """
-    warm()
+    warm(len(work.fitted.preparation.channels))
 
     def read(files: CaseFiles, buffers: Buffers) -> Prepared:
         case = prepare_case(files, buffers, work.source, work.fitted, None)
@@ -273,25 +276,28 @@ def usable(
 
 
 def schemes_to_write(
-    source: Source, cases: Sequence[CaseFiles], fitted: Fitted, labels: str
+    source: Source, cases: Sequence[CaseFiles], fitted: Fitted, labels: Path | str
 ) -> dict[str, Scheme]:
     """Label scheme to write each case in: the requested one, its own, or else the runs'.
 
     Raises:
         LabelError: a case's scheme is unknown.
     """
-    schemes = resolve(source, cases, labels)
+    chosen = scheme_for(labels, fitted)
+    schemes = resolve(source, cases, chosen)
     for files in cases:
         if files.id in schemes:
             continue
-        own = files.scheme or ("" if files.scheme_fault else fitted.scheme)
-        name = labels if labels != "auto" else own
-        if name not in SCHEMES:
+        own = shipped().get(files.scheme or "")
+        scheme = chosen or own or (None if files.scheme_fault else fitted.scheme)
+        if scheme is None:
             raise LabelError(
                 f"{source.path}: {files.id} has no label and no known naming, so its label scheme "
-                f"is unknown; choose one of {', '.join(SCHEMES)} with --labels NAME"
+                f"is unknown; choose one of {', '.join(shipped())} with --labels NAME"
             )
-        schemes[files.id] = SCHEMES[name]
+        schemes[files.id] = scheme
+    for case, scheme in schemes.items():
+        check_classes(f"{source.path}: {case}", scheme, fitted)
     return schemes
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bratsprep.case import Box, CaseFiles, Geometry
 from bratsprep.config import PrepConfig
 from bratsprep.errors import BratsError
-from bratsprep.labels import CLASSES, MODALITIES, Scheme
+from bratsprep.labels import Scheme
 from bratsprep.repeats.image_match import LEAST_VOXELS
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
@@ -57,7 +57,7 @@ class Prepared:
     label: NDArray[np.uint8] | None
     """(z, y, x) uint8 stored classes of the whole volume, if they were requested."""
     fingerprint: NDArray[np.int8] | None = None
-    """(5, *BRAIN_CELLS) of the images; None where the brain is too small to be told apart."""
+    """(1 + m, *BRAIN_CELLS) of the images; None where the brain is too small to be told apart."""
 
     def paste(self, planes: NDArray[Any]) -> NDArray[Any]:
         """Put (s, h, w) planes of any dtype back into a (z, y, x) volume, zero elsewhere."""
@@ -81,8 +81,7 @@ def prepare_case(
     Raises:
         BratsError: the case is at fault.
     """
-    background = fitted.preparation.background
-    return prepared(read_scan(files, source, buffers, scheme, background), fitted)
+    return prepared(read_scan(files, source, buffers, scheme, fitted.asked), fitted)
 
 
 def prepared(scan: CaseVolumes, fitted: Fitted) -> Prepared:
@@ -95,8 +94,11 @@ def prepared(scan: CaseVolumes, fitted: Fitted) -> Prepared:
     normalise, dtype = as_the_network_sees(fitted.preparation)
     box = crop_window(scan.brain_box, scan.shape, fitted.window)
     planes = np.flatnonzero(scan.plane_brain)
-    image = np.empty((planes.size, len(MODALITIES), *box.shape[1:]), dtype)
+    image = np.empty((planes.size, len(scan.images), *box.shape[1:]), dtype)
     image_planes_(scan, planes, box, normalise, image)
+    present = scan.named.present
+    if not all(present):
+        image = image.astype(np.float32) * np.float32(len(present) / sum(present))
     label = None if scan.label is None else scan.label.copy()
     is_large = scan.measured.count >= LEAST_VOXELS
     fingerprint = fingerprints(scan)[0] if is_large else None
@@ -184,7 +186,7 @@ def probabilities(fitted: Fitted, image: NDArray[Any], tta: str) -> torch.Tensor
         (b, classes, h, w) float32 on the device.
     """
     planes = torch.from_numpy(image).to(fitted.device).float()
-    total = torch.zeros(len(image), len(CLASSES), *image.shape[2:], device=fitted.device)
+    total = torch.zeros(len(image), len(fitted.classes), *image.shape[2:], device=fitted.device)
     passes = list(product(FLIPS[tta], fitted.networks))
     for axes, network in passes:
         flipped = planes.flip(axes) if axes else planes
@@ -213,7 +215,7 @@ def segment(
     """
     n_planes, (h, w) = len(image), image.shape[2:]
     label = np.empty((n_planes, h, w), np.uint8)
-    kept = np.empty((len(CLASSES), n_planes if keep else 0, h, w), np.float32)
+    kept = np.empty((len(fitted.classes), n_planes if keep else 0, h, w), np.float32)
     for first in range(0, n_planes, config.batch_size):
         part = slice(first, first + config.batch_size)
         probability = probabilities(fitted, image[part], config.tta)

@@ -17,7 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bratsprep.errors import BratsError
-from bratsprep.labels import CLASSES
+from bratsprep.labels import ClassSet
 from bratstrain.runs.files import read_json, write_json
 from bratstrain.scoring.components import label_components
 from bratstrain.scoring.metrics import confusion
@@ -25,9 +25,10 @@ from bratstrain.scoring.surface import union_box
 
 CLEANUP: Final = "cleanup.json"
 """File in the run folder."""
+MOST_TRIED: Final = 4
+"""Tumour classes up to which every combination of sizes is tried."""
 CANDIDATES: Final = (0, 10, 30, 100, 300, 1000)
 """Sizes in voxels that are tried as the minimum of a class; 0 keeps everything."""
-N_CLASSES: Final = len(CLASSES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,40 +63,44 @@ class Components:
     """(n + 1,) uint8 label of each where it is removed."""
 
 
-def find_components(predicted: NDArray[np.uint8]) -> Components:
+def find_components(predicted: NDArray[np.uint8], n_classes: int) -> Components:
     """Number the 26-connected components of each class.
 
     Args:
         predicted: (z, y, x) uint8, stored labels.
+        n_classes: background included.
     """
     part = union_box(predicted, predicted, 1)
     inside = np.ascontiguousarray(predicted[part])
     number = np.zeros(inside.shape, np.int32)
     labels = [0]
-    for label in range(1, len(CLASSES)):
+    for label in range(1, n_classes):
         numbered, count = label_components(inside == label)
         number[numbered > 0] = numbered[numbered > 0] + len(labels) - 1
         labels += [label] * count
     size = np.bincount(number.ravel(), minlength=len(labels))
-    faces = count_faces(number, inside, len(labels))
+    faces = count_faces(number, inside, len(labels), n_classes)
     return Components(
         part, number, np.array(labels, np.uint8), size, faces.argmax(axis=1).astype(np.uint8)
     )
 
 
 @njit(cache=True, nogil=True)
-def count_faces(number: NDArray[np.int32], label: NDArray[np.uint8], n: int) -> NDArray[np.int64]:
+def count_faces(
+    number: NDArray[np.int32], label: NDArray[np.uint8], n: int, n_classes: int
+) -> NDArray[np.int64]:
     """Count the faces that each component shares with voxels of another label.
 
     Args:
         number: (z, y, x) int32, 0 to n - 1.
         label: (z, y, x) uint8, stored labels.
         n: number of components, that of the background included.
+        n_classes: background included.
 
     Returns:
-        (n, classes) int64, by component and label beyond the face.
+        (n, n_classes) int64, by component and label beyond the face.
     """
-    faces = np.zeros((n, N_CLASSES), np.int64)
+    faces = np.zeros((n, n_classes), np.int64)
     n_z, n_y, n_x = number.shape
     for z, y, x in np.ndindex(n_z, n_y, n_x):
         here = label[z, y, x]
@@ -116,7 +121,9 @@ def count_faces(number: NDArray[np.int32], label: NDArray[np.uint8], n: int) -> 
     return faces
 
 
-def drop_small(predicted: NDArray[np.uint8], least_voxels: Mapping[str, int]) -> NDArray[np.uint8]:
+def drop_small(
+    predicted: NDArray[np.uint8], least_voxels: Mapping[str, int], classes: ClassSet
+) -> NDArray[np.uint8]:
     """Relabel every component that is smaller than the minimum size of its class.
 
     All sizes are measured before any component is relabelled, so the order of the classes does not
@@ -125,12 +132,13 @@ def drop_small(predicted: NDArray[np.uint8], least_voxels: Mapping[str, int]) ->
     Args:
         predicted: (z, y, x) uint8, stored labels.
         least_voxels: minimum sizes by class name; a missing class keeps everything.
+        classes: of the labels.
 
     Returns:
         (z, y, x) uint8, a new volume.
     """
-    least = np.array([least_voxels.get(name, 0) for name in CLASSES])
-    components = find_components(predicted)
+    least = np.array([least_voxels.get(name, 0) for name in classes.classes])
+    components = find_components(predicted, len(classes))
     is_small = components.size < least[components.label]
     becomes = np.where(is_small, components.instead, components.label)
     becomes[0] = 0
@@ -147,6 +155,8 @@ class Tuning:
     the classes, and no volume has to be kept.
     """
 
+    classes: ClassSet | None = None
+    """Of the cases; None before the first."""
     names: list[str] = field(default_factory=list)
     base: list[NDArray[np.int64]] = field(default_factory=list)
     """(classes, classes) int64 confusion matrix of each case, truth by predicted."""
@@ -154,19 +164,28 @@ class Tuning:
     """(classes - 1, candidates, classes, classes) int64 of each case: change of the matrix when
     components of a class below a size are removed."""
 
-    def add(self, case: str, truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> None:
+    def add(
+        self,
+        case: str,
+        truth: NDArray[np.uint8],
+        predicted: NDArray[np.uint8],
+        classes: ClassSet,
+    ) -> None:
         """Measure one case.
 
         Args:
             case: its id.
             truth: (z, y, x) uint8, stored labels.
             predicted: (z, y, x) uint8, same shape.
+            classes: of both; the same for all cases.
         """
-        components = find_components(predicted)
+        self.classes = classes
+        k = len(classes)
+        components = find_components(predicted, k)
         n = len(components.label)
-        pairs = components.number.astype(np.int64) * N_CLASSES + truth[components.part]
-        held = np.bincount(pairs.ravel(), minlength=n * N_CLASSES).reshape(n, N_CLASSES)
-        change = np.zeros((N_CLASSES - 1, len(CANDIDATES), N_CLASSES, N_CLASSES), np.int64)
+        pairs = components.number.astype(np.int64) * k + truth[components.part]
+        held = np.bincount(pairs.ravel(), minlength=n * k).reshape(n, k)
+        change = np.zeros((k - 1, len(CANDIDATES), k, k), np.int64)
         for i in range(1, n):
             label, moved = int(components.label[i]), held[i]
             for c, least in enumerate(CANDIDATES):
@@ -174,7 +193,7 @@ class Tuning:
                     change[label - 1, c, :, label] -= moved
                     change[label - 1, c, :, components.instead[i]] += moved
         self.names.append(case)
-        self.base.append(confusion(truth, predicted))
+        self.base.append(confusion(truth, predicted, k))
         self.change.append(change)
 
     def best(self, tuned_on: str) -> Cleanup:
@@ -186,18 +205,54 @@ class Tuning:
         Raises:
             ValueError: no case was added.
         """
-        if not self.names:
+        if self.classes is None:
             raise ValueError("tuning needs at least one case")
         base, change = np.stack(self.base), np.stack(self.change)
-        choices = sorted(product(range(len(CANDIDATES)), repeat=N_CLASSES - 1), key=sum)
-        before = best = mean_dice(base)
-        chosen: Sequence[int] = choices[0]
-        for choice in choices:
-            score = mean_dice(base + sum(change[:, k, c] for k, c in enumerate(choice)))
+        before = mean_dice(base)
+        n_tumour = len(self.classes.tumour)
+        search = every_choice if n_tumour <= MOST_TRIED else class_by_class
+        chosen, best = search(base, change)
+        least = {name: CANDIDATES[c] for name, c in zip(self.classes.tumour, chosen, strict=True)}
+        return Cleanup(least, tuned_on, list(self.names), before, best)
+
+
+def every_choice(base: NDArray[np.int64], change: NDArray[np.int64]) -> tuple[Sequence[int], float]:
+    """Try every combination of sizes; among equals the smallest is taken.
+
+    Args:
+        base: (cases, classes, classes) int64, as `Tuning.base`.
+        change: (cases, classes - 1, candidates, classes, classes) int64, as `Tuning.change`.
+
+    Returns:
+        Place of each tumour class's size in `CANDIDATES`, and the score.
+    """
+    choices = sorted(product(range(len(CANDIDATES)), repeat=change.shape[1]), key=sum)
+    chosen: Sequence[int] = choices[0]
+    best = mean_dice(base)
+    for choice in choices:
+        score = mean_dice(base + sum(change[:, k, c] for k, c in enumerate(choice)))
+        if score > best:
+            best, chosen = score, choice
+    return chosen, best
+
+
+def class_by_class(
+    base: NDArray[np.int64], change: NDArray[np.int64]
+) -> tuple[Sequence[int], float]:
+    """Choose the size of one class after another, the sizes of the others fixed.
+
+    With many classes there are too many combinations. Arguments and result are those of
+    `every_choice`.
+    """
+    chosen = [0] * change.shape[1]
+    best = mean_dice(base)
+    for k in range(change.shape[1]):
+        for c in range(len(CANDIDATES)):
+            choice = [*chosen[:k], c, *chosen[k + 1 :]]
+            score = mean_dice(base + sum(change[:, i, size] for i, size in enumerate(choice)))
             if score > best:
                 best, chosen = score, choice
-        least = {CLASSES[k + 1]: CANDIDATES[c] for k, c in enumerate(chosen)}
-        return Cleanup(least, tuned_on, list(self.names), before, best)
+    return chosen, best
 
 
 def mean_dice(matrices: NDArray[np.int64]) -> float:
@@ -231,11 +286,11 @@ def read_cleanup(run: Path) -> Cleanup:
         )
     content = read_json(path)
     try:
-        least = {name: int(content["least_voxels"][name]) for name in CLASSES[1:]}
+        least = {str(name): int(size) for name, size in content["least_voxels"].items()}
         cases = [str(name) for name in content["cases"]]
         scores = float(content["before"]), float(content["after"])
         return Cleanup(least, str(content["tuned_on"]), cases, *scores)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BratsError(f"{path}: cannot be read: {error}; tune it again") from error
 
 
@@ -246,4 +301,4 @@ def shared_sizes(runs: Sequence[Path]) -> dict[str, int]:
         BratsError: a run's sizes are not tuned.
     """
     tuned = [read_cleanup(run).least_voxels for run in runs]
-    return {name: min(sizes[name] for sizes in tuned) for name in CLASSES[1:]}
+    return {name: min(sizes.get(name, 0) for sizes in tuned) for name in tuned[0]}

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bratsprep.case import CaseFiles
+from bratsprep.config import SourceConfig
+from bratsprep.labels import Scheme
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
 from bratsprep.system.faulty_cases import without_faulty
 from bratsprep.system.memory import Buffers
-from bratsprep.volumes.case_volumes import read_scan
-from bratsprep.volumes.label_schemes import resolve
+from bratsprep.volumes.case_volumes import Asked, read_scan
 from bratstrain.apply_config import ApplyConfig
 from bratstrain.data.splits import Split
 from bratstrain.evaluation.case_images import brain_images, stored_images
@@ -29,6 +30,7 @@ from bratstrain.evaluation.case_pairs import (
     load_labeller,
     raw_pair,
 )
+from bratstrain.evaluation.case_selection import truth_schemes
 from bratstrain.evaluation.folder_selection import good_cases, labelled_cases
 from bratstrain.evaluation.label_pair import Images, LabelPair
 from bratstrain.inference.segment import Prepared, prepared, read_ahead
@@ -110,30 +112,25 @@ def read_cases(
 def raw_cases(
     labellers: Sequence[Labeller], source: Source, wanted: Sequence[str]
 ) -> Iterator[ReadCase]:
-    """Read raw cases, all planes of each, once for all runs that read brains alike.
+    """Read raw cases, all planes of each, once for all runs that read cases alike.
 
     The images are those of the first run.
     """
-    choices = {labeller.brain_mask: labeller.files for labeller in labellers}
-    files_of = {
-        mask: {
-            files.id: files for files in good_cases(source, labelled_cases(source, choice), wanted)
-        }
-        for mask, choice in choices.items()
+    keys = [reading_of(labeller) for labeller in labellers]
+    readings = {
+        key: cases_of(labellers[keys.index(key)], source, wanted) for key in dict.fromkeys(keys)
     }
-    chosen = list(files_of[labellers[0].brain_mask].values())
-    schemes = resolve(source, chosen, labellers[0].config.labels)
+    chosen = readings[keys[0]][0].values()
 
     def read(files: CaseFiles, buffers: Buffers) -> tuple[Images, list[Prepared]]:
         images: list[Images] = []
         cases: dict[int, Prepared] = {}
-        for mask, background in dict.fromkeys(map(brain_of, labellers)):
-            own = files_of[mask][files.id]
-            scan = read_scan(own, source, buffers, schemes[files.id], background)
+        for key, (own, schemes) in readings.items():
+            scan = read_scan(own[files.id], source, buffers, schemes[files.id], key[1])
             if not images:
                 images.append(brain_images(scan, labellers[0].fitted.preparation))
             for i, labeller in enumerate(labellers):
-                if brain_of(labeller) == (mask, background):
+                if keys[i] == key:
                     cases[i] = prepared(scan, labeller.fitted)
                     check_prepared(labeller, source, cases[i])
         return images[0], [cases[i] for i in range(len(labellers))]
@@ -151,9 +148,21 @@ def raw_cases(
         )
 
 
-def brain_of(labeller: Labeller) -> tuple[str, str]:
-    """What decides the brain of a raw case: pattern of its mask, and background."""
-    return labeller.brain_mask, labeller.fitted.preparation.background
+def reading_of(labeller: Labeller) -> tuple[SourceConfig, Asked]:
+    """What decides how a raw case is read for a run: its files, modalities, classes and brain."""
+    return labeller.files, labeller.fitted.asked
+
+
+def cases_of(
+    labeller: Labeller, source: Source, wanted: Sequence[str]
+) -> tuple[dict[str, CaseFiles], dict[str, Scheme]]:
+    """Files and label scheme of some raw cases, as a run takes them, by id.
+
+    Raises:
+        BratsError: a case is missing or at fault.
+    """
+    chosen = good_cases(source, labelled_cases(source, labeller.files), wanted)
+    return {files.id: files for files in chosen}, truth_schemes(source, chosen, labeller)
 
 
 def file_cases(

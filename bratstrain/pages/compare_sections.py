@@ -17,7 +17,6 @@ from bratstrain.evaluation.comparison import (
     short,
 )
 from bratstrain.evaluation.formatting import none_for_nan
-from bratstrain.evaluation.tables import ORDER
 from bratstrain.pages.html_file import html
 from bratstrain.pages.score_sections import DASH, Table, digits
 from bratstrain.scoring.metric_registry import HEADLINE, compared_metrics, decimals
@@ -94,9 +93,15 @@ def page(
         "n_pairs_left": max(len(comparison.chosen()) - MOST_COLUMNS, 0),
         "case_labels": list(chosen.values()),
         "runs": list(shown),
-        "content": {"runs": list(shown), "viewers": {"cases": list(views)}},
+        "content": {
+            "runs": list(shown),
+            "classes": comparison.evaluations[0].classes.tumour,
+            "viewers": {"cases": list(views)},
+        },
     }
-    return html("compare.html", f"{' and '.join(comparison.names)}: bratstrain compare", sections)
+    first = comparison.evaluations[0]
+    title = f"{' and '.join(comparison.names)}: bratstrain compare"
+    return html("compare.html", title, sections, (first.classes, first.modalities))
 
 
 def notes(comparison: Comparison) -> list[str]:
@@ -128,7 +133,7 @@ def part_table(comparison: Comparison) -> Table:
     """Headline of each class and region, a column for each run."""
     rows = [
         [part, *(digits(run.means[HEADLINE].get(part)) for run in comparison.standings)]
-        for part in ORDER
+        for part in comparison.evaluations[0].order
         if part != LEAD
     ]
     return {"head": ["", *comparison.names], "rows": rows}
@@ -136,7 +141,7 @@ def part_table(comparison: Comparison) -> Table:
 
 def tables(comparison: Comparison, metric: str) -> Iterator[tuple[str, Table]]:
     """Class or region, and the table of its differences in one metric; the first table aside."""
-    for part in ORDER:
+    for part in comparison.evaluations[0].order:
         rows = comparison.chosen(metric, part)
         if rows and (metric, part) != (HEADLINE, LEAD):
             yield part, difference_table(rows)

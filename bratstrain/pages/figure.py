@@ -14,11 +14,12 @@ from matplotlib.figure import Figure
 
 from bratsprep.drawing.colours import grey_limits, radiological
 from bratsprep.drawing.figure_parts import ON_BLACK, class_legend, draw_label, mark_sides
+from bratsprep.labels import ClassSet
 from bratsprep.system.atomic import replacing
 from bratstrain.evaluation.tables import Picture, Report
 from bratstrain.pages.gallery import class_mean
 
-PANELS: Final = ("Original (T1gd)", "Ground truth", "Prediction", "Overlay")
+PANELS: Final = ("Original", "Ground truth", "Prediction", "Overlay")
 NOTE: Final = (
     "Radiological view: R is the patient's right side, front is up.  "
     "Overlay: prediction in colour, outline of the true tumour in white"
@@ -51,17 +52,22 @@ def draw_report(path_png: Path | str, report: Report) -> None:
         picture, score = pictures[ranked[i].case], class_mean(ranked[i])
         text = f"{word}: {picture.case}, plane {picture.z}, volume Dice {score:.3f}"
         rows.append((f"{text} (mean of classes, whole case)", picture))
-    draw_rows(path_png, rows, title=report.title)
+    draw_rows(path_png, rows, report.classes, title=report.title)
 
 
 def draw_rows(
-    path_png: Path | str, rows: Sequence[tuple[str, Picture]], *, title: str = ""
+    path_png: Path | str,
+    rows: Sequence[tuple[str, Picture]],
+    classes: ClassSet,
+    *,
+    title: str = "",
 ) -> None:
     """Draw pictures in rows, with a line of text above each.
 
     Args:
         path_png: file to write; replaced where it is there.
         rows: text and picture, at least one.
+        classes: of the labels.
         title: above everything.
 
     Raises:
@@ -83,11 +89,11 @@ def draw_rows(
     edges = _BOTTOM_INCHES / size[1], 1 - (_TOP_INCHES + 0.24) / size[1]
     figure.subplots_adjust(0.004, edges[0], 0.996, edges[1], 0.015, 0.3 / row_inches)
     for axes_of_row, (text, picture) in zip(grid, rows, strict=True):
-        draw_panels(list(axes_of_row), picture)
+        draw_panels(list(axes_of_row), picture, classes)
         axes_of_row[0].text(
             0, 1.02, text, color="white", fontsize=10, transform=axes_of_row[0].transAxes
         )
-    _write_around(figure, grid[0], title)
+    _write_around(figure, grid[0], title, classes)
     FigureCanvasAgg(figure)
     with replacing(Path(path_png)) as file:
         figure.savefig(file, format="png", dpi=_DPI, facecolor="black")
@@ -103,7 +109,7 @@ def _check(picture: Picture) -> None:
         )
 
 
-def _write_around(figure: Figure, first_row: Sequence[Axes], title: str) -> None:
+def _write_around(figure: Figure, first_row: Sequence[Axes], title: str, classes: ClassSet) -> None:
     """Write the title, the names of the panels, the legend and the note."""
     height = figure.get_size_inches()[1]
     figure.text(0.006, 1 - 0.08 / height, title, color="white", fontsize=11, va="top")
@@ -111,11 +117,11 @@ def _write_around(figure: Figure, first_row: Sequence[Axes], title: str) -> None
         axes.text(
             0.5, 1.12, name, color="white", fontsize=11, ha="center", transform=axes.transAxes
         )  # fmt: skip
-    class_legend(figure)
+    class_legend(figure, classes)
     figure.text(0.006, 0.12 / height, NOTE, color="white", fontsize=8)
 
 
-def draw_panels(axes: Sequence[Axes], picture: Picture) -> None:
+def draw_panels(axes: Sequence[Axes], picture: Picture, classes: ClassSet) -> None:
     """Draw the four panels of one picture."""
     image = radiological(picture.image)
     truth, predicted = radiological(picture.truth), radiological(picture.predicted)
@@ -129,7 +135,7 @@ def draw_panels(axes: Sequence[Axes], picture: Picture) -> None:
         (axes[2], predicted, 1.0),
         (axes[3], predicted, 0.5),
     ):
-        draw_label(panel, label, opacity)
+        draw_label(panel, label, opacity, classes)
     if truth.any() and not truth.all():
         axes[3].contour(truth > 0, levels=[0.5], colors=ON_BLACK, linewidths=1.0)
     mark_sides(axes[0])

@@ -18,7 +18,7 @@ from bratsprep.case import Box
 from bratstrain.evaluation.label_pair import Images, LabelPair
 from bratstrain.pages.sprites import View, brain_greys
 from bratstrain.scoring.conventions import CONVENTIONS
-from bratstrain.scoring.metrics import MEANS, CaseScores
+from bratstrain.scoring.metrics import CaseScores
 
 MOST_IMAGES: Final = 8
 """Cases whose images are kept; a real case of 155 planes takes about 10 MB."""
@@ -48,7 +48,7 @@ class Kept:
     """One case with its images, compressed."""
 
     greys: Volume
-    """(4, s, h, w), as `sprites.brain_greys` gives them."""
+    """(m, s, h, w), as `sprites.brain_greys` gives them."""
     truth: Volume
     """(z, y, x) stored labels."""
     z: NDArray[np.int64]
@@ -74,7 +74,7 @@ class Kept:
             predicted: (z, y, x) uint8 stored labels, one volume for each run.
         """
         truth = self.truth.array()
-        block = np.zeros((4, len(truth), *self.greys.shape[2:]), np.uint8)
+        block = np.zeros((self.greys.shape[0], len(truth), *self.greys.shape[2:]), np.uint8)
         block[:, self.z] = self.greys.array()
         greys = self.box.paste(block, truth.shape)[:, self.shown]
         return View(
@@ -128,5 +128,5 @@ class Gallery:
 def class_mean(scores: CaseScores) -> float:
     """Volume Dice of a case, mean of classes, convention `brats`."""
     rule = CONVENTIONS["brats"]
-    parts = [scores.parts[name].counts for name in MEANS["mean of classes"]]
+    parts = [scores.parts[name].counts for name in scores.classes.tumour]
     return float(np.mean([rule.overlap(counts.volume_dice, counts) for counts in parts]))

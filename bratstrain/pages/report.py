@@ -168,6 +168,11 @@ def page(
         "balance": score_sections.balance(evaluation),
         "split": run_sections.splitting(run, evaluation),
         "run": run_sections.run_facts(run, evaluation),
-        "content": {"runs": [run.name], "viewers": {"cases": list(shown)}},
+        "content": {
+            "runs": [run.name],
+            "classes": evaluation.classes.tumour,
+            "viewers": {"cases": list(shown)},
+        },
     }
-    return html("report.html", f"{run.name}: bratstrain report", sections)
+    names = evaluation.classes, evaluation.modalities
+    return html("report.html", f"{run.name}: bratstrain report", sections, names)

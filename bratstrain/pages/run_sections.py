@@ -14,8 +14,9 @@ from bratstrain.runs.fitted import read_split
 
 MOST_POINTS: Final = 400
 """Points of a curve; more cannot be distinguished."""
-STYLES: Final = {"NCR": 1, "ED": 0, "ET": 4, "TC": 3, "WT": 2}
-"""Styles of the curves: those nearest to the colours of the classes in the pictures."""
+STYLES: Final = (1, 0, 4, 3, 2)
+"""Styles of the curves of classes and regions, in their order: for gliomas those nearest to the
+colours of the classes in the pictures."""
 MEAN_STYLE: Final = 5
 SPLIT_PARTS: Final = ("train", "validation", "test")
 
@@ -52,11 +53,11 @@ def validation(records: Sequence[Mapping[str, Any]]) -> list[Curve]:
     """Volume Dice of each class and region over the steps, and the mean of the regions."""
     parts = list(records[-1]["volume_dice"]) if records else []
     lines = []
-    for part in parts:
+    for i, part in enumerate(parts):
         values = [
             {"step": record["step"], "value": record["volume_dice"].get(part)} for record in records
         ]
-        lines.append(series(part, values, "value", STYLES.get(part, 0)))
+        lines.append(series(part, values, "value", STYLES[i % len(STYLES)]))
     return [*lines, series("mean of regions", records, "mean_regions", MEAN_STYLE)]
 
 

@@ -8,16 +8,12 @@ import numpy as np
 
 from bratsprep.drawing.charts import dots, interval
 from bratsprep.drawing.svg import Drawing
-from bratsprep.labels import CLASSES
 from bratstrain.evaluation.published import PUBLISHED
 from bratstrain.evaluation.stored import Evaluation
-from bratstrain.evaluation.tables import ORDER
 from bratstrain.scoring.metric_registry import HEADLINE, METRICS, beside_headline, decimals
 
 DASH: Final = "\N{EN DASH}"
 MEAN: Final = "mean of classes"
-SHOWN_PARTS: Final = (MEAN, "NCR", "ED", "ET", "TC", "WT")
-"""Columns of the dots."""
 COLUMNS_EXPLAINED: Final = {
     "95 %": "Range of the mean to expect if other cases like these were drawn, and n, the number "
     "of cases that it is computed from: Student's t on the logit, wider on the side of the longer "
@@ -59,7 +55,8 @@ def key_numbers(evaluation: Evaluation) -> list[tuple[str, str, str]]:
     """Numbers at the top of the page: name, value, and a remark."""
     rows = evaluation.rows()
     numbers = []
-    for name, part in ((f"{HEADLINE}, {MEAN}", MEAN), (f"{HEADLINE}, whole tumour", "WT")):
+    whole = evaluation.classes.nested[0][0]
+    for name, part in ((f"{HEADLINE}, {MEAN}", MEAN), (f"{HEADLINE}, {whole}", whole)):
         row = rows[part]
         remark = f"95 %: {between(row)}; empty prediction: {digits(row['nothing'])}"
         numbers.append((name, digits(row["mean"]), remark))
@@ -82,7 +79,7 @@ def headline_table(evaluation: Evaluation, which: str = "rows") -> Table:
     others = {metric.name: evaluation.rows(metric.name, which) for metric in beside_headline()}
     others = {name: rows for name, rows in others.items() if rows}
     body = []
-    for part in (name for name in ORDER if name in headline):
+    for part in (name for name in evaluation.order if name in headline):
         row = headline[part]
         means = [digits(rows[part]["mean"], name) for name, rows in others.items()]
         counts = f"{row['n_present']}/{row['n_absent']}/{row['n_false']}"
@@ -121,7 +118,7 @@ def case_dots(evaluation: Evaluation) -> Drawing:
     """A dot for each case, in each class and region."""
     columns = {
         part: list(zip(evaluation.cases, evaluation.values(HEADLINE, part).tolist(), strict=True))
-        for part in SHOWN_PARTS
+        for part in (MEAN, *evaluation.classes.parts)
     }
     return dots(
         f"{HEADLINE} of each case",
@@ -136,7 +133,7 @@ def balance(evaluation: Evaluation) -> Table:
     true, predicted = confusion.sum(axis=(0, 2)), confusion.sum(axis=(0, 1))
     present = np.count_nonzero(confusion.sum(axis=2), axis=0)
     rows = []
-    for i, name in enumerate(CLASSES):
+    for i, name in enumerate(evaluation.classes.classes):
         ratio = f"{true[0] / true[i]:,.0f} : 1" if i and true[i] else DASH
         times = f"{predicted[i] / true[i]:.2f}" if true[i] else DASH
         share = f"{true[i] / max(true.sum(), 1):.3%}"

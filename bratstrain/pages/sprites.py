@@ -13,14 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bratsprep.drawing.pictures import png_uri, webp_uri
-from bratsprep.labels import MODALITIES
 from bratstrain.device import cores
 from bratstrain.evaluation.label_pair import Images
 
 QUALITY: Final = 75
 """Quality of the WebP pictures, 0 to 100."""
-STEP: Final = 60
-"""Grey of label 1 in a sheet; label 2 has twice as much."""
 SHOWN_PERCENTILES: Final = (1.0, 99.5)
 """Percentiles of the brain's voxels that are shown black and white."""
 
@@ -35,7 +32,7 @@ class View:
     depth: int
     """Planes of the uncropped volume."""
     greys: NDArray[np.uint8]
-    """(4, s, y, x) modalities, 1 to 255 in the brain and 0 outside it; RAS+ order."""
+    """(m, s, y, x) modalities, 1 to 255 in the brain and 0 outside it; RAS+ order."""
     truth: NDArray[np.uint8]
     """(s, y, x) stored labels."""
     predicted: tuple[NDArray[np.uint8], ...]
@@ -45,8 +42,8 @@ class View:
 
 
 def brain_greys(images: Images) -> NDArray[np.uint8]:
-    """Greys of the voxels that `images` holds: (4, s, h, w) uint8."""
-    return np.stack([greys(images.voxels[:, m]) for m in range(len(MODALITIES))])
+    """Greys of the voxels that `images` holds: (m, s, h, w) uint8."""
+    return np.stack([greys(images.voxels[:, m]) for m in range(images.voxels.shape[1])])
 
 
 def greys(image: NDArray[Any]) -> NDArray[np.uint8]:
@@ -83,13 +80,14 @@ def packed(view: View) -> dict[str, Any]:
 
     Returns:
         Plain values and data URIs; `areas` are tumour voxels by plane, of the truth and of each
-        prediction.
+        prediction; `step` is the grey of label 1, label 2 has twice as much.
     """
     y, x = trimmed(view)
     images, truth, *predicted = (
         volume[..., y, x][..., ::-1, ::-1] for volume in (view.greys, view.truth, *view.predicted)
     )
     columns = round(np.sqrt(len(view.planes)))
+    step = 255 // max(1, *(int(label.max(initial=0)) for label in (truth, *predicted)))
     return {
         "case": view.case,
         "planes": view.planes.tolist(),
@@ -98,8 +96,9 @@ def packed(view: View) -> dict[str, Any]:
         "columns": columns,
         "spacing": list(view.spacing),
         "images": [webp_uri(sheet(image, columns), QUALITY) for image in images],
-        "truth": label_uri(truth, columns),
-        "predicted": [label_uri(label, columns) for label in predicted],
+        "step": step,
+        "truth": label_uri(truth, columns, step),
+        "predicted": [label_uri(label, columns, step) for label in predicted],
         "areas": [np.count_nonzero(label, axis=(1, 2)).tolist() for label in (truth, *predicted)],
     }
 
@@ -110,9 +109,9 @@ def packed_views(views: Sequence[View]) -> list[dict[str, Any]]:
         return list(pool.map(packed, views))
 
 
-def label_uri(label: NDArray[np.uint8], columns: int) -> str:
-    """Sheet of (s, y, x) uint8 stored labels as PNG, `STEP` greys apart."""
-    return png_uri(sheet(label, columns) * np.uint8(STEP))
+def label_uri(label: NDArray[np.uint8], columns: int, step: int) -> str:
+    """Sheet of (s, y, x) uint8 stored labels as PNG, `step` greys apart."""
+    return png_uri(sheet(label, columns) * np.uint8(step))
 
 
 def sheet(planes: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:

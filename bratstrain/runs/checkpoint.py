@@ -25,7 +25,7 @@ from bratstrain.networks.build import build_model
 from bratstrain.runs.plain import not_plain
 
 FORMAT: Final = "bratstrain"
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised by one whenever an old file can no longer be read as a new one."""
 BROKEN: Final[tuple[type[Exception], ...]] = (
     pickle.UnpicklingError, RuntimeError, ValueError, TypeError, LookupError, AttributeError,
@@ -65,6 +65,10 @@ class Weights:
     split_digest: str
     preparation: str
     """The slice file's `PrepConfig` as JSON."""
+    classes: str
+    """Classes and regions of its labels, a `ClassSet` as JSON."""
+    schemes: str
+    """Label schemes of its sources by name, each a `Scheme`, as JSON."""
     shape: list[int]
     """[h, w] of its slices."""
     step: int

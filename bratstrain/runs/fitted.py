@@ -5,14 +5,16 @@ import operator
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import nn
 
 from bratsprep.config import PrepConfig
+from bratsprep.drawing.colours import shown_under
 from bratsprep.errors import BratsError
-from bratsprep.labels import SCHEMES
+from bratsprep.labels import ClassSet, Scheme
+from bratsprep.volumes.case_volumes import Asked
 from bratstrain.data.splits import PARTS, Split
 from bratstrain.data.trained_spacings import TrainedSpacings, read_spacings, size_text
 from bratstrain.device import DTYPES, choose_device, choose_precision
@@ -40,8 +42,12 @@ class Fitted:
     """(h, w) of the slices."""
     spacings: tuple[TrainedSpacings, ...]
     """Voxel sizes of the training cases of each run."""
-    scheme: str
-    """Label scheme of the cases that they were fitted on; empty where they had several."""
+    classes: ClassSet
+    """Of the labels that they give."""
+    scheme: Scheme | None
+    """Label scheme of the cases that they were fitted on; None where they had several."""
+    survives_missing: bool
+    """Whether they were fitted on cases without some modality, drawn or real."""
     data_digest: str
     """Digest of the first run's slice file."""
 
@@ -54,6 +60,17 @@ class Fitted:
     def window(self) -> tuple[int, int] | None:
         """Crop (y, x), or None for whole planes."""
         return None if self.preparation.crop == "none" else self.size
+
+    @property
+    def asked(self) -> Asked:
+        """What is read of a raw case for them."""
+        config = self.preparation
+        return Asked(config.channels, self.classes, config.background)
+
+    @property
+    def shown(self) -> int:
+        """Place of the modality that labels are shown over."""
+        return shown_under(self.preparation.channels)
 
     def brain_mask(self, given: str) -> str:
         """Pattern of the brain masks of raw cases: the given one, or that of the preparation.
@@ -106,7 +123,9 @@ def load_fitted(
         preparation=preparation,
         size=size,
         spacings=tuple(spacings),
-        scheme=scheme_of(facts),
+        classes=classes_of(first, weights),
+        scheme=scheme_of(loaded),
+        survives_missing=all(survives_missing(run, other) for run, _, other in loaded),
         data_digest=weights.data_digest,
     )
 
@@ -150,15 +169,17 @@ def check_alike(first: Path, weights: Weights, run: Path, other: Weights) -> Non
     """
     one, two = (
         {
+            "modalities": PrepConfig().modalities,
             **json.loads(run_weights.preparation),
             "size": run_weights.shape,
             "brain": "masked"
             if "brain_mask" in json.loads(run_weights.preparation)
             else "stripped",
+            "classes": json.loads(run_weights.classes)["classes"],
         }
         for run_weights in (weights, other)
     )
-    names = ("normalise", "crop", "dtype", "size", "brain")
+    names = ("modalities", "normalise", "crop", "dtype", "size", "brain", "classes")
     differing = [
         f"{name} {two.get(name)}, not {one[name]}" for name in names if one[name] != two.get(name)
     ]
@@ -194,11 +215,46 @@ def check_spacings(
         )
 
 
-def scheme_of(facts: Sequence[dict[str, Any]]) -> str:
-    """Label scheme that all runs were fitted on; empty where they differ or do not record it."""
-    names = {str(fact.get("scheme", "")) for fact in facts}
-    name = names.pop()
-    return name if not names and name in SCHEMES else ""
+def classes_of(run: Path, weights: Weights) -> ClassSet:
+    """Classes of the labels that a run gives.
+
+    Raises:
+        BratsError: they cannot be read, or the network has another number of them.
+    """
+    try:
+        classes = ClassSet.from_json(weights.classes)
+    except (ValueError, RecursionError) as error:
+        raise BratsError(f"{run / BEST}: its classes cannot be read: {error}") from error
+    model = read_config(run / BEST, weights.config).model
+    if model.classes != len(classes):
+        raise BratsError(
+            f"{run / BEST}: its network gives {model.classes} classes, but it names {len(classes)}"
+        )
+    return classes
+
+
+def schemes_of(run: Path, weights: Weights) -> dict[str, Scheme]:
+    """Label schemes of the cases that a run was fitted on, by name.
+
+    Raises:
+        BratsError: they cannot be read.
+    """
+    try:
+        content = json.loads(weights.schemes)
+        return {name: Scheme.from_json(json.dumps(value)) for name, value in content.items()}
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise BratsError(f"{run / BEST}: its label schemes cannot be read: {error}") from error
+
+
+def scheme_of(loaded: Sequence[tuple[Path, nn.Module, Weights]]) -> Scheme | None:
+    """Label scheme that all runs were fitted on; None where there are several."""
+    schemes = {scheme for run, _, weights in loaded for scheme in schemes_of(run, weights).values()}
+    return schemes.pop() if len(schemes) == 1 else None
+
+
+def survives_missing(run: Path, weights: Weights) -> bool:
+    """Whether a run was fitted on cases that lacked a modality."""
+    return read_config(run / BEST, weights.config).drop_modality > 0
 
 
 def precision_of(run: Path, weights: Weights, device: torch.device) -> str:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bratsprep.labels import ClassSet
 from bratstrain.scoring.conventions import Convention, convention_named
 from bratstrain.scoring.intervals import interval_of
 from bratstrain.scoring.metric_registry import METRICS, POOLED, Measure
-from bratstrain.scoring.metrics import MEANS, PART_LABELS, CaseScores
+from bratstrain.scoring.metrics import CaseScores
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,9 @@ def summarise(
     """
     if not scores:
         raise ValueError("scores holds 0 cases; a table needs at least one")
+    classes = scores[0].classes
+    if any(case.classes != classes for case in scores):
+        raise ValueError("the cases are of different classes; a table is of one set of classes")
     empty = [case.of_nothing() for case in scores]
     masks = _part_masks(scores)
     columns = [Column("pooled", POOLED, _pooled(scores), _pooled(empty))]
@@ -121,7 +125,7 @@ def summarise(
             if values.scored.any():
                 nothing = _values(empty, metric.measure, rule)
                 columns.append(Column(rule.name, metric.name, values, nothing))
-    rows = [row for column in columns for row in _rows(column, masks)]
+    rows = [row for column in columns for row in _rows(column, masks, classes)]
     return Table(cases, planes, tuple(rows))
 
 
@@ -158,7 +162,7 @@ class PartMasks:
 
 def _part_masks(scores: Sequence[CaseScores]) -> PartMasks:
     """Find in which cases each part is true, and in which it has a false positive."""
-    counts = [[case.parts[name].counts for name in PART_LABELS] for case in scores]
+    counts = [[part.counts for part in case.parts.values()] for case in scores]
     return PartMasks(
         np.array([[part.n_truth > 0 for part in row] for row in counts]),
         np.array([[part.fp > 0 for part in row] for row in counts]),
@@ -167,20 +171,20 @@ def _part_masks(scores: Sequence[CaseScores]) -> PartMasks:
 
 def _values(scores: Sequence[CaseScores], measure: Measure, rule: Convention) -> Ratios:
     """Measure every case and part; the denominator is 1 where the case is scored."""
-    value = np.array([[measure(case.parts[name], rule) for name in PART_LABELS] for case in scores])
+    value = np.array([[measure(part, rule) for part in case.parts.values()] for case in scores])
     scored = np.isfinite(value)
     return Ratios(np.where(scored, value, 0.0), scored.astype(np.float64))
 
 
 def _pooled(scores: Sequence[CaseScores]) -> Ratios:
     """Numerator and denominator of the Dice, voxels, of every case and part."""
-    counts = [[case.parts[name].counts for name in PART_LABELS] for case in scores]
+    counts = [[part.counts for part in case.parts.values()] for case in scores]
     above = np.array([[2.0 * part.tp for part in row] for row in counts])
     errors = np.array([[float(part.fp + part.fn) for part in row] for row in counts])
     return Ratios(above, above + errors)
 
 
-def _rows(column: Column, masks: PartMasks) -> list[Row]:
+def _rows(column: Column, masks: PartMasks, classes: ClassSet) -> list[Row]:
     """Make the rows of one metric: each part, then the means of several."""
     above, scored = column.values.above, column.values.scored
     means = _divide(above.sum(axis=0), scored.sum(axis=0))
@@ -189,8 +193,9 @@ def _rows(column: Column, masks: PartMasks) -> list[Row]:
     influence = _influence(column.values, means)
     scale = METRICS[column.metric].scale if column.metric in METRICS else "share"
     rows = []
-    for part, members in ({name: (name,) for name in PART_LABELS} | dict(MEANS)).items():
-        places = [list(PART_LABELS).index(name) for name in members]
+    names = list(classes.parts)
+    for part, members in ({name: (name,) for name in names} | classes.means).items():
+        places = [names.index(name) for name in members]
         truth, false = masks.truth[:, places], masks.false[:, places]
         n_present = int(truth.sum())
         mean = _defined(np.mean, means[places])

@@ -61,6 +61,7 @@ CONVENTIONS: Final = MappingProxyType(
             Convention("brats2024-ped", 1.0, 0.0, 0.0, 374.0, "brats2024-ped"),
             Convention("brats2024-ssa", 1.0, 0.0, 0.0, 374.0, "brats2024-ssa"),
             Convention("brats2024-men", 1.0, 0.0, 0.0, 374.0, "brats2024-men"),
+            Convention("brats2024-men-rt", 1.0, 0.0, 0.0, None, "brats2024-men-rt"),
             Convention("nnunet", LEFT_OUT, 0.0, LEFT_OUT, LEFT_OUT, ""),
             Convention("present", LEFT_OUT, LEFT_OUT, LEFT_OUT, LEFT_OUT, ""),
         )

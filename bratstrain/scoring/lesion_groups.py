@@ -36,8 +36,8 @@ def truth_lesions(masks: Mapping[str, NDArray[np.bool_]], rules: LesionRules) ->
     """Number the lesions of the truth.
 
     Args:
-        masks: (z, y, x) bool each, of one shape, by the names of classes and regions, the cavity
-            among them where it is known; lesions are numbered in the order of the voxels.
+        masks: (z, y, x) bool each, of one shape, by the names of classes and regions; lesions
+            are numbered in the order of the voxels.
         rules: of the edition.
 
     Returns:
@@ -89,7 +89,7 @@ def _without_small(lesions: Lesions, unit: float, least: float) -> Lesions:
 def _joined(name: str, grouped: Mapping[str, Lesions], rules: LesionRules) -> Lesions:
     """Join the lesions of a class through the tissues beside it, and number them anew.
 
-    A tissue without a mask, such as the cavity in other editions, joins nothing.
+    A tissue that is no class of the labels joins nothing.
     """
     lesions = grouped[name]
     if name not in rules.joins:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-CAVITY: Final = "cavity"
-"""The resection cavity: no class, but lesions are joined through it."""
+CAVITY: Final = "RC"
+"""Class of the resection cavity, through which lesions of BraTS 2024 are joined."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from bratstrain.scoring.lesion_groups import (
     predicted_lesions,
     truth_lesions,
 )
-from bratstrain.scoring.lesion_rules import CAVITY, LesionRules
+from bratstrain.scoring.lesion_rules import LesionRules
 from bratstrain.scoring.surface import check_pair, surface_distances, union_box
 
 Crop = tuple[slice, slice, slice]
@@ -136,13 +136,11 @@ def case_lesions(
     rules: LesionRules,
     *,
     orientation: str = "RAS",
-    with_cavity: bool = False,
 ) -> dict[str, LesionScores]:
     """Match the lesions of every class and region with predicted components, and score each.
 
     Args:
-        truth: (z, y, x) bool each, of one shape, by the names of classes and regions; with the
-            resection cavity as `CAVITY` where it is known, through which lesions are joined.
+        truth: (z, y, x) bool each, of one shape, by the names of classes and regions.
             The labels are surrounded by `rules.margin` voxels, or fewer at the volume's border.
         predicted: the same of the prediction.
         spacing: (3,) mm, voxel size along x, y, z.
@@ -150,7 +148,6 @@ def case_lesions(
         orientation: directions of the axes of the label files, such as `LPS`; the official code
             numbers lesions in the order of a file, its first axis slowest, and the numbers decide
             through which lesion another is joined.
-        with_cavity: score the cavity too.
 
     Returns:
         Scores by name; lesions in the order of their numbers.
@@ -165,7 +162,6 @@ def case_lesions(
     return {
         name: score_lesions(lesions, found_lesions[name], spacing, rules, rules.least(name))
         for name, lesions in true_lesions.items()
-        if with_cavity or name != CAVITY
     }
 
 

@@ -12,7 +12,7 @@ from bratstrain.scoring.conventions import Convention
 from bratstrain.scoring.lesions import KeptScores, LesionScores
 from bratstrain.scoring.metrics import PartScores
 
-EVALUATION_VERSION: Final = 2
+EVALUATION_VERSION: Final = 3
 """Raised with every change of a number in an evaluation, so that stored ones are made anew."""
 HEADLINE: Final = "volume Dice"
 """The one metric that is called Dice without a further word."""

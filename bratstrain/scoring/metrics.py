@@ -8,24 +8,17 @@ number is the volume Dice over every plane of the case.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bratsprep.labels import CLASSES, REGIONS
-from bratstrain.scoring.lesion_rules import CAVITY, RULES
+from bratsprep.labels import ClassSet, scheme
+from bratstrain.scoring.lesion_rules import RULES
 from bratstrain.scoring.lesions import LesionScores, case_lesions
 from bratstrain.scoring.surface import SurfaceDistances, check_pair, surface_distances, union_box
 
-PART_LABELS: Final = MappingProxyType(
-    {name: (label,) for label, name in enumerate(CLASSES) if label} | dict(REGIONS)
-)
-"""Stored labels of each class and region; ET is both."""
-MEANS: Final = MappingProxyType({"mean of classes": CLASSES[1:], "mean of regions": tuple(REGIONS)})
-"""Names of the parts that a mean is over; never the background."""
 TOLERANCE_MM: Final = 1.0
 """Of the surface Dice."""
 
@@ -140,27 +133,28 @@ class CaseScores:
 
     case: str
     confusion: NDArray[np.int64]
-    """(4, 4) int64 voxels, truth by predicted."""
+    """(c, c) int64 voxels, truth by predicted."""
     parts: Mapping[str, PartScores]
-    """By the names of PART_LABELS."""
+    """By the names of the classes and regions."""
+    classes: ClassSet
+    """Of the labels."""
 
     def of_nothing(self) -> "CaseScores":
         """Score an empty prediction of the same truth, from the scores alone."""
         confusion = np.zeros_like(self.confusion)
         confusion[:, 0] = self.confusion.sum(axis=1)
         parts = {name: part.of_nothing() for name, part in self.parts.items()}
-        return CaseScores(self.case, confusion, parts)
+        return CaseScores(self.case, confusion, parts, self.classes)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LabelFiles:
-    """What the label files of a case hold beside its volumes in RAS+ order."""
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Voxel size of label volumes in RAS+ order, and the order of the files they were read from."""
 
+    spacing: Sequence[float]
+    """(3,) mm, voxel size along x, y, z."""
     orientation: str = "RAS"
-    """Directions of the axes of the files, such as `LPS`."""
-    cavity: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None
-    """(z, y, x) bool resection cavity of truth and predicted, which is stored as background; None
-    where it is not known. Lesions of BraTS 2024 are joined through it."""
+    """Directions of the axes of the files, such as `LPS`; lesions are numbered in this order."""
 
 
 def ratio(above: float, below: float) -> float:
@@ -168,41 +162,47 @@ def ratio(above: float, below: float) -> float:
     return above / below if below else math.nan
 
 
-def confusion(truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> NDArray[np.int64]:
+def confusion(
+    truth: NDArray[np.uint8], predicted: NDArray[np.uint8], n_classes: int
+) -> NDArray[np.int64]:
     """Count voxels by stored label of truth and predicted; counts of planes add up to the whole.
 
     Args:
-        truth: (..., y, x) uint8, 0 to 3.
-        predicted: (..., y, x) uint8, 0 to 3, same shape.
+        truth: (..., y, x) uint8, 0 to n_classes - 1.
+        predicted: (..., y, x) uint8, same shape.
+        n_classes: background included.
 
     Returns:
-        (4, 4) int64, truth by predicted.
+        (n_classes, n_classes) int64, truth by predicted.
 
     Raises:
-        ValueError: the shapes differ, or a label is above 3.
+        ValueError: the shapes differ, or a label is none of the classes.
     """
     if truth.shape != predicted.shape:
         raise ValueError(f"truth is {truth.shape} and predicted {predicted.shape}; must agree")
-    counts = plane_confusion(truth.reshape(1, 1, -1), predicted.reshape(1, 1, -1))
+    counts = plane_confusion(truth.reshape(1, 1, -1), predicted.reshape(1, 1, -1), n_classes)
     return np.asarray(counts.sum(axis=0), np.int64)
 
 
-def plane_confusion(truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> NDArray[np.int64]:
+def plane_confusion(
+    truth: NDArray[np.uint8], predicted: NDArray[np.uint8], n_classes: int
+) -> NDArray[np.int64]:
     """Count voxels by stored label, each plane for itself.
 
     Args:
-        truth: (z, y, x) uint8, 0 to 3.
-        predicted: (z, y, x) uint8, 0 to 3, same shape.
+        truth: (z, y, x) uint8, 0 to n_classes - 1.
+        predicted: (z, y, x) uint8, same shape.
+        n_classes: background included.
 
     Returns:
-        (z, 4, 4) int64, truth by predicted.
+        (z, n_classes, n_classes) int64, truth by predicted.
 
     Raises:
-        ValueError: a label is above 3.
+        ValueError: a label is none of the classes.
     """
-    counts, highest = count_pairs(truth, predicted, len(CLASSES))
-    if highest >= len(CLASSES):
-        raise ValueError(f"a label is {highest}; stored labels are 0 to {len(CLASSES) - 1}")
+    counts, highest = count_pairs(truth, predicted, n_classes)
+    if highest >= n_classes:
+        raise ValueError(f"a label is {highest}; stored labels are 0 to {n_classes - 1}")
     return np.asarray(counts)
 
 
@@ -236,16 +236,16 @@ def count_pairs(
 
 
 def counts_from_confusion(matrix: NDArray[np.int64], labels: Sequence[int]) -> Counts:
-    """Count the voxels of a class or region in a (4, 4) int64 confusion of labels."""
-    inside = np.isin(np.arange(len(CLASSES)), labels)
+    """Count the voxels of a class or region in a (c, c) int64 confusion of labels."""
+    inside = np.isin(np.arange(len(matrix)), labels)
     tp, fn = int(matrix[inside][:, inside].sum()), int(matrix[inside][:, ~inside].sum())
     fp, tn = int(matrix[~inside][:, inside].sum()), int(matrix[~inside][:, ~inside].sum())
     return Counts(tp, fp, fn, tn)
 
 
 def slices_from_confusion(planes: NDArray[np.int64], labels: Sequence[int]) -> SliceScores:
-    """Slice-wise Dice of a class or region from the (z, 4, 4) int64 confusions of the planes."""
-    inside = np.isin(np.arange(len(CLASSES)), labels)
+    """Slice-wise Dice of a class or region from the (z, c, c) int64 confusions of the planes."""
+    inside = np.isin(np.arange(planes.shape[1]), labels)
     truth = planes[:, inside].sum(axis=(1, 2))
     predicted = planes[:, :, inside].sum(axis=(1, 2))
     shared = planes[:, inside][:, :, inside].sum(axis=(1, 2))
@@ -258,43 +258,44 @@ def slices_from_confusion(planes: NDArray[np.int64], labels: Sequence[int]) -> S
 def score_case(
     truth: NDArray[np.uint8],
     predicted: NDArray[np.uint8],
-    spacing: Sequence[float],
+    grid: Grid,
+    classes: ClassSet,
     *,
     case: str = "",
     distances: bool = True,
     lesions: Sequence[str] = ("brats2023", "brats2024"),
-    files: LabelFiles | None = None,
 ) -> CaseScores:
     """Score every class and region of a case, over every voxel of it.
 
     Args:
-        truth: (z, y, x) uint8, stored labels 0 to 3 of the whole volume.
+        truth: (z, y, x) uint8, stored labels of the whole volume.
         predicted: (z, y, x) uint8, same shape.
-        spacing: (3,) mm, voxel size along x, y, z.
+        grid: of both.
+        classes: of the labels.
         case: its id.
         distances: measure HD95 and surface Dice too.
         lesions: names of the lesion rules to score by; none leaves the lesions out.
-        files: facts of the label files; by default RAS+ order and no cavity.
 
     Raises:
         ValueError: shapes, labels, spacing or names of lesion rules are not as described above.
     """
+    spacing = grid.spacing
     check_pair(truth, predicted, spacing)
     _check_rules(lesions)
-    files = LabelFiles() if files is None else files
     truth, predicted = np.ascontiguousarray(truth), np.ascontiguousarray(predicted)
-    planes = plane_confusion(truth, predicted)
-    masks = _cropped_masks(truth, predicted, files, max(RULES[name].margin for name in RULES))
+    planes = plane_confusion(truth, predicted, len(classes))
+    masks = _cropped_masks(truth, predicted, classes, max(rules.margin for rules in RULES.values()))
     lesions_of = {
-        rule: case_lesions(*masks, spacing, RULES[rule], orientation=files.orientation)
+        rule: case_lesions(*masks, spacing, RULES[rule], orientation=grid.orientation)
         for rule in lesions
     }
     parts = {}
-    for name in PART_LABELS:
+    for name, labels in classes.parts.items():
         surface = surface_distances(masks[0][name], masks[1][name], spacing) if distances else None
         by_rule = {rule: by_part[name] for rule, by_part in lesions_of.items()}
-        parts[name] = _part_scores(name, planes, truth.shape, spacing, surface, by_rule)
-    return CaseScores(case, planes.sum(axis=0), parts)
+        part = _part_scores((name, labels), planes, truth.shape, spacing, surface)
+        parts[name] = replace(part, lesions=by_rule)
+    return CaseScores(case, planes.sum(axis=0), parts, classes)
 
 
 def _check_rules(names: Sequence[str]) -> None:
@@ -311,62 +312,55 @@ def _check_rules(names: Sequence[str]) -> None:
 
 
 def _cropped_masks(
-    truth: NDArray[np.uint8], predicted: NDArray[np.uint8], files: LabelFiles, margin: int
+    truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: ClassSet, margin: int
 ) -> tuple[dict[str, NDArray[np.bool_]], dict[str, NDArray[np.bool_]]]:
     """Cut both (z, y, x) uint8 volumes to their labels and a margin, as masks of each part.
 
     Returns:
-        (z, y, x) bool of truth and of predicted by the names of classes and regions, with the
-        cavity where it is known.
+        (z, y, x) bool of truth and of predicted by the names of classes and regions.
     """
-    sides = (truth, predicted)
-    filled = sides
-    if files.cavity is not None:
-        filled = (truth | files.cavity[0], predicted | files.cavity[1])
-    box = union_box(*filled, margin)
+    box = union_box(truth, predicted, margin)
     true_masks, predicted_masks = (
-        {name: _mask(side[box], name) for name in PART_LABELS} for side in sides
+        {name: _mask(side[box], labels) for name, labels in classes.parts.items()}
+        for side in (truth, predicted)
     )
-    if files.cavity is not None:
-        true_masks[CAVITY], predicted_masks[CAVITY] = (cavity[box] for cavity in files.cavity)
     return true_masks, predicted_masks
 
 
 def warm() -> None:
     """Compile every kernel, once, before threads score cases side by side."""
     label = np.eye(3, dtype=np.uint8)[None]
-    score_case(label, label, (1.0, 1.0, 1.0))
+    score_case(label, label, Grid((1.0, 1.0, 1.0)), scheme("whole-tumour").classes)
 
 
-def _mask(labels: NDArray[np.uint8], name: str) -> NDArray[np.bool_]:
+def _mask(volume: NDArray[np.uint8], labels: tuple[int, ...]) -> NDArray[np.bool_]:
     """Mask of a class or region, of the shape of the (z, y, x) uint8 stored labels, bool."""
-    first, *others = PART_LABELS[name]
-    inside: NDArray[np.bool_] = labels == first
+    first, *others = labels
+    inside: NDArray[np.bool_] = volume == first
     for label in others:
-        inside |= labels == label
+        inside |= volume == label
     return inside
 
 
 def _part_scores(
-    name: str,
+    part: tuple[str, tuple[int, ...]],
     planes: NDArray[np.int64],
     shape: Sequence[int],
     spacing: Sequence[float],
     surface: SurfaceDistances | None,
-    lesions: Mapping[str, LesionScores],
 ) -> PartScores:
-    """Collect the scores of a class or region.
+    """Collect the scores of a class or region, its lesions aside.
 
     Args:
-        name: of the class or region.
-        planes: (z, 4, 4) int64, confusion of each plane, truth by predicted.
+        part: name and stored labels of the class or region.
+        planes: (z, c, c) int64, confusion of each plane, truth by predicted.
         shape: (z, y, x) of the whole volume.
         spacing: (3,) mm, voxel size along x, y, z.
         surface: distances of its surfaces; None where they were not measured.
-        lesions: its lesions by the names of the rules.
     """
-    counts = counts_from_confusion(planes.sum(axis=0), PART_LABELS[name])
-    slices = slices_from_confusion(planes, PART_LABELS[name])
+    name, labels = part
+    counts = counts_from_confusion(planes.sum(axis=0), labels)
+    slices = slices_from_confusion(planes, labels)
     hd95_mm = surface_dice = None
     if surface is not None:
         both_empty = not counts.n_truth and not counts.n_predicted
@@ -379,6 +373,6 @@ def _part_scores(
         slices=slices,
         hd95_mm=hd95_mm,
         surface_dice=surface_dice,
-        lesions=lesions,
+        lesions={},
         diagonal=math.sqrt(sum(side**2 for side in shape)),
     )

@@ -15,7 +15,6 @@ from bratstrain.evaluation.formatting import none_for_nan
 from bratstrain.evaluation.stored import Evaluation
 from bratstrain.scoring.intervals import mean_interval
 from bratstrain.scoring.metric_registry import HEADLINE
-from bratstrain.scoring.metrics import MEANS, PART_LABELS
 from bratstrain.studies.study_file import Experiment, Plan
 
 CLAIMED: Final = "slice-mean Dice, tumour slices"
@@ -160,7 +159,8 @@ class Study:
             **_difference("baseline", plan.baseline, self.gain(outcome, plan.baseline)),
             **_difference("like", experiment.like, self.gain(outcome, experiment.like)),
         }
-        for part in (*PART_LABELS, *MEANS):
+        classes = outcome.held_out.classes
+        for part in (*classes.parts, *classes.means):
             row[f"honest {part}"] = none_for_nan(score_of(outcome.held_out, HEADLINE, part).mean)
         for metric in plan.also:
             row[metric] = none_for_nan(score_of(outcome.held_out, metric, PART).mean)

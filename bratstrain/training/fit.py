@@ -1,10 +1,11 @@
 """The training loop: learn batch by batch, validate, save, and resume an interrupted run."""
 
+import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Unpack
 
@@ -326,6 +327,8 @@ class Fitting:
                     data_digest=job.file.digest,
                     split_digest=job.split.digest,
                     preparation=job.file.config.to_json(),
+                    classes=job.file.classes.to_json(),
+                    schemes=schemes_json(job.file),
                     shape=list(job.file.shape),
                     step=state.step,
                     score=scores.mean_regions,
@@ -335,3 +338,9 @@ class Fitting:
         self._log.write("validation", state.step, **scores.record(), seconds=state.used_s)
         if not self._bar.write(scores.line(state.step)):
             self._tell(scores.line(state.step))
+
+
+def schemes_json(file: SliceFile) -> str:
+    """Label schemes of a slice file by name, as JSON."""
+    described = {name: asdict(scheme) for name, scheme in file.schemes.items()}
+    return json.dumps(described, sort_keys=True)

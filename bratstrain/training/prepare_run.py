@@ -13,6 +13,7 @@ from bratsprep.errors import BratsError
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.system.atomic import replacing
 from bratstrain.config import Session, TrainConfig
+from bratstrain.data.augment import rare_classes
 from bratstrain.data.splits import Split, make_split
 from bratstrain.data.trained_cases import trained_rows, write_trained
 from bratstrain.data.trained_spacings import trained_spacings
@@ -87,7 +88,7 @@ def prepare(
     """
     device = choose_device(session.device)
     check_slices(file)
-    settled = settings_of(folder, config, settings, is_begun=is_begun)
+    settled = settings_of(folder, file, config, settings, is_begun=is_begun)
     if settled.model.is_custom:
         check_contract(settled.model, *file.shape)
     if not is_begun:
@@ -117,8 +118,19 @@ def check_slices(file: SliceFile) -> None:
         )
 
 
+def sized(config: TrainConfig, file: SliceFile) -> TrainConfig:
+    """The same settings for a network with the modalities and classes of a slice file."""
+    model = replace(config.model, modalities=len(file.modalities), classes=len(file.classes))
+    return replace(config, model=model)
+
+
 def settings_of(
-    folder: Path, config: TrainConfig | None, settings: Settings, *, is_begun: bool
+    folder: Path,
+    file: SliceFile,
+    config: TrainConfig | None,
+    settings: Settings,
+    *,
+    is_begun: bool,
 ) -> TrainConfig:
     """Settings of a run: those given where it begins, its own where it is resumed.
 
@@ -132,9 +144,9 @@ def settings_of(
     if config is not None and settings:
         raise ValueError(f"give config or settings by name, got both: {', '.join(settings)}")
     if not is_begun:
-        return config or configure(**settings)
+        return sized(config or configure(**settings), file)
     begun = read_config(folder / CONFIG, read_text(folder / CONFIG))
-    check_same(str(folder), config or depart(begun, settings), begun)
+    check_same(str(folder), sized(config or depart(begun, settings), file), begun)
     if begun.model.is_custom and config is None and "model" not in settings:
         raise BratsError(
             f"{folder}: its network is made by {begun.model.kind}, and resuming the run would "
@@ -242,7 +254,8 @@ def on_device(config: TrainConfig, file: SliceFile, device: torch.device) -> Tra
 def make_trainer(job: Job) -> Trainer:
     """Make the trainer of a run at its beginning."""
     is_weighted = LOSSES[job.config.loss].is_weighted
-    return Trainer(job.config, job.device, class_weights(job.voxels) if is_weighted else None)
+    weights = class_weights(job.voxels) if is_weighted else None
+    return Trainer(job.config, job.device, weights, rare_classes(job.voxels))
 
 
 def restore(job: Job, trainer: Trainer) -> Progress:

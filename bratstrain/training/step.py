@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from bratstrain.config import TrainConfig
-from bratstrain.data.augment import augment
+from bratstrain.data.augment import augment, drop_modalities
 from bratstrain.device import DTYPES
 from bratstrain.networks.build import build_model
 from bratstrain.networks.losses import build_loss
@@ -27,10 +27,15 @@ class Trainer:
         config: settled: its precision is one that the device supports.
         device: where to compute.
         weights: (classes,) float32 weight of each class in the loss, or None.
+        rare: classes that targeted augmentation is stronger for.
     """
 
     def __init__(
-        self, config: TrainConfig, device: torch.device, weights: Tensor | None = None
+        self,
+        config: TrainConfig,
+        device: torch.device,
+        weights: Tensor | None = None,
+        rare: Sequence[int] = (),
     ) -> None:
         self.config = config
         self.device = device
@@ -45,6 +50,7 @@ class Trainer:
         self._loss = build_loss(
             config.loss, config.model.classes, None if weights is None else weights.to(device)
         )
+        self._rare = tuple(rare)
         self._sound = [buffer.clone() for buffer in self.network.buffers()]
         if config.compile:
             self.network.compile()
@@ -155,7 +161,8 @@ class Trainer:
             () float32 loss.
         """
         kind, seed = self.config.augment, self.config.seed
-        image, label = augment(image, label, kind=kind, seed=seed, step=step)
+        image, label = augment(image, label, self._rare, kind=kind, seed=seed, step=step)
+        image = drop_modalities(image, self.config.drop_modality, seed=seed, step=step)
         with self._precision():
             logits = self.network(image.to(memory_format=torch.channels_last))
         loss = self._loss(logits, label)

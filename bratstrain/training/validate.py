@@ -4,7 +4,7 @@ It covers the stored planes of each case inside the crop, which is fast and enou
 epochs. Reported scores cover every plane of the volume, see `bratstrain.evaluate`.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bratsprep.labels import CLASSES, REGIONS
+from bratsprep.labels import ClassSet
 from bratsprep.slicefile.reader import SliceFile
 from bratstrain.data.intake import Intake, planes_name
 from bratstrain.scoring.conventions import CONVENTIONS
-from bratstrain.scoring.metrics import PART_LABELS, counts_from_confusion, plane_confusion
+from bratstrain.scoring.metrics import counts_from_confusion, plane_confusion
 
 CONVENTION: Final = "brats"
 """How empty masks are scored."""
@@ -38,24 +38,26 @@ class Validation:
     has not (`absent`), and of the latter those where it was predicted (`absent_predicted`)."""
     n_without_twins: int
     """Cases without a twin in training."""
+    regions: tuple[str, ...]
+    """Names of the regions among them."""
     without_twins: dict[str, float] | None
     """Volume Dice over those cases; None where they are all of the cases, or none."""
 
     @property
     def mean_regions(self) -> float:
-        """Mean over ET, TC and WT: the score that chooses `best.pt`."""
-        return mean_of_regions(self.volume_dice)
+        """Mean over the regions: the score that chooses `best.pt`."""
+        return mean_of_regions(self.volume_dice, self.regions)
 
     def line(self, step: int) -> str:
         """Summarise in one line."""
-        regions = ", ".join(f"{name} {self.volume_dice[name]:.3f}" for name in REGIONS)
+        regions = ", ".join(f"{name} {self.volume_dice[name]:.3f}" for name in self.regions)
         summary = (
             f"step {step}: volume Dice ({self.planes}) of {self.n_cases} cases: {regions}, "
             f"mean {self.mean_regions:.3f}"
         )
         if self.without_twins is None:
             return summary
-        mean = mean_of_regions(self.without_twins)
+        mean = mean_of_regions(self.without_twins, self.regions)
         return (
             f"{summary}; mean of the {self.n_without_twins} without a twin in training {mean:.3f}"
         )
@@ -75,13 +77,13 @@ class Validation:
         return record | {
             "n_without_twins": self.n_without_twins,
             "volume_dice_without_twins": self.without_twins,
-            "mean_regions_without_twins": mean_of_regions(self.without_twins),
+            "mean_regions_without_twins": mean_of_regions(self.without_twins, self.regions),
         }
 
 
-def mean_of_regions(dice: Mapping[str, float]) -> float:
-    """Mean over ET, TC and WT."""
-    return sum(dice[name] for name in REGIONS) / len(REGIONS)
+def mean_of_regions(dice: Mapping[str, float], regions: Sequence[str]) -> float:
+    """Mean over the regions, of which there is one at least."""
+    return sum(dice[name] for name in regions) / len(regions)
 
 
 def validate(
@@ -109,7 +111,8 @@ def validate(
         The scores; None where it was abandoned.
     """
     intake = Intake(file, device)
-    confusion = np.zeros((len(file.cases), len(CLASSES), len(CLASSES)), np.int64)
+    n_classes = len(file.classes)
+    confusion = np.zeros((len(file.cases), n_classes, n_classes), np.int64)
     with torch.inference_mode():
         for chosen, stored, label in _read_ahead(file, rows, batch_size):
             if stopped():
@@ -117,27 +120,30 @@ def validate(
             image = intake(torch.from_numpy(stored).to(device), chosen)
             logits = network(image.to(memory_format=torch.channels_last))
             predicted = logits.argmax(dim=1).to("cpu", torch.uint8).numpy()
-            planes = plane_confusion(label, predicted)
+            planes = plane_confusion(label, predicted, n_classes)
             np.add.at(confusion, file.slices["case"][chosen], planes)
     seen = np.unique(file.slices["case"][rows])
     has_twin = np.isin(file.cases["id"][seen].astype(str), list(twins))
-    return scores(confusion[seen], has_twin, planes_name(file))
+    return scores(confusion[seen], has_twin, planes_name(file), file.classes)
 
 
-def scores(confusion: NDArray[np.int64], has_twin: NDArray[np.bool_], planes: str) -> Validation:
+def scores(
+    confusion: NDArray[np.int64], has_twin: NDArray[np.bool_], planes: str, classes: ClassSet
+) -> Validation:
     """Turn confusion matrices into scores.
 
     Args:
         confusion: (cases, classes, classes) int64 voxels, truth by predicted.
         has_twin: (cases,) bool, whether the case has a twin in training.
         planes: which planes were scored.
+        classes: of the labels.
     """
     rule = CONVENTIONS[CONVENTION]
     dice: dict[str, float] = {}
     without: dict[str, float] = {}
     cases: dict[str, dict[str, int]] = {}
     is_mixed = 0 < has_twin.sum() < len(has_twin)
-    for name, labels in PART_LABELS.items():
+    for name, labels in classes.parts.items():
         counts = [counts_from_confusion(matrix, labels) for matrix in confusion]
         values = np.array([rule.overlap(count.volume_dice, count) for count in counts])
         dice[name] = float(values.mean())
@@ -150,7 +156,9 @@ def scores(confusion: NDArray[np.int64], has_twin: NDArray[np.bool_], planes: st
             "absent_predicted": sum(count.n_predicted > 0 for count in absent),
         }
     n_without = int(np.count_nonzero(~has_twin))
-    return Validation(planes, len(confusion), dice, cases, n_without, without or None)
+    return Validation(
+        planes, len(confusion), dice, cases, n_without, classes.region_names, without or None
+    )
 
 
 def _read_ahead(

@@ -7,12 +7,12 @@ import zlib
 import h5py
 import numpy as np
 import pytest
+from bratsprep.slicefile.heap_check import check_heaps, is_sound
 
 import bratsprep
 from bratsprep.building.journal import Journal
 from bratsprep.errors import SchemaError
 from bratsprep.slicefile import schema
-from bratsprep.slicefile.heap_check import check_heaps, is_sound
 from bratsprep.slicefile.reader import SliceFile
 from tests.helpers import slicefiles
 from tests.helpers.attacked import refused

@@ -21,7 +21,8 @@ from bratstrain.config import ModelConfig, TrainConfig
 from bratstrain.networks.build import build_model
 from bratstrain.runs.checkpoint import Checkpoint, Weights
 from bratstrain.runs.checkpoint import save as save_checkpoint
-from tests.helpers import niftis, slicefiles
+from tests.helpers import class_sets, niftis, slicefiles
+from tests.helpers.class_sets import GLIOMA, SCHEME
 
 WORK = Path(tempfile.mkdtemp(prefix="fuzz"))
 """Where inputs become files; removed at the end."""
@@ -122,7 +123,18 @@ def saved():
     text = CONFIG.to_json()
     kinds = (
         Checkpoint(text, "d", "s", {"step": 3}, network, {}, {}, {}),
-        Weights(text, "d", "s", PrepConfig().to_json(), [8, 8], 3, 0.5, network),
+        Weights(
+            config=text,
+            data_digest="d",
+            split_digest="s",
+            preparation=PrepConfig().to_json(),
+            classes=GLIOMA.to_json(),
+            schemes=json.dumps({SCHEME.name: json.loads(SCHEME.to_json())}),
+            shape=[8, 8],
+            step=3,
+            score=0.5,
+            network=network,
+        ),
     )
     for content in kinds:
         save_checkpoint(WORK / "seed.pt", content)
@@ -140,6 +152,18 @@ def configs():
     """Settings as JSON."""
     yield CONFIG.to_json().encode()
     yield PrepConfig().to_json().encode()
+
+
+def schemes():
+    """Label schemes as TOML."""
+    yield class_sets.SIX_TOML.encode()
+    yield class_sets.ONE_TOML.encode()
+
+
+def class_texts():
+    """Classes and schemes as JSON."""
+    yield GLIOMA.to_json().encode()
+    yield class_sets.SIX.to_json().encode()
 
 
 def journals():

@@ -18,6 +18,7 @@ from bratsprep.building.journal import Journal
 from bratsprep.config import PrepConfig
 from bratsprep.discovery import discover
 from bratsprep.errors import BratsError
+from bratsprep.labels import UNKNOWN, ClassSet, Scheme, read_scheme
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source, open_source
 from bratsprep.system.memory import Buffers
@@ -104,7 +105,7 @@ def archive(suffix):
     return run
 
 
-KNOWN = {"x.tar", "x.tar.gz", "x.zip", "x.h5", "x.pt", "x.h5.journal"}
+KNOWN = {"x.tar", "x.tar.gz", "x.zip", "x.h5", "x.pt", "x.h5.journal", "x.toml"}
 
 
 def manifest(content):
@@ -114,7 +115,7 @@ def manifest(content):
     with Memory({"dataset.json": content} | dict.fromkeys(names, scan)) as source:
         for skip in (False, True):
             found = discover.scan(source, unlabelled=True, skip=skip)
-            resolve(source, found.cases, "auto")
+            resolve(source, found.cases, None)
 
 
 def names(content):
@@ -154,7 +155,7 @@ def chunk(content):
         n = len(file)
         for rows in ([0], [1], [2, 0], list(range(n))):
             for dtype in (file.dtype, np.float32):
-                image = np.empty((len(rows), 4, *file.shape), dtype)
+                image = np.empty((len(rows), len(file.modalities), *file.shape), dtype)
                 label = np.empty((len(rows), *file.shape), np.uint8)
                 with suppress(BratsError):
                     file.read_into(np.array(rows), image, label)
@@ -187,6 +188,24 @@ def settings(content):
     read_config(Path("x"), text)
 
 
+def label_scheme(content):
+    """A label scheme of any bytes, as TOML; what is read comes back from JSON."""
+    path = WORK / "x.toml"
+    path.write_bytes(content)
+    read = read_scheme(path)
+    assert Scheme.from_json(read.to_json()) == read
+    assert read.table().max() == UNKNOWN
+
+
+def class_text(content):
+    """Classes and a scheme as JSON of any bytes."""
+    text = content.decode("utf-8", "replace")
+    for kind in (ClassSet, Scheme):
+        # Whoever reads it turns these into an error that names the file.
+        with suppress(ValueError, RecursionError):
+            kind.from_json(text)
+
+
 def journal(content):
     """A journal of any bytes; its checksums are made to fit."""
     lines = [b"%08x %s\n" % (zlib.crc32(line), line) for line in content.split(b"\n")]
@@ -212,6 +231,8 @@ TARGETS = {
         Target("checkpoint", checkpoint, fuzz_seeds.saved, 65_536),
         Target("pickle", pickled, fuzz_seeds.pickles, 16_384),
         Target("settings", settings, fuzz_seeds.configs),
+        Target("scheme", label_scheme, fuzz_seeds.schemes),
+        Target("classes", class_text, fuzz_seeds.class_texts),
         Target("journal", journal, fuzz_seeds.journals),
     )
 }

@@ -18,7 +18,7 @@ RAS = np.array([[1.0, 0, 0, -3], [0, 1, 0, -4], [0, 0, 2, 5], [0, 0, 0, 1]])
 SHAPE = (3, 4, 5)
 """(x, y, z) of a tiny volume."""
 SUFFIXES = ("flair", "t1", "t1ce", "t2")
-"""BraTS 2017 to 2021 names of the modalities, in MODALITIES order."""
+"""BraTS 2017 to 2021 names of the modalities, in the order of USUAL_MODALITIES."""
 COMMENT = 6
 """nibabel's code of a comment extension."""
 

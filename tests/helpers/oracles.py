@@ -9,9 +9,13 @@ TABLES = {
     "msd": MSD,
     "brats2017": {0: 0, 1: 1, 2: 2, 4: 3},
     "brats2023": {0: 0, 1: 1, 2: 2, 3: 3},
-    "brats2024": {0: 0, 1: 1, 2: 2, 3: 3, 4: 0},
+    "brats2024": {0: 0, 1: 1, 2: 2, 3: 3, 4: 4},
     "brats2015": {0: 0, 1: 1, 2: 2, 3: 1, 4: 3},
-    "brats-peds": {0: 0, 1: 3, 2: 1, 3: 1, 4: 2},
+    "brats-men": {0: 0, 1: 1, 2: 2, 3: 3},
+    "brats-met": {0: 0, 1: 1, 2: 2, 3: 3, 4: 4},
+    "brats-ped": {0: 0, 1: 4, 2: 1, 3: 2, 4: 3},
+    "brats-men-rt": {0: 0, 1: 1},
+    "whole-tumour": {0: 0, 1: 1, 255: 1},
 }
 """Raw value -> stored label of each scheme."""
 
@@ -47,10 +51,10 @@ def half_bits(plane, inside, mean, std):
 
 
 def recode(label, scheme):
-    """Stored labels and (z, 4) counts of a raw (z, n) label; values without a class stay out."""
+    """Stored labels and (z, c) counts of a raw (z, n) label; values without a class stay out."""
     table = TABLES[scheme]
     stored = np.vectorize(lambda raw: table.get(raw, 255))(label).astype(np.uint8)
-    voxels = np.stack([(stored == k).sum(axis=1) for k in range(4)], axis=1)
+    voxels = np.stack([(stored == k).sum(axis=1) for k in range(1 + max(table.values()))], axis=1)
     return stored, voxels
 
 

@@ -12,6 +12,7 @@ from bratstrain.config import ModelConfig, TrainConfig
 from bratstrain.data.splits import Split
 from bratstrain.networks.build import build_model
 from bratstrain.runs.checkpoint import Weights, save
+from tests.helpers.class_sets import SCHEME
 
 WINDOW = (6, 5)
 """(h, w): smaller than the brain of `niftis.phantom` in y, so that something is lost."""
@@ -26,9 +27,9 @@ def prep(**changes):
     return PrepConfig(**{"crop": f"{WINDOW[0]}x{WINDOW[1]}"} | changes)
 
 
-def network_of(seed=0):
+def network_of(seed=0, config=CONFIG):
     """A network with drawn weights that gives every class somewhere."""
-    network = build_model(CONFIG.model, seed).eval()
+    network = build_model(config.model, seed).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -36,14 +37,30 @@ def network_of(seed=0):
     return network
 
 
-def write(folder, *, seed=0, preparation=None, size=WINDOW, split=SPLIT, facts=None, digest="d"):
-    """Write a run folder; gives its network."""
+def write(
+    folder,
+    *,
+    seed=0,
+    preparation=None,
+    size=WINDOW,
+    split=SPLIT,
+    facts=None,
+    digest="d",
+    schemes=(SCHEME,),
+    classes=4,
+    drop=0.0,
+):
+    """Write a run folder; gives its network.
+
+    The label schemes have equal classes, which are those of the network.
+    """
     folder.mkdir(parents=True)
-    network = network_of(seed)
-    config = replace(CONFIG, precision="fp32")
+    model = replace(CONFIG.model, classes=classes)
+    config = replace(CONFIG, precision="fp32", drop_modality=drop, model=model)
+    network = network_of(seed, config)
     (folder / "config.json").write_text(config.to_json())
     (folder / "split.json").write_text(split.to_json())
-    known = {"spacings": sizes(SPACING), "scheme": "brats2017", "data_digest": digest}
+    known = {"spacings": sizes(SPACING), "data_digest": digest}
     known |= facts or {}
     (folder / "run.json").write_text(json.dumps({k: v for k, v in known.items() if v is not None}))
     save(
@@ -53,6 +70,8 @@ def write(folder, *, seed=0, preparation=None, size=WINDOW, split=SPLIT, facts=N
             data_digest=digest,
             split_digest=split.digest,
             preparation=(preparation or prep()).to_json(),
+            classes=schemes[0].classes.to_json(),
+            schemes=json.dumps({one.name: json.loads(one.to_json()) for one in schemes}),
             shape=list(size),
             step=1,
             score=0.5,

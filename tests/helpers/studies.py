@@ -1,5 +1,6 @@
 """Outcomes of studies made of numbers by hand, and small studies that really run."""
 
+import json
 from pathlib import Path
 
 import bratsprep
@@ -7,6 +8,7 @@ from bratstrain.config import TrainConfig
 from bratstrain.evaluation.stored import Evaluation
 from bratstrain.studies.outcomes import CLAIMED, Facts, Outcome, Study
 from bratstrain.studies.study_file import Experiment, Plan, PrepConfig
+from tests.helpers.class_sets import GLIOMA
 
 FILE = """
 baseline = "plain"
@@ -62,6 +64,7 @@ def evaluation(dice, *, claimed=0.5, run="run"):
     return Evaluation(
         Path(run),
         {
+            "classes": json.loads(GLIOMA.to_json()),
             "headline": {"convention": "brats"},
             "per_case": [
                 {"case": name, "convention": "brats", "part": part, "volume Dice": value}

@@ -2,7 +2,6 @@
 // The case viewer: sheets of planes (data URIs in #content) are drawn onto the canvases.
 (() => {
   const ZOOM = 3; // canvas pixels for each voxel, so that outlines are finer than voxels
-  const STEP = 60; // grey of label 1 in a sheet, as bratstrain/pages/sprites.py writes it
   const OUTLINE = "#ffffff";
   const content = JSON.parse(document.getElementById("content").textContent);
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -32,7 +31,7 @@
       const x = (s % view.columns) * w;
       const y = Math.floor(s / view.columns) * h;
       const pixels = context.getImageData(x, y, w, h).data;
-      for (let i = 0; i < h * w; i += 1) out[s * h * w + i] = Math.round(pixels[4 * i] / STEP);
+      for (let i = 0; i < h * w; i += 1) out[s * h * w + i] = Math.round(pixels[4 * i] / view.step);
     }
     return out;
   }
@@ -46,7 +45,7 @@
       this.profile = root.querySelector(".profile");
       this.canvases = [...root.querySelectorAll("canvas[data-kind]")];
       this.errors = root.querySelector("input[name$=errors]");
-      this.colours = [null, rgb("--ncr"), rgb("--ed"), rgb("--et")];
+      this.colours = [null, ...content.classes.map((_, k) => rgb(`--k${k + 1}`))];
       this.mistakes = { missed: rgb("--missed"), false: rgb("--false"), other: rgb("--other") };
       this.cache = new Map();
       this.turn = 0;

@@ -326,7 +326,7 @@ def test_a_journal_line_cut_short_is_passed_over(raw, built, tmp_path, monkeypat
 
 KILLED = """
 import sys, bratsprep, bratsprep.building.builder, bratsprep.volumes.warm
-bratsprep.volumes.warm.warm()
+bratsprep.volumes.warm.warm(4)
 print("go", flush=True)
 bratsprep.build(sys.argv[1], sys.argv[2], workers=2, crop="64x64")
 """

@@ -18,6 +18,7 @@ from bratsprep.slicefile.writer import LEAST_EXTENT
 from bratsprep.sources.source import open_source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import read_scan
+from tests.helpers.class_sets import ASKED
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def made(tmp_path_factory):
     )
     with open_source(raw) as source:
         files = scan(source).cases[0]
-        case = read_scan(files, source, Buffers(), scheme("msd"))
+        case = read_scan(files, source, Buffers(), scheme("msd"), ASKED)
         part = cut(case, Frame(PrepConfig(), (48, 40), table_for("names")), Buffers())
         return pack(part, "fast", Pages())
 

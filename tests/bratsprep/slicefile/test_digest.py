@@ -10,6 +10,7 @@ from bratsprep.config import PrepConfig
 from bratsprep.slicefile import schema
 from bratsprep.slicefile.digest import case_digest, file_digest
 
+SIZES = schema.Sizes(4, 4)
 OUTSIDE = ("source", "digest")
 CONTENT = [column.name for column in schema.CASE_COLUMNS if column.name not in OUTSIDE]
 TABLES = [("slices", "z"), ("slices", "voxels"), ("slices", "crc")]
@@ -24,6 +25,9 @@ def values():
         "release": "c",
         "scheme": "d",
         "labelled": True,
+        "present": np.uint8([1, 1, 0, 1]),
+        "source_shape": np.int32([4, 5, 7]),
+        "source_spacing": np.float32([1, 2, 4]),
         "affine": np.eye(4),
         "spacing": np.float32([1, 2, 3]),
         "shape": np.int32([4, 5, 6]),
@@ -46,11 +50,13 @@ def tables(**changes):
     """Tables of two slices and three planes."""
     voxels = np.arange(12).reshape(3, 4)
     return CaseTables(
-        case=schema.make_rows("case", 1, **values() | changes)[0],
+        case=schema.make_rows("case", SIZES, 1, **values() | changes)[0],
         slices=schema.make_rows(
-            "slice", 2, case=0, z=[1, 2], voxels=voxels[:2], crc=[[1, 2], [3, 4]]
+            "slice", SIZES, 2, case=0, z=[1, 2], voxels=voxels[:2], crc=[[1, 2], [3, 4]]
         ),
-        planes=schema.make_rows("plane", 3, case=0, z=[0, 1, 2], brain=[1, 2, 3], voxels=voxels),
+        planes=schema.make_rows(
+            "plane", SIZES, 3, case=0, z=[0, 1, 2], brain=[1, 2, 3], voxels=voxels
+        ),
     )
 
 
@@ -61,7 +67,7 @@ def by_hand(tables):
     for name in ("id", "subject", "release", "scheme"):
         total.update(f"\n{name} {row[name]}".encode())
     total.update(b"\nlabelled |b1 () " + (b"\1" if row["labelled"] else b"\0"))
-    for name in ("affine", "spacing", "shape"):
+    for name in ("present", "affine", "source_shape", "source_spacing", "spacing", "shape"):
         total.update(f"\n{name} {row[name].dtype.str} {row[name].shape} ".encode())
         total.update(row[name].tobytes())
     total.update(f"\norientation {row['orientation']}".encode())

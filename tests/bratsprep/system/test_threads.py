@@ -14,12 +14,12 @@ from bratsprep.building.memory_budget import BASE_BYTES, case_bytes, cut_bytes, 
 from bratsprep.case import Channel
 from bratsprep.config import PrepConfig
 from bratsprep.errors import BuildError, NiftiError
-from bratsprep.labels import SCHEMES
 from bratsprep.sources.source import open_source
 from bratsprep.system.memory import Buffers, Pool
 from bratsprep.system.threads import LOOK_AHEAD, cores, in_order
 from bratsprep.volumes.case_volumes import read_scan
 from tests.helpers import niftis
+from tests.helpers.class_sets import ASKED, SCHEME
 
 CASES = [niftis.case_files(f"{i:02}") for i in range(12)]
 VOXELS = 7 * 8 * 6
@@ -241,7 +241,7 @@ def test_cut_bytes_are_those_of_every_plane_cut_and_packed(tmp_path, settings, s
 def test_a_scan_needs_no_more_than_case_bytes(tmp_path, suffix):
     files = niftis.write_case(tmp_path, suffix=suffix)
     with open_source(tmp_path) as source:
-        read_scan(files, source, Buffers(case_bytes(source, files)), SCHEMES["brats2017"])
+        read_scan(files, source, Buffers(case_bytes(source, files)), SCHEME, ASKED)
 
 
 def shared(root, workers, max_ram):

@@ -167,6 +167,12 @@ def test_verify_holds_for_one_4d_file_of_nifti_2(tmp_path):
     assert verify(tmp_path / "out.h5", raw, workers=1).files == 2
 
 
+def test_verify_holds_for_intensities_whose_mean_is_nearly_0(tmp_path):
+    bratsprep.phantoms(tmp_path / "raw", cases=1, layout="kaggle-slices", shape=(24, 24, 16))
+    bratsprep.build(tmp_path / "raw", tmp_path / "a.h5", crop="16x16", background="any", workers=1)
+    assert verify(tmp_path / "a.h5", tmp_path / "raw").compared == 1
+
+
 def test_verify_holds_for_unlabelled_cases(tmp_path):
     raw = write_case(tmp_path / "raw", FIRST, label=False)
     bratsprep.build(raw, tmp_path / "out.h5", workers=1, unlabelled=True)

@@ -17,6 +17,8 @@ from bratsprep.volumes.background import (
 
 SHAPE = (32, 32, 24)
 GENERATOR = np.random.default_rng
+FULL = [("flair", 1.0), ("t1w", 1.0)]
+"""Modalities that cover the brain."""
 
 
 def edit(raw, change, words=("flair", "t1", "t1ce", "t2")):
@@ -173,22 +175,22 @@ def test_coverage_is_the_share_of_the_brain_that_is_not_zero():
 
 def test_brain_larger_than_any_is_refused():
     with pytest.raises(VolumeError, match="the brain has 3,000 ml; a stripped one has at most"):
-        check_brain(3_000_000, 8_928_000, np.ones(4), 0.001, "A")
-    check_brain(1_900_000, 8_928_000, np.ones(4), 0.001, "A")
+        check_brain((3_000_000, 8_928_000), FULL, 0.001, "A")
+    check_brain((1_900_000, 8_928_000), FULL, 0.001, "A")
 
 
 def test_small_volumes_are_not_judged():
-    check_brain(LEAST_VOXELS - 1, LEAST_VOXELS - 1, np.zeros(4), 1.0, "A")
+    check_brain((LEAST_VOXELS - 1,) * 2, [("flair", 0.0)], 1.0, "A")
 
 
 def test_unusual_cases_are_described():
-    notes = outlying(np.array([0.85, 1, 0.9, 1]), np.array([1.0, 1, 5]), 3, 40)
+    notes = outlying([("flair", 0.85), ("t2w", 0.9)], np.array([1.0, 1, 5]), 3, 40)
     assert notes == [
         "flair covers only 85 % of the brain",
         "3 of 40 tumour voxels are outside the brain",
         "slices of 5 mm, pixels of 1 mm",
     ]
-    assert outlying(np.ones(4), np.ones(3), 0, 40) == []
+    assert outlying(FULL, np.ones(3), 0, 40) == []
 
 
 @pytest.mark.parametrize("text", ["", "none", "1,5", "inf"])

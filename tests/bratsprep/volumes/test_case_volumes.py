@@ -9,22 +9,22 @@ import pytest
 
 from bratsprep.case import Channel
 from bratsprep.errors import LabelError, NiftiError, VolumeError
-from bratsprep.labels import SCHEMES, meanings
+from bratsprep.labels import meanings, scheme
 from bratsprep.sources.source import open_source
 from bratsprep.system.memory import Buffers
-from bratsprep.volumes.case_volumes import read_scan, to_file_order
+from bratsprep.volumes.case_volumes import Asked, case_notes, read_scan, to_file_order
 from bratsprep.volumes.label import recode
 from tests.helpers import niftis, oracles
+from tests.helpers.class_sets import ASKED, GLIOMA, ONE, SCHEME, SIX
 
-SCHEME = SCHEMES["brats2017"]
 IMAGES, LABEL = niftis.phantom()
 ORIENTATIONS = ["RAS", "LPS", "LAI", "PIR", "ASL", "SPR"]
 every_orientation = pytest.mark.parametrize("codes", ORIENTATIONS)
 
 
-def scanned(root, files, scheme=SCHEME):
+def scanned(root, files, scheme=SCHEME, asked=ASKED):
     with open_source(root) as source:
-        return read_scan(files, source, Buffers(), scheme)
+        return read_scan(files, source, Buffers(), scheme, asked)
 
 
 def written(root, codes="LPS", **named):
@@ -154,7 +154,7 @@ def four_dimensional(root, n_volumes=4):
     stack = np.moveaxis(IMAGES[:n_volumes], 0, -1)
     niftis.write(root / "imagesTr/BRATS_001.nii.gz", stack)
     niftis.write(root / files.label, LABEL)
-    channels = tuple(Channel("imagesTr/BRATS_001.nii.gz", m) for m in range(4))
+    channels = tuple(Channel("imagesTr/BRATS_001.nii.gz", m, 4) for m in range(4))
     return replace(files, images=channels)
 
 
@@ -196,9 +196,54 @@ def test_buffers_of_one_case_serve_the_next(tmp_path):
     second = niftis.write_case(tmp_path, "b", volumes=niftis.phantom(2, (6, 7, 6)))
     buffers = Buffers()
     with open_source(tmp_path) as source:
-        read_scan(first, source, buffers, SCHEME)
-        scan = read_scan(second, source, buffers, SCHEME)
+        read_scan(first, source, buffers, SCHEME, ASKED)
+        scan = read_scan(second, source, buffers, SCHEME, ASKED)
     np.testing.assert_array_equal(np.stack(scan.images), axial(niftis.phantom(2, (6, 7, 6))[0]))
+
+
+def of_modalities(files, *places):
+    """The case with those of its images, None for one that is missing."""
+    images = tuple(None if place is None else files.images[place] for place in places)
+    return replace(files, images=images)
+
+
+@pytest.mark.parametrize("places", [(3,), (2, 0), (0, 1, 2, 3, 0)], ids=len)
+def test_any_number_of_modalities_is_a_case(tmp_path, places):
+    files = of_modalities(niftis.write_case(tmp_path), *places)
+    asked = Asked(tuple(f"m{i}" for i in range(len(places))), GLIOMA)
+    scan = scanned(tmp_path, files, asked=asked)
+    np.testing.assert_array_equal(np.stack(scan.images), axial(IMAGES[list(places)]))
+    assert scan.measured.mean.shape == (len(places),)
+    assert scan.named.modalities == asked.modalities
+
+
+def test_a_missing_modality_is_all_0_and_known_to_be_missing(tmp_path):
+    scan = scanned(tmp_path, of_modalities(niftis.write_case(tmp_path), None, 1, 2, None))
+    assert scan.named.present == (False, True, True, False)
+    assert not scan.images[0].any()
+    assert not scan.images[3].any()
+    np.testing.assert_array_equal(scan.images[1], axial(IMAGES[1]))
+    np.testing.assert_array_equal(scan.brain, oracles.brain(axial(IMAGES[1:3])))
+
+
+def test_a_missing_modality_is_no_outlier(tmp_path):
+    scan = scanned(tmp_path, of_modalities(niftis.write_case(tmp_path), 0, 1, 2, None))
+    assert not [note for note in case_notes(scan) if "t2w" in note]
+
+
+def test_labels_of_one_class_are_counted(tmp_path):
+    volumes = IMAGES, (LABEL > 0).astype(np.uint8)
+    files = niftis.write_case(tmp_path, volumes=volumes)
+    asked = replace(ASKED, classes=ONE.classes)
+    scan = scanned(tmp_path, files, ONE, asked)
+    assert scan.plane_voxels.sum(axis=0).tolist() == [(LABEL == 0).sum(), (LABEL > 0).sum()]
+    assert scan.scheme == "one"
+
+
+def test_an_unlabelled_case_has_the_classes_that_are_asked_for(tmp_path):
+    files = niftis.write_case(tmp_path, label=False)
+    scan = scanned(tmp_path, files, asked=replace(ASKED, classes=SIX.classes))
+    assert scan.plane_voxels.shape == (6, 7)
 
 
 # What a case may not be
@@ -288,9 +333,10 @@ def test_an_empty_brain_is_refused(tmp_path):
 @pytest.mark.parametrize("name", ["msd", "brats2023"])
 def test_a_label_outside_its_scheme_is_refused_with_all_meanings(tmp_path, name):
     files = niftis.write_case(tmp_path)
-    assert refusal(tmp_path, files, LabelError, SCHEMES[name]) == (
+    assert refusal(tmp_path, files, LabelError, scheme(name)) == (
         f"{tmp_path}/{files.label}: label values [4] are outside scheme {name}; "
-        f"the file holds [1, 2, 4]; {meanings([1, 2, 4])}; choose the scheme with --labels NAME"
+        f"the file holds [1, 2, 4]; {meanings([1, 2, 4])}; choose the scheme with --labels NAME, "
+        "or a file"
     )
 
 

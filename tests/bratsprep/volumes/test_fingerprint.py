@@ -13,10 +13,14 @@ from bratsprep.volumes.fingerprint import (
     region_shares,
     sampled,
     sampling,
+    two_largest,
 )
 from tests.helpers import oracles
+from tests.helpers.class_sets import GLIOMA, ONE, SIX
 
 ONES = np.ones(3)
+INSIDE = GLIOMA.masks(labels for _, labels in GLIOMA.nested)
+"""(3, 4) uint8: labels of WT, TC and ET."""
 cells_of_brain = oracles.both("kernel", fingerprint.brain_cells_)
 cells_of_regions = oracles.both("kernel", fingerprint.region_cells_)
 
@@ -87,15 +91,41 @@ def test_region_cells_count_nested_regions(kernel):
     label = np.array([[[0, 1, 2, 3]], [[3, 3, 3, 3]]], np.uint8)
     counts = np.zeros((3, 1, 1, 2), np.int32)
     cells = np.array([0, -1]), np.array([0]), np.array([0, 0, 1, 1])
-    kernel(label, cells, counts)
+    kernel(label, cells, INSIDE, counts)
     assert counts[:, 0, 0].tolist() == [[1, 2], [1, 1], [0, 1]]
+
+
+@cells_of_regions
+def test_region_cells_count_regions_of_six_classes(kernel):
+    classes = SIX.classes
+    inside = classes.masks(labels for _, labels in classes.regions)
+    counts = np.zeros((3, 1, 1, 1), np.int32)
+    one = np.array([0])
+    kernel(
+        np.uint8([[[0, 1, 2, 3, 4, 5, 6, 6]]]), (one, one, np.zeros(8, np.int64)), inside, counts
+    )
+    assert counts.ravel().tolist() == [2, 2, 7]
+
+
+@pytest.mark.parametrize("m", [1, 2, 5])
+def test_brain_fingerprint_has_a_map_for_each_modality(m):
+    images, brain = head()
+    several = np.concatenate([images, images[:1]])[:m]
+    found = made(several, brain)
+    assert found.shape == (1 + m, *BRAIN_CELLS)
+    np.testing.assert_array_equal(found[: min(m, 4) + 1], made(images, brain)[: min(m, 4) + 1])
+
+
+def test_two_largest_regions_of_one_class_are_the_same():
+    assert two_largest(ONE.classes) == [(1,), (1,)]
+    assert two_largest(SIX.classes)[0] == (1, 2, 3, 4, 5, 6)
 
 
 @cells_of_regions
 def test_region_cells_pass_over_columns_outside(kernel):
     counts = np.zeros((3, 1, 1, 1), np.int32)
     one = np.array([0])
-    kernel(np.full((1, 1, 2), 3, np.uint8), (one, one, np.array([-1, 0])), counts)
+    kernel(np.full((1, 1, 2), 3, np.uint8), (one, one, np.array([-1, 0])), INSIDE, counts)
     assert counts.ravel().tolist() == [1, 1, 1]
 
 
@@ -105,7 +135,7 @@ def test_region_cells_count_every_voxel_of_any_width(kernel, shape):
     label = np.random.default_rng(1).integers(0, 4, shape, np.uint8) * (np.arange(shape[2]) % 9 < 4)
     cells = tuple(np.zeros(side, np.int64) for side in shape)
     counts = np.zeros((3, 1, 1, 1), np.int32)
-    kernel(label.astype(np.uint8), cells, counts)
+    kernel(label.astype(np.uint8), cells, INSIDE, counts)
     expected = [(label > 0).sum(), ((label == 1) | (label == 3)).sum(), (label == 3).sum()]
     assert counts.ravel().tolist() == expected
 
@@ -184,7 +214,7 @@ def test_mask_fingerprint_is_the_share_of_each_cell_in_two_regions():
     label = np.zeros((20, 20, 20), np.uint8)
     label[10:, 10:, 10:] = 2
     label[10:15, 10:, 10:] = 3
-    found = mask_fingerprint(label, ONES, np.ones(20, bool))
+    found = mask_fingerprint(label, ONES, np.ones(20, bool), GLIOMA)
     assert (found.shape, found.dtype) == ((2, *MASK_CELLS), np.uint8)
     assert np.argwhere(found[0]).tolist() == [[8, 10, 9]]
     assert found[:, 8, 10, 9].tolist() == [255, 128]
@@ -196,18 +226,18 @@ def test_mask_fingerprint_goes_by_millimetres():
     coarse = fine[::2, ::2, ::2]
     every = np.ones(40, bool)
     np.testing.assert_allclose(
-        mask_fingerprint(fine, ONES / 2, every).astype(int),
-        mask_fingerprint(coarse, ONES, every[::2]),
+        mask_fingerprint(fine, ONES / 2, every, GLIOMA).astype(int),
+        mask_fingerprint(coarse, ONES, every[::2], GLIOMA),
         atol=1,
     )
 
 
 def test_planes_without_tumour_are_not_looked_at():
     label = np.full((2, 2, 2), 3, np.uint8)
-    shares = region_shares(label, ONES, np.array([True, False]), 2.0, (2, 2, 2))
+    shares = region_shares(label, ONES, np.array([True, False]), INSIDE, (2.0, (2, 2, 2)))
     assert shares[2].sum() * 8 == 4
 
 
 def test_shares_are_at_most_one():
     label = np.full((3, 3, 3), 3, np.uint8)
-    assert region_shares(label, ONES, np.ones(3, bool), 1.0, (4, 4, 4)).max() == 1
+    assert region_shares(label, ONES, np.ones(3, bool), INSIDE, (1.0, (4, 4, 4))).max() == 1

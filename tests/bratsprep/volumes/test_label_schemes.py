@@ -1,15 +1,16 @@
-"""A scheme is said, or told by names, or told by the values of all silent cases together."""
+"""A scheme is chosen, or follows from names, or from the values of all other cases together."""
 
 import numpy as np
 import pytest
 
 from bratsprep.errors import LabelError, NiftiError
-from bratsprep.labels import SCHEMES, Scheme, meanings
+from bratsprep.labels import scheme
 from bratsprep.sources.source import open_source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes.label import raw_values, read_label
-from bratsprep.volumes.label_schemes import resolve
+from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve, scheme_name
 from tests.helpers import niftis
+from tests.helpers.class_sets import GLIOMA, ONE, SIX, SIX_TOML, written
 
 
 def labelled(root, name, values, scheme=None):
@@ -23,7 +24,8 @@ def labelled(root, name, values, scheme=None):
 
 def resolved(root, cases, labels="auto"):
     with open_source(root) as source:
-        return {name: scheme.name for name, scheme in resolve(source, cases, labels).items()}
+        found = resolve(source, cases, chosen_scheme(labels)[1])
+        return {name: scheme.name for name, scheme in found.items()}
 
 
 def test_a_scheme_that_is_said_is_every_cases(tmp_path):
@@ -56,7 +58,7 @@ def test_ambiguous_values_are_refused(tmp_path):
     cases = [labelled(tmp_path, "a", [1, 2]), labelled(tmp_path, "b", [3])]
     with pytest.raises(LabelError) as caught:
         resolved(tmp_path, cases)
-    names = "msd, brats2023, brats2024, brats2015, brats-peds"
+    names = "brats-men, brats-met, brats-ped, brats2015, brats2023, brats2024, msd"
     assert str(caught.value).startswith(f"{tmp_path}: label values [0, 1, 2, 3] fit {names}; ")
 
 
@@ -84,13 +86,44 @@ def test_raw_values_of_a_broken_label_are_refused(tmp_path):
         raw_values(source, files.label, Buffers())
 
 
-def test_scheme_is_added_by_one_record(tmp_path, monkeypatch):
-    names = ((3, "enhancing"), (7, "core"), (9, "oedema"))
-    toy = Scheme("toy", "a toy release", ((3, 3), (7, 1), (9, 2)), names)
-    monkeypatch.setitem(SCHEMES, "toy", toy)
-    files = labelled(tmp_path, "a", [3, 7, 9, 9])
+def test_a_scheme_of_the_users_own_is_read_from_its_file(tmp_path):
+    files = labelled(tmp_path, "a", [9, 6, 6, 1])
+    chosen = chosen_scheme(written(tmp_path))[1]
     with open_source(tmp_path) as source:
-        scheme = resolve(source, [files], "toy")["a"]
-        label = read_label(source, files.label, scheme, Buffers())
-    assert label.plane_voxels.sum(axis=0).tolist() == [14, 1, 2, 1]
-    assert "toy: 7 core" in meanings([7])
+        found = resolve(source, [files], chosen)["a"]
+        label = read_label(source, files.label, found, Buffers())
+    assert label.plane_voxels.sum(axis=0).tolist() == [14, 1, 0, 0, 0, 2, 1]
+
+
+def test_the_name_of_a_file_in_the_settings_depends_on_its_content_alone(tmp_path):
+    name, own = chosen_scheme(written(tmp_path))
+    assert (name[:5], own) == ("toml:", SIX)
+    (tmp_path / "other").mkdir()
+    assert chosen_scheme(written(tmp_path / "other"))[0] == name
+    assert chosen_scheme(written(tmp_path, SIX_TOML.replace("scar", "dent")))[0] != name
+
+
+def test_auto_is_no_scheme():
+    assert chosen_scheme("auto") == ("auto", None)
+    assert scheme_name(None) == "auto"
+    assert scheme_name(SIX) == "six"
+
+
+def test_a_file_may_not_take_the_name_of_a_scheme_that_ships(tmp_path):
+    path = written(tmp_path, f'name = "msd"\n{SIX_TOML}')
+    with pytest.raises(LabelError, match="scheme msd ships with the program"):
+        chosen_scheme(path)
+
+
+def test_classes_are_those_that_all_schemes_share():
+    assert common_classes([scheme("brats2017"), scheme("msd")]) == GLIOMA
+    assert common_classes([SIX, SIX]) == SIX.classes
+
+
+def test_classes_without_any_label_are_those_of_gliomas():
+    assert common_classes([]) == GLIOMA
+
+
+def test_schemes_of_other_classes_are_refused_with_both_names():
+    with pytest.raises(LabelError, match="schemes six and one have other classes"):
+        common_classes([SIX, ONE])

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
+from bratsprep.config import USUAL_MODALITIES
 from bratsprep.errors import VolumeError
-from bratsprep.labels import MODALITIES
-from bratsprep.volumes.normalise import fill_raw_, fill_zscores_, measure, scales
+from bratsprep.volumes.normalise import Named, fill_raw_, fill_zscores_, measure, scales
 from tests.helpers import oracles
 
 NAME = "BraTS2021_00001"
+NAMED = Named(NAME, USUAL_MODALITIES, (True,) * 4)
+ALL = np.ones(4, np.bool_)
 FIRST = np.zeros(1, np.int64)
 
 
@@ -19,8 +21,8 @@ def head(dtype=np.int16):
     return images
 
 
-def measured(images):
-    return measure(tuple(images), np.full(images.shape[1:], 9, np.uint8), NAME)
+def measured(images, named=NAMED):
+    return measure(tuple(images), np.full(images.shape[1:], 9, np.uint8), named)
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.float32, np.float64])
@@ -37,7 +39,7 @@ def test_measure_equals_the_oracle(dtype):
 
 def test_measure_writes_the_brain_into_the_given_memory():
     memory = np.full((3, 4, 5), 9, np.uint8)
-    assert measure(tuple(head()), memory, NAME).brain is memory
+    assert measure(tuple(head()), memory, NAMED).brain is memory
 
 
 def test_measure_refuses_an_empty_brain():
@@ -47,7 +49,7 @@ def test_measure_refuses_an_empty_brain():
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e200])
-@pytest.mark.parametrize(("m", "modality"), list(enumerate(MODALITIES)))
+@pytest.mark.parametrize(("m", "modality"), list(enumerate(USUAL_MODALITIES)))
 def test_measure_refuses_what_is_not_finite(m, modality, bad):
     images = head(np.float64)
     images[m, 1, 2, 3] = bad
@@ -85,7 +87,7 @@ def test_measure_accepts_the_least_spread_that_float32_can_hold():
 
 
 def test_scales_by_modality_are_the_moments():
-    mean, std = scales(np.float64([1, 2, 3, 4]), np.float64([5, 6, 7, 8]), "modality")
+    mean, std = scales(np.float64([1, 2, 3, 4]), np.float64([5, 6, 7, 8]), "modality", ALL)
     assert mean.tolist() == [1, 2, 3, 4]
     assert std.tolist() == [5, 6, 7, 8]
 
@@ -94,9 +96,46 @@ def test_scales_by_case_are_those_of_all_voxels_together():
     images = head()
     values = images[:, oracles.brain(images)].astype(np.float64)
     found = measured(images)
-    mean, std = scales(found.mean, found.std, "case")
+    mean, std = scales(found.mean, found.std, "case", ALL)
     np.testing.assert_allclose(mean, [values.mean()] * 4, rtol=1e-12)
     np.testing.assert_allclose(std, [values.std()] * 4, rtol=1e-12)
+
+
+@pytest.mark.parametrize("m", [1, 2, 5])
+def test_any_number_of_modalities_is_measured(m):
+    images = np.concatenate([head(), head()[:1] + head()[1:2]])[:m]
+    found = measured(images, Named(NAME, tuple(f"m{i}" for i in range(m)), (True,) * m))
+    inside = images[:, oracles.brain(images)].astype(np.float64)
+    np.testing.assert_allclose(found.mean, inside.mean(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(found.std, inside.std(axis=1), rtol=1e-12)
+
+
+def without_the_third():
+    """Four volumes and names of a case that has no t1gd."""
+    images = head()
+    images[2] = 0
+    return images, Named(NAME, USUAL_MODALITIES, (True, True, False, True))
+
+
+def test_a_missing_modality_has_mean_0_and_deviation_1():
+    found = measured(*without_the_third())
+    assert (found.mean[2], found.std[2]) == (0, 1)
+    assert (found.std != 1).tolist() == [True, True, False, True]
+
+
+def test_a_missing_modality_does_not_count_in_the_scale_of_a_case():
+    images, named = without_the_third()
+    found = measured(images, named)
+    values = images[[0, 1, 3]][:, oracles.brain(images)].astype(np.float64)
+    mean, std = scales(found.mean, found.std, "case", np.array(named.present))
+    np.testing.assert_allclose(mean, [values.mean()] * 4, rtol=1e-12)
+    np.testing.assert_allclose(std, [values.std()] * 4, rtol=1e-12)
+
+
+def test_a_missing_modality_is_not_among_the_coverages():
+    images, named = without_the_third()
+    covering = named.covering(measured(images, named).coverage)
+    assert [modality for modality, _ in covering] == ["flair", "t1w", "t2w"]
 
 
 @pytest.mark.parametrize("dtype", ["<f2", "<f4"])

@@ -250,11 +250,51 @@ def test_draw_leaves_modalities_of_a_chosen_sample_out():
 def test_targeted_noise_is_stronger_and_more_frequent_on_rare_classes(rare):
     label = torch.full((4_000, 1, 2), 2, dtype=torch.uint8)
     label[:2_000, 0, 1] = rare
-    sigma = module.targeted_noise(label, np.random.default_rng(0))
+    sigma = module.targeted_noise(label == rare, np.random.default_rng(0))
     hit, miss = sigma[:2_000], sigma[2_000:]
     assert (hit > 0).float().mean().item() == pytest.approx(0.6, abs=0.04)
     assert (miss > 0).float().mean().item() == pytest.approx(0.2, abs=0.04)
     assert hit[hit > 0].min() >= miss.max()
+
+
+@pytest.mark.parametrize(
+    ("voxels", "rare"),
+    [
+        ([[9, 1, 5, 2], [9, 1, 5, 2]], (1, 3)),
+        ([[9, 4]], ()),
+        ([[9, 1, 2, 3, 4, 5, 8]], (1, 2, 3, 4, 5)),
+    ],
+    ids=["three classes", "one class", "six classes"],
+)
+def test_rare_classes_are_all_of_the_tumour_but_the_largest(voxels, rare):
+    assert module.rare_classes(np.array(voxels)) == rare
+
+
+def test_nothing_is_dropped_without_a_chance():
+    image = batch()[0]
+    assert module.drop_modalities(image, 0.0, seed=0, step=0) is image
+
+
+@pytest.mark.parametrize("n_modalities", [1, 2, 5])
+def test_dropped_modalities_are_zero_and_the_others_are_scaled_up(n_modalities):
+    image = torch.ones(400, n_modalities, 2, 2)
+    out = module.drop_modalities(image, 0.5, seed=3, step=7)
+    kept = (out != 0).all(dim=(2, 3))
+    assert torch.equal(kept, (out != 0).any(dim=3).any(dim=2))
+    n_kept = kept.sum(dim=1)
+    assert n_kept.min() >= 1
+    assert torch.equal(n_kept.unique(), torch.arange(1, n_modalities + 1))
+    sums = out.sum(dim=1)
+    torch.testing.assert_close(sums, torch.full_like(sums, n_modalities))
+    assert (image == 1).all()
+
+
+def test_dropped_modalities_are_a_function_of_seed_and_step():
+    image = torch.ones(64, 4, 2, 2)
+    first = module.drop_modalities(image, 0.4, seed=3, step=7)
+    assert torch.equal(first, module.drop_modalities(image, 0.4, seed=3, step=7))
+    for other in ({"seed": 4, "step": 7}, {"seed": 3, "step": 8}):
+        assert not torch.equal(first, module.drop_modalities(image, 0.4, **other))
 
 
 def test_only_changes_the_chosen_rows():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from bratsprep.errors import BratsError
 from bratsprep.slicefile import schema
 from bratstrain.data.splits import Split, kfold, make_split
+from tests.helpers.slicefiles import SIZES
 
 PUBLISHED = [
     "d85b731d8fc7ce53",
@@ -23,14 +24,14 @@ PUBLISHED = [
 def tables(subjects, *, enhancing=None, volumes=None, labelled=None, planes=2):
     """Tables of a slice file with one case for each subject that is named."""
     n_cases = len(subjects)
-    cases = np.zeros(n_cases, schema.row_dtype("case"))
+    cases = np.zeros(n_cases, schema.row_dtype("case", SIZES))
     cases["id"] = [f"C{i:03}" for i in range(n_cases)]
     cases["subject"] = subjects
     cases["labelled"] = 1 if labelled is None else labelled
     cases["spacing"] = 1
     cases["voxels"][:, 2] = np.arange(n_cases) + 1 if volumes is None else volumes
     cases["voxels"][:, 3] = 1 if enhancing is None else enhancing
-    slices = np.zeros(n_cases * planes, schema.row_dtype("slice"))
+    slices = np.zeros(n_cases * planes, schema.row_dtype("slice", SIZES))
     slices["case"] = np.repeat(np.arange(n_cases), planes)
     return slices, cases
 

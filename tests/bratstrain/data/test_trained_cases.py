@@ -5,13 +5,13 @@ import pytest
 
 from bratsprep.errors import BratsError
 from bratsprep.repeats.image_match import LEAST_VOXELS
-from bratstrain.data.trained_cases import ROW, compare, read_trained, write_trained
+from bratstrain.data.trained_cases import compare, read_trained, row_dtype, write_trained
 
 
-def rows(n_cases, brain_voxels=LEAST_VOXELS):
+def rows(n_cases, brain_voxels=LEAST_VOXELS, modalities=4):
     """Training cases T0, T1, ... with random fingerprints."""
     generator = np.random.default_rng(0)
-    made = np.zeros(n_cases, ROW)
+    made = np.zeros(n_cases, row_dtype(modalities))
     made["id"] = [f"T{i}" for i in range(n_cases)]
     made["brain_voxels"] = brain_voxels
     made["fingerprint"] = generator.integers(-100, 100, made["fingerprint"].shape)
@@ -27,9 +27,11 @@ def noisy(fingerprint, noise):
     return np.clip(made, -127, 127).astype(np.int8)
 
 
-def test_table_comes_back_as_it_was_written(tmp_path):
-    write_trained(tmp_path / "t.npy", rows(3))
-    np.testing.assert_array_equal(read_trained(tmp_path / "t.npy"), rows(3))
+@pytest.mark.parametrize("modalities", [1, 2, 4, 5])
+def test_table_comes_back_as_it_was_written(tmp_path, modalities):
+    write_trained(tmp_path / "t.npy", rows(3, modalities=modalities))
+    got = read_trained(tmp_path / "t.npy")
+    np.testing.assert_array_equal(got, rows(3, modalities=modalities))
     assert read_trained(tmp_path / "none.npy") is None
 
 

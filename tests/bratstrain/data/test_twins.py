@@ -22,6 +22,7 @@ from bratstrain.data.twins import (
     validation_twins,
 )
 from tests.helpers import fitfiles
+from tests.helpers.slicefiles import SIZES
 
 SPLIT = Split(
     "mine.json", 0, ("A", "B"), ("C", "D"), (), leaks=True,
@@ -114,11 +115,11 @@ def task01():
 def task01_file():
     """What is asked of a slice file of Task01, one slice a case."""
     rows = task01()
-    cases = np.zeros(len(rows), schema.row_dtype("case"))
+    cases = np.zeros(len(rows), schema.row_dtype("case", SIZES))
     cases["id"] = [row["case"] for row in rows]
     cases["subject"] = [row["subject"] for row in rows]
     cases["labelled"] = 1
-    slices = np.zeros(len(rows), schema.row_dtype("slice"))
+    slices = np.zeros(len(rows), schema.row_dtype("slice", SIZES))
     slices["case"] = np.arange(len(rows))
     return SimpleNamespace(slices=slices, cases=cases, config=SimpleNamespace(subjects="auto"))
 

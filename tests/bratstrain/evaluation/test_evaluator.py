@@ -14,7 +14,7 @@ import bratsprep
 import bratstrain
 from bratsprep.discovery.discover import scan
 from bratsprep.errors import BratsError, NiftiError
-from bratsprep.labels import SCHEMES
+from bratsprep.labels import shipped
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import open_source
 from bratstrain.apply_config import ApplyConfig
@@ -33,6 +33,7 @@ from bratstrain.inference.small_components import (
 from bratstrain.runs.fitted import load_fitted
 from bratstrain.scoring.metrics import confusion
 from tests.helpers import niftis, oracles, runs
+from tests.helpers.class_sets import GLIOMA
 
 A, B = "BraTS2021_00001", "BraTS2021_00002"
 BAD = "BraTS2021_00003"
@@ -103,7 +104,7 @@ def test_raw_cases_are_scored_over_every_plane_in_original_space(run, raw):
     found = confusions(report)
     assert list(found) == [A, B]
     for case in (A, B):
-        wanted = confusion(truth_of(raw, case), predicted_of(raw, case))
+        wanted = confusion(truth_of(raw, case), predicted_of(raw, case), 4)
         np.testing.assert_array_equal(found[case], wanted)
         assert found[case].sum() == truth_of(raw, case).size
     assert report.table.planes == "every plane, original space"
@@ -128,7 +129,7 @@ def test_slice_file_of_brain_planes_agrees_with_raw_inside_the_window(run, raw, 
     found = confusions(evaluate(run, data=files["brain"], split="all"))
     for case in (A, B):
         seen = np.where(window_of(raw, case), truth_of(raw, case), 0).astype(np.uint8)
-        np.testing.assert_array_equal(found[case], confusion(seen, predicted_of(raw, case)))
+        np.testing.assert_array_equal(found[case], confusion(seen, predicted_of(raw, case), 4))
 
 
 def test_slice_file_of_brain_planes_is_every_plane(run, files):
@@ -148,7 +149,9 @@ def test_slice_file_of_tumour_slices_sees_those_alone_and_says_so(run, raw, file
         seen = (truth > 0).any(axis=(1, 2))[:, None, None]
         inside = window_of(raw, case)
         wanted = confusion(
-            np.where(inside, truth, 0).astype(np.uint8), np.where(seen, predicted, 0).astype("u1")
+            np.where(inside, truth, 0).astype(np.uint8),
+            np.where(seen, predicted, 0).astype("u1"),
+            4,
         )
         np.testing.assert_array_equal(found[case], wanted)
 
@@ -174,7 +177,7 @@ def test_case_without_a_label_is_no_pair(run, raw):
     with open_source(raw) as source:
         bare = replace(scan(source).cases[0], label=None)
         with pytest.raises(BratsError, match=f"{A} has no label to be scored against"):
-            next(raw_pairs(labeller, source, [bare], {A: SCHEMES["msd"]}))
+            next(raw_pairs(labeller, source, [bare], {A: shipped()["msd"]}))
 
 
 def test_labelled_case_without_a_stored_slice_is_refused(run, raw, tmp_path):
@@ -204,7 +207,7 @@ def test_flips_are_used(run, raw):
     network = runs.network_of()
     chances = runs.chances([network], images_of(raw, B), ((), (-1,)))
     report = evaluate(run, raw=raw, tta="lr")
-    wanted = confusion(truth_of(raw, B), chances.argmax(axis=0).astype(np.uint8))
+    wanted = confusion(truth_of(raw, B), chances.argmax(axis=0).astype(np.uint8), 4)
     np.testing.assert_array_equal(confusions(report)[B], wanted)
     assert report.name == "validation-raw-lr"
 
@@ -304,7 +307,7 @@ def test_leaky_split_is_scored_on_its_own_slices_and_warns(tmp_path, raw, files)
         z = file.slices["z"][:3]
     truth, predicted = truth_of(raw, A), predicted_of(raw, A)
     keep = np.isin(np.arange(len(truth)), z)[:, None, None]
-    wanted = confusion((truth * keep).astype(np.uint8), (predicted * keep).astype(np.uint8))
+    wanted = confusion((truth * keep).astype(np.uint8), (predicted * keep).astype(np.uint8), 4)
     np.testing.assert_array_equal(confusions(report)[A], wanted)
 
 
@@ -349,7 +352,7 @@ def test_call_is_checked(run, settings, message):
 def test_tuning_writes_what_the_validation_cases_say(run, raw):
     report = evaluate(run, raw=raw, tune_cleanup=True)
     tuning = Tuning()
-    tuning.add(B, truth_of(raw, B), predicted_of(raw, B))
+    tuning.add(B, truth_of(raw, B), predicted_of(raw, B), GLIOMA)
     wanted = tuning.best("validation of fold 0, split subject; every plane, original space")
     assert read_cleanup(run) == wanted
     assert "on these very cases, and no number in this table is with it" in report.notes[-1]
@@ -360,9 +363,9 @@ def test_clean_up_is_applied_and_its_cases_are_said(run, raw):
     write_cleanup(run, Cleanup(sizes, "", [B], 0.0, 0.0))
     report = evaluate(run, raw=raw, split="all", cleanup=True)
     for case in (A, B):
-        cleaned = drop_small(predicted_of(raw, case), sizes)
+        cleaned = drop_small(predicted_of(raw, case), sizes, GLIOMA)
         np.testing.assert_array_equal(
-            confusions(report)[case], confusion(truth_of(raw, case), cleaned)
+            confusions(report)[case], confusion(truth_of(raw, case), cleaned, 4)
         )
     assert "sizes of small components were tuned on these very cases" in report.notes
     assert report.name == "all-raw-cleanup"
@@ -497,7 +500,7 @@ def test_files_are_scored_where_their_voxels_are(raw, predictions, tmp_path):
     moved = np.roll(np.asanyarray(image.dataobj), 1, axis=0)
     nib.save(nib.Nifti1Image(moved, image.affine, image.header), path)
     found = score_folders(predictions, raw, out=tmp_path / "out").scores[1]
-    wanted = confusion(truth_of(raw, B), STORED[runs.axial(path)])
+    wanted = confusion(truth_of(raw, B), STORED[runs.axial(path)], 4)
     np.testing.assert_array_equal(found.confusion, wanted)
     assert found.parts["WT"].counts.fp > 0
 
@@ -582,8 +585,20 @@ def test_bad_labelled_case_beside_unlabelled_ones_is_named(run, with_bad):
 
 
 def test_files_are_scored_beside_a_bad_case(with_bad, predictions):
+    """Label files are scored without images, so a missing one does not matter."""
     assert are_perfect(score_folders(predictions, with_bad, cases=(A, B)))
-    with pytest.raises(BratsError, match=f"{BAD}: t1gd is missing"):
+    label = with_bad / BAD / f"{BAD}_seg.nii.gz"
+    (predictions / f"{BAD}.nii.gz").write_bytes(label.read_bytes())
+    report = score_folders(predictions, with_bad)
+    assert [case.case for case in report.scores] == [A, B, BAD]
+    assert are_perfect(report)
+
+
+def test_case_with_two_labels_stops_the_scoring_of_files(with_bad, predictions):
+    label = with_bad / BAD / f"{BAD}_seg.nii.gz"
+    (with_bad / BAD / f"{BAD}_seg.nii").write_bytes(label.read_bytes())
+    assert are_perfect(score_folders(predictions, with_bad, cases=(A, B)))
+    with pytest.raises(BratsError, match=BAD):
         score_folders(predictions, with_bad)
 
 

@@ -146,7 +146,8 @@ def test_case_without_a_prediction_is_set_aside(raw, tmp_path):
 
 def test_case_that_cannot_be_put_together_is_set_aside(raw, tmp_path):
     files = recoded(raw, tmp_path / "made", [0, 1, 2, 3, 4])
-    (raw / B / f"{B}_t1.nii.gz").unlink()
+    label = raw / B / f"{B}_seg.nii.gz"
+    (raw / B / f"{B}_seg.nii").write_bytes(label.read_bytes())
     report = score_folders(files, raw, on_error="skip")
     assert list(report.set_aside) == [B]
     with pytest.raises(BratsError, match=B):

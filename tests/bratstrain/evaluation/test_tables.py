@@ -21,8 +21,10 @@ from bratstrain.evaluation.tables import (
     write_report,
 )
 from bratstrain.scoring.aggregate import summarise
-from bratstrain.scoring.metrics import score_case
+from bratstrain.scoring.metrics import Grid, score_case
+from tests.helpers.class_sets import GLIOMA
 
+UNIT = Grid((1.0, 1.0, 1.0))
 CONVENTIONS = ("brats", "brats2023", "brats2024", "nnunet")
 
 
@@ -35,7 +37,7 @@ def scored():
     speck = np.zeros_like(truth)
     speck[0, 0, 0] = 3
     pairs = {"A": (truth, half), "B": (np.zeros_like(truth), speck)}
-    return tuple(score_case(*pair, (1, 1, 1), case=case) for case, pair in pairs.items())
+    return tuple(score_case(*pair, UNIT, GLIOMA, case=case) for case, pair in pairs.items())
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +213,7 @@ def test_terminal_begins_with_the_headline(report):
 
 def test_terminal_leaves_out_what_was_not_measured():
     scores = [
-        score_case(*2 * [np.zeros((1, 2, 2), np.uint8)], (1, 1, 1), distances=False, lesions=())
+        score_case(*2 * [np.zeros((1, 2, 2), np.uint8)], UNIT, GLIOMA, distances=False, lesions=())
     ]
     table = summarise(scores, cases="all cases", conventions=("nnunet",))
     lines = Report("x", (), {}, tuple(scores), table).lines()
@@ -220,7 +222,7 @@ def test_terminal_leaves_out_what_was_not_measured():
 
 
 def test_json_of_a_report_without_numbers_has_none(report):
-    empty = score_case(*2 * [np.zeros((1, 2, 2), np.uint8)], (1, 1, 1), case="E")
+    empty = score_case(*2 * [np.zeros((1, 2, 2), np.uint8)], UNIT, GLIOMA, case="E")
     table = summarise([empty], cases="c", conventions=("nnunet",))
     found = to_json(Report("x", (), {}, (empty,), table))
     assert found["headline"]["values"]["ED"] is None

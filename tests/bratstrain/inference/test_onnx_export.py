@@ -108,14 +108,14 @@ def test_metadata_suffice_to_prepare_a_case(exported):
     ],
 )
 def test_normalisation_is_what_the_network_is_given(exported, settings, moments, dtype):
-    fitted = replace(load_fitted([exported[0]]), preparation=runs.prep(**settings), scheme="")
+    fitted = replace(load_fitted([exported[0]]), preparation=runs.prep(**settings), scheme=None)
     rule = onnx_export.normalisation(fitted)
     assert rule["moments"].endswith(moments)
     assert rule["rounded_to"] == dtype
 
 
 def test_unknown_scheme_has_no_codes():
-    assert onnx_export.label_codes("") is None
+    assert onnx_export.label_codes(None) is None
 
 
 def test_check_was_on_two_batches_and_within_the_tolerance(exported):

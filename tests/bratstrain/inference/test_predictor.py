@@ -11,7 +11,7 @@ import torch
 from bratsprep.case import Geometry
 from bratsprep.config import PrepConfig
 from bratsprep.errors import BratsError, LabelError, LayoutError
-from bratsprep.labels import SCHEMES
+from bratsprep.labels import shipped
 from bratsprep.orientation import Orientation
 from bratsprep.volumes.case_volumes import to_file_order
 from bratstrain.inference.predictor import predict
@@ -41,7 +41,7 @@ def images_of(folder, case=CASE):
 
 
 def raw_labels(chances, scheme="brats2017"):
-    return SCHEMES[scheme].raw()[chances.argmax(axis=0)]
+    return shipped()[scheme].raw()[chances.argmax(axis=0)]
 
 
 @pytest.mark.parametrize("codes", ["RAS", "LPS", "PIR", "SLA", "IRP"])
@@ -182,7 +182,7 @@ def test_unlabelled_case_is_written_in_the_scheme_of_the_run(run, tmp_path):
 
 
 def test_unlabelled_case_needs_a_scheme_where_the_run_had_several(tmp_path):
-    runs.write(tmp_path / "run", facts={"scheme": ""})
+    runs.write(tmp_path / "run", schemes=(shipped()["brats2017"], shipped()["msd"]))
     with pytest.raises(LabelError, match=r"smith has no label .* with --labels NAME"):
         predict(tmp_path / "run", unlabelled_plain(tmp_path), tmp_path / "out")
     done = predict(tmp_path / "run", tmp_path / "plain", tmp_path / "out", labels="brats2023")
@@ -313,7 +313,7 @@ def test_damaged_case_leaves_those_before_it(run, raw, tmp_path):
     [
         ({"tta": "up"}, "tta must be one of none, lr, lr"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
-        ({"labels": "mine"}, "labels must be one of auto, msd"),
+        ({"labels": "mine"}, "label scheme 'mine' is unknown; one of brats-men, .*msd, .*my.toml"),
     ],
 )
 def test_settings_are_checked(run, raw, tmp_path, settings, message):
@@ -380,9 +380,44 @@ def test_ensemble_needs_one_voxel_size_that_all_runs_know(tmp_path):
 
 def test_schemes_that_differ_make_an_ensemble_without_one(tmp_path):
     runs.write(tmp_path / "a")
-    runs.write(tmp_path / "b", facts={"scheme": "msd"})
-    assert load_fitted([tmp_path / "a", tmp_path / "b"]).scheme == ""
-    assert load_fitted([tmp_path / "a"]).scheme == "brats2017"
+    runs.write(tmp_path / "b", schemes=(shipped()["msd"],))
+    assert load_fitted([tmp_path / "a", tmp_path / "b"]).scheme is None
+    assert load_fitted([tmp_path / "a"]).scheme == shipped()["brats2017"]
+
+
+def test_ensemble_of_other_classes_is_refused(tmp_path):
+    runs.write(tmp_path / "a")
+    runs.write(tmp_path / "b", schemes=(shipped()["brats2024"],), classes=5)
+    with pytest.raises(BratsError, match=r"was fitted on other slices .*classes .*'RC'"):
+        load_fitted([tmp_path / "a", tmp_path / "b"])
+
+
+def test_network_of_another_number_of_classes_than_it_names_is_refused(tmp_path):
+    runs.write(tmp_path / "run", schemes=(shipped()["brats2024"],))
+    with pytest.raises(BratsError, match=r"best\.pt: its network gives 4 classes, but it names 5"):
+        load_fitted([tmp_path / "run"])
+
+
+def test_case_without_a_modality_is_refused_by_a_run_that_never_saw_one(run, raw, tmp_path):
+    next((raw / CASE).glob("*_t2.nii.gz")).unlink()
+    with pytest.raises(BratsError, match=f"{CASE}: t2w is missing; found flair, t1w, t1gd"):
+        predict(run, raw, tmp_path / "out")
+
+
+@pytest.mark.parametrize("how", ["data", "drawn"])
+def test_case_without_a_modality_is_labelled_by_a_run_that_saw_such_cases(raw, tmp_path, how):
+    settings = {"preparation": runs.prep(missing="zeros")} if how == "data" else {"drop": 0.2}
+    runs.write(tmp_path / "run", **settings)
+    whole = predict(tmp_path / "run", raw, tmp_path / "whole")[0]
+    next((raw / CASE).glob("*_t2.nii.gz")).unlink()
+    lacking = predict(tmp_path / "run", raw, tmp_path / "lacking")[0]
+    assert runs.axial(lacking.path).shape == runs.axial(whole.path).shape
+    assert not np.array_equal(runs.axial(lacking.path), runs.axial(whole.path))
+
+
+def test_case_of_classes_that_the_run_does_not_give_is_refused(run, raw, tmp_path):
+    with pytest.raises(LabelError, match="has the classes NCR, ED, ET, RC, run gives NCR, ED, ET"):
+        predict(run, raw, tmp_path / "out", labels="brats2024")
 
 
 def test_damaged_split_is_refused(run):

@@ -27,6 +27,7 @@ from bratstrain.inference.small_components import (
 )
 from bratstrain.scoring.metrics import confusion
 from tests.helpers import niftis, runs
+from tests.helpers.class_sets import GLIOMA, SIX
 
 volumes = hnp.arrays(np.uint8, (3, 4, 5), elements=st.sampled_from([0, 0, 0, 1, 2, 3]))
 ALL = {"NCR": 5, "ED": 5, "ET": 5}
@@ -61,7 +62,7 @@ def cleaned_by_hand(volume, least):
 
 @given(volume=volumes, least=st.tuples(*[st.integers(0, 6)] * 3))
 def test_dropping_equals_the_oracle(volume, least):
-    found = drop_small(volume, dict(zip(("NCR", "ED", "ET"), least, strict=True)))
+    found = drop_small(volume, dict(zip(("NCR", "ED", "ET"), least, strict=True)), GLIOMA)
     np.testing.assert_array_equal(found, cleaned_by_hand(volume, least))
     assert found.dtype == np.uint8
 
@@ -69,49 +70,49 @@ def test_dropping_equals_the_oracle(volume, least):
 def test_island_becomes_background():
     volume = np.zeros((3, 5, 5), np.uint8)
     volume[1, 1, 1] = 2
-    assert not drop_small(volume, ALL).any()
+    assert not drop_small(volume, ALL, GLIOMA).any()
 
 
 def test_speck_becomes_what_surrounds_it():
     volume = np.full((5, 5, 5), 2, np.uint8)
     volume[2, 2, 2] = 3
-    assert (drop_small(volume, ALL) == 2).all()
+    assert (drop_small(volume, ALL, GLIOMA) == 2).all()
 
 
 def test_component_of_the_least_size_stays():
     volume = np.zeros((3, 3, 9), np.uint8)
     volume[1, 1, :5] = 1
     volume[0, 0, 5:9] = 1  # a corner joins it to the others
-    np.testing.assert_array_equal(drop_small(volume, {"NCR": 9}), volume)
-    assert not drop_small(volume, {"NCR": 10}).any()
+    np.testing.assert_array_equal(drop_small(volume, {"NCR": 9}, GLIOMA), volume)
+    assert not drop_small(volume, {"NCR": 10}, GLIOMA).any()
 
 
 def test_class_without_a_size_keeps_everything():
     volume = np.eye(3, dtype=np.uint8)[None]
-    np.testing.assert_array_equal(drop_small(volume, {"ED": 100}), volume)
+    np.testing.assert_array_equal(drop_small(volume, {"ED": 100}, GLIOMA), volume)
 
 
 def test_dropping_leaves_its_argument_alone():
     volume = np.eye(3, dtype=np.uint8)[None]
     before = volume.copy()
-    drop_small(volume, ALL)
+    drop_small(volume, ALL, GLIOMA)
     np.testing.assert_array_equal(volume, before)
 
 
 def test_empty_prediction_stays_empty():
-    assert not drop_small(np.zeros((2, 3, 4), np.uint8), ALL).any()
+    assert not drop_small(np.zeros((2, 3, 4), np.uint8), ALL, GLIOMA).any()
 
 
 def test_tumour_that_fills_the_volume_becomes_background():
-    assert not drop_small(np.ones((2, 2, 2), np.uint8), {"NCR": 9}).any()
+    assert not drop_small(np.ones((2, 2, 2), np.uint8), {"NCR": 9}, GLIOMA).any()
 
 
 @given(volume=volumes)
 def test_compiled_and_plain_faces_agree(volume):
-    found = find_components(volume)
+    found = find_components(volume, 4)
     inside = np.ascontiguousarray(volume[found.part])
     faces = [
-        count(found.number, inside, len(found.label))
+        count(found.number, inside, len(found.label), 4)
         for count in (count_faces, count_faces.py_func)
     ]
     np.testing.assert_array_equal(*faces)
@@ -124,24 +125,27 @@ def test_compiled_and_plain_faces_agree(volume):
 def test_tuning_knows_what_dropping_would_give(pairs, choice):
     tuning = Tuning()
     for i, (truth, predicted) in enumerate(pairs):
-        tuning.add(str(i), truth, predicted)
+        tuning.add(str(i), truth, predicted, GLIOMA)
     least = {name: CANDIDATES[c] for name, c in zip(ALL, choice, strict=True)}
     known = np.stack(tuning.base) + sum(
         np.stack(tuning.change)[:, k, c] for k, c in enumerate(choice)
     )
     for matrix, (truth, predicted) in zip(known, pairs, strict=True):
-        np.testing.assert_array_equal(matrix, confusion(truth, drop_small(predicted, least)))
+        np.testing.assert_array_equal(
+            matrix, confusion(truth, drop_small(predicted, least, GLIOMA), 4)
+        )
 
 
 @given(pairs=st.lists(st.tuples(volumes, volumes), min_size=1, max_size=3))
 def test_tuning_never_makes_its_cases_worse(pairs):
     tuning = Tuning()
     for i, (truth, predicted) in enumerate(pairs):
-        tuning.add(str(i), truth, predicted)
+        tuning.add(str(i), truth, predicted, GLIOMA)
     cleanup = tuning.best("here")
     assert cleanup.after >= cleanup.before
     cleaned = [
-        confusion(truth, drop_small(predicted, cleanup.least_voxels)) for truth, predicted in pairs
+        confusion(truth, drop_small(predicted, cleanup.least_voxels, GLIOMA), 4)
+        for truth, predicted in pairs
     ]
     assert mean_dice(np.stack(cleaned)) == pytest.approx(cleanup.after, abs=1e-12)
 
@@ -152,16 +156,32 @@ def test_tuning_finds_the_size_that_drops_a_false_island():
     predicted = truth.copy()
     predicted[0, 6:8, 6:8] = 3  # 4 voxels where there is no enhancing tumour
     tuning = Tuning()
-    tuning.add("A", truth, predicted)
+    tuning.add("A", truth, predicted, GLIOMA)
     cleanup = tuning.best("fold 0")
     assert cleanup == Cleanup({"NCR": 0, "ED": 0, "ET": 10}, "fold 0", ["A"], 2 / 3, 1.0)
+
+
+def test_tuning_of_many_classes_goes_class_by_class():
+    """Six classes: both false islands go, and the classes without one keep everything."""
+    classes = SIX.classes
+    truth = np.zeros((4, 8, 8), np.uint8)
+    truth[:, :4, :4] = 2
+    predicted = truth.copy()
+    predicted[0, 6:8, 6:8] = 6
+    predicted[2, 6, 6] = 1
+    tuning = Tuning()
+    tuning.add("A", truth, predicted, classes)
+    cleanup = tuning.best("fold 0")
+    assert (cleanup.before, cleanup.after) == (pytest.approx(4 / 6), 1)
+    assert cleanup.least_voxels == dict.fromkeys(classes.tumour, 0) | {"core": 10, "scar": 10}
+    np.testing.assert_array_equal(drop_small(predicted, cleanup.least_voxels, classes), truth)
 
 
 def test_tuning_drops_nothing_where_all_is_right():
     truth = np.zeros((2, 4, 4), np.uint8)
     truth[0, 0, :3] = (1, 2, 3)
     tuning = Tuning()
-    tuning.add("A", truth, truth)
+    tuning.add("A", truth, truth, GLIOMA)
     assert set(tuning.best("").least_voxels.values()) == {0}
 
 
@@ -216,5 +236,5 @@ def test_prediction_is_cleaned_by_the_sizes_of_the_run(tmp_path):
     ]
     plain, cleaned = (runs.axial(done.cases[0].path) for done in paths)
     table = np.array([0, 2, 1, 3], np.uint8)  # msd has oedema first
-    np.testing.assert_array_equal(table[cleaned], drop_small(table[plain], ALL))
+    np.testing.assert_array_equal(table[cleaned], drop_small(table[plain], ALL, GLIOMA))
     assert (plain != cleaned).any()

@@ -5,13 +5,12 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from bratsprep.drawing.colours import COLOURS
 from bratsprep.errors import BratsError
-from bratsprep.labels import CLASSES
 from bratstrain.evaluation.tables import Picture, Report
 from bratstrain.pages.figure import draw_report, draw_rows
 from bratstrain.scoring.aggregate import summarise
-from bratstrain.scoring.metrics import score_case
+from bratstrain.scoring.metrics import Grid, score_case
+from tests.helpers.class_sets import GLIOMA, SIX
 
 SHAPE = (40, 32)
 
@@ -34,7 +33,7 @@ def image():
 def draw(path, shown, truth, predicted):
     """Draw one case."""
     picture = Picture("A", 7, shown, truth, predicted)
-    draw_rows(path, [("A, plane 7", picture)], title="one case")
+    draw_rows(path, [("A, plane 7", picture)], GLIOMA, title="one case")
 
 
 def drawn(path):
@@ -47,9 +46,9 @@ def panel(pixels, i):
     return pixels[120:-60, i * width : (i + 1) * width]
 
 
-def share(pixels, name):
+def share(pixels, name, classes=GLIOMA):
     """Rows and columns, 0 to 1, where a class is drawn in its full colour."""
-    found = np.argwhere(np.abs(pixels - to_rgb(COLOURS[name])).max(axis=2) < 0.02)
+    found = np.argwhere(np.abs(pixels - to_rgb(classes.colour(name))).max(axis=2) < 0.02)
     return found / pixels.shape[:2]
 
 
@@ -93,8 +92,19 @@ def test_sides_are_marked(picture):
 
 
 def test_colours_differ_in_lightness_for_the_colour_blind():
-    light = sorted(np.dot(to_rgb(COLOURS[name]), (0.2126, 0.7152, 0.0722)) for name in CLASSES[1:])
+    weights = (0.2126, 0.7152, 0.0722)
+    light = sorted(np.dot(to_rgb(GLIOMA.colour(name)), weights) for name in GLIOMA.tumour)
     assert np.diff(light).min() > 0.1
+
+
+def test_six_classes_are_drawn_in_their_own_colours(tmp_path):
+    rows = [slice(6 + 4 * k, 10 + 4 * k) for k in range(6)]
+    truth = plane(*((k + 1, rows[k], slice(8, 24)) for k in range(6)))
+    picture = Picture("A", 7, image(), truth, np.zeros_like(truth))
+    draw_rows(tmp_path / "a.png", [("A", picture)], SIX.classes)
+    panel_of_truth = panel(drawn(tmp_path / "a.png"), 1)
+    front = [share(panel_of_truth, name, SIX.classes)[:, 0].mean() for name in SIX.classes.tumour]
+    assert front == sorted(front, reverse=True)  # label 1 lies at the back
 
 
 @pytest.mark.parametrize("value", [0, 1], ids=["no tumour", "all tumour"])
@@ -113,7 +123,7 @@ def test_planes_of_different_shapes_are_refused(tmp_path):
 
 def test_no_picture_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no picture to draw"):
-        draw_rows(tmp_path / "a.png", [])
+        draw_rows(tmp_path / "a.png", [], GLIOMA)
 
 
 def test_place_that_cannot_be_written_is_refused(tmp_path):
@@ -129,7 +139,8 @@ def report_of(shares):
         truth = plane((2, slice(10, 20), slice(10, 20)))
         predicted = plane((2, slice(10, 10 + found), slice(10, 20)))
         case = f"C{i}"
-        scores.append(score_case(truth[None], predicted[None], (1, 1, 1), case=case, lesions=()))
+        pair = truth[None], predicted[None]
+        scores.append(score_case(*pair, Grid((1, 1, 1)), GLIOMA, case=case, lesions=()))
         pictures.append(Picture(case, i, image(), truth, predicted))
     table = summarise(scores, cases="c")
     return Report("r", (), {}, tuple(scores), table, pictures=tuple(pictures))
@@ -139,7 +150,7 @@ def test_report_draws_best_median_and_worst(tmp_path):
     draw_report(tmp_path / "a.png", report_of([2, 10, 5, 7, 1]))
     pixels = drawn(tmp_path / "a.png")
     width = pixels.shape[1] // 4
-    blue = np.abs(pixels[:, 2 * width : 3 * width] - to_rgb(COLOURS["ED"])).max(axis=2) < 0.02
+    blue = np.abs(pixels[:, 2 * width : 3 * width] - to_rgb(GLIOMA.colour("ED"))).max(axis=2) < 0.02
     rows = np.split(blue[60:-60], [len(blue[60:-60]) // 3, 2 * len(blue[60:-60]) // 3])
     best, median, worst = (int(part.sum()) for part in rows)
     assert worst / best == pytest.approx(1 / 10, abs=0.04)

@@ -8,6 +8,7 @@ from bratstrain.evaluation.label_pair import Images, LabelPair
 from bratstrain.pages.gallery import Gallery, Kept, Volume, class_mean
 from bratstrain.pages.sprites import greys
 from tests.helpers import scored_runs
+from tests.helpers.class_sets import GLIOMA
 
 SHAPE = (4, 6, 5)
 
@@ -22,7 +23,7 @@ def pair(case, seed=0):
     truth, predicted = (
         np.random.default_rng(seed + i).integers(0, 4, SHAPE).astype(np.uint8) for i in (1, 2)
     )
-    return LabelPair(case, truth, predicted, (1.0, 1.0, 2.0), images=images(seed))
+    return LabelPair(case, truth, predicted, (1.0, 1.0, 2.0), GLIOMA, images=images(seed))
 
 
 def filled(dice, most_images):

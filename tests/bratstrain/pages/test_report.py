@@ -15,7 +15,7 @@ from bratstrain.evaluation import cache_key, stored, tables
 from bratstrain.evaluation.cache_key import inputs_digest
 from bratstrain.evaluation.case_selection import open_cases
 from bratstrain.inference.small_components import Cleanup, write_cleanup
-from bratstrain.pages import run_sections, score_sections, sprites
+from bratstrain.pages import run_sections, score_sections
 from bratstrain.pages.case_views import ShownRun, views
 from bratstrain.pages.gallery import Gallery
 from bratstrain.pages.report import page, report, telling
@@ -79,7 +79,7 @@ def test_page_carries_every_plane_of_the_shown_cases_as_the_files_have_them(text
         assert view["planes"] == list(range(len(truth)))
         assert view["depth"] == len(truth)
         packed = planes_of(opened(view["truth"])[1], len(truth), view["size"], view["columns"])
-        found = packed[:, ::-1, ::-1] // sprites.STEP
+        found = packed[:, ::-1, ::-1] // view["step"]
         rows = np.flatnonzero(truth.any(axis=(0, 2)))
         held = np.flatnonzero(found.any(axis=(0, 2)))
         assert len(rows) == len(held)

@@ -7,7 +7,6 @@ import pytest
 
 from bratsprep.case import Box
 from bratstrain.evaluation.label_pair import Images
-from bratstrain.pages import sprites
 from bratstrain.pages.sprites import View, brain_greys, greys, packed, packed_views, sheet, trimmed
 from tests.helpers.pagecontent import opened, planes_of
 
@@ -24,6 +23,20 @@ def view():
     return View("a", np.arange(5), 5, shades, truth, (predicted,), (1.0, 1.0, 2.0))
 
 
+@pytest.mark.parametrize("n_modalities", [1, 2, 5])
+@pytest.mark.parametrize("highest", [1, 6, 31])
+def test_sheets_hold_any_number_of_modalities_and_classes(n_modalities, highest):
+    generator = np.random.default_rng(highest)
+    label = generator.integers(0, highest + 1, (3, 6, 7)).astype(np.uint8)
+    label[0, 0, 0] = highest
+    shades = generator.integers(1, 256, (n_modalities, 3, 6, 7)).astype(np.uint8)
+    made = packed(View("a", np.arange(3), 3, shades, label, (label,), (1.0, 1.0, 1.0)))
+    assert len(made["images"]) == n_modalities
+    assert made["step"] == 255 // highest
+    found = planes_of(opened(made["truth"])[1], 3, made["size"], made["columns"])
+    np.testing.assert_array_equal(found, made["step"] * label[:, ::-1, ::-1])
+
+
 @pytest.mark.parametrize(("n_planes", "columns"), [(1, 1), (5, 2), (6, 3), (4, 2)])
 def test_sheet_holds_every_plane_in_order(n_planes, columns):
     planes = np.random.default_rng(0).integers(0, 9, (n_planes, 3, 2)).astype(np.uint8)
@@ -37,7 +50,7 @@ def test_labels_come_back_exactly_front_up_and_right_side_left(view):
     for uri, label in ((made["truth"], view.truth), (made["predicted"][0], view.predicted[0])):
         head, picture = opened(uri)
         assert head == "data:image/png;base64"
-        found = planes_of(picture, 5, made["size"], made["columns"]) // sprites.STEP
+        found = planes_of(picture, 5, made["size"], made["columns"]) // made["step"]
         np.testing.assert_array_equal(found, label[:, rows, columns][:, ::-1, ::-1])
 
 

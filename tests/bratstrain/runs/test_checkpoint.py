@@ -13,6 +13,7 @@ from bratstrain.networks.build import build_model
 from bratstrain.runs import checkpoint
 from bratstrain.runs.checkpoint import Checkpoint, Weights, load, load_network, save
 from bratstrain.runs.plain import not_plain
+from tests.helpers.class_sets import GLIOMA
 
 CONFIG = TrainConfig(model=ModelConfig(width=2, depth=2))
 
@@ -26,7 +27,10 @@ def state(step=3):
 
 def weights():
     network = dict(build_model(CONFIG.model, 1).state_dict())
-    return Weights(CONFIG.to_json(), "d", "s", "{}", [8, 8], 3, 0.25, network)
+    return Weights(
+        config=CONFIG.to_json(), data_digest="d", split_digest="s", preparation="{}",
+        classes=GLIOMA.to_json(), schemes="{}", shape=[8, 8], step=3, score=0.25, network=network,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -175,7 +179,7 @@ def test_compressed_archive_is_refused(saved, tmp_path):
 
 
 def test_weights_are_no_checkpoint(saved):
-    with pytest.raises(BratsError, match="is 'checkpoint' of version 1; expected 'weights' of"):
+    with pytest.raises(BratsError, match="is 'checkpoint' of version 2; expected 'weights' of"):
         load(saved, Weights)
 
 

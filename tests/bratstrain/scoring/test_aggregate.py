@@ -4,14 +4,14 @@ import math
 import numpy as np
 import pytest
 
-from bratsprep.labels import REGIONS
 from bratstrain.scoring.aggregate import case_rows, summarise
 from bratstrain.scoring.conventions import CONVENTIONS
 from bratstrain.scoring.intervals import mean_interval
 from bratstrain.scoring.metric_registry import METRICS, POOLED
-from bratstrain.scoring.metrics import score_case
+from bratstrain.scoring.metrics import Grid, score_case
+from tests.helpers.class_sets import GLIOMA, GLIOMA_2024, SIX
 
-UNIT = (1.0, 1.0, 1.0)
+UNIT = Grid((1.0, 1.0, 1.0))
 
 
 def cubes(*boxes, size=60):
@@ -21,8 +21,8 @@ def cubes(*boxes, size=60):
     return label
 
 
-def scored(truth, predicted, case="a", **options):
-    return score_case(truth, predicted, UNIT, case=case, **options)
+def scored(truth, predicted, case="a", classes=GLIOMA, **options):
+    return score_case(truth, predicted, UNIT, classes, case=case, **options)
 
 
 def row(table, convention, metric, part):
@@ -225,7 +225,9 @@ def test_interval_of_a_mean_is_that_of_the_case_means(scores):
     got = row(table, "brats", "volume Dice", "mean of regions")
     rule = CONVENTIONS["brats"]
     values = [
-        np.mean([METRICS["volume Dice"].measure(case.parts[name], rule) for name in REGIONS])
+        np.mean(
+            [METRICS["volume Dice"].measure(case.parts[name], rule) for name in GLIOMA.region_names]
+        )
         for case in scores
     ]
     assert (got.low, got.high) == pytest.approx(mean_interval(np.array(values), "share"))
@@ -271,3 +273,18 @@ def test_summary_refuses_no_case():
 def test_summary_refuses_an_unknown_convention(scores):
     with pytest.raises(ValueError, match="convention 'monai' is unknown; one of brats, "):
         summarise(scores, cases="four cubes", conventions=("monai",))
+
+
+def test_rows_are_of_the_classes_and_regions_of_the_labels():
+    case = scored(A, SHIFTED, classes=SIX.classes, distances=False, lesions=())
+    table = summarise([case], cases="six classes", conventions=("brats",))
+    parts = {row.part for row in table.rows}
+    assert parts == {*SIX.classes.parts, "mean of classes", "mean of regions"}
+    got = row(table, "brats", "volume Dice", "mean of classes")
+    assert got.mean == pytest.approx((0.8 + 5) / 6)
+
+
+def test_summary_refuses_cases_of_different_classes():
+    both = [scored(A, A, classes=classes, lesions=()) for classes in (GLIOMA, GLIOMA_2024)]
+    with pytest.raises(ValueError, match="the cases are of different classes"):
+        summarise(both, cases="mixed")

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bratsprep.labels import shipped
+from bratstrain.scoring.conventions import CONVENTIONS
 from bratstrain.scoring.lesion_groups import predicted_lesions, truth_lesions
 from bratstrain.scoring.lesion_rules import CAVITY, RULES
 from bratstrain.scoring.lesions import case_lesions
+from bratstrain.scoring.metrics import Grid, score_case
 from tests.helpers import lesions_2024 as oracle
 
 GOLDEN = os.environ.get("BRATS_2024_GOLDEN", "")
@@ -34,14 +37,19 @@ def masks_of(label, task):
 
 
 def ours(truth, predicted, spacing, task):
-    """Our scores by the names that the official code prints; the cavity as a part of its own."""
+    """Our scores by the names that the official code prints."""
     rules = RULES[RULES_OF[task]]
     masks = masks_of(truth, task), masks_of(predicted, task)
-    scores = case_lesions(*masks, spacing, rules, with_cavity=True)
+    scores = case_lesions(*masks, spacing, rules)
     return {
         part: named_scores(scores[NAMES.get(part, part)], oracle.penalty(task, truth.shape))
         for part in oracle.PARTS[task]
     }
+
+
+def stored(label, scheme):
+    """The raw (z, y, x) labels as a build stores them."""
+    return scheme.table()[label]
 
 
 def named_scores(scores, worst):
@@ -105,6 +113,35 @@ def test_lesions_of_2024_equal_the_oracle(task, seed):
     truth, predicted = random_case(seed, task)
     spacing = SPACINGS[seed % len(SPACINGS)]
     agree(ours(truth, predicted, spacing, task), oracle.official(truth, predicted, spacing, task))
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "names"),
+    [
+        ("GLI", "brats2024", {"NETC": "NCR", "SNFH": "ED"}),
+        ("PED", "brats-ped", {"NETC": "NET"}),
+        ("MEN_RT", "brats-men-rt", {}),
+    ],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_cases_of_a_scheme_equal_the_oracle_of_its_task(task, name, names, seed):
+    """Raw labels, stored by the scheme and scored by its own convention's rules."""
+    scheme = shipped()[name]
+    truth, predicted = random_case(seed, task)
+    spacing = SPACINGS[seed % len(SPACINGS)]
+    rules = CONVENTIONS[scheme.convention].rules
+    assert rules == RULES_OF[task]
+    scores = score_case(
+        stored(truth, scheme), stored(predicted, scheme), Grid(spacing), scheme.classes,
+        distances=False, lesions=(rules,),
+    )  # fmt: skip
+    expected = oracle.official(truth, predicted, spacing, task)
+    worst = oracle.penalty(task, truth.shape)
+    got = {
+        part: named_scores(scores.parts[names.get(part, part)].lesions[rules], worst)
+        for part in oracle.PARTS[task]
+    }
+    agree(got, expected)
 
 
 def test_lesions_are_joined_through_touching_tissue():

@@ -8,9 +8,8 @@ from hypothesis.extra import numpy as hnp
 
 from bratstrain.scoring.components import dilate
 from bratstrain.scoring.metrics import (
-    MEANS,
-    PART_LABELS,
     Counts,
+    Grid,
     SliceScores,
     confusion,
     count_pairs,
@@ -19,8 +18,9 @@ from bratstrain.scoring.metrics import (
     score_case,
     warm,
 )
+from tests.helpers.class_sets import GLIOMA, GLIOMA_2024, ONE, SIX
 
-UNIT = (1.0, 1.0, 1.0)
+UNIT = Grid((1.0, 1.0, 1.0))
 labels = hnp.arrays(np.uint8, (3, 4, 5), elements=st.integers(0, 3))
 compiled_and_plain = pytest.mark.parametrize("plain", [False, True], ids=["compiled", "plain"])
 
@@ -47,7 +47,7 @@ def spheres():
     squares[empty[::2], 20:30, 20:30] = True
     return [
         score_case(
-            truth * np.uint8(3), predicted * np.uint8(3), UNIT, distances=False, lesions=()
+            truth * np.uint8(3), predicted * np.uint8(3), UNIT, GLIOMA, distances=False, lesions=()
         ).parts["ET"]
         for predicted in (smaller, squares, np.zeros_like(truth))
     ]
@@ -85,21 +85,21 @@ def test_pairs_equal_one_comparison_at_a_time(plain, truth, predicted):
 
 @given(truth=labels, predicted=labels)
 def test_confusion_of_planes_adds_up_to_the_whole(truth, predicted):
-    planes = [confusion(truth[z], predicted[z]) for z in range(3)]
-    np.testing.assert_array_equal(sum(planes), confusion(truth, predicted))
-    np.testing.assert_array_equal(planes, plane_confusion(truth, predicted))
+    planes = [confusion(truth[z], predicted[z], 4) for z in range(3)]
+    np.testing.assert_array_equal(sum(planes), confusion(truth, predicted, 4))
+    np.testing.assert_array_equal(planes, plane_confusion(truth, predicted, 4))
 
 
 @given(truth=labels, predicted=labels)
 def test_confusion_swaps_with_its_sides(truth, predicted):
-    np.testing.assert_array_equal(confusion(truth, predicted), confusion(predicted, truth).T)
+    np.testing.assert_array_equal(confusion(truth, predicted, 4), confusion(predicted, truth, 4).T)
 
 
-@pytest.mark.parametrize("name", PART_LABELS)
+@pytest.mark.parametrize("name", GLIOMA.parts)
 @given(truth=labels, predicted=labels)
 def test_counts_equal_those_of_the_masks(name, truth, predicted):
-    one, other = np.isin(truth, PART_LABELS[name]), np.isin(predicted, PART_LABELS[name])
-    counts = counts_from_confusion(confusion(truth, predicted), PART_LABELS[name])
+    one, other = np.isin(truth, GLIOMA.parts[name]), np.isin(predicted, GLIOMA.parts[name])
+    counts = counts_from_confusion(confusion(truth, predicted, 4), GLIOMA.parts[name])
     expected = (one & other).sum(), (other & ~one).sum(), (one & ~other).sum()
     assert (counts.tp, counts.fp, counts.fn) == expected
     assert counts.tn == (~one & ~other).sum()
@@ -107,15 +107,15 @@ def test_counts_equal_those_of_the_masks(name, truth, predicted):
 
 @given(truth=labels, predicted=labels)
 def test_dice_is_symmetric_within_bounds(truth, predicted):
-    matrix = confusion(truth, predicted)
-    dice = counts_from_confusion(matrix, PART_LABELS["WT"]).volume_dice
-    turned = counts_from_confusion(matrix.T, PART_LABELS["WT"]).volume_dice
+    matrix = confusion(truth, predicted, 4)
+    dice = counts_from_confusion(matrix, GLIOMA.parts["WT"]).volume_dice
+    turned = counts_from_confusion(matrix.T, GLIOMA.parts["WT"]).volume_dice
     assert turned == dice or math.isnan(dice)
     assert math.isnan(dice) or 0 <= dice <= 1
 
 
 def test_dice_of_two_empty_sides_is_nan():
-    counts = counts_from_confusion(np.diag([9, 1, 1, 0]), PART_LABELS["ET"])
+    counts = counts_from_confusion(np.diag([9, 1, 1, 0]), GLIOMA.parts["ET"])
     assert math.isnan(counts.volume_dice)
 
 
@@ -153,7 +153,7 @@ def onion(shift=0):
 
 @pytest.mark.parametrize(("name", "dice"), [("WT", 0.95), ("TC", 0.9167), ("ET", 0.875)])
 def test_onion_reproduces_the_official_values(name, dice):
-    part = score_case(onion(), onion(1), UNIT).parts[name]
+    part = score_case(onion(), onion(1), UNIT, GLIOMA).parts[name]
     found = part.lesions["brats2023"]
     assert part.counts.volume_dice == pytest.approx(dice, abs=5e-5)
     assert part.hd95_mm == 1
@@ -163,41 +163,41 @@ def test_onion_reproduces_the_official_values(name, dice):
 
 
 def test_case_against_itself_is_perfect():
-    for part in score_case(onion(), onion(), UNIT).parts.values():
+    for part in score_case(onion(), onion(), UNIT, GLIOMA).parts.values():
         assert (part.counts.volume_dice, part.hd95_mm, part.surface_dice) == (1, 0, 1)
 
 
 def test_case_scores_do_not_depend_on_what_lies_around():
     truth, predicted = onion(), onion(1)
     inner = (slice(9, 32),) * 3
-    whole = score_case(truth, predicted, UNIT).parts["TC"]
-    cut = score_case(truth[inner], predicted[inner], UNIT).parts["TC"]
+    whole = score_case(truth, predicted, UNIT, GLIOMA).parts["TC"]
+    cut = score_case(truth[inner], predicted[inner], UNIT, GLIOMA).parts["TC"]
     assert (whole.hd95_mm, whole.surface_dice) == (cut.hd95_mm, cut.surface_dice)
     assert whole.lesions == cut.lesions
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_case_scores_survive_a_flip(axis):
-    one = score_case(onion(), onion(1), UNIT).parts["WT"]
-    other = score_case(np.flip(onion(), axis), np.flip(onion(1), axis), UNIT).parts["WT"]
+    one = score_case(onion(), onion(1), UNIT, GLIOMA).parts["WT"]
+    other = score_case(np.flip(onion(), axis), np.flip(onion(1), axis), UNIT, GLIOMA).parts["WT"]
     assert one.counts == other.counts
     assert one.surface_dice == pytest.approx(other.surface_dice)
 
 
 def test_volumes_are_in_cubic_millimetres():
-    part = score_case(onion(), onion(1), (0.5, 2.0, 3.0), lesions=()).parts["ET"]
+    part = score_case(onion(), onion(1), Grid((0.5, 2.0, 3.0)), GLIOMA, lesions=()).parts["ET"]
     assert part.volumes_mm3 == (3 * 512, 3 * 512)
 
 
 def test_case_of_two_empty_sides_has_no_distance():
     empty = np.zeros((4, 4, 4), np.uint8)
-    part = score_case(empty, empty, UNIT).parts["ET"]
+    part = score_case(empty, empty, UNIT, GLIOMA).parts["ET"]
     assert math.isnan(part.hd95_mm)
     assert math.isnan(part.surface_dice)
 
 
 def test_case_with_an_empty_prediction_is_infinitely_far():
-    part = score_case(onion(), np.zeros_like(onion()), UNIT).parts["ET"]
+    part = score_case(onion(), np.zeros_like(onion()), UNIT, GLIOMA).parts["ET"]
     assert part.hd95_mm == math.inf
     assert part.surface_dice == 0
 
@@ -205,12 +205,12 @@ def test_case_with_an_empty_prediction_is_infinitely_far():
 def test_case_of_one_voxel_is_scored():
     truth = np.zeros((3, 3, 3), np.uint8)
     truth[0, 0, 0] = 3
-    part = score_case(truth, truth, UNIT).parts["ET"]
+    part = score_case(truth, truth, UNIT, GLIOMA).parts["ET"]
     assert (part.counts.volume_dice, part.hd95_mm) == (1, 0)
 
 
 def test_slow_parts_are_left_out_on_request():
-    part = score_case(onion(), onion(1), UNIT, distances=False, lesions=()).parts["ET"]
+    part = score_case(onion(), onion(1), UNIT, GLIOMA, distances=False, lesions=()).parts["ET"]
     assert part.hd95_mm is part.surface_dice is None
     assert part.lesions == {}
 
@@ -218,13 +218,13 @@ def test_slow_parts_are_left_out_on_request():
 def test_warm_compiles_what_a_case_needs():
     warm()
     compiled = len(count_pairs.signatures), len(dilate.signatures)
-    score_case(onion()[:, ::-1].T, onion(1), UNIT)
+    score_case(onion()[:, ::-1].T, onion(1), UNIT, GLIOMA)
     assert (len(count_pairs.signatures), len(dilate.signatures)) == compiled
 
 
 def test_means_are_over_classes_or_regions_without_background():
-    assert MEANS["mean of classes"] == ("NCR", "ED", "ET")
-    assert set(MEANS["mean of regions"]) == {"ET", "TC", "WT"}
+    assert GLIOMA.means["mean of classes"] == ("NCR", "ED", "ET")
+    assert set(GLIOMA.means["mean of regions"]) == {"ET", "TC", "WT"}
 
 
 @pytest.mark.parametrize(
@@ -238,12 +238,37 @@ def test_means_are_over_classes_or_regions_without_background():
 )
 def test_case_refuses(predicted, options, message):
     with pytest.raises(ValueError, match=message):
-        score_case(np.zeros((2, 2, 2), np.uint8), predicted, UNIT, **options)
+        score_case(np.zeros((2, 2, 2), np.uint8), predicted, UNIT, GLIOMA, **options)
+
+
+@pytest.mark.parametrize("classes", [GLIOMA_2024, SIX.classes, ONE.classes], ids=["4", "6", "1"])
+def test_case_of_any_classes_is_scored_by_its_masks(classes):
+    rng = np.random.default_rng(len(classes))
+    truth, predicted = rng.integers(0, len(classes), (2, 4, 5, 6)).astype(np.uint8)
+    scores = score_case(truth, predicted, UNIT, classes, distances=False, lesions=())
+    assert scores.confusion.shape == (len(classes), len(classes))
+    assert tuple(scores.parts) == tuple(classes.parts)
+    for name, labels in classes.parts.items():
+        one, other = np.isin(truth, labels), np.isin(predicted, labels)
+        assert scores.parts[name].counts.tp == (one & other).sum(), name
+        dice = 2 * (one & other).sum() / (one.sum() + other.sum())
+        assert scores.parts[name].counts.volume_dice == pytest.approx(dice), name
+
+
+def test_region_of_one_class_is_scored_once():
+    truth = np.ones((1, 2, 2), np.uint8)
+    assert list(score_case(truth, truth, UNIT, ONE.classes).parts) == ["lesion"]
+
+
+def test_label_beyond_the_classes_is_refused():
+    truth = np.full((1, 2, 2), len(SIX.classes), np.uint8)
+    with pytest.raises(ValueError, match="a label is 7; stored labels are 0 to 6"):
+        score_case(truth, truth, UNIT, SIX.classes)
 
 
 def test_confusion_refuses_shapes_that_differ():
     with pytest.raises(ValueError, match=r"truth is \(2, 2\) and predicted \(2, 3\)"):
-        confusion(np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8))
+        confusion(np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8), 4)
 
 
 @pytest.mark.slow
@@ -252,6 +277,6 @@ def test_real_truth_against_itself_is_perfect(real):
     path = real / "BraTS2020" / "BraTS20_Training_001" / "BraTS20_Training_001_seg.nii.gz"
     raw = np.asarray(nibabel.load(path).dataobj).T
     label = np.ascontiguousarray(np.where(raw == 4, 3, raw).astype(np.uint8))
-    scores = score_case(label, label, UNIT)
+    scores = score_case(label, label, UNIT, GLIOMA)
     assert {part.counts.volume_dice for part in scores.parts.values()} == {1}
     assert {part.lesions["brats2023"].lesionwise_dice for part in scores.parts.values()} == {1}

@@ -6,6 +6,7 @@ from bratsprep.slicefile.reader import SliceFile
 from bratstrain.data.intake import Intake, planes_name
 from bratstrain.training.validate import scores, validate
 from tests.helpers import fitfiles
+from tests.helpers.class_sets import GLIOMA
 
 CPU = torch.device("cpu")
 NONE = np.zeros(1, bool)
@@ -26,24 +27,24 @@ def confusion(truth, predicted):
 def test_scores_are_those_worked_out_by_hand():
     # One case: ET half found; the core's rest found as oedema, which is in WT but not in TC.
     matrix = confusion([3, 3, 1, 2, 0], [3, 1, 2, 2, 0])[None]
-    found = scores(matrix, NONE, "stored planes").volume_dice
+    found = scores(matrix, NONE, "stored planes", GLIOMA).volume_dice
     assert found == pytest.approx({"NCR": 0, "ED": 2 / 3, "ET": 2 / 3, "TC": 4 / 5, "WT": 1})
 
 
 def test_scores_are_the_mean_over_cases_not_over_voxels():
     good, bad = confusion([3] * 1000, [3] * 1000), confusion([3], [0])
-    assert scores(np.stack([good, bad]), np.zeros(2, bool), "").volume_dice["ET"] == 0.5
+    assert scores(np.stack([good, bad]), np.zeros(2, bool), "", GLIOMA).volume_dice["ET"] == 0.5
 
 
 def test_empty_masks_follow_the_brats_convention():
     cases = np.stack([confusion([0], [0]), confusion([0], [3]), confusion([3], [0])])
-    found = scores(cases, np.zeros(3, bool), "stored planes")
+    found = scores(cases, np.zeros(3, bool), "stored planes", GLIOMA)
     assert found.volume_dice["ET"] == pytest.approx(1 / 3)
     assert found.cases["ET"] == {"present": 1, "absent": 2, "absent_predicted": 1}
 
 
 def test_score_of_a_run_is_the_mean_of_the_regions():
-    found = scores(confusion([3, 3, 1, 2, 0], [3, 1, 2, 2, 0])[None], NONE, "stored planes")
+    found = scores(confusion([3, 3, 1, 2, 0], [3, 1, 2, 2, 0])[None], NONE, "stored planes", GLIOMA)
     assert found.mean_regions == pytest.approx((2 / 3 + 4 / 5 + 1) / 3)
     assert found.record()["mean_regions"] == found.mean_regions
     assert found.line(7) == (
@@ -53,7 +54,7 @@ def test_score_of_a_run_is_the_mean_of_the_regions():
 
 def test_cases_without_a_twin_are_scored_on_their_own():
     good, bad = confusion([3, 2, 1], [3, 2, 1]), confusion([3, 2, 1], [0, 0, 0])
-    found = scores(np.stack([good, bad]), np.array([True, False]), "stored planes")
+    found = scores(np.stack([good, bad]), np.array([True, False]), "stored planes", GLIOMA)
     assert (found.mean_regions, found.n_without_twins) == (0.5, 1)
     assert found.record()["mean_regions_without_twins"] == 0
     assert set(found.record()["volume_dice_without_twins"].values()) == {0}
@@ -62,7 +63,7 @@ def test_cases_without_a_twin_are_scored_on_their_own():
 
 @pytest.mark.parametrize("has_twin", [True, False])
 def test_scores_come_once_where_no_case_or_every_case_has_a_twin(has_twin):
-    found = scores(confusion([3], [3])[None], np.array([has_twin]), "stored planes")
+    found = scores(confusion([3], [3])[None], np.array([has_twin]), "stored planes", GLIOMA)
     assert found.without_twins is None
     assert not any("twin" in name for name in found.record())
 
