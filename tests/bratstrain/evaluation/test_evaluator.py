@@ -560,7 +560,7 @@ def test_bad_case_that_nobody_asks_for_is_passed_over(run, raw, with_bad, settin
 
 @pytest.mark.parametrize("cases", [(), (BAD,), (A, BAD)])
 def test_bad_case_that_is_asked_for_stops(run, with_bad, cases):
-    with pytest.raises(BratsError, match=rf"{BAD}: t1gd is missing; found flair, t1w, t2w$"):
+    with pytest.raises(BratsError, match=rf"{BAD}: t1gd is missing; found flair, t1w, t2w"):
         evaluate(run, raw=with_bad, split="all", cases=cases)
 
 
