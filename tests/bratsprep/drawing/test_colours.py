@@ -69,7 +69,7 @@ def seen(colour, matrix):
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
-@pytest.mark.parametrize("kind", MACHADO)
+@pytest.mark.parametrize("kind", ["none", "protan", "deutan"])
 @pytest.mark.parametrize("known", shipped().values(), ids=shipped())
 def test_classes_of_a_scheme_that_ships_differ_from_each_other(known, kind):
     shown = [seen(colour, MACHADO[kind]) for colour in known.classes.colours[1:]]
