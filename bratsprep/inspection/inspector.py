@@ -107,9 +107,7 @@ def inspect(
         shown = progress and sys.stderr.isatty()
         work = partial(one, Counting(source, schemes, Asked(modalities, classes), watch))
         rows = counted(found, work, workers or cores(), shown)
-        members = {channel.member for files in found.cases for channel in files.channels}
-        members |= {files.label for files in found.cases if files.label is not None}
-        size_bytes = sum(source.members[member] for member in members)
+        size_bytes = _size_bytes(source, found)
         geometries = read_geometries(source, found.cases)
     names = {scheme.name for scheme in schemes.values()}
     return Inspection(
@@ -123,6 +121,13 @@ def inspect(
         class_set=classes,
         modalities=modalities,
     )
+
+
+def _size_bytes(source: Source, found: Found) -> int:
+    """Bytes of the files of all cases."""
+    members = {channel.member for files in found.cases for channel in files.channels}
+    members |= {files.label for files in found.cases if files.label is not None}
+    return sum(source.members[member] for member in members)
 
 
 def check_no_labels(path: Path, labels: str) -> None:

@@ -13,7 +13,7 @@ from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes import nifti
 from bratsprep.volumes.background import outlying
-from bratsprep.volumes.label import file_record, label_grid, read_label
+from bratsprep.volumes.label import Label, file_record, label_grid, read_label
 from bratsprep.volumes.normalise import Measured, Named, Volumes, measure_checked, part_of
 
 
@@ -88,10 +88,7 @@ def read_scan(
         BratsError: a file is broken, the files do not lie on one grid, a label value is outside
             the scheme, or the brain cannot be measured or is not that of a stripped head.
     """
-    label = None
-    if files.label is not None and scheme is not None:
-        grid = label_grid(files, source)
-        label = read_label(source, files.label, scheme, buffers, grid)
+    label = _read_label(files, source, buffers, scheme)
     images, geometry, records, remarks = _read_images(files, source, buffers)
     if label is not None:
         where = source.where(str(files.label))
@@ -104,8 +101,7 @@ def read_scan(
     present = tuple(channel is not None for channel in files.images)
     named = Named(files.id, asked.modalities, present)
     measured = measure_checked(images, brain, named, background=asked.background, voxel_ml=voxel_ml)
-    orientation = geometry.orientation
-    turn = orientation.turn
+    turn = geometry.orientation.turn
     return CaseVolumes(
         files=files,
         geometry=geometry,
@@ -117,7 +113,7 @@ def read_scan(
         measured=measured,
         plane_brain=measured.plane_brain[turn[0]],
         columns=measured.columns[turn[1:]],
-        brain_box=_flip(measured.box, brain.shape, orientation.flips),
+        brain_box=_flip(measured.box, brain.shape, geometry.orientation.flips),
         plane_voxels=_background(images[0], len(asked.classes))
         if label is None
         else label.plane_voxels,
@@ -125,6 +121,15 @@ def read_scan(
         records=records,
         remarks=remarks,
     )
+
+
+def _read_label(
+    files: CaseFiles, source: Source, buffers: Buffers, scheme: Scheme | None
+) -> Label | None:
+    """The label of a case; None where it has none, or its scheme is not known."""
+    if files.label is None or scheme is None:
+        return None
+    return read_label(source, files.label, scheme, buffers, label_grid(files, source))
 
 
 def _background(image: NDArray[Any], n_classes: int) -> NDArray[np.int32]:
