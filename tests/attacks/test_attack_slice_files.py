@@ -130,8 +130,7 @@ def test_box_far_from_its_volume_gives_nothing(path, low):
 )
 def test_settings_that_cannot_be(path, config):
     with h5py.File(path, "r+") as file:
-        del file.attrs["config"]
-        file.attrs.create("config", config[:60_000])
+        slicefiles.text(file, "config", config[:60_000])
     with refused("attribute 'config' cannot be read"):
         SliceFile(path)
 
@@ -140,7 +139,14 @@ def test_settings_that_cannot_be(path, config):
 def test_format_that_is_no_word(path, value):
     with h5py.File(path, "r+") as file:
         file.attrs["format"] = value
-    with refused("is no slice file|cannot be read"):
+    with refused("attribute 'format' is no text of a fixed length"):
+        SliceFile(path)
+
+
+def test_another_format_is_no_slice_file(path):
+    with h5py.File(path, "r+") as file:
+        slicefiles.text(file, "format", "x" * 1000)
+    with refused("is no slice file"):
         SliceFile(path)
 
 
