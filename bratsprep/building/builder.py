@@ -292,13 +292,7 @@ def _run(
     current = journal.begin(job.inputs.frame.config.to_json())
     columns = []
     with (
-        SliceWriter(
-            current,
-            job.inputs.frame.config,
-            job.asked.classes,
-            job.schemes.values(),
-            plane_size(job),
-        ) as writer,
+        _writer(current, job) as writer,
         closing(_all(job, journal, dict(done), summary)) as made,
         _bar(job, progress) as bar,
     ):
@@ -323,6 +317,12 @@ def _run(
     stamps = with_checksums(job.inputs, skipped, job.taken.set_aside())
     write_sidecar(summary.out, content_key(summary.digest, columns), stamps)
     journal.finish(current)
+
+
+def _writer(path: Path, job: Job) -> SliceWriter:
+    """Begin a slice file for the cases of a build."""
+    config, classes = job.inputs.frame.config, job.asked.classes
+    return SliceWriter(path, config, classes, job.schemes.values(), plane_size(job))
 
 
 def unusual_cases(job: Job, writer: SliceWriter) -> dict[str, tuple[str, ...]]:

@@ -8,6 +8,17 @@ from bratsprep.labels import BACKGROUND, Scheme, shipped
 _ALIKE: Final = {"NET": "NCR", "CC": "NCR"}
 """Classes that names of labels do not tell from another."""
 
+_TISSUES: Final[tuple[tuple[str, frozenset[str], tuple[str, ...]], ...]] = (
+    (BACKGROUND, frozenset({"background"}), ()),
+    ("RC", frozenset({"rc"}), ("cavity",)),
+    ("GTV", frozenset({"gtv", "gross"}), ()),
+    ("ED", frozenset({"ed", "snfh", "flair"}), ("edema", "hyperintens")),
+    ("NCR", frozenset({"ncr", "net", "netc", "non", "nonenhancing", "cc", "cystic"}), ("necro",)),
+    ("ET", frozenset({"et", "enhancing", "enhanced"}), ()),
+    ("WT", frozenset({"wt", "tumor", "tumour"}), ()),
+)
+"""Class, words of a name that mean it, and parts of a name that do; the first that fits."""
+
 
 def scheme(labels: dict[str, Any], place: str) -> tuple[str | None, str]:
     """Label scheme that the names of the labels mean.
@@ -26,13 +37,21 @@ def scheme(labels: dict[str, Any], place: str) -> tuple[str | None, str]:
     else:
         meant = by_name(labels)
     for candidate in sorted(shipped().values(), key=lambda one: (one.name.count("-"), one.name)):
-        if tissues(candidate) == meant:
+        if _means(candidate, meant):
             return candidate.name, ""
     meanings = ", ".join(f"{value} {name or 'unknown'}" for value, name in sorted(meant.items()))
     return None, (
         f"{place}: labels {labels} mean {meanings}; expected the order of one of "
         f"{', '.join(shipped())}; choose one with --labels NAME, or write your own"
     )
+
+
+def _means(candidate: Scheme, meant: dict[int, str | None]) -> bool:
+    """Whether a scheme has exactly these tissues; of one class, any of its values will do."""
+    known = tissues(candidate)
+    if len(candidate.classes.tumour) == 1:
+        return bool(meant) and meant.items() <= known.items()
+    return meant == known
 
 
 def tissues(candidate: Scheme) -> dict[int, str | None]:
@@ -72,19 +91,10 @@ def tissue(name: str) -> str | None:
     """Class that a tissue's name means; None where it means none."""
     text = name.lower()
     words = set(re.findall(r"[a-z]+", text))
-    if "background" in words:
-        return BACKGROUND
-    if "rc" in words or "cavity" in text:
-        return "RC"
-    if "gtv" in words or "gross" in words:
-        return "GTV"
-    if words & {"ed", "snfh"} or "edema" in text or "hyperintens" in text:
-        return "ED"
-    if words & {"ncr", "net", "netc", "non", "nonenhancing", "cc", "cystic"} or "necro" in text:
-        return "NCR"
-    if words & {"et", "enhancing", "enhanced"}:
-        return "ET"
-    return "WT" if words & {"wt", "tumor", "tumour"} else None
+    for meaning, known, parts in _TISSUES:
+        if words & known or any(part in text for part in parts):
+            return meaning
+    return None
 
 
 def region(name: str) -> str | None:

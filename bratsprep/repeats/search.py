@@ -72,7 +72,7 @@ def image_features(prints: NDArray[Any]) -> NDArray[np.float32]:
         prints: (n, 5, z, y, x) int8 as `bratsprep.volumes.fingerprint` makes them, or float32.
 
     Returns:
-        (n, 4, z, y, x) float32; each modality has length 1, or 0 where it says nothing.
+        (n, m, z, y, x) float32; each modality has length 1, or 0 where it says nothing.
     """
     made = np.empty((len(prints), prints.shape[1] - 1, *prints.shape[2:]), np.float32)
     for start in range(0, len(prints), _AT_ONCE):

@@ -86,7 +86,7 @@ def pack_chunks(
     """Make the chunks of a case.
 
     Args:
-        images: (s, 4, h, w) of the stored dtype, float16, float32 or int16, C order.
+        images: (s, m, h, w) of the stored dtype, float16, float32 or int16, C order.
         labels: (s, h, w) uint8, C order.
         compression: `fast`, `small` or `none`.
         pages: where the chunks are put.

@@ -89,9 +89,7 @@ def read_scan(
         BratsError: a file is broken, the files do not lie on one grid, a label value is outside
             the scheme, or the brain cannot be measured or is not that of a stripped head.
     """
-    label = None
-    if files.label is not None and scheme is not None:
-        label = read_label(source, files.label, scheme, buffers, label_grid(files, source))
+    label = _read_label(files, source, buffers, scheme)
     images, geometry, records, remarks = _read_images(files, source, buffers)
     first = geometry, files.first
     if label is not None:
@@ -135,6 +133,15 @@ def _check_grid(label: Label, first: tuple[Geometry, str], where: str) -> None:
     grid, name = first
     advice = "; if its voxels are those of the images one to one, use --same-grid"
     nifti.check_same(grid, label.geometry, where, name, advice)
+
+
+def _read_label(
+    files: CaseFiles, source: Source, buffers: Buffers, scheme: Scheme | None
+) -> Label | None:
+    """The label of a case; None where it has none, or its scheme is not known."""
+    if files.label is None or scheme is None:
+        return None
+    return read_label(source, files.label, scheme, buffers, label_grid(files, source))
 
 
 def _background(image: NDArray[Any], n_classes: int) -> NDArray[np.int32]:

@@ -160,7 +160,7 @@ def rare_classes(voxels: NDArray[np.integer[Any]]) -> tuple[int, ...]:
     """List the classes of the tumour but the one with most pixels.
 
     Args:
-        voxels: (n, classes) int, pixels of each class in each training slice, background first.
+        voxels: (n, c) int32, pixels of each class in each training slice, background first.
     """
     pixels = voxels.sum(axis=0)[1:]
     largest = int(pixels.argmax())

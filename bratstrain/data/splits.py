@@ -94,6 +94,7 @@ def make_split(
     *,
     seed: int = 0,
     test_share: float = 0.0,
+    enhancing: int | None = None,
 ) -> Split:
     """Split the labelled cases of a slice file.
 
@@ -107,6 +108,7 @@ def make_split(
         cases: (c,) structured, its table of cases.
         seed: of the assignment of subjects to folds; the published folds have their own.
         test_share: share of the subjects to hold out, 0 to below 1; `subject` and `slice` only.
+        enhancing: stored label whose presence is shared out evenly over the folds; None for none.
 
     Raises:
         BratsError: there are too few subjects, the fold does not exist, or the file does not fit.
@@ -122,7 +124,7 @@ def make_split(
     elif name == "nnunet":
         split = _published(fold, labelled)
     elif name in ("subject", "slice"):
-        split = _drawn(name, fold, slices, cases, seed, test_share)
+        split = _drawn(name, fold, slices, cases, (seed, test_share, enhancing))
     else:
         raise ValueError(f"split must be subject, nnunet, slice or a .json file, got {name!r}")
     return replace(split, subjects=_subjects(labelled))
@@ -133,8 +135,7 @@ def _drawn(
     fold: int,
     slices: NDArray[np.void],
     cases: NDArray[np.void],
-    seed: int,
-    test_share: float,
+    draw: tuple[int, float, int | None],
 ) -> Split:
     """Split by subject, or by slice with the test set by subject.
 
@@ -143,11 +144,11 @@ def _drawn(
         fold: counted from 0.
         slices: (n,) structured, table of slices.
         cases: (c,) structured, table of cases.
-        seed: of both draws.
-        test_share: share of the subjects to hold out.
+        draw: seed of both draws, share of the subjects to hold out, and the enhancing label.
     """
+    seed, test_share, enhancing = draw
     labelled = cases[cases["labelled"] > 0]
-    subjects = _stratified(labelled)
+    subjects = _stratified(labelled, enhancing)
     test = _held_out(subjects, test_share, seed)
     kept = [subject for subject in subjects if subject not in test]
     if name == "subject":
@@ -200,14 +201,17 @@ def _folds(n_items: int, fold: int, noun: str) -> int:
     return folds
 
 
-def _stratified(cases: NDArray[np.void]) -> list[str]:
+def _stratified(cases: NDArray[np.void], enhancing: int | None) -> list[str]:
     """Order subjects by enhancing tumour (those without first), tumour volume in mm3, and name.
 
     Args:
         cases: (c,) structured, rows of the table of cases.
+        enhancing: stored label of enhancing tumour; None where the classes have none.
     """
     volume_mm3 = cases["voxels"][:, 1:].sum(axis=1) * cases["spacing"].prod(axis=1)
-    enhances = cases["voxels"][:, 3] > 0
+    enhances = np.zeros(len(cases), bool)
+    if enhancing is not None:
+        enhances = cases["voxels"][:, enhancing] > 0
     names = cases["subject"].astype(str)
     keys = []
     for name in sorted(set(names.tolist())):

@@ -79,7 +79,7 @@ def trained_rows(path: Path, trained: Sequence[str]) -> NDArray[np.void]:
 
 
 def write_trained(path: Path, rows: NDArray[np.void]) -> None:
-    """Write (n,) training cases of `row_dtype` as a NumPy file; equal cases give equal bytes."""
+    """Write (n,) structured rows of `row_dtype` as a NumPy file; equal cases give equal bytes."""
     content = io.BytesIO()
     np.save(content, rows, allow_pickle=False)
     with replacing(path) as file:

@@ -241,8 +241,14 @@ def class_by_class(
 ) -> tuple[Sequence[int], float]:
     """Choose the size of one class after another, the sizes of the others fixed.
 
-    With many classes there are too many combinations. Arguments and result are those of
-    `every_choice`.
+    With many classes there are too many combinations.
+
+    Args:
+        base: (cases, classes, classes) int64, as in `every_choice`.
+        change: int64 of the shape that `every_choice` takes.
+
+    Returns:
+        As `every_choice`.
     """
     chosen = [0] * change.shape[1]
     best = mean_dice(base)

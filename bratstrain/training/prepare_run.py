@@ -49,6 +49,9 @@ RUNS: Final = Path("runs")
 """Parent of the run folders that the caller does not name."""
 Settings = Mapping[str, Any]
 
+ENHANCING: Final = "ET"
+"""Class whose presence is shared out evenly over the folds, where a data set has it."""
+
 
 def run_folder(
     file: SliceFile, run: Path | str | None, config: TrainConfig | None, settings: Settings
@@ -161,8 +164,14 @@ def split_of(config: TrainConfig, file: SliceFile) -> Split:
     It does not depend on the run's seed, so that runs of several seeds on one fold have the same
     validation cases.
     """
+    names = file.classes.classes
     return make_split(
-        config.split, config.fold, file.slices, file.cases, test_share=config.test_share
+        config.split,
+        config.fold,
+        file.slices,
+        file.cases,
+        test_share=config.test_share,
+        enhancing=names.index(ENHANCING) if ENHANCING in names else None,
     )
 
 

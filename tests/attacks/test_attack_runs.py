@@ -15,10 +15,11 @@ import torch
 from bratstrain.config import TrainConfig
 from bratstrain.networks.build import build_model
 from bratstrain.runs import checkpoint
-from bratstrain.runs.checkpoint import Checkpoint, Weights, load, load_network, save
+from bratstrain.runs.checkpoint import VERSION, Checkpoint, Weights, load, load_network, save
 from bratstrain.runs.fitted import load_fitted
 from tests.helpers import runs
 from tests.helpers.attacked import refused
+from tests.helpers.class_sets import GLIOMA, SCHEME
 
 CONFIG = runs.CONFIG
 
@@ -43,7 +44,8 @@ class Hostile:
 
 def weights(**changes):
     whole = Weights(
-        CONFIG.to_json(), "d", "s", runs.prep().to_json(), list(runs.WINDOW), 3, 0.5,
+        CONFIG.to_json(), "d", "s", runs.prep().to_json(), GLIOMA.to_json(),
+        json.dumps({SCHEME.name: json.loads(SCHEME.to_json())}), list(runs.WINDOW), 3, 0.5,
         dict(runs.network_of().state_dict()),
     )  # fmt: skip
     return dataclasses.replace(whole, **changes)
@@ -53,7 +55,9 @@ def raw_save(path, changes):
     """Write a `best.pt` with some fields that `save` would refuse."""
     names = [known.name for known in dataclasses.fields(Weights)]
     whole = {name: getattr(weights(), name) for name in names}
-    torch.save({"format": "bratstrain", "version": 1, "kind": "weights"} | whole | changes, path)
+    torch.save(
+        {"format": "bratstrain", "version": VERSION, "kind": "weights"} | whole | changes, path
+    )
     return path
 
 

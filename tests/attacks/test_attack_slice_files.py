@@ -7,7 +7,6 @@ import zlib
 import h5py
 import numpy as np
 import pytest
-from bratsprep.slicefile.heap_check import check_heaps, is_sound
 
 import bratsprep
 from bratsprep.building.journal import Journal
@@ -131,8 +130,7 @@ def test_box_far_from_its_volume_gives_nothing(path, low):
 )
 def test_settings_that_cannot_be(path, config):
     with h5py.File(path, "r+") as file:
-        del file.attrs["config"]
-        file.attrs.create("config", config[:60_000])
+        slicefiles.text(file, "config", config[:60_000])
     with refused("attribute 'config' cannot be read"):
         SliceFile(path)
 
@@ -141,7 +139,14 @@ def test_settings_that_cannot_be(path, config):
 def test_format_that_is_no_word(path, value):
     with h5py.File(path, "r+") as file:
         file.attrs["format"] = value
-    with refused("is no slice file|cannot be read"):
+    with refused("attribute 'format' is no text of a fixed length"):
+        SliceFile(path)
+
+
+def test_another_format_is_no_slice_file(path):
+    with h5py.File(path, "r+") as file:
+        slicefiles.text(file, "format", "x" * 1000)
+    with refused("is no slice file"):
         SliceFile(path)
 
 
@@ -161,45 +166,41 @@ def test_chunk_that_inflates_to_a_thousand_times_its_slice(path):
         file[0]
 
 
-def test_heap_walks_end():
-    words = (1).to_bytes(2, "little") + bytes(6) + (5).to_bytes(8, "little") + b"hello\0\0\0"
-    free = bytes(8) + (72).to_bytes(8, "little") + bytes(56)
-    head = b"GCOL\1\0\0\0" + (16 + 24 + 72).to_bytes(8, "little")
-    assert is_sound(head + words + free)
-    assert not is_sound(head + words + bytes(72))  # free space of no size
-    assert not is_sound(head + words[:15] + b"\x80" + words[16:] + free)  # a size below 0
-
-
-CHUNKED = ("slice/image", "slice/label", "slice/none")
-
-
-def test_heaps_of_a_good_file_are_taken(path):
-    with h5py.File(path) as file:
-        check_heaps(file, CHUNKED)
-
-
-@pytest.mark.parametrize("byte", [7, 6])
-def test_wrong_size_in_a_heap_is_found(path, byte):
-    content = bytearray(path.read_bytes())
-    heap = content.index(b"GCOL")
-    content[heap + 16 + 8 + byte] ^= 0x80
-    path.write_bytes(content)
-    with h5py.File(path) as file, refused(f"heap at byte {heap} is damaged; build the file again"):
-        check_heaps(file, CHUNKED)
-
-
-@pytest.mark.slow
-def test_heap_that_hdf5_would_walk_for_ever_is_refused(path):
+def with_heap(path, name):
+    """Give a file a text of any length, whose heap HDF5 would walk for ever; gives its place."""
+    with h5py.File(path, "r+") as file:
+        if name in file:
+            values = file[name].asstr()[:]
+            del file[name]
+            file.create_dataset(name, data=values, dtype=h5py.string_dtype())
+        else:
+            file.attrs[name] = "text"
     content = bytearray(path.read_bytes())
     heap = content.index(b"GCOL")
     content[heap + 16 + 8 + 7] ^= 0x80
     path.write_bytes(content)
+
+
+def test_a_good_file_has_no_heap(path):
+    assert b"GCOL" not in path.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["case/id", "case/source", "config", "digest"])
+def test_text_in_a_damaged_heap_is_refused_unread(path, name):
+    with_heap(path, name)
+    with refused("str of any length|is no text of a fixed length"):
+        SliceFile(path)
+
+
+@pytest.mark.slow
+def test_heap_that_hdf5_would_walk_for_ever_is_refused(path):
+    with_heap(path, "case/id")
     done = subprocess.run(
         [sys.executable, "-m", "bratsprep", "verify", path],
         capture_output=True, text=True, timeout=25, check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    assert f"heap at byte {heap} is damaged; build the file again" in done.stderr
+    assert "/case/id is str of any length, expected str" in done.stderr
 
 
 @pytest.mark.parametrize(

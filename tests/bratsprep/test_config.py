@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bratsprep.config import COMPRESSION, LABELS, NORMALISE, SLICES, PhantomConfig, PrepConfig
-from bratsprep.labels import SCHEMES
+from bratsprep.config import COMPRESSION, NORMALISE, SLICES, PhantomConfig, PrepConfig
+from bratsprep.labels import shipped
 from bratsprep.phantom.layouts import LAYOUTS
 from bratsprep.settings import choices, from_names, keywords
 
@@ -20,7 +20,7 @@ settings = st.fixed_dictionaries(
         "crop": st.sampled_from(["192x160", "8x3", "brain", "none"]),
         "dtype": st.sampled_from(["auto", "float32"]),
         "compression": st.sampled_from(COMPRESSION),
-        "labels": st.sampled_from(LABELS),
+        "labels": st.sampled_from(["auto", *shipped()]),
         "unlabelled": st.booleans(),
         "seed": st.integers(0, 2**31),
     }
@@ -46,7 +46,7 @@ def test_json_has_every_setting_in_sorted_order():
         ({"normalise": "x"}, "normalise must be one of modality, case, none, got 'x'"),
         ({"dtype": "x"}, "dtype must be one of auto, float16, float32, int16, got 'x'"),
         ({"compression": "x"}, "compression must be one of fast, small, none, got 'x'"),
-        ({"labels": "x"}, "labels must be one of auto, msd, .*, got 'x'"),
+        ({"labels": "x y"}, "labels must be auto or the name of a scheme, got 'x y'"),
         ({"subjects": "x"}, "subjects must be one of auto, names, got 'x'"),
         ({"margin": -1}, "margin must be 0 to 32767, got -1"),
         ({"margin": 32_768}, "margin must be 0 to 32767, got 32768"),
@@ -135,9 +135,45 @@ def test_settings_with_an_effect_are_accepted(names):
     assert PrepConfig(**names).check_effects() is None
 
 
-def test_label_schemes_of_the_settings_are_those_of_the_labels():
-    assert ("auto", *SCHEMES) == LABELS
-    assert choices(keywords(PhantomConfig)["scheme"].type) == tuple(SCHEMES)
+@pytest.mark.parametrize("labels", ["auto", "toml:0123456789abcdef", *shipped()])
+def test_labels_are_the_name_of_a_scheme(labels):
+    assert PrepConfig(labels=labels).labels == labels
+
+
+@pytest.mark.parametrize("labels", ["", "a b", "../own.toml", "toml:xyz"])
+def test_labels_that_are_no_name_are_refused(labels):
+    with pytest.raises(ValueError, match="labels must be auto or the name of a scheme"):
+        PrepConfig(labels=labels)
+
+
+@pytest.mark.parametrize("modalities", ["t1gd", "t1gd,adc", "a,b,c,d,e", "flair,swi-mag,t1.2+x_"])
+def test_modalities_are_names_by_commas(modalities):
+    config = PrepConfig(modalities=modalities)
+    assert config.channels == tuple(modalities.split(","))
+    assert PrepConfig.from_json(config.to_json()) == config
+
+
+def test_usual_modalities_are_not_written_into_the_settings():
+    assert "modalities" not in json.loads(PrepConfig().to_json())
+    assert json.loads(PrepConfig(modalities="t1gd").to_json())["modalities"] == "t1gd"
+
+
+@pytest.mark.parametrize(
+    ("modalities", "fault"),
+    [
+        ("", "modality ''"),
+        ("flair,", "modality ''"),
+        ("flair,flair", "1 to 16 different names"),
+        (",".join(f"m{i}" for i in range(17)), "1 to 16 different names"),
+        ("T1", "modality 'T1' must be a small letter"),
+        ("t1 w", "modality 't1 w'"),
+        ("2d", "modality '2d'"),
+        ("a" * 25, "must be a small letter, then up to 23"),
+    ],
+)
+def test_modalities_that_are_no_names_are_refused(modalities, fault):
+    with pytest.raises(ValueError, match=fault):
+        PrepConfig(modalities=modalities)
 
 
 def test_layouts_of_the_settings_are_those_that_can_be_written():

@@ -118,6 +118,13 @@ def text(file, name, value):
     file.attrs.create(name, packed, dtype=h5py.string_dtype("utf-8", max(1, len(packed))))
 
 
+def texts(file, path, values):
+    """Replace a column of texts; its length becomes that of the longest."""
+    packed = np.array([value.encode() for value in values], schema.text_dtype(values))
+    del file[path]
+    file.create_dataset(path, data=packed, dtype=packed.dtype)
+
+
 def attributes(file, dtype="<f2", deflated=True, scheme=SCHEME, modalities=USUAL_MODALITIES):
     """Set the root attributes."""
     config = PrepConfig(

@@ -6,13 +6,15 @@ import tarfile
 import pytest
 
 from bratsprep.case import Channel
+from bratsprep.config import USUAL_MODALITIES
 from bratsprep.discovery.candidates import Batch, Draft
 from bratsprep.discovery.discover import Found, mask_files, scan
 from bratsprep.discovery.filenames import LABEL, modality
 from bratsprep.discovery.label_names import region, tissue
 from bratsprep.discovery.layouts import LAYOUTS, Layout
 from bratsprep.errors import LabelError, LayoutError
-from bratsprep.labels import MODALITIES, SCHEMES
+from bratsprep.labels import scheme as shipped_scheme
+from bratsprep.labels import shipped
 from bratsprep.sources.source import open_source
 from bratsprep.volumes.label_schemes import resolve
 
@@ -161,15 +163,23 @@ def test_decathlon_notes_what_its_lists_leave_out_or_miss(tmp_path):
     )
 
 
+SEVERAL = [known for known in shipped().values() if len(known.classes.tumour) > 1]
+AS_ITS_NAMES = {"brats-men": "brats2023", "brats-met": "brats2024"}
+"""Schemes whose labels have the names of another one's."""
+
+
 @pytest.mark.parametrize(
     ("names", "scheme"),
     [
-        *((dict(known.names), known.name) for known in SCHEMES.values()),
+        *((dict(known.names), AS_ITS_NAMES.get(known.name, known.name)) for known in SEVERAL),
+        ({1: "tumour"}, "whole-tumour"),
+        ({255: "whole tumor"}, "whole-tumour"),
+        ({1: "GTV"}, "brats-men-rt"),
         ({1: "edema", 2: "necrotic and non-enhancing tumor", 3: "ET"}, "msd"),
         ({1: "NCR/NET", 2: "ED", 4: "ET"}, "brats2017"),
         ({1: "NETC", 2: "SNFH", 3: "ET", 4: "RC"}, "brats2024"),
     ],
-    ids=[*SCHEMES, "long", "short", "2024"],
+    ids=[*(known.name for known in SEVERAL), "one", "255", "GTV", "long", "short", "2024"],
 )
 @pytest.mark.parametrize("is_name_first", [False, True], ids=["value:name", "name:value"])
 def test_scheme_comes_from_the_names_of_labels(tmp_path, names, scheme, is_name_first):
@@ -199,12 +209,13 @@ def test_labels_of_no_scheme_are_shown(tmp_path):
     cases = found(tmp_path).cases
     with open_source(tmp_path) as source:
         with pytest.raises(LabelError) as caught:
-            resolve(source, cases, "auto")
-        assert resolve(source, cases, "brats2023")["BRATS_001"] is SCHEMES["brats2023"]
+            resolve(source, cases, None)
+        chosen = shipped_scheme("brats2023")
+        assert resolve(source, cases, chosen)["BRATS_001"] is chosen
     message = str(caught.value)
     assert message.startswith(f"{tmp_path}/dataset.json: labels ")
-    assert "mean 1 ET, 2 ED, 3 unknown; expected the order of one of msd, " in message
-    assert message.endswith("choose one with --labels NAME")
+    assert "mean 1 ET, 2 ED, 3 unknown; expected the order of one of brats-men, " in message
+    assert message.endswith("choose one with --labels NAME, or write your own")
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -237,7 +248,7 @@ def test_nnunet_passes_over_channels_and_files_that_it_does_not_know(tmp_path):
     ("manifest", "message"),
     [
         ("{", "dataset.json: is no JSON: "),
-        (TASK01 | {"modality": {"0": "MRI"}}, "channels are MRI; expected each of flair, t1w"),
+        (TASK01 | {"modality": {"0": "MRI"}}, "flair, t1w, t1gd, t2w are missing; found mri"),
         (TASK01 | {"training": [1]}, "cannot be understood: TypeError"),
         (TASK01 | {"modality": []}, "cannot be understood: AttributeError"),
     ],
@@ -318,8 +329,9 @@ def test_paediatric_labels_need_a_scheme_by_name(tmp_path):
     assert one.scheme is None
     with open_source(tmp_path) as source:
         with pytest.raises(LabelError, match="1 ET, 2 NET, 3 CC, 4 ED"):
-            resolve(source, [one], "auto")
-        assert resolve(source, [one], "brats-peds")[one.id] is SCHEMES["brats-peds"]
+            resolve(source, [one], None)
+        chosen = shipped_scheme("brats-ped")
+        assert resolve(source, [one], chosen)[one.id] is chosen
 
 
 @pytest.mark.parametrize(
@@ -394,7 +406,30 @@ def test_sets_that_lie_side_by_side_are_taken_together(tmp_path):
 def test_missing_modality_is_said(tmp_path):
     key = "BraTS-GLI-00005-000"
     write(tmp_path, case(key, key, ("t2f", "t1n", "t2w", "seg"), "-"))
-    assert refusal(tmp_path) == f"{tmp_path}/{key}: t1gd is missing; found flair, t1w, t2w"
+    message = refusal(tmp_path)
+    assert message.startswith(f"{tmp_path}/{key}: t1gd is missing; found t1w, flair, t2w; ")
+    assert "--missing zeros" in message
+    assert "--modalities" in message
+
+
+def test_missing_modality_is_none_where_zeros_are_asked_for(tmp_path):
+    key = "BraTS-GLI-00005-000"
+    write(tmp_path, case(key, key, ("t2f", "t1n", "t2w", "seg"), "-"))
+    one = only(tmp_path, missing="zeros")
+    assert [channel is not None for channel in one.images] == [True, True, False, True]
+
+
+def test_modalities_that_are_asked_for_are_found_in_their_order(tmp_path):
+    key = "BraTS-GLI-00005-000"
+    write(tmp_path, case(key, key, ("t2f", "t1n", "t1c", "t2w", "seg"), "-"))
+    one = only(tmp_path, modalities="t2w,t1gd")
+    assert [channel.member[-10:-7] for channel in one.images] == ["t2w", "t1c"]
+
+
+def test_channels_of_other_names_are_found_by_them(tmp_path):
+    write(tmp_path, TASK01_FILES, TASK01 | {"modality": {"0": "ADC", "1": "T1w"}})
+    one = only(tmp_path, modalities="adc")
+    assert [(channel.index, channel.n_volumes) for channel in one.images] == [(0, 2)]
 
 
 def test_missing_mask_is_said(tmp_path):
@@ -449,7 +484,7 @@ def test_all_problems_are_listed_at_once(tmp_path):
         write(tmp_path, case(f"p{i}", f"p{i}", CLASSIC[1:]))
     lines = refusal(tmp_path).split("\n")
     assert lines[0].startswith(f"{tmp_path}: 23 problems; ")
-    assert lines[1] == f"  {tmp_path}/p0: flair is missing; found t1w, t1gd, t2w"
+    assert lines[1].startswith(f"  {tmp_path}/p0: flair is missing; found t1w, t1gd, t2w; ")
     assert len(lines) == 22
     assert lines[-1] == "  and 3 more"
 
@@ -507,7 +542,7 @@ def test_channel_that_is_a_mask_is_no_modality():
 
 
 def test_tissue_without_meaning_has_none():
-    assert (tissue("tumour"), region("tumour")) == (None, None)
+    assert (tissue("fat"), region("tumour")) == (None, None)
 
 
 def test_listed_images_that_are_missing_are_noted_where_others_are_there(tmp_path):
@@ -711,7 +746,7 @@ def test_layout_is_added_by_one_record(tmp_path, monkeypatch):
 def test_described_layout_is_added_by_one_record(tmp_path, monkeypatch):
     def cases(_, manifest):
         draft = Draft("only", manifest.root)
-        for role, member in zip((*MODALITIES, LABEL), NNUNET_FILES, strict=True):
+        for role, member in zip((*USUAL_MODALITIES, LABEL), NNUNET_FILES, strict=True):
             draft.add(role, member)
         return Batch([draft])
 

@@ -3,8 +3,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from bratsprep.drawing.colours import COLOURS, ERRORS, GREYS, grey, tinted, tints
-from bratsprep.labels import CLASSES
+from bratsprep.drawing.colours import ERRORS, grey, greys, shown_under, tinted, tints
+from bratsprep.labels import shipped
+from tests.helpers.class_sets import GLIOMA, SIX
 
 
 def test_grey_goes_from_black_to_white():
@@ -17,18 +18,33 @@ def test_grey_has_as_many_steps_as_asked_for():
 
 
 def test_tints_are_greys_under_each_colour():
-    palette = tints(["#ff0000", "#00FF00"], 0.5)
-    assert palette.shape == (3 * GREYS, 3)
-    assert palette[[0, GREYS - 1, GREYS, 3 * GREYS - 1]].tolist() == [
+    palette, n = tints(["#ff0000", "#00FF00"], 0.5), greys(3)
+    assert palette.shape == (3 * n, 3)
+    assert palette[[0, n - 1, n, 3 * n - 1]].tolist() == [
         [0, 0, 0], [255, 255, 255], [128, 0, 0], [128, 255, 128]]  # fmt: skip
 
 
-def test_tinted_rows_show_the_class_over_its_grey():
-    shades = np.array([[0, GREYS - 1]], np.uint8)
-    label = np.array([[0, 3]], np.uint8)
-    palette = tints([COLOURS[name] for name in CLASSES[1:]], 1.0)
-    yellow = list(bytes.fromhex(COLOURS["ET"][1:]))
-    assert palette[tinted(shades, label)].tolist() == [[[0, 0, 0], yellow]]
+@pytest.mark.parametrize("classes", [GLIOMA, SIX.classes], ids=len)
+def test_tinted_rows_show_the_class_over_its_grey(classes):
+    n = len(classes)
+    shades = np.array([[0, greys(n) - 1]], np.uint8)
+    label = np.array([[0, n - 1]], np.uint8)
+    palette = tints(classes.colours[1:], 1.0)
+    last = list(bytes.fromhex(classes.colours[-1][1:]))
+    assert palette[tinted(shades, label, n)].tolist() == [[[0, 0, 0], last]]
+
+
+@pytest.mark.parametrize("n_classes", range(2, 33))
+def test_palette_of_any_classes_has_at_most_256_colours(n_classes):
+    assert 8 <= greys(n_classes) <= 256 // n_classes
+
+
+@pytest.mark.parametrize(
+    ("modalities", "place"),
+    [(("flair", "t1w", "t1gd", "t2w"), 2), (("t2w", "flair"), 1), (("adc",), 0)],
+)
+def test_labels_are_shown_over_the_best_modality(modalities, place):
+    assert shown_under(modalities) == place
 
 
 MACHADO = {
@@ -53,11 +69,19 @@ def seen(colour, matrix):
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
+@pytest.mark.parametrize("kind", ["none", "protan", "deutan"])
+@pytest.mark.parametrize("known", shipped().values(), ids=shipped())
+def test_classes_of_a_scheme_that_ships_differ_from_each_other(known, kind):
+    shown = [seen(colour, MACHADO[kind]) for colour in known.classes.colours[1:]]
+    assert all(np.linalg.norm(a - b) > 20 for a, b in combinations(shown, 2))
+
+
 @pytest.mark.parametrize("kind", MACHADO)
 def test_errors_differ_from_each_other_and_another_class_from_every_class(kind):
     errors = {name: seen(colour, MACHADO[kind]) for name, colour in ERRORS.items()}
-    classes = [seen(COLOURS[name], MACHADO[kind]) for name in CLASSES[1:]]
+    classes = [seen(colour, MACHADO[kind]) for colour in GLIOMA.colours[1:]]
     among = [np.linalg.norm(errors[a] - errors[b]) for a, b in combinations(errors, 2)]
     assert min(among) > 40
     assert min(np.linalg.norm(errors["other"] - shown) for shown in classes) > 30
-    assert not set(ERRORS.values()) & set(COLOURS.values())
+    used = {colour for known in shipped().values() for colour in known.classes.colours}
+    assert not set(ERRORS.values()) & used

@@ -6,7 +6,8 @@ import pytest
 from jinja2 import TemplateNotFound, UndefinedError
 
 from bratsprep.drawing import document
-from bratsprep.drawing.colours import COLOURS, ERRORS
+from bratsprep.drawing.colours import ERRORS
+from tests.helpers.class_sets import GLIOMA
 from tests.helpers.markup import Markup, policy_of
 
 NASTY = "<img src=x onerror=alert(1)>\"'&"
@@ -18,7 +19,7 @@ SECTIONS = {
 
 
 def page(title="a", **changes):
-    return document.page("bratsprep.inspection", title, SECTIONS | changes)
+    return document.page("bratsprep.inspection", title, SECTIONS | changes, GLIOMA)
 
 
 def macro(name, *values):
@@ -64,13 +65,11 @@ def test_the_policy_names_a_script_by_its_digest():
 
 
 def test_colours_of_classes_and_errors_come_from_python_alone():
-    names = [name.lower() for name in COLOURS | ERRORS]
+    colours = ERRORS | {f"k{k}": GLIOMA.colours[k] for k in (1, 2, 3)}
     style = document.asset(document.DRAWING, document.STYLE)
-    assert not re.search(rf"--({'|'.join(names)}):", style)
-    rules = document.colour_rules()
-    assert all(
-        f"--{name.lower()}: {colour};" in rules for name, colour in (COLOURS | ERRORS).items()
-    )
+    assert not re.search(rf"--({'|'.join(colours)}):", style)
+    rules = document.colour_rules(GLIOMA)
+    assert all(f"--{name}: {colour};" in rules for name, colour in colours.items())
 
 
 def test_a_table_has_a_heading_for_each_row_and_scrolls_by_keys():
@@ -82,14 +81,13 @@ def test_a_table_has_a_heading_for_each_row_and_scrolls_by_keys():
 
 def test_a_value_that_a_template_needs_is_not_left_out_silently():
     with pytest.raises(UndefinedError, match="facts"):
-        document.page(
-            "bratsprep.inspection", "a", {k: v for k, v in SECTIONS.items() if k != "facts"}
-        )
+        sections = {k: v for k, v in SECTIONS.items() if k != "facts"}
+        document.page("bratsprep.inspection", "a", sections, GLIOMA)
 
 
 def test_a_page_without_a_template_is_an_error():
     with pytest.raises(TemplateNotFound):
-        document.page("bratsprep.inspection", "a", SECTIONS, template="none.html")
+        document.page("bratsprep.inspection", "a", SECTIONS, GLIOMA, template="none.html")
 
 
 @pytest.mark.parametrize("package", ["bratsprep.inspection", "bratstrain.pages"])

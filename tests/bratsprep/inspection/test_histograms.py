@@ -18,7 +18,7 @@ values = hnp.arrays(np.float32, (5, 4), elements=sixteenths)
 def of(plane, width, label=None):
     """Histogram of every pixel of a plane."""
     label = np.zeros(plane.shape, np.uint8) if label is None else label
-    histogram = empty(width)
+    histogram = empty(width, 4)
     count_(plane, np.ones(plane.shape, np.uint8), label, into(width), histogram.counts)
     return histogram
 
@@ -31,7 +31,7 @@ def same(one, two):
 @given(plane=values, brain=hnp.arrays(bool, (5, 4)), width=widths)
 def test_counts_are_those_of_numpy(count, plane, brain, width):
     label = np.arange(20, dtype=np.uint8).reshape(5, 4) % 4
-    histogram = empty(width)
+    histogram = empty(width, 4)
     count(plane, brain.view(np.uint8), label, into(width), histogram.counts)
     for k in range(4):
         expected, _ = np.histogram(plane[brain & (label == k)], histogram.edges)
@@ -41,7 +41,7 @@ def test_counts_are_those_of_numpy(count, plane, brain, width):
 @compiled_and_plain
 def test_what_lies_beyond_falls_into_the_end_bins(count):
     plane = np.array([[-np.inf, np.nan, -1e9], [1e9, np.inf, 0]], np.float32)
-    histogram = empty(1.0)
+    histogram = empty(1.0, 4)
     ones = np.ones(plane.shape, np.uint8)
     count(plane, ones, ones * 7, into(1.0), histogram.counts)
     assert histogram.counts[3, [0, BINS // 4, BINS - 1]].tolist() == [3, 1, 2]
@@ -51,7 +51,7 @@ def test_what_lies_beyond_falls_into_the_end_bins(count):
 @compiled_and_plain
 def test_pixels_are_scaled_on_the_way(count):
     plane = np.array([[-1, 0, 2]], np.float32)
-    histogram = empty(1.0)
+    histogram = empty(1.0, 4)
     ones = np.ones(plane.shape, np.uint8)
     count(plane, ones, ones, into(1.0, 10.0, 100.0), histogram.counts)
     assert np.flatnonzero(histogram.counts[1]).tolist() == [BINS // 4 + n for n in (90, 100, 120)]
@@ -81,7 +81,7 @@ def test_quantile_is_within_a_bin_of_numpys(plane, share):
 
 
 def test_quantile_of_nothing_is_zero():
-    assert empty(1.0).quantile(0.5) == 0.0
+    assert empty(1.0, 4).quantile(0.5) == 0.0
 
 
 def test_shown_holds_nearly_all_in_few_bins():
@@ -102,7 +102,7 @@ def test_shown_gives_each_class_its_own_share():
 
 
 def test_shown_of_nothing_is_one_empty_bin():
-    edges, shares = empty(1.0).shown()
+    edges, shares = empty(1.0, 4).shown()
     assert edges.tolist() == [0.0, 1.0]
     assert not shares.any()
 
@@ -110,7 +110,7 @@ def test_shown_of_nothing_is_one_empty_bin():
 @pytest.mark.parametrize(("mean", "std"), [(40, 25), (600, 300), (12_000, 9_000), (0, 1), (-5, 1)])
 def test_width_holds_the_case(mean, std):
     width = width_for(mean, std)
-    edges = empty(width).edges
+    edges = empty(width, 4).edges
     assert edges[0] <= min(mean - 3 * std, 0)
     assert edges[-1] >= mean + 6 * std
     assert np.log2(width) == round(np.log2(width))

@@ -8,14 +8,14 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 import bratsprep
-from bratsprep.drawing.colours import COLOURS, grey_limits, radiological
+from bratsprep.drawing.colours import grey_limits, radiological
 from bratsprep.errors import BuildError, SchemaError
 from bratsprep.inspection.class_balance import CaseCount
 from bratsprep.inspection.figures import Page, plot_balance, plot_page
 from bratsprep.inspection.inspector import Inspection, inspect
 from bratsprep.inspection.previewer import first_case, named_case, preview, spread_rows
-from bratsprep.labels import CLASSES
 from tests.helpers import slicefiles
+from tests.helpers.class_sets import GLIOMA
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -112,7 +112,7 @@ def test_preview_of_an_unlabelled_case_has_no_columns_of_a_label(out, tmp_path):
     preview(out, "B", tmp_path / "page.png")
     labelled, unlabelled = (imread(tmp_path / name) for name in ("labelled.png", "page.png"))
     assert unlabelled.shape[1] / labelled.shape[1] == pytest.approx(4 / 6, rel=0.01)
-    colours = [np.array(to_rgb(COLOURS[name])) for name in CLASSES[1:]]
+    colours = [np.array(to_rgb(colour)) for colour in GLIOMA.colours[1:]]
     legend = unlabelled[-40:, :, :3]
     assert not any((np.abs(legend - colour).max(axis=2) < 0.02).any() for colour in colours)
 
@@ -222,7 +222,7 @@ def test_plot_balance_draws_bars_as_long_as_their_planes(tmp_path):
     picture = imread(tmp_path / "balance.png")[:340, 560:, :3]
     lengths = {}
     for name in ("NCR", "ED", "ET"):
-        near = np.abs(picture - rgb(COLOURS[name])).max(axis=2) < 0.02
+        near = np.abs(picture - rgb(GLIOMA.colour(name))).max(axis=2) < 0.02
         lengths[name] = near.sum(axis=1).max()
     assert lengths["NCR"] / lengths["ED"] == pytest.approx(2 / 8, abs=0.02)
     assert lengths["ET"] / lengths["ED"] == pytest.approx(2 / 8, abs=0.02)

@@ -17,12 +17,12 @@ from bratsprep.inspection.voxel_statistics import (
     scan_picture,
     sketch_file,
 )
-from bratsprep.labels import SCHEMES
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import open_source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import read_scan
 from tests.helpers import niftis, slicefiles
+from tests.helpers.class_sets import ASKED, SCHEME
 
 
 def row(case, voxels=(9, 60, 70, 80), labelled=True):
@@ -41,7 +41,7 @@ def scan(tmp_path_factory):
     root = tmp_path_factory.mktemp("raw")
     files = niftis.write_case(root)
     with open_source(root) as source:
-        yield read_scan(files, source, Buffers(), SCHEMES["brats2017"])
+        yield read_scan(files, source, Buffers(), SCHEME, ASKED)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_a_raw_case_without_tumour_shows_its_fullest_brain(tmp_path):
     images[:, 2, 3, 4] = 5
     files = niftis.write_case(tmp_path, volumes=(images, label * 0))
     with open_source(tmp_path) as source:
-        bare = read_scan(files, source, Buffers(), SCHEMES["brats2017"])
+        bare = read_scan(files, source, Buffers(), SCHEME, ASKED)
         assert scan_picture(bare.label, bare).z < 3
 
 

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 import bratsprep
-from bratsprep.config import PhantomConfig
+from bratsprep.config import USUAL_MODALITIES, PhantomConfig
 from bratsprep.errors import BuildError
-from bratsprep.labels import SCHEMES
+from bratsprep.labels import scheme, shipped
 from bratsprep.phantom.file_formats import nifti_bytes
 from bratsprep.phantom.layouts import LAYOUTS
 from bratsprep.phantom.phantoms import phantom_case, phantoms
+from bratsprep.phantom.tissue_labels import raw_label
 
 SMALL = (12, 10, 8)
 HEAD = (64, 64, 48)
@@ -195,16 +196,44 @@ def test_layouts_hold_the_same_voxels(tmp_path, layout):
     raw = phantoms(tmp_path / "raw", cases=1, layout=layout, shape=HEAD, seed=8)
     case = phantom_case(HEAD, 8, 0)
     patterns = LAYOUTS[layout]
-    name = next(p for p in files(raw) if p.endswith((".nii.gz",))).split("/")[-1]
+    usual = patterns.usual()
     parts = {"id": "*", "person": "*", "visit": "*", "grade": "HGG", "end": ".nii.gz"}
-    stems = [p.format(images="imagesTr", **parts) for p in patterns.images]
+    stems = [p.format(images="imagesTr", **parts) for p in patterns.patterns(usual)]
     volumes = [ras(next(raw.glob(stem))) for stem in stems]
     images = (
-        volumes[0].transpose(3, 2, 1, 0) if len(volumes) == 1 else np.stack([v.T for v in volumes])
+        volumes[0].transpose(3, 2, 1, 0)
+        if volumes[0].ndim == 4
+        else np.stack([v.T for v in volumes])
     )
-    np.testing.assert_array_equal(images, case.images, err_msg=name)
+    wanted = case.images[[USUAL_MODALITIES.index(name) for name in usual]]
+    np.testing.assert_array_equal(images, wanted)
     label = ras(next(raw.glob(patterns.label.format(**parts)))).T
-    np.testing.assert_array_equal(label, SCHEMES[patterns.scheme].raw()[case.label])
+    written = scheme(patterns.scheme)
+    np.testing.assert_array_equal(label, raw_label(case.label, written, operated=False))
+    np.testing.assert_array_equal(label > 0, case.label > 0)
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_every_class_of_a_scheme_is_in_the_labels_of_a_phantom(name):
+    known = scheme(name)
+    label = phantom_case((96, 96, 64), 0, 0).label
+    values = {
+        int(value)
+        for operated in (False, True)
+        for value in np.unique(raw_label(label, known, operated=operated))
+    }
+    assert values == set(known.raw().tolist())
+
+
+def test_a_cavity_lies_where_the_dead_core_was():
+    known = scheme("brats2024")
+    label = phantom_case((96, 96, 64), 0, 0).label
+    np.testing.assert_array_equal(raw_label(label, known, operated=True) == 4, label == 1)
+
+
+def test_a_scheme_that_is_unknown_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="label scheme 'x' is unknown"):
+        phantoms(tmp_path / "raw", cases=1, shape=SMALL, scheme="x")
 
 
 @pytest.mark.parametrize(("layout", "origin"), [("msd", (0, 0, 0)), ("brats2020", (0, 9, 0))])
@@ -258,7 +287,7 @@ def test_nnunet_index_has_the_names_of_the_scheme(tmp_path):
     raw = phantoms(tmp_path / "raw", cases=1, layout="nnunet", scheme="brats2023", shape=SMALL)
     index = json.loads((raw / "dataset.json").read_text())
     assert index["labels"]["background"] == 0
-    assert {index["labels"][name] for _, name in SCHEMES["brats2023"].names} == {1, 2, 3}
+    assert {index["labels"][name] for _, name in scheme("brats2023").names} == {1, 2, 3}
     assert index["file_ending"] == ".nii.gz"
 
 
@@ -379,7 +408,6 @@ def test_folder_that_was_finished_meanwhile_is_refused(tmp_path, monkeypatch):
         ({"dtype": "int8"}, "dtype must be one of int16, float32"),
         ({"suffix": ".mha"}, "suffix must be one of"),
         ({"archive": "rar"}, "archive must be one of"),
-        ({"scheme": "x"}, "scheme must be one of msd, .*, got 'x'"),
         ({"cases": 0}, "must be at least 1 together, got 0"),
         ({"cases": -1, "unlabelled": 5}, "must be at least 0"),
         ({"repeats": 2}, "repeats must be 0 to half of 3, got 2"),

@@ -6,9 +6,11 @@ import pytest
 from bratsprep.repeats import mask_details
 from bratsprep.repeats.mask_details import Details, agreement, details_of
 from tests.helpers import oracles
+from tests.helpers.class_sets import GLIOMA
 
 SHAPE = (60, 72, 66)
 ONES = np.ones(3)
+NAMES = ("WT", "TC", "ET")
 
 
 def tumour(seed=0, at=(30, 40, 24), shape=SHAPE):
@@ -30,7 +32,7 @@ def tumour(seed=0, at=(30, 40, 24), shape=SHAPE):
 
 
 def of(label, spacing=ONES):
-    return details_of(label, spacing, label.any(axis=(1, 2)))
+    return details_of(label, spacing, label.any(axis=(1, 2)), GLIOMA)
 
 
 @oracles.both("kernel", mask_details.products)
@@ -127,6 +129,6 @@ def test_score_is_half_the_whole_tumour_and_half_its_core():
     cells[:, 0, 0, 0] = 100
     other = cells.copy()
     other[1] = 0
-    found = agreement(Details((0, 0, 0), cells), Details((0, 0, 0), other))
+    found = agreement(Details((0, 0, 0), cells, NAMES), Details((0, 0, 0), other, NAMES))
     assert found.regions == {"WT": 1.0, "TC": 0.0, "ET": 1.0}
     assert found.score == 0.75

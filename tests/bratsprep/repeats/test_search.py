@@ -16,10 +16,11 @@ from bratsprep.repeats.search import (
     map_scores,
     mask_features,
 )
-from bratsprep.slicefile.schema import row_dtype
+from bratsprep.slicefile.schema import Sizes, row_dtype
 from bratstrain.data.splits import make_split
 
 CASES = "ABCDEFGH"
+SIZES = Sizes(4, 4)
 
 
 def prints(n_cases, seed=0):
@@ -171,10 +172,10 @@ def test_groups_do_not_depend_on_the_order_of_pairs(edges, order):
 def test_no_fold_by_subject_separates_a_group(edges, fold, seed):
     subject_of = grouped({case: case for case in CASES}, [pair(*edge) for edge in edges])
     assume(len(set(subject_of.values())) > 1)
-    cases = np.zeros(len(CASES), row_dtype("case"))
+    cases = np.zeros(len(CASES), row_dtype("case", SIZES))
     cases["id"], cases["labelled"], cases["spacing"] = list(CASES), 1, 1
     cases["subject"] = [subject_of[case] for case in CASES]
-    split = make_split("subject", fold, np.zeros(0, row_dtype("slice")), cases, seed=seed)
+    split = make_split("subject", fold, np.zeros(0, row_dtype("slice", SIZES)), cases, seed=seed)
     assert known_twins(subject_of, split.train, split.validation) == {}
 
 

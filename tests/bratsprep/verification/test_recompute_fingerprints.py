@@ -10,6 +10,8 @@ from bratsprep.slicefile.digest import case_digest, file_digest
 from bratsprep.verification.recompute_fingerprints import brain_print, close, mask_print
 from bratsprep.verification.verifier import tables_of, verify
 from bratsprep.volumes.fingerprint import brain_fingerprint, mask_fingerprint
+from tests.helpers import slicefiles
+from tests.helpers.class_sets import GLIOMA
 
 
 @pytest.mark.parametrize("shape", [(9, 7, 8), (20, 26, 30), (6, 130, 140)])
@@ -29,8 +31,8 @@ def test_both_ways_give_the_same_images(shape):
 @pytest.mark.parametrize("spacing", [(1, 1, 1), (1.5, 2, 3), (9, 9, 9)])
 def test_both_ways_give_the_same_mask(spacing):
     label = np.random.default_rng(0).integers(0, 4, (31, 40, 35)).astype(np.uint8)
-    fast = mask_fingerprint(label, np.array(spacing, float), np.ones(31, bool))
-    assert np.abs(fast - mask_print(label, np.array(spacing, float))).max() <= 0.5 + 1e-9
+    fast = mask_fingerprint(label, np.array(spacing, float), np.ones(31, bool), GLIOMA)
+    assert np.abs(fast - mask_print(label, np.array(spacing, float), GLIOMA)).max() <= 0.5 + 1e-9
 
 
 def test_close_keeps_what_is_stored_within_a_step():
@@ -50,6 +52,6 @@ def test_verify_finds_a_forged_fingerprint(tmp_path, name):
         whole = file_digest(file.config, [digest])
     with h5py.File(out, "r+") as file:
         file["case/digest"][0] = digest
-        file.attrs["digest"] = whole
+        slicefiles.text(file, "digest", whole)
     with pytest.raises(SchemaError, match=f"{name} at 1, 8, 8, 8 is 55; expected "):
         verify(out, raw, workers=1)

@@ -13,6 +13,7 @@ import bratsprep
 from bratsprep.errors import LayoutError, NiftiError, SchemaError
 from bratsprep.slicefile.digest import case_digest, file_digest
 from bratsprep.verification.verifier import tables_of, verify
+from tests.helpers import slicefiles
 
 NAMES = ("flair", "t1", "t1ce", "t2")
 SHAPE = (9, 11, 7)
@@ -71,8 +72,10 @@ def pair(made, tmp_path):
 def change(path, dataset, change_):
     """Change one dataset of a slice file; the function gives its new values."""
     with h5py.File(path, "r+") as file:
-        is_text = h5py.check_string_dtype(file[dataset].dtype) is not None
-        file[dataset][:] = change_(file[dataset].asstr()[:] if is_text else file[dataset][:])
+        if h5py.check_string_dtype(file[dataset].dtype) is None:
+            file[dataset][:] = change_(file[dataset][:])
+        else:
+            slicefiles.texts(file, dataset, change_(file[dataset].asstr()[:]))
 
 
 def forge(path):
@@ -85,7 +88,7 @@ def forge(path):
         whole = file_digest(file.config, digests)
     with h5py.File(path, "r+") as file:
         file["case/digest"][:] = digests
-        file.attrs["digest"] = whole
+        slicefiles.text(file, "digest", whole)
 
 
 def rewrite_chunk(path, dataset, row, change_):
@@ -433,7 +436,7 @@ def test_verify_does_not_judge_subjects_of_a_table(pair, tmp_path):
 def test_verify_finds_a_changed_digest(pair):
     out, _ = pair
     with h5py.File(out, "r+") as file:
-        file.attrs["digest"] = "0" * 64
+        slicefiles.text(file, "digest", "0" * 64)
     with pytest.raises(SchemaError, match=r"out.h5: digest is 0{64}; expected "):
         verify(out, workers=1)
 
@@ -441,7 +444,7 @@ def test_verify_finds_a_changed_digest(pair):
 def test_verify_finds_slices_of_another_size_than_the_settings(pair):
     out, _ = pair
     with h5py.File(out, "r+") as file:
-        file.attrs["config"] = file.attrs["config"].replace("8x6", "8x7")
+        slicefiles.text(file, "config", file.attrs["config"].decode().replace("8x6", "8x7"))
     with pytest.raises(SchemaError, match="slices: size at 1 is 6; expected 7"):
         verify(out, workers=1)
 

@@ -82,7 +82,16 @@ def test_subject_folds_share_out_tumours_without_enhancement():
     slices, cases = tables([f"P{i:02}" for i in range(20)], enhancing=[0] * 5 + [1] * 15)
     without = set(cases["id"][:5])
     for fold in range(5):
-        assert len(without & set(make_split("subject", fold, slices, cases).validation)) == 1
+        split = make_split("subject", fold, slices, cases, enhancing=3)
+        assert len(without & set(split.validation)) == 1
+
+
+def test_classes_without_enhancing_tumour_are_split_by_volume_alone():
+    slices, cases = tables([f"P{i:02}" for i in range(20)], enhancing=[0] * 5 + [1] * 15)
+    _, bare = tables([f"P{i:02}" for i in range(20)])
+    for fold in range(5):
+        split = make_split("subject", fold, slices, cases)
+        assert split.validation == make_split("subject", fold, slices, bare).validation
 
 
 def test_subject_folds_share_out_large_tumours():
