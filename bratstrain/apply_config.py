@@ -14,7 +14,7 @@ from bratsprep.config import (
     Labels,
     RepeatsMode,
 )
-from bratsprep.settings import check, setting
+from bratsprep.settings import check, keywords, setting
 from bratstrain.config import Session
 
 Part = Literal["validation", "test", "train", "all"]
@@ -181,12 +181,8 @@ class StudyConfig(FilesConfig):
     @property
     def apply(self) -> ApplyConfig:
         """How the networks are applied."""
-        return ApplyConfig(
-            device=self.device,
-            labels=self.labels,
-            label_name=self.label_name,
-            same_grid=self.same_grid,
-        )
+        files = {name: getattr(self, name) for name in keywords(FilesConfig)}
+        return ApplyConfig(device=self.device, **files)
 
     @property
     def session(self) -> Session:

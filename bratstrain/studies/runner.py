@@ -139,7 +139,7 @@ def build_all(bench: Bench) -> None:
         path = bench.file_of(experiment)
         config = bench.config
         settings = asdict(experiment.build)
-        settings |= asdict(config.apply.files) | {"subjects": config.subjects}
+        settings |= asdict(config.files) | {"subjects": config.subjects}
         try:
             summary = bratsprep.build(
                 bench.raw, path, workers=config.workers, progress=bench.progress, **settings
