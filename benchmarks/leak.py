@@ -18,14 +18,14 @@ import numpy as np
 from benchmarks.leak_masks import agreement_of_pairs
 from benchmarks.leak_plot import draw
 from benchmarks.leak_tables import tables
+from bratsprep.config import USUAL_CLASSES
 from bratsprep.discovery.subject_tables import task01
-from bratsprep.labels import CLASSES
 from bratstrain.leakage.audit import audit
 from bratstrain.leakage.summaries import CrossValidation
 
 RESULTS = Path(__file__).parent / "results"
 SOURCE = "automl/AutoNNUNet, commit 7c9d676, BSD-3-Clause: summary.json of each fold"
-PARTS = CLASSES[1:]
+PARTS = USUAL_CLASSES[1:]
 
 
 def read_scores(path):

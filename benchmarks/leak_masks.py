@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 
 from benchmarks.twins import SERIAL, number
-from bratsprep.labels import CLASSES
+from bratsprep.config import USUAL_CLASSES
 from bratstrain.leakage.estimates import mean_term, total
 from bratstrain.scoring.permutation import permutation_test
 
@@ -49,7 +49,7 @@ class Agreement:
         """
         scores = self.scores(dice)
         return {part: self.compare_part(scores[:, i], self.dice[:, i])
-                for i, part in enumerate(CLASSES[1:])}  # fmt: skip
+                for i, part in enumerate(USUAL_CLASSES[1:])}  # fmt: skip
 
     def compare_part(self, scores, agreement):
         """The same for one class, from (pairs,) float64 scores and agreement."""
@@ -101,7 +101,7 @@ def references_dice(first, second):
     """Dice of each class between two label files on one grid; nan where neither has it."""
     one, other = (np.asanyarray(nib.load(path).dataobj) for path in (first, second))
     found = []
-    for part in CLASSES[1:]:
+    for part in USUAL_CLASSES[1:]:
         a, b = one == RAW_LABELS[part], other == RAW_LABELS[part]
         size = int(a.sum()) + int(b.sum())
         found.append(2 * int((a & b).sum()) / size if size else np.nan)

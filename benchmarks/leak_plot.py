@@ -6,7 +6,7 @@ from matplotlib import pyplot as plt
 
 from benchmarks.leak_tables import NETWORKS
 from benchmarks.twins import BLUE, INK
-from bratsprep.labels import CLASSES
+from bratsprep.config import USUAL_CLASSES
 from bratstrain.leakage.estimates import case_means
 
 ORANGE = "#d1730d"
@@ -62,7 +62,7 @@ def draw_copies(axis, audits):
 
 def draw_references(axis, audit, agreement):
     """Score of each pair with two references against their agreement."""
-    column = CLASSES[1:].index(PART)
+    column = USUAL_CLASSES[1:].index(PART)
     scores = agreement.scores(audit.scores.dice)[:, column]
     axis.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
     groups = (

@@ -1,13 +1,13 @@
 """The tables of `docs/leak.md` from `results/leak.json`; a test holds the page against them."""
 
-from bratsprep.labels import CLASSES
+from bratsprep.config import USUAL_CLASSES
 from bratstrain.evaluation.formatting import markdown_table
 from bratstrain.leakage.audit import ADJUSTED
 from bratstrain.leakage.exposure import COPY, EXPOSURES, OTHER
 from bratstrain.leakage.result import MEAN
 
 NETWORKS = {"nnunet": "nnU-Net v2", "resenc_m": "ResEnc M", "resenc_l": "ResEnc L"}
-PARTS = CLASSES[1:]
+PARTS = USUAL_CLASSES[1:]
 MINUS = "\N{MINUS SIGN}"
 SCORES = (MEAN, *PARTS, ADJUSTED)
 

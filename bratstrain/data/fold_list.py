@@ -20,7 +20,7 @@ from bratsprep.system.atomic import replacing
 from bratsprep.system.threads import cores
 from bratstrain.apply_config import SplitsConfig, SplitsSettings
 from bratstrain.data.raw_cases import named_rows, read_rows
-from bratstrain.data.splits import FOLDS, Split, make_split
+from bratstrain.data.splits import FOLDS, Split, enhancing_label, make_split
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +99,11 @@ def splits(
         raise BratsError(f"{out}: exists; replace it with --force, or name another file")
     with open_source(Path(raw)) as source:
         if config.repeats == "off":
-            cases = named_rows(source, people)
+            cases, classes = named_rows(source, people), ()
         else:
             shown = progress and sys.stderr.isatty()
-            cases = read_rows(source, people, config, workers or cores(), shown=shown)
-    dealt = fold_list(out, cases, people, config, workers or cores())
+            cases, classes = read_rows(source, people, config, workers or cores(), shown=shown)
+    dealt = fold_list(out, (cases, classes), people, config, workers or cores())
     with replacing(out) as file:
         file.write(f"{json.dumps(dealt.to_json(), indent=4)}\n".encode())
     return dealt
@@ -111,7 +111,7 @@ def splits(
 
 def fold_list(
     path: Path,
-    cases: NDArray[np.void],
+    read: tuple[NDArray[np.void], tuple[str, ...]],
     people: SubjectTable,
     config: SplitsConfig,
     workers: int,
@@ -120,7 +120,8 @@ def fold_list(
 
     Args:
         path: file that the folds are for.
-        cases: (c,) structured, rows of the table of cases.
+        read: (c,) structured, rows of the table of cases; and the names of their classes, none
+            where no label was read.
         people: table of subjects.
         config: how cases are grouped and dealt.
         workers: threads.
@@ -128,6 +129,7 @@ def fold_list(
     Raises:
         BratsError: there are fewer than 2 subjects.
     """
+    cases, classes = read
     named = {str(row["id"]): str(row["subject"]) for row in cases}
     found = find_repeats(list(cases), named, config.repeats, pinned(people, named), workers)
     grouped = cases.copy()
@@ -135,8 +137,10 @@ def fold_list(
     n_folds = max(1, min(FOLDS, len(set(grouped["subject"]))))
     sizes = Sizes(cases["present"].shape[1], cases["voxels"].shape[1])
     none = np.zeros(0, row_dtype("slice", sizes))
+    enhancing = enhancing_label(classes)
     folds = (
-        make_split("subject", fold, none, grouped, seed=config.seed) for fold in range(n_folds)
+        make_split("subject", fold, none, grouped, seed=config.seed, enhancing=enhancing)
+        for fold in range(n_folds)
     )
     return FoldList(path, tuple(folds), found)
 

@@ -34,7 +34,7 @@ ENDING: Final = ".nii.gz"
 
 def read_rows(
     source: Source, people: SubjectTable, config: SplitsConfig, workers: int, *, shown: bool
-) -> NDArray[np.void]:
+) -> tuple[NDArray[np.void], tuple[str, ...]]:
     """Read the labelled cases of a source, images included.
 
     Args:
@@ -46,7 +46,8 @@ def read_rows(
 
     Returns:
         (c,) structured, rows of the table of cases by id, with id, subject, voxels, spacing, brain
-        voxels and fingerprint; the other columns are 0 or empty.
+        voxels and fingerprint; the other columns are 0 or empty. And the names of the classes,
+        the background included.
 
     Raises:
         BratsError: there is no labelled case, one is at fault, or two have other classes.
@@ -76,7 +77,7 @@ def read_rows(
         if isinstance(result, BratsError):
             raise result
         rows.append(result)
-    return np.concatenate(rows)
+    return np.concatenate(rows), asked.classes.classes
 
 
 def row_of(volumes: CaseVolumes, people: SubjectTable) -> NDArray[np.void]:

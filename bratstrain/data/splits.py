@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from bratsprep.errors import BratsError
 
 FOLDS: Final = 5
+ENHANCING: Final = "ET"
+"""Class whose presence the folds share out evenly."""
 NNUNET_SEED: Final = 12345
 PARTS: Final = ("train", "validation", "test")
 
@@ -84,6 +86,11 @@ def _as_line(split: Split, without: Sequence[str] = ()) -> str:
     """Write the fields of a split, some left out, as one line of JSON with sorted keys."""
     fields = {name: value for name, value in asdict(split).items() if name not in without}
     return json.dumps(fields, sort_keys=True, separators=(",", ":"))
+
+
+def enhancing_label(classes: Sequence[str]) -> int | None:
+    """Stored label of enhancing tumour, from the names of all classes; None where none has it."""
+    return classes.index(ENHANCING) if ENHANCING in classes else None
 
 
 def make_split(

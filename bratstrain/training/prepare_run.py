@@ -14,7 +14,7 @@ from bratsprep.slicefile.reader import SliceFile
 from bratsprep.system.atomic import replacing
 from bratstrain.config import Session, TrainConfig
 from bratstrain.data.augment import rare_classes
-from bratstrain.data.splits import Split, make_split
+from bratstrain.data.splits import Split, enhancing_label, make_split
 from bratstrain.data.trained_cases import trained_rows, write_trained
 from bratstrain.data.trained_spacings import trained_spacings
 from bratstrain.data.twins import leak_warning
@@ -49,7 +49,6 @@ RUNS: Final = Path("runs")
 """Parent of the run folders that the caller does not name."""
 Settings = Mapping[str, Any]
 
-ENHANCING: Final = "ET"
 """Class whose presence is shared out evenly over the folds, where a data set has it."""
 
 
@@ -164,14 +163,13 @@ def split_of(config: TrainConfig, file: SliceFile) -> Split:
     It does not depend on the run's seed, so that runs of several seeds on one fold have the same
     validation cases.
     """
-    names = file.classes.classes
     return make_split(
         config.split,
         config.fold,
         file.slices,
         file.cases,
         test_share=config.test_share,
-        enhancing=names.index(ENHANCING) if ENHANCING in names else None,
+        enhancing=enhancing_label(file.classes.classes),
     )
 
 

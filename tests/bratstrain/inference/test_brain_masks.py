@@ -11,7 +11,7 @@ from tests.helpers.brain_masks import PATTERN, cases_of, stripped, unstripped
 
 IDS = ("BraTS20_Training_001", "BraTS20_Training_002")
 SPLIT = Split("subject", 0, IDS[:1], IDS[1:], (), leaks=False)
-FACTS = {"spacing": [1.0, 1.0, 1.0]}
+FACTS = {"spacings": runs.sizes((1.0, 1.0, 1.0))}
 WINDOW = {"crop": "32x32"}
 
 
@@ -44,7 +44,7 @@ def clean(tmp_path):
 
 
 def labels(run, raw, out, **settings):
-    return [runs.axial(p.path) for p in bratstrain.predict(run, raw, out, **settings)]
+    return [runs.axial(p.path) for p in bratstrain.predict(run, raw, out, **settings).cases]
 
 
 def test_prediction_with_masks_is_that_of_the_stripped_scan(tmp_path, masked, plain, raw, clean):
@@ -97,5 +97,5 @@ def test_ensemble_of_masked_and_stripped_runs_is_refused(tmp_path, masked, plain
 
 
 def test_masks_have_no_effect_on_a_slice_file(masked):
-    with pytest.raises(ValueError, match=r"brain_mask .* has no effect with data"):
+    with pytest.raises(ValueError, match=r"brain_mask .* has no effect on a.h5"):
         bratstrain.evaluate(masked, data="a.h5", brain_mask=PATTERN)
