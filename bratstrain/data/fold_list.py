@@ -99,7 +99,7 @@ def splits(
         raise BratsError(f"{out}: exists; replace it with --force, or name another file")
     with open_source(Path(raw)) as source:
         if config.repeats == "off":
-            cases, classes = named_rows(source, people), ()
+            cases, classes = named_rows(source, people), tuple[str, ...]()
         else:
             shown = progress and sys.stderr.isatty()
             cases, classes = read_rows(source, people, config, workers or cores(), shown=shown)

@@ -49,8 +49,6 @@ RUNS: Final = Path("runs")
 """Parent of the run folders that the caller does not name."""
 Settings = Mapping[str, Any]
 
-"""Class whose presence is shared out evenly over the folds, where a data set has it."""
-
 
 def run_folder(
     file: SliceFile, run: Path | str | None, config: TrainConfig | None, settings: Settings
