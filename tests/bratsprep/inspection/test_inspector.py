@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 import bratsprep
 from bratsprep.cli import main
+from bratsprep.config import USUAL_MODALITIES
 from bratsprep.errors import LabelError, LayoutError, NiftiError, SchemaError, SourceError
 from bratsprep.inspection.class_balance import (
     CaseCount,
@@ -26,6 +27,7 @@ from bratsprep.inspection.class_balance import (
 from bratsprep.inspection.inspector import inspect
 from bratsprep.inspection.results import Inspection
 from tests.helpers import brain_masks
+from tests.helpers.class_sets import GLIOMA
 
 SHAPE = (8, 9, 6)
 """(x, y, z)."""
@@ -150,7 +152,7 @@ def test_inspect_totals_are_worked_out(raw):
 
 
 def test_inspect_measures_the_brain_when_asked(raw):
-    found = modality_counts(inspect(raw, images=True, workers=1).rows)
+    found = modality_counts(inspect(raw, images=True, workers=1).rows, USUAL_MODALITIES)
     brains = [images_of(case)[:, 1:7, 1:8, 1:5].reshape(4, -1).astype(float) for case in IDS]
     means = np.array([brain.mean(axis=1) for brain in brains])
     stds = np.array([brain.std(axis=1) for brain in brains])
@@ -162,12 +164,12 @@ def test_inspect_measures_the_brain_when_asked(raw):
 
 
 def test_inspect_takes_moments_of_a_slice_file_from_its_tables(raw, out):
-    tables = modality_counts(inspect(out).rows)
-    assert tables == modality_counts(inspect(raw, images=True, workers=1).rows)
+    tables = modality_counts(inspect(out).rows, USUAL_MODALITIES)
+    assert tables == modality_counts(inspect(raw, images=True, workers=1).rows, USUAL_MODALITIES)
 
 
 def test_inspect_reads_no_image_unless_asked(raw):
-    assert modality_counts(inspect(raw, workers=1).rows) == ()
+    assert modality_counts(inspect(raw, workers=1).rows, USUAL_MODALITIES) == ()
 
 
 def test_inspect_says_what_a_slice_file_keeps(raw, out):
@@ -188,10 +190,8 @@ def test_inspect_says_what_the_crop_lost(raw, tmp_path):
     lost = [sum(int((a == v).sum()) for a in whole) - sum(int((a == v).sum()) for a in inside)
             for v in (1, 2, 4)]  # fmt: skip
     assert found.stored.lost == (3 * 4 * 7 * 4, *lost)
-    assert {odd.what: odd.ids for odd in odd_cases(found.rows)}["tumour outside the crop"] == (
-        IDS[0],
-        IDS[1],
-    )
+    odd = {kind.what: kind.ids for kind in odd_cases(found.rows, GLIOMA, USUAL_MODALITIES)}
+    assert odd["tumour outside the crop"] == IDS[:2]
 
 
 def test_inspect_counts_unlabelled_cases_apart(raw, tmp_path):
@@ -202,7 +202,7 @@ def test_inspect_counts_unlabelled_cases_apart(raw, tmp_path):
     found = inspect(tmp_path, workers=1)
     assert found.totals() == {"cases": 3, "subjects": 3, "planes": 18, "slices": 3}
     assert found.classes[0].voxels == counted(label_of(IDS[0]))[0][0]
-    assert odd_cases(found.rows)[0].ids == IDS[1:]
+    assert odd_cases(found.rows, GLIOMA, USUAL_MODALITIES)[0].ids == IDS[1:]
 
 
 def test_inspect_without_any_label_shows_no_classes(raw, tmp_path):
@@ -254,7 +254,8 @@ UNLABELLED = CaseCount("B", "B", False, 5, (0, 0, 0, 0), (0, 0, 0, 0), 0, 0, 1.0
     ids=["all labelled", "mixed", "none labelled"],
 )
 def test_planes_with_tumour_are_counted_in_labelled_cases_alone(rows, text):
-    assert text in Inspection(Path("raw"), "masks only", (), rows, 9).lines()
+    found = Inspection(Path("raw"), "masks only", (), rows, 9, class_set=GLIOMA, modalities=())
+    assert text in found.lines()
 
 
 def test_lost_tumour_voxels_are_not_given_without_labels(out):
@@ -401,7 +402,7 @@ def test_tumour_volume_is_in_millilitres():
 
 def test_class_counts_are_worked_out_by_hand():
     rows = [one(), one(voxels=(80, 5, 10, 5), class_planes=(4, 1, 2, 1)), one(labelled=False)]
-    found = {count.name: count for count in class_counts(rows)}
+    found = {count.name: count for count in class_counts(rows, GLIOMA)}
     assert found["background"].share == 170 / 200
     assert found["background"].tumour_plane_share == 80 / 110
     assert found["ED"].tumour_share == 20 / 30
@@ -411,35 +412,35 @@ def test_class_counts_are_worked_out_by_hand():
 
 
 def test_class_counts_of_nothing_are_zero():
-    assert [count.share for count in class_counts([])] == [0.0] * 4
-    assert class_counts([])[1].background_ratio is None
+    assert [count.share for count in class_counts([], GLIOMA)] == [0.0] * 4
+    assert class_counts([], GLIOMA)[1].background_ratio is None
 
 
 def test_imbalance_names_both_classes():
     rows = [one(voxels=(80, 5, 10, 40))]
-    assert imbalance(class_counts(rows)) == ("ET", "NCR", 8.0)
+    assert imbalance(class_counts(rows, GLIOMA)) == ("ET", "NCR", 8.0)
 
 
 def test_imbalance_of_an_absent_class_has_no_ratio():
-    large, _, ratio = imbalance(class_counts([one()]))
+    large, _, ratio = imbalance(class_counts([one()], GLIOMA))
     assert (large, ratio) == ("ED", None)
 
 
 def test_class_table_says_that_a_class_is_absent():
-    assert class_table(class_counts([one()]), ())[-1] == (
+    assert class_table(class_counts([one()], GLIOMA), ())[-1] == (
         "largest to smallest class, ED to NCR: there is no NCR"
     )
 
 
 def test_spreads_are_quartiles():
     rows = [one(voxels=(0, 0, n, 0), tumour_planes=n) for n in (0, 10, 20, 30, 100)]
-    found = {spread.name: spread.places for spread in spreads(rows)}
+    found = {spread.name: spread.places for spread in spreads(rows, GLIOMA)}
     assert found["ED voxels"] == found["tumour planes"] == (0, 10, 20, 30, 100)
     assert found["ET voxels"] == (0, 0, 0, 0, 0)
 
 
 def test_spreads_without_a_label_are_none():
-    assert spreads([one(labelled=False)]) == ()
+    assert spreads([one(labelled=False)], GLIOMA) == ()
 
 
 @pytest.mark.parametrize(
@@ -455,7 +456,7 @@ def test_spreads_without_a_label_are_none():
     ids=["none", "few", "even", "brain lost", "tumour lost", "unlabelled"],
 )
 def test_odd_cases_are_named(changes, what):
-    assert {odd.what for odd in odd_cases([one(**changes)])} == what
+    assert {odd.what for odd in odd_cases([one(**changes)], GLIOMA, USUAL_MODALITIES)} == what
 
 
 def test_aligned_puts_numbers_to_the_right():
@@ -465,10 +466,15 @@ def test_aligned_puts_numbers_to_the_right():
 def test_case_far_brighter_than_the_others_is_named():
     planes = np.array([[5, 60, 60, 60]])
     rows = [
-        replace(count_case((name, name), planes, True, 1.0), mean=(mean, 5, 5, 5), std=(1,) * 4)
+        replace(
+            count_case((name, name), planes, True, 1.0),
+            mean=(mean, 5, 5, 5),
+            std=(1,) * 4,
+            present=(True,) * 4,
+        )
         for name, mean in [*((f"C{i}", 100.0 + i) for i in range(9)), ("far", 4180.0)]
     ]
-    found = {odd.what: odd.ids for odd in odd_cases(rows)}
+    found = {odd.what: odd.ids for odd in odd_cases(rows, GLIOMA, USUAL_MODALITIES)}
     assert found == {"flair is 40 times as bright as in the median case": ("far",)}
 
 

@@ -10,6 +10,7 @@ from bratsprep.inspection.class_balance import CaseCount, Stored
 from bratsprep.inspection.page import page
 from bratsprep.inspection.results import Inspection
 from bratsprep.inspection.voxel_statistics import Sketch, picture
+from tests.helpers.class_sets import GLIOMA
 from tests.helpers.markup import Markup
 
 NASTY = "<img src=x onerror=alert(1)>"
@@ -25,11 +26,14 @@ UNLABELLED = row("U", (0, 0, 0, 0), labelled=False, tumour_planes=0, tumour_plan
 
 
 def inspected(*rows, **changes):
-    return replace(Inspection(Path("raw"), "masks only", ("msd",), rows, 9), **changes)
+    found = Inspection(
+        Path("raw"), "masks only", ("msd",), rows, 9, class_set=GLIOMA, modalities=()
+    )
+    return replace(found, **changes)
 
 
 def drawn(image=None):
-    return picture(image, np.ones((4, 3), np.uint8), 17)
+    return picture(image, np.ones((4, 3), np.uint8), 17, GLIOMA)
 
 
 def sketch_of(**pictures):
@@ -129,7 +133,7 @@ def test_without_unusual_cases_none_is_listed():
 def test_a_card_shows_the_plane_and_why():
     sketch = sketch_of(A=drawn(np.ones((4, 3), np.float32)))
     made = page(inspected(row("A", (900, 3, 70, 0))), sketch)
-    assert 'alt="Plane 17 of A: T1gd and label"' in made
+    assert 'alt="Plane 17 of A: image and label"' in made
     assert "<b>A</b>fewer than 50 voxels of NCR, no ET, plane 17" in made
     assert 'src="data:image/png;base64,' in made
 

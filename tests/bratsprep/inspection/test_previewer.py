@@ -8,6 +8,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 import bratsprep
+from bratsprep.config import USUAL_MODALITIES
 from bratsprep.drawing.colours import grey_limits, radiological
 from bratsprep.errors import BuildError, SchemaError
 from bratsprep.inspection.class_balance import CaseCount
@@ -37,7 +38,7 @@ def page(label=None, n_planes=1):
     image = np.ones((n_planes, 4, 40, 30), np.float32)
     label = np.zeros((n_planes, 40, 30), np.uint8) if label is None else label
     z = tuple(range(n_planes))
-    return Page("case", image, label, z, ("flair", "t1w", "t1gd", "t2w"))
+    return Page("case", image, label, z, USUAL_MODALITIES, GLIOMA)
 
 
 def rgb(colour):
@@ -50,7 +51,7 @@ def row(case, voxels, labelled=True):
 
 
 def inspected(*rows):
-    return Inspection(Path("raw"), "masks only", ("msd",), rows, 9)
+    return Inspection(Path("raw"), "masks only", ("msd",), rows, 9, class_set=GLIOMA, modalities=())
 
 
 def test_preview_shows_the_first_case_with_et(out, tmp_path):

@@ -22,7 +22,7 @@ from bratsprep.sources.source import open_source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import read_scan
 from tests.helpers import niftis, slicefiles
-from tests.helpers.class_sets import ASKED, SCHEME
+from tests.helpers.class_sets import ASKED, GLIOMA, SCHEME
 
 
 def row(case, voxels=(9, 60, 70, 80), labelled=True):
@@ -78,17 +78,17 @@ def test_z_scores_of_a_raw_case_are_counted(scan, truth):
 def test_an_unlabelled_case_is_all_brain(tmp_path):
     files = niftis.write_case(tmp_path, label=False)
     with open_source(tmp_path) as source:
-        pairs = scan_pairs(read_scan(files, source, Buffers(), None))
+        pairs = scan_pairs(read_scan(files, source, Buffers(), None, ASKED))
     assert not pairs[0].before.counts[1:].any()
 
 
 def test_a_raw_picture_is_of_the_plane_with_most_tumour(scan, truth):
     label = truth[1]
-    assert scan_picture(scan.label, scan).z == (label > 0).sum(axis=(1, 2)).argmax()
+    assert scan_picture(scan.label, scan, GLIOMA).z == (label > 0).sum(axis=(1, 2)).argmax()
 
 
 def test_a_raw_picture_shows_the_class_where_it_is(scan, truth):
-    drawn = scan_picture(scan.label, scan)
+    drawn = scan_picture(scan.label, scan, GLIOMA)
     _, label, brain = truth
     rows, columns = (np.flatnonzero(brain.any(axis=axes)) for axes in ((0, 2), (0, 1)))
     cut = label[drawn.z, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1][::-1, ::-1]
@@ -104,23 +104,23 @@ def test_a_raw_case_without_tumour_shows_its_fullest_brain(tmp_path):
     files = niftis.write_case(tmp_path, volumes=(images, label * 0))
     with open_source(tmp_path) as source:
         bare = read_scan(files, source, Buffers(), SCHEME, ASKED)
-        assert scan_picture(bare.label, bare).z < 3
+        assert scan_picture(bare.label, bare, GLIOMA).z < 3
 
 
 def test_a_mask_shows_its_colours_alone():
     label = np.zeros((3, 4, 5), np.uint8)
     label[2, 1:3, 1] = 3
-    drawn = scan_picture(label, None)
+    drawn = scan_picture(label, None, GLIOMA)
     assert (drawn.z, drawn.has_image) == (2, False)
     assert pixels(drawn)[2, 3].tolist() == list(bytes.fromhex("F0E442"))
 
 
 def test_an_empty_mask_has_no_picture():
-    assert scan_picture(np.zeros((3, 4, 5), np.uint8), None) is None
+    assert scan_picture(np.zeros((3, 4, 5), np.uint8), None, GLIOMA) is None
 
 
 def test_a_label_beyond_the_classes_is_drawn_as_one():
-    assert pixels(picture(None, np.full((2, 2), 9, np.uint8), 0)).shape == (2, 2, 3)
+    assert pixels(picture(None, np.full((2, 2), 9, np.uint8), 0, GLIOMA)).shape == (2, 2, 3)
 
 
 @pytest.mark.parametrize(
@@ -129,14 +129,14 @@ def test_a_label_beyond_the_classes_is_drawn_as_one():
      (row("A", (0, 0, 0, 0), labelled=False), False)],
 )  # fmt: skip
 def test_a_case_is_odd_for_what_its_label_holds(found, odd):
-    assert is_odd(found) is odd
+    assert is_odd(found, GLIOMA) is odd
 
 
 def test_pictures_are_the_first_by_id(monkeypatch):
     monkeypatch.setattr(voxel_statistics, "PICTURES", 2)
     sketch = Sketch()
     for case in "dbac":
-        sketch.add(case, (), picture(None, np.zeros((2, 2), np.uint8), 0))
+        sketch.add(case, (), picture(None, np.zeros((2, 2), np.uint8), 0, GLIOMA))
     assert sorted(sketch.pictures) == ["a", "b"]
 
 

@@ -58,7 +58,7 @@ def test_a_slice_file_has_a_page(raw, tmp_path):
     made = (tmp_path / "page.html").read_text()
     assert found == inspect(tmp_path / "out.h5")
     assert f"Brain voxels of the {found.stored.slices} stored slices" in made
-    assert "T1gd and label" in made
+    assert "image and label" in made
 
 
 def test_the_page_is_the_same_for_any_number_of_threads(raw, raw_page, tmp_path):
