@@ -132,7 +132,7 @@ def test_unknown_keyword_is_a_type_error_of_the_verb(name):
         ("score_folders", {"conventions": ["mine"]}, "conventions must be one of"),
         ("predict", {"batch_size": 0}, "batch_size must be at least 1"),
         ("report", {"data": "a.h5", "labels": "msd"}, "labels msd has no effect on a.h5"),
-        ("compare", {"raw": "raw", "labels": "mine"}, "labels must be one of"),
+        ("compare", {"raw": "raw", "labels": "mine"}, "label scheme 'mine' is unknown; one of"),
         ("splits", {"workers": -1}, "workers must be at least 0"),
         ("splits", {"seed": -1}, "seed must be 0 to "),
         ("splits", {"repeats": "off", "labels": "msd"}, "labels msd has no effect"),

@@ -13,7 +13,8 @@ from bratsprep.errors import BratsError
 from bratsprep.labels import Scheme
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source, open_source
-from bratsprep.volumes.label_schemes import resolve
+from bratsprep.volumes.label_schemes import chosen_scheme, resolve
+from bratstrain.apply_config import ApplyConfig
 from bratstrain.data.intake import planes_name
 from bratstrain.data.splits import Split
 from bratstrain.data.trained_cases import read_trained
@@ -43,17 +44,23 @@ BLIND: Final = (
 
 
 @contextmanager
-def open_cases(data: Path | str | None, raw: Path | str | None) -> Iterator[SliceFile | Source]:
-    """Open a slice file or raw cases.
+def open_cases(
+    data: Path | str | None, raw: Path | str | None, apply: ApplyConfig
+) -> Iterator[SliceFile | Source]:
+    """Open a slice file or raw cases, once the settings are known to go with them.
 
     Args:
         data: slice file; this or `raw`.
         raw: data set or archive of labelled cases.
+        apply: what raw files are taken for.
 
     Raises:
-        BratsError: it cannot be read.
-        ValueError: both are given, or none.
+        BratsError: it cannot be read, or the file of a label scheme is none.
+        ValueError: both are given, or none; a setting has no effect on a slice file; or there is
+            no such label scheme.
     """
+    apply.check_effects(data)
+    chosen_scheme(apply.labels)
     if (data is None) == (raw is None):
         raise ValueError("give data, a slice file, or raw cases: one of them")
     if data is not None:

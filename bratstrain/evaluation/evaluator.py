@@ -87,9 +87,9 @@ def evaluate(
     """
     to_apply, to_report = take("evaluate", settings, ApplyConfig, ReportConfig)
     apply, config = ApplyConfig(**to_apply), ReportConfig(**to_report)
-    check_call(data, split, apply, config)
+    check_call(split, apply, config)
     job = EvaluationJob(Path(run), split, apply, config, None if out is None else Path(out))
-    with open_cases(data, raw) as where:
+    with open_cases(data, raw, apply) as where:
         return evaluate_opened(job, where, progress=progress)
 
 
@@ -141,9 +141,7 @@ def wanted_cases(config: ReportConfig, *, images: bool) -> Wanted:
     return Wanted(tuple(config.cases), config.skip, subjects, images)
 
 
-def check_call(
-    data: Path | str | None, split: str, apply: ApplyConfig, config: ReportConfig
-) -> None:
+def check_call(split: str, apply: ApplyConfig, config: ReportConfig) -> None:
     """Refuse arguments that do not go together.
 
     Raises:
@@ -151,6 +149,5 @@ def check_call(
     """
     if split not in PARTS:
         raise ValueError(f"split must be one of {', '.join(PARTS)}, got {split!r}")
-    apply.check_effects(data)
     if config.tune_cleanup and (split != "validation" or apply.cleanup):
         raise ValueError("tune_cleanup needs split validation, and predictions without cleanup")

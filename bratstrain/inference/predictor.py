@@ -25,7 +25,7 @@ from bratsprep.system.faulty_cases import (
 )
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import to_file_order
-from bratsprep.volumes.label_schemes import resolve
+from bratsprep.volumes.label_schemes import chosen_scheme, resolve
 from bratsprep.volumes.warm import warm
 from bratstrain.apply_config import ApplyConfig, PageSettings
 from bratstrain.data.trained_cases import compare, read_trained
@@ -184,6 +184,7 @@ def predict(
     config, skip = ApplyConfig(**own), FaultConfig(**on_fault).skip
     if config.same_grid:
         raise ValueError("same_grid has no effect on predictions; leave it out")
+    chosen_scheme(config.labels)
     runs = [Path(run)] if isinstance(run, Path | str) else [Path(one) for one in run]
     fitted = load_fitted(runs, config.device, config.trusted_models)
     sizes = shared_sizes(runs) if config.cleanup else {}

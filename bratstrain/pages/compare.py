@@ -64,10 +64,9 @@ def compare(
     own, on_fault = take("compare", settings, ApplyConfig, FaultConfig)
     folders, apply = [Path(run) for run in runs], ApplyConfig(**own)
     faults = FaultConfig(**on_fault)
-    apply.check_effects(data)
     if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
         raise ValueError(f"give at least two runs, each once, got {len(folders)}")
-    with open_cases(data, raw) as where:
+    with open_cases(data, raw, apply) as where:
         return compared(folders, where, split, apply, faults=faults, out=out, progress=progress)
 
 

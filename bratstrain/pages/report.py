@@ -77,8 +77,7 @@ def report(
     """
     own, on_fault = take("report", settings, ApplyConfig, FaultConfig)
     folder, apply, faults = Path(run), ApplyConfig(**own), FaultConfig(**on_fault)
-    apply.check_effects(data)
-    with open_cases(data, raw) as where:
+    with open_cases(data, raw, apply) as where:
         evaluation, chosen, shown = evaluated(
             folder, where, split, apply, faults=faults, progress=progress
         )

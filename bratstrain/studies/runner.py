@@ -12,6 +12,7 @@ from bratsprep.errors import BratsError, BuildError
 from bratsprep.settings import take
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import open_source
+from bratsprep.volumes.label_schemes import chosen_scheme
 from bratstrain.apply_config import StudyConfig, StudySettings
 from bratstrain.data.splits import Split
 from bratstrain.evaluation.stored import evaluation_of
@@ -97,6 +98,7 @@ def study(
     """
     (own,) = take("study", settings, StudyConfig)
     config = StudyConfig(**own)
+    chosen_scheme(config.labels)
     plan = read_study(find_study(file), config.profile, METRICS)
     name = "-".join(filter(None, (plan.path.stem, plan.profile)))
     folder = RUNS / name if out is None else Path(out)

@@ -90,7 +90,7 @@ def test_page_carries_every_plane_of_the_shown_cases_as_the_files_have_them(text
 
 def view_of(run, case, *, raw=None, data=None, part="all"):
     """View of one case whose evaluation has left nothing."""
-    with open_cases(data, raw) as where:
+    with open_cases(data, raw, ApplyConfig()) as where:
         (view,) = views([ShownRun(run, Gallery())], where, part, ApplyConfig(), [case])
     return view
 
@@ -120,7 +120,7 @@ def written_ns(run):
 
 
 def digest(run, raw, part="validation", **settings):
-    with open_cases(None, raw) as where:
+    with open_cases(None, raw, ApplyConfig()) as where:
         return inputs_digest(run, where, part, ApplyConfig(**settings), (), DEFAULT_CONVENTIONS)
 
 
