@@ -208,7 +208,7 @@ class TrainConfig:
         minimum=0,
         below=1,
         metavar="P",
-        section="Learning",
+        section=ADVANCED,
     )
     sampling: Sampling = setting(
         "foreground",
