@@ -201,11 +201,11 @@ def test_labels_that_cannot_be_read_say_nothing_of_the_scheme(tmp_path):
     masks[0].write_bytes(b"broken" * 100)
     with source.open_source(raw) as opened:
         cases = discover.scan(opened).cases
-        assert {scheme.name for scheme in resolve(opened, cases, "auto").values()} == {"brats2017"}
+        assert {scheme.name for scheme in resolve(opened, cases, None).values()} == {"brats2017"}
         for mask in masks[1:]:
             mask.write_bytes(b"broken" * 100)
     with source.open_source(raw) as opened, pytest.raises(BratsError, match="is no NIfTI file"):
-        resolve(opened, cases, "auto")
+        resolve(opened, cases, None)
 
 
 @pytest.mark.parametrize("name", ["brats2020", "msd", "nnunet"])

@@ -8,7 +8,8 @@ from bratstrain.evaluation.nnunet_summary import nnunet_summary
 from bratstrain.evaluation.tables import Report, write_report
 from bratstrain.leakage.summaries import read_summaries
 from bratstrain.scoring.aggregate import summarise
-from bratstrain.scoring.metrics import score_case
+from bratstrain.scoring.metrics import Grid, score_case
+from tests.helpers.class_sets import GLIOMA
 
 
 def scored(case, n_truth, n_predicted, n_shared):
@@ -16,7 +17,7 @@ def scored(case, n_truth, n_predicted, n_shared):
     truth, predicted = np.zeros((2, 2, 10, 10), np.uint8)
     truth.ravel()[:n_truth] = 1
     predicted.ravel()[n_truth - n_shared : n_truth - n_shared + n_predicted] = 1
-    return score_case(truth, predicted, (1, 1, 1), case=case)
+    return score_case(truth, predicted, Grid((1, 1, 1)), GLIOMA, case=case)
 
 
 @pytest.fixture

@@ -408,9 +408,9 @@ def test_case_without_a_modality_is_refused_by_a_run_that_never_saw_one(run, raw
 def test_case_without_a_modality_is_labelled_by_a_run_that_saw_such_cases(raw, tmp_path, how):
     settings = {"preparation": runs.prep(missing="zeros")} if how == "data" else {"drop": 0.2}
     runs.write(tmp_path / "run", **settings)
-    whole = predict(tmp_path / "run", raw, tmp_path / "whole")[0]
+    whole = predict(tmp_path / "run", raw, tmp_path / "whole").cases[0]
     next((raw / CASE).glob("*_t2.nii.gz")).unlink()
-    lacking = predict(tmp_path / "run", raw, tmp_path / "lacking")[0]
+    lacking = predict(tmp_path / "run", raw, tmp_path / "lacking").cases[0]
     assert runs.axial(lacking.path).shape == runs.axial(whole.path).shape
     assert not np.array_equal(runs.axial(lacking.path), runs.axial(whole.path))
 
