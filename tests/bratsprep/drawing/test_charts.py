@@ -7,7 +7,8 @@ from markupsafe import escape
 
 from bratsprep.drawing import charts
 from bratsprep.drawing.charts import Curve, bars, curves, density, dots, interval, offsets, strip
-from bratsprep.drawing.document import asset
+from bratsprep.drawing.document import asset, colour_rules
+from tests.helpers.class_sets import GLIOMA, SIX
 
 
 def shapes(drawing, tag, kind=""):
@@ -42,7 +43,7 @@ def shares(*classes):
 def test_density_draws_only_the_classes_that_occur():
     made = density("t", np.arange(11.0), shares((1, 3), (3, 9)), {"A": 5.0}, "units")
     kinds = [shape.attributes["class"] for shape in shapes(made, "path")]
-    assert kinds == ["area", "edge ncr", "class ncr", "edge et", "class et"]
+    assert kinds == ["area", "edge k1", "class k1", "edge k3", "class k3"]
 
 
 def test_density_marks_the_median_of_each_case_by_its_name():
@@ -63,9 +64,10 @@ def test_density_of_nothing_is_drawn():
     assert shapes(density("t", np.array([0.0, 1.0]), np.zeros((5, 1)), {}, "units"), "path")
 
 
-def test_the_key_of_a_histogram_names_every_class():
-    assert [name for name, _ in charts.HISTOGRAM_KEY] == [
-        "whole brain", "NCR", "ED", "ET", "median of one case"]  # fmt: skip
+@pytest.mark.parametrize("classes", [GLIOMA, SIX.classes], ids=len)
+def test_the_key_of_a_histogram_names_every_class(classes):
+    assert [name for name, _ in charts.histogram_key(classes)] == [
+        "whole brain", *classes.tumour, "median of one case"]  # fmt: skip
 
 
 def test_strip_draws_a_dot_for_each_case_and_the_median():
@@ -149,8 +151,10 @@ def test_more_dots_than_places_share_them():
     assert set(offsets([1.0] * 40)) == set(charts.OFFSETS)
 
 
-def test_lines_of_the_classes_and_curves_differ_without_colour():
-    style = asset("bratsprep.drawing", "page.css")
-    for names in (("ncr", "ed", "et"), ("s0", "s1", "s2", "s3", "s4")):
+@pytest.mark.parametrize("classes", [GLIOMA, SIX.classes], ids=len)
+def test_lines_of_the_classes_and_curves_differ_without_colour(classes):
+    style = colour_rules(classes) + asset("bratsprep.drawing", "page.css")
+    kinds = [f"k{k}" for k in range(1, len(classes))]
+    for names in (kinds, ["s0", "s1", "s2", "s3", "s4"]):
         dashes = [re.search(rf"\.{name} {{[^}}]*--dashes: ([^;]+);", style)[1] for name in names]
         assert len(set(dashes)) == len(names)

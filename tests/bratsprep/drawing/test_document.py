@@ -80,8 +80,8 @@ def test_a_table_has_a_heading_for_each_row_and_scrolls_by_keys():
 
 
 def test_a_value_that_a_template_needs_is_not_left_out_silently():
+    sections = {k: v for k, v in SECTIONS.items() if k != "facts"}
     with pytest.raises(UndefinedError, match="facts"):
-        sections = {k: v for k, v in SECTIONS.items() if k != "facts"}
         document.page("bratsprep.inspection", "a", sections, GLIOMA)
 
 
