@@ -218,7 +218,7 @@ def test_bad_cases_are_skipped_and_listed_wherever_they_are_found(tmp_path, name
     settings = {"on_error": "skip", "crop": "none", "max_ram": 2 << 30, "workers": 1}
     summary = bratsprep.build(raw, tmp_path / "x.h5", **settings)
     assert summary.cases == 2
-    missing = ["missing" in entry["reason"] for entry in summary.skipped]
+    missing = ["missing" in case.reason for case in summary.skipped]
     if (
         name == "msd"
     ):  # images that a dataset.json lists and the folder lacks are noted, not skipped
