@@ -63,8 +63,8 @@ def test_cases_are_scored_by_their_own_classes_and_regions(made):
 def test_predictions_are_written_in_the_values_of_the_scheme(made, tmp_path):
     folder, scheme, _ = made
     done = predict(folder / "run", folder / "raw", tmp_path / "out")
-    assert len(done) == 6
-    for case in done:
+    assert len(done.cases) == 6
+    for case in done.cases:
         values = set(np.unique(np.asanyarray(nib.load(case.path).dataobj)).tolist())
         assert values <= scheme.values()
 
