@@ -3,16 +3,18 @@
 import pytest
 
 from bratsprep.case import Channel
+from bratsprep.config import USUAL_MODALITIES
+from bratsprep.discovery.candidates import Needs
 from bratsprep.discovery.case_table import table_batch
 from bratsprep.discovery.case_table_rows import table_digest
 from bratsprep.discovery.discover import scan
 from bratsprep.errors import LayoutError
-from bratsprep.labels import MODALITIES
 from bratsprep.sources.source import open_source
 
 FILES = ("x/1.nii.gz", "x/2.nii.gz", "x/3.nii.gz", "x/4.nii.gz", "x/tumour.nii.gz")
 HEADER = "case,subject,FLAIR,T1_C-,T1_C+,T2,seg\n"
 ROW = "a-1,anna,x/1.nii.gz,x/2.nii.gz,x/3.nii.gz,x/4.nii.gz,x/tumour.nii.gz\n"
+NEEDS = Needs(USUAL_MODALITIES)
 
 
 @pytest.fixture
@@ -142,7 +144,7 @@ def test_a_table_without_rows_is_refused(raw, text):
 
 def test_a_table_that_cannot_be_read_is_refused(raw):
     with open_source(raw) as source, pytest.raises(LayoutError, match="absent"):
-        table_batch(source, raw / "absent.csv")
+        table_batch(source, raw / "absent.csv", NEEDS)
     with pytest.raises(LayoutError, match="absent"):
         table_digest(raw / "absent.csv")
 
@@ -161,5 +163,5 @@ def test_an_unknown_keyword_is_refused(raw):
 
 def test_every_modality_has_a_column(raw):
     with open_source(raw) as source:
-        (draft,) = table_batch(source, table(raw, HEADER + ROW)).drafts
-    assert {*draft.roles} == {*MODALITIES, "label"}
+        (draft,) = table_batch(source, table(raw, HEADER + ROW), NEEDS).drafts
+    assert {*draft.roles} == {*USUAL_MODALITIES, "label"}
