@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import bratsprep
+from bratsprep.config import USUAL_MODALITIES
 from bratsprep.volumes.intensity_outliers import intensity_notes
 from tests.helpers.brain_masks import cases_of, images_of, read, stripped, write
 
@@ -12,7 +13,14 @@ def noted(mean, std):
     """Notes on cases C0, C1, ... of which flair has these moments, and the others equal ones."""
     mean, std = (np.ones((len(values), 4)) * np.reshape(values, (-1, 1)) for values in (mean, std))
     mean[:, 1:], std[:, 1:] = 50, 5
-    return intensity_notes([f"C{i}" for i in range(len(mean))], mean, std)
+    return notes(mean, std, np.ones(mean.shape, np.uint8))
+
+
+def notes(mean, std, present):
+    """Notes on cases C0, C1, ... of the usual modalities."""
+    return intensity_notes(
+        USUAL_MODALITIES, [f"C{i}" for i in range(len(mean))], mean, std, present
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,6 +59,16 @@ def test_scanners_that_differ_by_factors_are_no_outliers():
 
 def test_few_cases_have_no_outliers():
     assert noted([10.0**i for i in range(7)], [5.0] * 7) == {}
+
+
+def test_a_modality_is_compared_among_the_cases_that_have_it():
+    mean, std = np.full((12, 4), 100.0), np.full((12, 4), 10.0)
+    present = np.ones((12, 4), np.uint8)
+    mean[:2, 1], std[:2, 1], present[:2, 1] = 0, 1, 0
+    mean[3, 1] = 4000
+    mean[4, 2], present[5:10, 2] = 4000, 0  # 7 cases have t1gd
+    wanted = {"C3": ("t1w is 40 times as bright as in the median case",)}
+    assert notes(mean, std, present) == wanted
 
 
 def test_build_names_the_outlier_of_all_cases(tmp_path):
