@@ -11,10 +11,14 @@ import numpy as np
 
 from bratsprep.case import CaseTables
 from bratsprep.config import PrepConfig
+from bratsprep.labels import scheme
 from bratsprep.slicefile.chunks import Pages, pack_chunks
-from bratsprep.slicefile.schema import make_rows
+from bratsprep.slicefile.schema import Sizes, make_rows
 from bratsprep.slicefile.writer import SliceWriter
 
+CONFIG = PrepConfig()
+SCHEME = scheme("msd")
+SIZES = Sizes(len(CONFIG.channels), len(SCHEME.classes))
 SHAPE = (192, 160)
 PLANES = 60
 """Slices of a case."""
@@ -30,9 +34,9 @@ def ellipse(share: float) -> np.ndarray:
 
 
 def brain(generator: np.random.Generator) -> np.ndarray:
-    """(4, h, w) float16 z-scores, 0 outside the ellipse."""
+    """(m, h, w) float16 z-scores, 0 outside the ellipse."""
     inside = ellipse(0.6)
-    counts = generator.normal(1000, LEVELS, (4, *SHAPE)).round()
+    counts = generator.normal(1000, LEVELS, (SIZES.modalities, *SHAPE)).round()
     return np.where(inside, (counts - 1000) / LEVELS, 0).astype("<f2")
 
 
@@ -47,17 +51,21 @@ def tumour(generator: np.random.Generator) -> np.ndarray:
 def case_tables(name: str, label: np.ndarray, crc: np.ndarray) -> CaseTables:
     """Rows of a case whose planes are all stored."""
     n = len(label)
-    voxels = np.stack([(label == k).sum(axis=(1, 2)) for k in range(4)], axis=1)
+    voxels = np.stack([(label == k).sum(axis=(1, 2)) for k in range(SIZES.classes)], axis=1)
     box = np.array([[0, 0, 0], [n, *SHAPE]], np.int32)
     rows = make_rows(
         "case",
+        SIZES,
         1,
         id=name,
         subject=name,
         release="msd",
-        scheme="msd",
+        scheme=SCHEME.name,
         labelled=True,
+        present=True,
         affine=np.eye(4),
+        source_shape=(n, *SHAPE),
+        source_spacing=1,
         spacing=1,
         shape=(n, *SHAPE),
         orientation="RAS",
@@ -76,15 +84,15 @@ def case_tables(name: str, label: np.ndarray, crc: np.ndarray) -> CaseTables:
     z = np.arange(n)
     return CaseTables(
         rows[0],
-        make_rows("slice", n, case=0, z=z, voxels=voxels, crc=crc),
-        make_rows("plane", n, case=0, z=z, brain=ellipse(0.6).sum(), voxels=voxels),
+        make_rows("slice", SIZES, n, case=0, z=z, voxels=voxels, crc=crc),
+        make_rows("plane", SIZES, n, case=0, z=z, brain=ellipse(0.6).sum(), voxels=voxels),
     )
 
 
 def write_slice_file(path: Path, n_slices: int, seed: int = 0) -> None:
     """Write a slice file; half of its slices are others turned by 180 degrees, to save time."""
     generator, pages = np.random.default_rng(seed), Pages()
-    with SliceWriter(path, PrepConfig(), SHAPE) as writer:
+    with SliceWriter(path, CONFIG, SCHEME.classes, [SCHEME], SHAPE) as writer:
         for start in range(0, n_slices, PLANES):
             images, labels = [], []
             for _ in range(start, min(start + PLANES, n_slices), 2):
