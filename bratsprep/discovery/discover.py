@@ -93,7 +93,7 @@ def scan(
     drafts, n_tests = training_cases(batches, unlabelled)
     if n_tests and not unlabelled:
         notes.append(f"{n_tests} cases of a test set have no label and are left out; --unlabelled")
-    if not faults and not any(draft.has_image() for draft in drafts):
+    if not faults and not any(files.case_table or draft.has_image() for draft in drafts):
         raise LayoutError(nothing(source, n_tests))
     if not test_labels:
         drop_test_labels(drafts)

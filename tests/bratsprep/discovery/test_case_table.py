@@ -165,3 +165,21 @@ def test_every_modality_has_a_column(raw):
     with open_source(raw) as source:
         (draft,) = table_batch(source, table(raw, HEADER + ROW), NEEDS).drafts
     assert {*draft.roles} == {*USUAL_MODALITIES, "label"}
+
+
+def test_a_row_may_lack_a_modality_that_is_stored_as_zeros(raw):
+    text = HEADER + ROW.replace("x/2.nii.gz", "")
+    assert "column T1_C-: is empty" in refusal(raw, text)
+    (one,) = found(raw, text, missing="zeros").cases
+    assert [channel and channel.member for channel in one.images] == [
+        "x/1.nii.gz", None, "x/3.nii.gz", "x/4.nii.gz"]  # fmt: skip
+    bare = HEADER + "a,,,,,,x/tumour.nii.gz\n"
+    assert "flair, t1w, t1gd, t2w are missing" in refusal(raw, bare, missing="zeros")
+
+
+def test_columns_follow_the_modalities_asked_for(raw):
+    text = "case,adc,FLAIR,T2,seg\n" + "a,x/1.nii.gz,x/2.nii.gz,x/3.nii.gz,x/tumour.nii.gz\n"
+    (one,) = found(raw, text, modalities="t2w,adc").cases
+    assert [channel.member for channel in one.images] == ["x/3.nii.gz", "x/1.nii.gz"]
+    assert "'adc' is unknown" in refusal(raw, text, modalities="t2w")
+    assert "column swi is missing" in refusal(raw, text, modalities="adc,swi")
