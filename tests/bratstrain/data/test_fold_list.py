@@ -38,7 +38,7 @@ def test_folds_are_those_of_a_fit_on_the_slice_file(raw, tmp_path):
     bratsprep.build(raw, tmp_path / "a.h5", crop="48x48")
     with bratsprep.open(tmp_path / "a.h5") as file:
         for fold, (train, validation) in enumerate(sides(out)):
-            split = make_split("subject", fold, file.slices, file.cases, seed=3)
+            split = make_split("subject", fold, file.slices, file.cases, seed=3, enhancing=3)
             assert (set(split.train), set(split.validation)) == (train, validation)
             read = make_split(str(out), fold, file.slices, file.cases)
             assert (set(read.train), read.leaks) == (train, False)

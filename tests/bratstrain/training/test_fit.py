@@ -87,7 +87,7 @@ def test_run_leaves_its_files(whole):
 def test_run_records_where_it_came_from(whole, data):
     facts = json.loads((whole / "run.json").read_text())
     with SliceFile(data) as file:
-        split = make_split("subject", 0, file.slices, file.cases)
+        split = make_split("subject", 0, file.slices, file.cases, enhancing=3)
         assert facts["data_digest"] == file.digest
     assert facts["split_digest"] == split.digest
     assert json.loads((whole / "split.json").read_text())["train"] == list(split.train)
@@ -110,7 +110,7 @@ def test_best_weights_score_what_they_say(whole, data):
     network, weights = load_network(whole / "best.pt")
     assert weights.score == max(r["mean_regions"] for r in records(whole, "validation"))
     with SliceFile(data) as file:
-        split = make_split("subject", 0, file.slices, file.cases)
+        split = make_split("subject", 0, file.slices, file.cases, enhancing=3)
         (case,) = split.validation
         image, label, _ = file.volume(case)
     with torch.inference_mode():
@@ -368,7 +368,7 @@ def test_minutes_leave_time_for_the_last_validation(data, tmp_path, slow_clock):
 def test_first_validation_is_reckoned_as_a_third_of_as_many_steps(data, tmp_path, slow_clock):
     fit(data, tmp_path / "run", **SMALL | {"batch_size": 1}, minutes=1, validate_steps=999)
     with SliceFile(data) as file:
-        split = make_split("subject", 0, file.slices, file.cases)
+        split = make_split("subject", 0, file.slices, file.cases, enhancing=3)
         n_slices = len(split.rows("validation", file.slices, file.cases))
     steps = [r["step"] for r in records(tmp_path / "run", "validation")]
     assert steps == [math.ceil(60 - n_slices / 3)]
@@ -405,7 +405,7 @@ def test_patience_ends_a_run_early(data, tmp_path, monkeypatch):
 def test_epoch_is_as_long_as_the_training_slices(data, tmp_path):
     done = fit(data, tmp_path / "run", **SMALL, epochs=2)
     with SliceFile(data) as file:
-        split = make_split("subject", 0, file.slices, file.cases)
+        split = make_split("subject", 0, file.slices, file.cases, enhancing=3)
         n_slices = len(split.rows("train", file.slices, file.cases))
     assert done.progress.step == 2 * math.ceil(n_slices / 4)
     assert len(records(tmp_path / "run", "validation")) == 2
@@ -461,7 +461,7 @@ def test_unknown_setting_is_refused(data, tmp_path):
 
 def test_validation_without_slices_is_refused(data, tmp_path):
     with SliceFile(data) as file:
-        split = make_split("subject", 0, file.slices, file.cases)
+        split = make_split("subject", 0, file.slices, file.cases, enhancing=3)
         nobody = Split("subject", 0, split.train, ("X",), (), leaks=False)
         with pytest.raises(BratsError, match="holds no slice of the 1 validation cases"):
             make_job(tmp_path, file, TrainConfig(), Session(), nobody, torch.device("cpu"))
