@@ -110,8 +110,8 @@ class Needs:
         if len(missing) == len(self.modalities):
             return text
         return (
-            f"{text}; 'bratsprep build' stores such cases with --missing zeros, or other modalities "
-            "with --modalities; a run takes them if it was fitted with --drop-modality"
+            f"{text}; 'bratsprep build' stores such cases with --missing zeros, or other "
+            "modalities with --modalities; a run takes them if it was fitted with --drop-modality"
         )
 
 
