@@ -61,6 +61,11 @@ class CaseFiles:
         return tuple(channel for channel in self.images if channel is not None)
 
     @property
+    def present(self) -> tuple[bool, ...]:
+        """Whether the case has each modality that is asked for."""
+        return tuple(channel is not None for channel in self.images)
+
+    @property
     def first(self) -> str:
         """Member of its first image, whose grid is that of the case."""
         return self.channels[0].member

@@ -100,12 +100,7 @@ def scan(
     if unlabelled and files.labels == "auto":
         notes += drop_labels(drafts)
     faults += case_faults(source, drafts, needs, files.brain_mask)
-    bad = joined_faults(faults)
-    good = [draft for draft in drafts if draft.id not in bad]
-    if faults and not (skip and good):
-        error = LayoutError(listing(source, [fault for _, fault in faults]))
-        raise error if skip else advised(error)
-    good.sort(key=lambda draft: draft.id)
+    good, bad = sorted_out(source, drafts, faults, skip=skip)
     cases = tuple(finished(draft, needs.modalities, files.same_grid) for draft in good)
     rules = {draft.id: draft.rule for draft in good}
     ignored = [*excluded, *ignored_files(batches), *foreign(source)]
@@ -123,6 +118,31 @@ def training_cases(batches: Iterable[Batch], unlabelled: bool) -> tuple[list[Dra
     drafts = [draft for batch in batches for draft in batch.drafts]
     tests = sum(draft.is_test for draft in drafts)
     return [draft for draft in drafts if unlabelled or not draft.is_test], tests
+
+
+def sorted_out(
+    source: Source, drafts: Sequence[Draft], faults: Sequence[tuple[str, str]], *, skip: bool
+) -> tuple[list[Draft], dict[str, str]]:
+    """Divide drafts into those that are cases and those that are set aside.
+
+    Args:
+        source: for the error.
+        drafts: what was gathered.
+        faults: case id and error message of everything that is wrong.
+        skip: as in `scan`.
+
+    Returns:
+        The cases by id; and all that is wrong with each other one.
+
+    Raises:
+        LayoutError: there are faults, and either `skip` is off or no case is left.
+    """
+    bad = joined_faults(faults)
+    good = [draft for draft in drafts if draft.id not in bad]
+    if faults and not (skip and good):
+        error = LayoutError(listing(source, [fault for _, fault in faults]))
+        raise error if skip else advised(error)
+    return sorted(good, key=lambda draft: draft.id), bad
 
 
 def case_faults(

@@ -108,26 +108,44 @@ def inspect(
         has_images = images and bool(found.cases[0].channels)
         check_background(background, choice, images=has_images)
         wanted = Asked(found.mapping.modalities, common_classes(schemes.values()), background)
-        work = partial(
-            count_images if has_images else count_label, Counting(source, schemes, wanted, watch)
-        )
+        counting = Counting(source, schemes, wanted, watch)
+        work = partial(count_images if has_images else count_label, counting)
         faulty = [*found.set_aside]
         shown = progress and sys.stderr.isatty()
         rows = counted(found, work, faulty, workers or cores(), skip=skip, shown=shown)
         check_any_left(path, len(rows), faulty)
-        cases = without(found.cases, faulty)
-        return Inspection(
-            path,
-            found.layout,
-            tuple(sorted({scheme.name for scheme in schemes.values()})),
-            rows,
-            bytes_of(source, cases),
-            mapping=found.mapping,
-            geometries=read_geometries(source, cases),
-            skipped=tuple(sorted(faulty, key=lambda case: case.id)),
-            class_set=wanted.classes,
-            modalities=wanted.modalities,
-        )
+        return inspected(path, found, rows, faulty, counting)
+
+
+def inspected(
+    path: Path,
+    found: Found,
+    rows: tuple[CaseCount, ...],
+    faulty: Sequence[SetAside],
+    counting: Counting,
+) -> Inspection:
+    """Put together what an inspection of raw data found.
+
+    Args:
+        path: of the data.
+        found: all of its cases.
+        rows: of the cases that were counted.
+        faulty: those that were set aside.
+        counting: what they were counted with.
+    """
+    cases = without(found.cases, faulty)
+    return Inspection(
+        path,
+        found.layout,
+        tuple(sorted({scheme.name for scheme in counting.schemes.values()})),
+        rows,
+        bytes_of(counting.source, cases),
+        mapping=found.mapping,
+        geometries=read_geometries(counting.source, cases),
+        skipped=tuple(sorted(faulty, key=lambda case: case.id)),
+        class_set=counting.asked.classes,
+        modalities=counting.asked.modalities,
+    )
 
 
 def without(cases: Sequence[CaseFiles], faulty: Sequence[SetAside]) -> list[CaseFiles]:

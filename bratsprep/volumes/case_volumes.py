@@ -13,7 +13,7 @@ from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes import nifti
 from bratsprep.volumes.background import brain_share, outlying
-from bratsprep.volumes.brain_mask import read_brain_mask
+from bratsprep.volumes.brain_mask import BrainMask, read_brain_mask
 from bratsprep.volumes.label import Label, file_record, label_grid, read_label
 from bratsprep.volumes.normalise import Measured, Named, Volumes, measure_checked, part_of
 
@@ -94,19 +94,17 @@ def read_scan(
     first = geometry, files.first
     if label is not None:
         _check_grid(label, first, source.where(str(files.label)))
-    mask = None
-    if files.brain_mask is not None:
-        mask = read_brain_mask(source, files.brain_mask, buffers, first, files.same_grid)
+    mask = _read_mask(files, source, buffers, first)
     records = (*records, *(part.record for part in (label, mask) if part is not None))
     # The packed files are no longer needed, so their memory serves once more.
     brain = buffers.reserve(nifti.PACKED, images[0].size, files.id).reshape(images[0].shape)
-    present = tuple(channel is not None for channel in files.images)
-    named = Named(files.id, asked.modalities, present)
+    named = Named(files.id, asked.modalities, files.present)
     voxel_ml = float(geometry.spacing.prod()) / 1000
     measured = measure_checked(
         images, brain, named, background=asked.background, voxel_ml=voxel_ml, mask=mask
     )
     turn = geometry.orientation.turn
+    nothing = _background(images[0], len(asked.classes))
     return CaseVolumes(
         files=files,
         geometry=geometry,
@@ -119,9 +117,7 @@ def read_scan(
         plane_brain=measured.plane_brain[turn[0]],
         columns=measured.columns[turn[1:]],
         brain_box=_flip(measured.box, brain.shape, geometry.orientation.flips),
-        plane_voxels=_background(images[0], len(asked.classes))
-        if label is None
-        else label.plane_voxels,
+        plane_voxels=nothing if label is None else label.plane_voxels,
         scheme="" if label is None or scheme is None else scheme.name,
         records=records,
         remarks=remarks,
@@ -142,6 +138,15 @@ def _read_label(
     if files.label is None or scheme is None:
         return None
     return read_label(source, files.label, scheme, buffers, label_grid(files, source))
+
+
+def _read_mask(
+    files: CaseFiles, source: Source, buffers: Buffers, first: tuple[Geometry, str]
+) -> BrainMask | None:
+    """The brain mask of a case; None where it has none. `first` is as in `_check_grid`."""
+    if files.brain_mask is None:
+        return None
+    return read_brain_mask(source, files.brain_mask, buffers, first, files.same_grid)
 
 
 def _background(image: NDArray[Any], n_classes: int) -> NDArray[np.int32]:
