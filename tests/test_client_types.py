@@ -43,7 +43,7 @@ bratsprep.build("raw", "a.h5", slices="some")  # wrong
 bratsprep.build("raw", "a.h5", slice="brain")  # wrong
 bratsprep.build("raw", "a.h5", on_error="ask")  # wrong
 bratsprep.verify("a.h5", samples=2)  # wrong
-bratsprep.inspect("raw", labels="mine")  # wrong
+bratsprep.inspect("raw", labels=1)  # wrong
 bratsprep.inspect_page("raw", "a.html", images=True)  # wrong
 bratsprep.plot_balance(3, "a.png")  # wrong
 bratsprep.preview("a.h5", None, "a.png", plane=2)  # wrong

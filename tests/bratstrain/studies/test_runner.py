@@ -11,7 +11,6 @@ import torch
 import bratsprep
 import bratstrain
 from bratsprep.errors import BratsError
-from bratstrain.apply_config import StudyConfig
 from bratstrain.studies import runner
 from tests.helpers.fitfiles import CutError, cut
 from tests.helpers.studies import FILE, phantoms, written
@@ -222,9 +221,10 @@ def test_other_raw_cases_need_another_folder(finished, tmp_path):
     [
         ({"workers": -1}, "workers must be at least 0"),
         ({"threads": -1}, "threads must be at least 0"),
-        ({"labels": "some"}, "labels must be one of"),
+        ({"labels": "some"}, "label scheme 'some' is unknown"),
     ],
 )
-def test_settings_are_checked(settings, message):
+def test_settings_are_checked(settings, message, tmp_path):
     with pytest.raises(ValueError, match=message):
-        StudyConfig(**settings)
+        bratstrain.study("negatives", tmp_path, tmp_path / "out", profile="demo", **settings)
+    assert not list(tmp_path.iterdir())
