@@ -89,6 +89,11 @@ class Geometry:
         return np.asarray(columns[list(self.orientation.axes)], np.float64)
 
     @property
+    def voxel_ml(self) -> float:
+        """Volume of a voxel, millilitres."""
+        return float(self.spacing.prod()) / 1000
+
+    @property
     def sides(self) -> tuple[int, int, int]:
         """Voxels along z, y and x, in RAS+ order."""
         return self.orientation.sides(self.shape)

@@ -46,7 +46,7 @@ from bratsprep.volumes.case_volumes import Asked, case_notes, read_scan
 from bratsprep.volumes.crop import smallest_window
 from bratsprep.volumes.geometries import Geometries
 from bratsprep.volumes.intensity_outliers import intensity_notes
-from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve, scheme_name
+from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve, scan_keywords
 from bratsprep.volumes.warm import warm
 
 _MULTIPLE: Final = 16
@@ -222,8 +222,8 @@ def _check_call(workers: int, max_ram: int) -> None:
 def _find(source: Source, frame: Frame, skip: bool) -> Found:
     """Find the cases that the settings ask for."""
     config = frame.config
-    choice = replace(config.source, labels=scheme_name(frame.scheme))
-    return scan(source, unlabelled=config.unlabelled, skip=skip, **asdict(choice))
+    choice = scan_keywords(config.source, frame.scheme)
+    return scan(source, unlabelled=config.unlabelled, skip=skip, **choice)
 
 
 def _warm(source: Source, found: Found) -> None:

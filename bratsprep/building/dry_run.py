@@ -1,7 +1,7 @@
 """What a build would read: files, roles, subjects and geometry, without reading a voxel."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -12,7 +12,7 @@ from bratsprep.settings import take
 from bratsprep.sources.source import open_source
 from bratsprep.system.faulty_cases import SetAside, skipped_lines
 from bratsprep.volumes.geometries import Geometries, read_geometries
-from bratsprep.volumes.label_schemes import chosen_scheme, scheme_name
+from bratsprep.volumes.label_schemes import chosen_scheme, scan_keywords
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,10 @@ def dry_run(
     faults = FaultConfig(on_error=on_error)
     (own,) = take("dry_run", choice, SourceConfig)
     files = SourceConfig(**own)
-    files = replace(files, labels=scheme_name(chosen_scheme(files.labels)[1]))
+    _, chosen = chosen_scheme(files.labels)
     with open_source(Path(raw)) as source:
-        found = scan(source, unlabelled=unlabelled, skip=faults.skip, **asdict(files))
+        found = scan(
+            source, unlabelled=unlabelled, skip=faults.skip, **scan_keywords(files, chosen)
+        )
         geometries = read_geometries(source, found.cases)
     return DryRun(Path(raw), found.mapping, geometries, found.notes, found.set_aside)

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias, Unpack
@@ -31,7 +31,7 @@ from bratsprep.volumes import nifti
 from bratsprep.volumes.case_volumes import Asked, CaseVolumes, case_notes, read_scan
 from bratsprep.volumes.geometries import read_geometries
 from bratsprep.volumes.label import label_grid, read_label
-from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve, scheme_name
+from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve, scan_keywords
 from bratsprep.volumes.warm import warm
 
 Watch: TypeAlias = Callable[
@@ -101,9 +101,8 @@ def inspect(
         return inspect_file(path, images=images)
     check_background(background, choice, images=images)
     _, chosen = chosen_scheme(choice.labels)
-    asked = asdict(replace(choice, labels=scheme_name(chosen)))
     with open_source(path) as source:
-        found = find_cases_or_masks(source, skip=skip, **asked)
+        found = find_cases_or_masks(source, skip=skip, **scan_keywords(choice, chosen))
         schemes = resolve(source, found.cases, chosen)
         has_images = images and bool(found.cases[0].channels)
         check_background(background, choice, images=has_images)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from bratsprep.volumes import fingerprint
 from bratsprep.volumes.case_volumes import Asked, read_scan
 from bratsprep.volumes.fingerprint import fingerprints, mask_fingerprint
 from bratsprep.volumes.label import read_label
-from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve, scheme_name
+from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve, scan_keywords
 from bratsprep.volumes.warm import warm
 
 
@@ -103,9 +103,7 @@ def open_collection(
         return
     _, chosen = chosen_scheme(choice.labels)
     with open_source(path) as source:
-        found = find_cases_or_masks(
-            source, skip=skip, **asdict(replace(choice, labels=scheme_name(chosen)))
-        )
+        found = find_cases_or_masks(source, skip=skip, **scan_keywords(choice, chosen))
         modalities = found.mapping.modalities
         warm_all(max(len(modalities), 1))
         schemes = resolve(source, found.cases, chosen)

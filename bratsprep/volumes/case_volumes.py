@@ -99,9 +99,8 @@ def read_scan(
     # The packed files are no longer needed, so their memory serves once more.
     brain = buffers.reserve(nifti.PACKED, images[0].size, files.id).reshape(images[0].shape)
     named = Named(files.id, asked.modalities, files.present)
-    voxel_ml = float(geometry.spacing.prod()) / 1000
     measured = measure_checked(
-        images, brain, named, background=asked.background, voxel_ml=voxel_ml, mask=mask
+        images, brain, named, background=asked.background, voxel_ml=geometry.voxel_ml, mask=mask
     )
     turn = geometry.orientation.turn
     nothing = _background(images[0], len(asked.classes))
@@ -166,10 +165,9 @@ def case_notes(scan: CaseVolumes) -> tuple[str, ...]:
             int(np.count_nonzero((scan.label[z] != 0) > scan.brain[z].view(np.bool_)))
             for z in planes
         )
-    voxel_ml = float(scan.geometry.spacing.prod()) / 1000
     return (
         *scan.measured.notes,
-        *brain_share(scan.measured.count, scan.brain.size, voxel_ml),
+        *brain_share(scan.measured.count, scan.brain.size, scan.geometry.voxel_ml),
         *outlying(
             scan.named.covering(scan.measured.coverage), scan.geometry.spacing, outside, tumour
         ),

@@ -1,10 +1,13 @@
 """Label scheme of each case: from the option, from names, or from the values in the labels."""
 
 from collections.abc import Iterable
+from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from bratsprep.case import CaseFiles
+from bratsprep.config import SourceConfig
 from bratsprep.errors import BratsError, LabelError
 from bratsprep.labels import ClassSet, Scheme, from_values, read_scheme, scheme, shipped
 from bratsprep.sources.source import Source
@@ -40,6 +43,11 @@ def chosen_scheme(labels: str | Path) -> tuple[str, Scheme | None]:
 def scheme_name(chosen: Scheme | None) -> str:
     """Name of the scheme of all cases; `auto` where there is none."""
     return "auto" if chosen is None else chosen.name
+
+
+def scan_keywords(choice: SourceConfig, chosen: Scheme | None) -> dict[str, Any]:
+    """Keywords of `bratsprep.discovery.discover.scan` for a choice whose scheme was looked up."""
+    return asdict(replace(choice, labels=scheme_name(chosen)))
 
 
 def common_classes(schemes: Iterable[Scheme]) -> ClassSet:
