@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ from bratstrain.inference.segment import (
 )
 from bratstrain.inference.small_components import drop_small, read_cleanup
 from bratstrain.runs.fitted import Fitted, load_fitted
+from bratstrain.scoring.calibration import Calibration, calibrations
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +60,30 @@ class Labeller:
         """Pattern of the brain masks of raw cases; `none` for skull-stripped images."""
         return self.fitted.brain_mask(self.config.brain_mask)
 
-    def label(self, image: NDArray[Any]) -> NDArray[np.uint8]:
-        """Label (s, m, h, w) planes: (s, h, w) uint8."""
-        return segment(self.fitted, image, self.config)[0]
+    def label(
+        self, image: NDArray[Any], truth: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.uint8], dict[str, Calibration]]:
+        """Label planes, and count how well their probabilities are calibrated.
+
+        Args:
+            image: (s, m, h, w) float16 or float32, standard deviations; 0 outside the brain.
+            truth: (s, h, w) uint8, stored labels.
+
+        Returns:
+            (s, h, w) uint8 stored labels; calibration by class and region, over the brain.
+        """
+        parts = self.fitted.classes.parts
+        inside = (image != 0).any(axis=1)
+        counted: list[list[Calibration]] = []
+
+        def see(planes: slice, probability: NDArray[np.float32]) -> None:
+            """Count a batch: (b, c, h, w) float32 probabilities of some planes."""
+            rows = calibrations(probability, truth[planes], inside[planes], [*parts.values()])
+            counted.append(rows)
+
+        label = segment(self.fitted, image, self.config, see=see)[0]
+        totals = (reduce(add, rows) for rows in zip(*counted, strict=True))
+        return label, dict(zip(parts, totals, strict=False))
 
     def clean(self, volume: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Drop small components of a whole (z, y, x) uint8 volume, where sizes are given."""
@@ -145,8 +169,9 @@ def raw_pair(
     """
     if case.label is None:
         raise ValueError(f"{case.files.id}: the case was prepared without its label")
-    predicted = labeller.clean(case.paste(labeller.label(case.image)))
     truth = case.box.cut(case.label)
+    label, calibration = labeller.label(case.image, truth[case.z])
+    predicted = labeller.clean(case.paste(label))
     x, y, z = case.geometry.spacing.tolist()
     return LabelPair(
         case=case.files.id,
@@ -164,6 +189,7 @@ def raw_pair(
         ),
         images=images,
         fingerprint=case.fingerprint,
+        calibration=calibration,
     )
 
 
@@ -226,7 +252,7 @@ def file_pair(
     if file.config.normalise == "none" or not (case["present"] > 0).all():
         image = Intake(file, torch.device("cpu"))(torch.from_numpy(image), rows).numpy()
     z = file.slices["z"][rows].astype(np.int64)
-    planes = labeller.label(image)
+    planes, calibration = labeller.label(image, label)
     predicted = labeller.clean(file.paste(c, planes, z))
     picture = pictured(str(case["id"]), z, image[:, labeller.fitted.shown], (label, planes))
     x_mm, y_mm, z_mm = case["spacing"].tolist()
@@ -239,6 +265,7 @@ def file_pair(
         lost=int(case["lost_voxels"][1:].sum()),
         picture=picture,
         images=images,
+        calibration=calibration,
     )
 
 
