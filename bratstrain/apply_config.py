@@ -51,7 +51,7 @@ class ApplyConfig(FilesConfig):
     batch_size: int = setting(
         16, help="Planes at a time.", minimum=1, option="--batch", metavar="N"
     )
-    device: str = setting("auto", help="auto, cpu, cuda or cuda:N.", metavar="NAME")
+    device: str = setting("auto", help="auto, cpu, cuda, cuda:N or mps.", metavar="NAME")
     cleanup: bool = setting(
         False, help="Drop small components, by the sizes that 'evaluate --tune-cleanup' found."
     )
@@ -165,7 +165,7 @@ class StudyConfig(FilesConfig):
         metavar="CSV|names|auto",
     )
     workers: int = setting(0, help="Threads that build; 0 uses every core.", minimum=0, metavar="N")
-    device: str = setting("auto", help="auto, cpu, cuda or cuda:N.", metavar="NAME")
+    device: str = setting("auto", help="auto, cpu, cuda, cuda:N or mps.", metavar="NAME")
     threads: int = setting(
         0,
         help="Threads that read slices; 0 is one for a CPU and up to four for a GPU.",

@@ -258,8 +258,8 @@ def survives_missing(run: Path, weights: Weights) -> bool:
 
 
 def precision_of(run: Path, weights: Weights, device: torch.device) -> str:
-    """Precision in which a run is applied: on a GPU its own, on a CPU fp32."""
-    if device.type == "cpu":
+    """Precision in which a run is applied: with CUDA its own, else fp32."""
+    if device.type != "cuda":
         return "fp32"
     return choose_precision(read_config(run / BEST, weights.config).precision, device)
 

@@ -528,6 +528,15 @@ def test_batch_auto_tries_full_steps(data, tmp_path, monkeypatch):
     assert done.config.batch_size == 2
 
 
+def test_a_full_gpu_is_said_with_a_way_on(data, tmp_path, monkeypatch):
+    def fill(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(step_module.Trainer, "step", fill)
+    with pytest.raises(BratsError, match="memory of the GPU is full; begin a new run with --batch"):
+        fit(data, tmp_path / "run", **LEARNING)
+
+
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 
