@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check format wheel bench pythons figures clean distclean
+.PHONY: help demo test quick check format wheel bench gpu pythons figures clean distclean
 BIN := .venv/bin/
 PY := $(BIN)python
 PEERS ?= .venv-peers/bin/python
@@ -16,6 +16,13 @@ SHOT = $(CHROMIUM) --headless=new --no-sandbox --disable-gpu --hide-scrollbars -
 .venv-peers/ready: benchmarks/peers/requirements.txt constraints.txt
 	python3 -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --constraint constraints.txt --requirement $<
+	touch $@
+
+# WHEELS: a folder of wheels for what a GPU machine without a network lacks; its own torch is used.
+.venv-gpu/ready: pyproject.toml
+	python3 -m venv --system-site-packages .venv-gpu
+	.venv-gpu/bin/python -m pip install --quiet $(if $(WHEELS),--no-index --find-links $(WHEELS)) setuptools pytest hypothesis
+	.venv-gpu/bin/python -m pip install --quiet $(if $(WHEELS),--no-index --find-links $(WHEELS)) --no-build-isolation --editable '.[train]'
 	touch $@
 
 help:  ## this list
@@ -66,6 +73,9 @@ bench: .venv/ready $(if $(filter .venv-peers/%,$(PEERS)),.venv-peers/ready) demo
 	$(PY) -m benchmarks.kills
 	$(PY) -m benchmarks.longrun
 	$(PY) -m benchmarks.summary
+
+gpu: .venv-gpu/ready  ## what only a GPU can tell, in ten minutes; GPU="--dry" goes the same way on a CPU
+	.venv-gpu/bin/python -m benchmarks.gpu --work $(WORK) $(GPU)
 
 pythons: .venv/ready  ## the fast tests under further interpreters, every warning an error
 	for python in $(PYTHONS); do $$python -m venv .venv-$$python && .venv-$$python/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[all,test]' || exit 1; done
