@@ -45,9 +45,11 @@ from bratsprep.volumes import fingerprint, nifti
 from bratsprep.volumes.case_volumes import Asked, case_notes, read_scan
 from bratsprep.volumes.crop import smallest_window
 from bratsprep.volumes.geometries import Geometries
+from bratsprep.volumes.grids import stored_grid
 from bratsprep.volumes.intensity_outliers import intensity_notes
 from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve, scan_keywords
 from bratsprep.volumes.warm import warm
+from bratsprep.voxel_sizes import plain_spacing
 
 _MULTIPLE: Final = 16
 """`--crop brain` rounds its window up to this, so that networks can halve it four times."""
@@ -208,6 +210,8 @@ def _configure(settings: PrepSettings) -> Frame:
     labels, scheme = chosen_scheme(own.pop("labels", "auto"))
     if "modalities" in own:
         own["modalities"] = ",".join(canonical_names(own["modalities"]))
+    if "spacing" in own:
+        own["spacing"] = plain_spacing(own["spacing"])
     config = PrepConfig(subjects=people.key, labels=labels, **own)
     config.check_effects()
     return Frame(config, config.window, people, scheme)
@@ -247,7 +251,7 @@ def _changes(previous: Previous | None, inputs: Inputs, workers: int) -> Changes
     if previous is None:
         return None
     changes = previous.changes(inputs, workers)
-    if changes and previous.software != versions():
+    if changes and previous.software != versions(inputs.frame.config):
         changes.rebuild_all("the file before was built with other software versions")
     return changes
 
@@ -258,10 +262,10 @@ def _job(inputs: Inputs, taken: Taken, limits: tuple[int, int], summary: Summary
     workers, max_ram = limits
     schemes = resolve(source, cases, inputs.frame.scheme)
     classes = common_classes(schemes.values())
-    asked = Asked(config.channels, classes, config.background)
+    asked = Asked(config.channels, classes, config.background, config.voxel_mm)
     summary.schemes = tuple(sorted({scheme.name for scheme in schemes.values()}))
     fit, limit = share(source, cases, workers, max_ram, config)
-    scans, cuts = pools(source, cases, fit, limit)
+    scans, cuts = pools(source, cases, fit, limit, config.voxel_mm)
     job = Job(inputs, taken, schemes, asked, fit, scans, cuts, Pages(), summary.geometries)
     if config.crop != "brain":
         return job
@@ -310,7 +314,8 @@ def _run(
             _advance(bar, job, files)
         check_any_left(job.inputs.source.path, summary.cases, summary.skipped)
         _group(job, writer, summary)
-        summary.digest = writer.finish([*map(asdict, summary.skipped)], versions())
+        used = versions(job.inputs.frame.config)
+        summary.digest = writer.finish([*map(asdict, summary.skipped)], used)
     summary.unusual = unusual_cases(job, writer)
     summary.written_bytes = current.stat().st_size
     skipped = {case.id for case in summary.skipped}
@@ -423,7 +428,8 @@ def plane_size(job: Job) -> tuple[int, int]:
     """(h, w) of the stored slices: the window, or the whole plane of the first case."""
     if job.inputs.frame.window is not None:
         return job.inputs.frame.window
-    _, y, x = first_header(job.inputs.source, job.inputs.found.cases).geometry.sides
+    geometry = first_header(job.inputs.source, job.inputs.found.cases).geometry
+    _, y, x = stored_grid(geometry, job.asked.spacing, "the first case").shape
     return y, x
 
 

@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from bratsprep.building.previous import Changes, Previous
 from bratsprep.building.subject_groups import Repeats
 from bratsprep.case import CaseTables
+from bratsprep.config import PrepConfig
 from bratsprep.discovery.mapping import FileMapping
 from bratsprep.system.faulty_cases import SetAside, skipped_lines
 from bratsprep.volumes.geometries import Geometries
@@ -51,6 +54,8 @@ class Summary:
     """Brain voxels outside the crop."""
     lost_tumour: int = 0
     """Tumour voxels outside the crop."""
+    resampled: int = 0
+    """Cases that were brought to another voxel size."""
     resumed: int = 0
     """Cases taken over from an interrupted build."""
     skipped: list[SetAside] = field(default_factory=list)
@@ -69,6 +74,7 @@ class Summary:
         row = tables.case
         self.cases += 1
         self.geometries.add(row["shape"].tolist(), row["spacing"], row["orientation"])
+        self.resampled += not np.array_equal(row["spacing"], row["source_spacing"])
         self.renamed += row["subject"] != named
         self.labelled += bool(row["labelled"])
         self.with_tumour += bool(row["voxels"][1:].any())
@@ -109,6 +115,8 @@ class Summary:
                 "took": f"{self.seconds:.1f} s, {self.peak_bytes / 1e6:,.0f} MB of memory at most",
                 "content": self.digest[:16],
             }
+            if self.resampled:
+                rows["moved"] = f"{self.resampled} cases to other voxels; the sizes are of those"
             if self.renamed:
                 rows["people"] = (
                     f"{self.renamed} cases belong to a patient listed under another id in the "
@@ -139,6 +147,7 @@ class Summary:
         return lines
 
 
-def versions() -> dict[str, str]:
-    """Versions of the programs that decide what stands in the file."""
-    return {name: importlib.metadata.version(name) for name in _SOFTWARE}
+def versions(config: PrepConfig) -> dict[str, str]:
+    """Versions of the programs that decide what stands in a file of those settings."""
+    used = _SOFTWARE if config.voxel_mm is None else (*_SOFTWARE, "scipy")
+    return {name: importlib.metadata.version(name) for name in used}

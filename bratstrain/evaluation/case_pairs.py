@@ -33,6 +33,7 @@ from bratstrain.inference.segment import (
     segment,
 )
 from bratstrain.inference.small_components import drop_small, read_cleanup
+from bratstrain.inference.to_source import source_label
 from bratstrain.runs.fitted import Fitted, load_fitted
 
 
@@ -128,7 +129,7 @@ def check_prepared(labeller: Labeller, source: Source, case: Prepared) -> None:
     if case.label is None:
         raise BratsError(f"{where} has no label to be scored against")
     if not labeller.config.any_spacing:
-        check_spacing(labeller.fitted, where, case.geometry.spacing)
+        check_spacing(labeller.fitted, where, np.array(case.grid.spacing))
 
 
 def raw_pair(
@@ -143,10 +144,14 @@ def raw_pair(
         case: labelled, and checked by `check_prepared`.
         images: modalities to keep with the pair.
     """
-    if case.label is None:
+    if case.label is None or case.seen is None:
         raise ValueError(f"{case.files.id}: the case was prepared without its label")
-    predicted = labeller.clean(case.paste(labeller.label(case.image)))
-    truth = case.box.cut(case.label)
+    planes, probability = segment(
+        labeller.fitted, case.image, labeller.config, keep=case.is_resampled
+    )
+    predicted = labeller.clean(source_label(case, planes, probability))
+    shown = planes if case.is_resampled else case.box.cut(predicted)[case.z]
+    window = case.grid.part(case.box, case.source_grid)
     x, y, z = case.geometry.spacing.tolist()
     return LabelPair(
         case=case.files.id,
@@ -155,12 +160,12 @@ def raw_pair(
         spacing=(x, y, z),
         classes=labeller.fitted.classes,
         orientation=case.geometry.orientation.codes,
-        lost=int(np.count_nonzero(case.label) - np.count_nonzero(truth)),
+        lost=int(np.count_nonzero(case.label) - np.count_nonzero(window.cut(case.label))),
         picture=pictured(
             case.files.id,
             case.z,
             case.image[:, labeller.fitted.shown],
-            (truth[case.z], case.box.cut(predicted)[case.z]),
+            (case.seen, shown),
         ),
         images=images,
         fingerprint=case.fingerprint,
@@ -266,6 +271,7 @@ def _prepared(config: PrepConfig, size: tuple[int, int]) -> dict[str, Any]:
     return {
         "modalities": config.modalities,
         "normalise": config.normalise,
+        "spacing": config.spacing,
         "crop": config.crop,
         "size": tuple(size),
     }

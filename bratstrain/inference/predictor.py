@@ -1,6 +1,6 @@
 """Fitted networks applied to raw cases: NIfTI labels in each scan's own space."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Unpack
@@ -39,6 +39,7 @@ from bratstrain.inference.segment import (
     segment,
 )
 from bratstrain.inference.small_components import drop_small, shared_sizes
+from bratstrain.inference.to_source import source_label, source_volumes
 from bratstrain.runs.files import TRAINED
 from bratstrain.runs.fitted import Fitted, load_fitted
 
@@ -106,8 +107,9 @@ class Work:
 
     def do(self, case: Prepared) -> Predicted:
         """Label one case and write it."""
-        planes, probability = segment(self.fitted, case.image, self.config, keep=self.probabilities)
-        label = case.paste(planes)
+        keep = self.probabilities or case.is_resampled
+        planes, probability = segment(self.fitted, case.image, self.config, keep=keep)
+        label = source_label(case, planes, probability)
         if self.sizes:
             label = drop_small(label, self.sizes, self.fitted.classes)
         scheme = self.schemes[case.files.id]
@@ -117,7 +119,10 @@ class Work:
         if self.probabilities:
             write_nifti(
                 probabilities_path(self.out, case.files.id),
-                (to_file_order(volume, case.geometry) for volume in spread(case, probability)),
+                (
+                    to_file_order(volume, case.geometry)
+                    for volume in source_volumes(case, probability)
+                ),
                 header,
                 n_volumes=len(self.fitted.classes),
             )
@@ -231,7 +236,7 @@ def work_through(
         case = prepare_case(files, buffers, work.source, work.fitted, None)
         if not work.config.any_spacing:
             where = f"{work.source.path}: {files.id}"
-            check_spacing(work.fitted, where, case.geometry.spacing)
+            check_spacing(work.fitted, where, np.array(case.grid.spacing))
         return case
 
     hidden = None if progress else True
@@ -300,21 +305,6 @@ def schemes_to_write(
     for case, scheme in schemes.items():
         check_classes(f"{source.path}: {case}", scheme, fitted)
     return schemes
-
-
-def spread(case: Prepared, probability: NDArray[np.float32]) -> Iterable[NDArray[np.float32]]:
-    """Place the probabilities of the predicted planes into whole volumes.
-
-    Args:
-        case: whose planes they are.
-        probability: (classes, s, h, w) float32.
-
-    Yields:
-        (z, y, x) float32 for each class; voxels that were not predicted are background, 1.
-    """
-    for label, planes in enumerate(probability):
-        volume = case.paste(planes - 1) + 1 if label == 0 else case.paste(planes)
-        yield volume.astype(np.float32, copy=False)
 
 
 def probabilities_path(out: Path, case: str) -> Path:
