@@ -274,7 +274,7 @@ def parameter_type(member: "Field[Any]", facts: Setting) -> click.ParamType[Any]
         return Whole(facts.words)
     if get_origin(member.type) is tuple:
         return Sides(len(get_args(member.type)))
-    return float if member.type is float else str
+    return float if float in (member.type, *get_args(member.type)) else str
 
 
 def defaults_shown(

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ from bratstrain.inference.segment import (
 from bratstrain.inference.small_components import drop_small, read_cleanup
 from bratstrain.inference.to_source import source_label
 from bratstrain.runs.fitted import Fitted, load_fitted
+from bratstrain.scoring.calibration import Calibration, calibrations
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,32 @@ class Labeller:
         """Pattern of the brain masks of raw cases; `none` for skull-stripped images."""
         return self.fitted.brain_mask(self.config.brain_mask)
 
-    def label(self, image: NDArray[Any]) -> NDArray[np.uint8]:
-        """Label (s, m, h, w) planes: (s, h, w) uint8."""
-        return segment(self.fitted, image, self.config)[0]
+    def label(
+        self, image: NDArray[Any], truth: NDArray[np.uint8], *, keep: bool = False
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], dict[str, Calibration]]:
+        """Label planes, and count how well their probabilities are calibrated.
+
+        Args:
+            image: (s, m, h, w) float16 or float32, standard deviations; 0 outside the brain.
+            truth: (s, h, w) uint8, stored labels.
+            keep: return the probabilities too.
+
+        Returns:
+            (s, h, w) uint8 stored labels; (classes, s, h, w) float32 probabilities, of 0 planes
+            where `keep` is False; calibration by class and region, over the brain.
+        """
+        parts = self.fitted.classes.parts
+        inside = (image != 0).any(axis=1)
+        counted: list[list[Calibration]] = []
+
+        def see(planes: slice, probability: NDArray[np.float32]) -> None:
+            """Count a batch: (b, c, h, w) float32 probabilities of some planes."""
+            rows = calibrations(probability, truth[planes], inside[planes], [*parts.values()])
+            counted.append(rows)
+
+        label, kept = segment(self.fitted, image, self.config, keep=keep, see=see)
+        totals = (reduce(add, rows) for rows in zip(*counted, strict=True))
+        return label, kept, dict(zip(parts, totals, strict=False))
 
     def clean(self, volume: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Drop small components of a whole (z, y, x) uint8 volume, where sizes are given."""
@@ -146,9 +172,7 @@ def raw_pair(
     """
     if case.label is None or case.seen is None:
         raise ValueError(f"{case.files.id}: the case was prepared without its label")
-    planes, probability = segment(
-        labeller.fitted, case.image, labeller.config, keep=case.is_resampled
-    )
+    planes, probability, calibration = labeller.label(case.image, case.seen, keep=case.is_resampled)
     predicted = labeller.clean(source_label(case, planes, probability))
     shown = planes if case.is_resampled else case.box.cut(predicted)[case.z]
     window = case.grid.part(case.box, case.source_grid)
@@ -169,6 +193,7 @@ def raw_pair(
         ),
         images=images,
         fingerprint=case.fingerprint,
+        calibration=calibration,
     )
 
 
@@ -231,7 +256,7 @@ def file_pair(
     if file.config.normalise == "none" or not (case["present"] > 0).all():
         image = Intake(file, torch.device("cpu"))(torch.from_numpy(image), rows).numpy()
     z = file.slices["z"][rows].astype(np.int64)
-    planes = labeller.label(image)
+    planes, _, calibration = labeller.label(image, label)
     predicted = labeller.clean(file.paste(c, planes, z))
     picture = pictured(str(case["id"]), z, image[:, labeller.fitted.shown], (label, planes))
     x_mm, y_mm, z_mm = case["spacing"].tolist()
@@ -244,6 +269,7 @@ def file_pair(
         lost=int(case["lost_voxels"][1:].sum()),
         picture=picture,
         images=images,
+        calibration=calibration,
     )
 
 

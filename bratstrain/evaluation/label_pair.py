@@ -3,8 +3,8 @@
 Nothing here needs torch: label files can be scored where it is not installed.
 """
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,6 +14,7 @@ from bratsprep.case import Box
 from bratsprep.labels import ClassSet
 from bratsprep.system.faulty_cases import SetAside
 from bratstrain.evaluation.tables import Picture
+from bratstrain.scoring.calibration import Calibration
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +55,8 @@ class LabelPair:
     """Modalities of the case, where they were asked for."""
     fingerprint: NDArray[np.int8] | None = None
     """(1 + m, *BRAIN_CELLS) of the images; None where they are unknown or of too small a brain."""
+    calibration: Mapping[str, Calibration] = field(default_factory=dict)
+    """Of the predicted probabilities, by class and region; empty where there are none."""
 
 
 Pairs: TypeAlias = Generator[LabelPair | SetAside, None, None]

@@ -227,7 +227,12 @@ def probabilities(fitted: Fitted, image: NDArray[Any], tta: str) -> torch.Tensor
 
 @torch.inference_mode()
 def segment(
-    fitted: Fitted, image: NDArray[Any], config: ApplyConfig, *, keep: bool = False
+    fitted: Fitted,
+    image: NDArray[Any],
+    config: ApplyConfig,
+    *,
+    keep: bool = False,
+    see: Callable[[slice, NDArray[np.float32]], None] | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Label planes in batches.
 
@@ -236,6 +241,7 @@ def segment(
         image: (s, m, h, w) float16 or float32, standard deviations.
         config: flips and batch size.
         keep: return the probabilities too.
+        see: receives the planes of each batch and their (b, classes, h, w) float32 probabilities.
 
     Returns:
         (s, h, w) uint8 stored classes; and (classes, s, h, w) float32 probabilities, of 0 planes
@@ -248,6 +254,10 @@ def segment(
         part = slice(first, first + config.batch_size)
         probability = probabilities(fitted, image[part], config.tta)
         label[part] = probability.argmax(dim=1).to("cpu", torch.uint8).numpy()
+        if keep or see is not None:
+            given = probability.cpu().numpy()
         if keep:
-            kept[:, part] = probability.cpu().numpy().swapaxes(0, 1)
+            kept[:, part] = given.swapaxes(0, 1)
+        if see is not None:
+            see(part, given)
     return label, kept
