@@ -16,6 +16,7 @@ import bratstrain
 import bratstrain.apply_config as apply
 import bratstrain.commands.cli
 import bratstrain.config as train
+from bratsprep import part
 from bratsprep.settings import keywords
 from tests.helpers import niftis, nnunet_results
 
@@ -23,6 +24,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = [bratsprep, bratstrain]
 TYPED = [
     (prep.PrepSettings, [prep.PrepConfig]),
+    (part.PartSettings, [part.PartConfig]),
     (prep.PhantomSettings, [prep.PhantomConfig]),
     (train.ModelSettings, [train.ModelConfig]),
     (train.TrainSettings, [train.TrainConfig]),
@@ -42,7 +44,9 @@ WIDER = {"subjects": Path | str}
 """Keywords that a verb accepts in more forms than the settings hold."""
 VERBS = {
     "build": (bratsprep.build, ["raw", "out.h5"]),
+    "dask_executor": (bratsprep.dask_executor, ["tcp://a:1"]),
     "dry_run": (bratsprep.dry_run, ["raw"]),
+    "merge": (bratsprep.merge, [["a.h5", "b.h5"], "all.h5"]),
     "verify": (bratsprep.verify, ["a.h5"]),
     "inspect": (bratsprep.inspect, ["raw"]),
     "inspect_page": (bratsprep.inspect_page, ["raw", "page.html"]),
