@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bratstrain.inference.onnx_export import export
     from bratstrain.inference.predictor import predict
     from bratstrain.leakage.audit import evaluate_nnunet
+    from bratstrain.pages.case_figure import draw_case
     from bratstrain.pages.compare import compare
     from bratstrain.pages.figure import draw_report
     from bratstrain.pages.report import report
@@ -36,6 +37,7 @@ __all__ = [
     "TrainConfig",
     "__version__",
     "compare",
+    "draw_case",
     "draw_report",
     "evaluate",
     "evaluate_nnunet",
@@ -58,6 +60,7 @@ _SOURCES = MappingProxyType(
         "StudyConfig": "bratstrain.apply_config",
         "TrainConfig": "bratstrain.config",
         "compare": "bratstrain.pages.compare",
+        "draw_case": "bratstrain.pages.case_figure",
         "draw_report": "bratstrain.pages.figure",
         "evaluate": "bratstrain.evaluation.evaluator",
         "evaluate_nnunet": "bratstrain.leakage.audit",

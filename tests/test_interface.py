@@ -37,6 +37,7 @@ TYPED = [
     (apply.ScoreFilesSettings, [apply.ScoreConfig, apply.FilesConfig]),
     (apply.StudySettings, [apply.StudyConfig]),
     (apply.SplitsSettings, [apply.SplitsConfig]),
+    (apply.OutputSettings, [apply.OutputConfig]),
 ]
 WIDER = {"subjects": Path | str}
 """Keywords that a verb accepts in more forms than the settings hold."""
@@ -62,6 +63,7 @@ VERBS = {
     "splits": (bratstrain.splits, ["raw", "splits.json"]),
     "study": (bratstrain.study, ["deck", "raw"]),
     "export": (bratstrain.export, ["run", "a.onnx"]),
+    "draw_case": (bratstrain.draw_case, ["a.png", None]),
     "draw_report": (bratstrain.draw_report, ["a.png", None]),
 }
 COMMANDS = [

@@ -6,7 +6,13 @@ from pathlib import Path
 from bratsprep.config import FaultConfig, FilesConfig, PhantomConfig, PrepConfig
 from bratsprep.options import option_name
 from bratsprep.settings import choices, default_text, described, facts_of, keywords
-from bratstrain.apply_config import ApplyConfig, ReportConfig, SplitsConfig, StudyConfig
+from bratstrain.apply_config import (
+    ApplyConfig,
+    OutputConfig,
+    ReportConfig,
+    SplitsConfig,
+    StudyConfig,
+)
 from bratstrain.config import ModelConfig, Session, TrainConfig
 from bratstrain.recipes import recipe_defaults
 
@@ -53,6 +59,11 @@ SECTIONS = (
         "Applying a run",
         "`bratstrain.predict`, `evaluate`, `report`, `compare`, and the commands of these names.",
         [ApplyConfig],
+    ),
+    (
+        "Writing predictions",
+        "`bratstrain.predict`, `bratstrain predict`.",
+        [OutputConfig],
     ),
     (
         "Scores",
