@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bratstrain.inference.onnx_export import export
     from bratstrain.inference.predictor import predict
     from bratstrain.leakage.audit import evaluate_nnunet
+    from bratstrain.pages.card import card
     from bratstrain.pages.case_figure import draw_case
     from bratstrain.pages.compare import compare
     from bratstrain.pages.figure import draw_report
@@ -36,6 +37,7 @@ __all__ = [
     "StudyConfig",
     "TrainConfig",
     "__version__",
+    "card",
     "compare",
     "draw_case",
     "draw_report",
@@ -59,6 +61,7 @@ _SOURCES = MappingProxyType(
         "SplitsConfig": "bratstrain.apply_config",
         "StudyConfig": "bratstrain.apply_config",
         "TrainConfig": "bratstrain.config",
+        "card": "bratstrain.pages.card",
         "compare": "bratstrain.pages.compare",
         "draw_case": "bratstrain.pages.case_figure",
         "draw_report": "bratstrain.pages.figure",

@@ -161,6 +161,23 @@ class PageSettings(ApplySettings, FaultSettings, total=False):
     """Keywords of `bratstrain.report` and `bratstrain.compare`."""
 
 
+class CardSettings(TypedDict, total=False):
+    """Keywords of `CardConfig`, for type checkers."""
+
+    data_license: str
+    force: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardConfig:
+    """What a model card says that no file knows."""
+
+    data_license: str = setting(
+        "", help="Licence of the data; not stated by default.", option="--license", metavar="TEXT"
+    )
+    force: bool = setting(False, help="Replace an existing card.")
+
+
 class StudySettings(FilesSettings, total=False):
     """Keywords of `StudyConfig`, for type checkers."""
 

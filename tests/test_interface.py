@@ -38,6 +38,7 @@ TYPED = [
     (apply.StudySettings, [apply.StudyConfig]),
     (apply.SplitsSettings, [apply.SplitsConfig]),
     (apply.OutputSettings, [apply.OutputConfig]),
+    (apply.CardSettings, [apply.CardConfig]),
 ]
 WIDER = {"subjects": Path | str}
 """Keywords that a verb accepts in more forms than the settings hold."""
@@ -59,6 +60,7 @@ VERBS = {
     "score_folders": (bratstrain.score_folders, ["predicted", "raw"]),
     "predict": (bratstrain.predict, ["run", "raw", "out"]),
     "report": (bratstrain.report, ["run"]),
+    "card": (bratstrain.card, ["run"]),
     "compare": (bratstrain.compare, [["a", "b"]]),
     "splits": (bratstrain.splits, ["raw", "splits.json"]),
     "study": (bratstrain.study, ["deck", "raw"]),

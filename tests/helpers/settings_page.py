@@ -8,6 +8,7 @@ from bratsprep.options import option_name
 from bratsprep.settings import choices, default_text, described, facts_of, keywords
 from bratstrain.apply_config import (
     ApplyConfig,
+    CardConfig,
     OutputConfig,
     ReportConfig,
     SplitsConfig,
@@ -73,6 +74,7 @@ SECTIONS = (
         ),
         [ReportConfig],
     ),
+    ("A model card", "`bratstrain.card`, `bratstrain card`.", [CardConfig]),
     ("A study", "`bratstrain.study`, `bratstrain study`.", [StudyConfig]),
     ("Folds for nnU-Net", "`bratstrain.splits`, `bratstrain splits`.", [SplitsConfig]),
 )
