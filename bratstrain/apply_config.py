@@ -154,8 +154,44 @@ class EvaluateSettings(ApplySettings, ReportSettings, total=False):
     """Keywords of `bratstrain.evaluate`."""
 
 
+class OutputSettings(TypedDict, total=False):
+    """Keywords of `OutputConfig`, for type checkers."""
+
+    probabilities: bool
+    force: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputConfig:
+    """What a prediction writes."""
+
+    probabilities: bool = setting(False, help="Write <case>_probabilities.nii.gz too.")
+    force: bool = setting(False, help="Replace existing predictions.")
+
+
+class PredictSettings(ApplySettings, FaultSettings, OutputSettings, total=False):
+    """Keywords of `bratstrain.predict`."""
+
+
 class PageSettings(ApplySettings, FaultSettings, total=False):
     """Keywords of `bratstrain.report` and `bratstrain.compare`."""
+
+
+class CardSettings(TypedDict, total=False):
+    """Keywords of `CardConfig`, for type checkers."""
+
+    data_license: str
+    force: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardConfig:
+    """What a model card says that no file knows."""
+
+    data_license: str = setting(
+        "", help="Licence of the data; not stated by default.", option="--license", metavar="TEXT"
+    )
+    force: bool = setting(False, help="Replace an existing card.")
 
 
 class StudySettings(FilesSettings, total=False):

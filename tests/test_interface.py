@@ -39,6 +39,8 @@ TYPED = [
     (apply.ScoreFilesSettings, [apply.ScoreConfig, apply.FilesConfig]),
     (apply.StudySettings, [apply.StudyConfig]),
     (apply.SplitsSettings, [apply.SplitsConfig]),
+    (apply.OutputSettings, [apply.OutputConfig]),
+    (apply.CardSettings, [apply.CardConfig]),
 ]
 WIDER = {"subjects": Path | str}
 """Keywords that a verb accepts in more forms than the settings hold."""
@@ -62,10 +64,12 @@ VERBS = {
     "score_folders": (bratstrain.score_folders, ["predicted", "raw"]),
     "predict": (bratstrain.predict, ["run", "raw", "out"]),
     "report": (bratstrain.report, ["run"]),
+    "card": (bratstrain.card, ["run"]),
     "compare": (bratstrain.compare, [["a", "b"]]),
     "splits": (bratstrain.splits, ["raw", "splits.json"]),
     "study": (bratstrain.study, ["deck", "raw"]),
     "export": (bratstrain.export, ["run", "a.onnx"]),
+    "draw_case": (bratstrain.draw_case, ["a.png", None]),
     "draw_report": (bratstrain.draw_report, ["a.png", None]),
 }
 COMMANDS = [

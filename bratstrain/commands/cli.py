@@ -21,7 +21,7 @@ from bratsprep.options import (
 )
 from bratstrain.commands.apply import evaluate, export, predict
 from bratstrain.commands.exit_codes import ignore, stopping, tell
-from bratstrain.commands.pages import compare, report
+from bratstrain.commands.pages import card, compare, report
 from bratstrain.commands.splits import splits
 from bratstrain.commands.study import study
 from bratstrain.config import ModelConfig, Session, TrainConfig
@@ -74,5 +74,5 @@ def fit(data: Path, run: Path | None, quiet: bool, **settings: Any) -> None:
         click.echo(line)
 
 
-for command in (evaluate, predict, report, compare, export, study, splits):
+for command in (evaluate, predict, report, compare, card, export, study, splits):
     main.add_command(command)
