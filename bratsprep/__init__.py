@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bratsprep.building.builder import build
     from bratsprep.building.dry_run import dry_run
     from bratsprep.config import PhantomConfig, PrepConfig
+    from bratsprep.diagnosis.examine import doctor
     from bratsprep.discovery.write_case_table import write_case_table
     from bratsprep.errors import BratsError
     from bratsprep.inspection.inspector import inspect
@@ -32,6 +33,7 @@ __all__ = [
     "SliceFile",
     "__version__",
     "build",
+    "doctor",
     "dry_run",
     "inspect",
     "inspect_page",
@@ -50,6 +52,7 @@ _SOURCES = MappingProxyType(
         "PrepConfig": "bratsprep.config",
         "SliceFile": "bratsprep.slicefile.reader",
         "build": "bratsprep.building.builder",
+        "doctor": "bratsprep.diagnosis.examine",
         "dry_run": "bratsprep.building.dry_run",
         "inspect": "bratsprep.inspection.inspector",
         "inspect_page": "bratsprep.inspection.write_page",

@@ -43,6 +43,7 @@ WIDER = {"subjects": Path | str}
 VERBS = {
     "build": (bratsprep.build, ["raw", "out.h5"]),
     "dry_run": (bratsprep.dry_run, ["raw"]),
+    "doctor": (bratsprep.doctor, ["."]),
     "verify": (bratsprep.verify, ["a.h5"]),
     "inspect": (bratsprep.inspect, ["raw"]),
     "inspect_page": (bratsprep.inspect_page, ["raw", "page.html"]),
@@ -194,6 +195,7 @@ call(prep, "verify", "a.h5", "raw")
 call(prep, "inspect", "a.h5", "--html", "a.html", "--plot", "a.png")
 call(prep, "preview", "a.h5", "-o", "b.png")
 call(prep, "phantom", "more", "--cases", "1", "--shape", "16x16x8")
+call(prep, "doctor")
 found = [name for name in ("torch", "tensorboard") if name in sys.modules]
 sys.exit(f"loaded {found}" if found else 0)
 """
