@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bratstrain.apply_config import ApplyConfig, ReportConfig, SplitsConfig, StudyConfig
+    from bratstrain.commands.demonstration import demo
     from bratstrain.config import ModelConfig, Session, TrainConfig
     from bratstrain.data.dataset import SliceDataset
     from bratstrain.data.fold_list import splits
@@ -36,6 +37,7 @@ __all__ = [
     "TrainConfig",
     "__version__",
     "compare",
+    "demo",
     "draw_report",
     "evaluate",
     "evaluate_nnunet",
@@ -58,6 +60,7 @@ _SOURCES = MappingProxyType(
         "StudyConfig": "bratstrain.apply_config",
         "TrainConfig": "bratstrain.config",
         "compare": "bratstrain.pages.compare",
+        "demo": "bratstrain.commands.demonstration",
         "draw_report": "bratstrain.pages.figure",
         "evaluate": "bratstrain.evaluation.evaluator",
         "evaluate_nnunet": "bratstrain.leakage.audit",

@@ -54,6 +54,7 @@ VERBS = {
     "open": (bratsprep.open, ["a.h5"]),
     "plot_balance": (bratsprep.plot_balance, [None, "a.png"]),
     "fit": (bratstrain.fit, ["a.h5"]),
+    "demo": (bratstrain.demo, []),
     "evaluate": (bratstrain.evaluate, ["run"]),
     "evaluate_nnunet": (bratstrain.evaluate_nnunet, ["results"]),
     "score_folders": (bratstrain.score_folders, ["predicted", "raw"]),
