@@ -30,15 +30,7 @@ help:  ## this list
 
 demo: .venv/ready  ## the main job on phantom cases, from raw files to a report
 	rm -rf demo
-	$(BIN)bratsprep phantom demo/raw --cases 24 --shape 80x80x52
-	$(BIN)bratsprep build demo/raw demo/train.h5 --crop 80x64 --negatives 0.5
-	$(BIN)bratsprep verify demo/train.h5 demo/raw
-	$(BIN)bratsprep inspect demo/train.h5 --html demo/inspect.html
-	$(BIN)bratsprep preview demo/train.h5 -o demo/preview.png
-	$(BIN)bratstrain fit demo/train.h5 --model residual --width 16 --depth 4 --batch 8 --epochs 7 --test-share 0.2 --run demo/run
-	$(BIN)bratstrain evaluate demo/run --raw demo/raw --split test --figure demo/figure.png
-	$(BIN)bratstrain predict demo/run demo/raw -o demo/predicted
-	$(BIN)bratstrain report demo/run --raw demo/raw --split test -o demo/report.html
+	$(BIN)bratstrain demo demo
 
 test: .venv/ready  ## every test, with coverage: what CI runs
 	OMP_NUM_THREADS=2 $(PY) -m pytest --cov -m "not gpu" --numprocesses auto --dist loadfile

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bratsprep.building.dry_run import dry_run
     from bratsprep.building.merger import merge
     from bratsprep.config import PhantomConfig, PrepConfig
+    from bratsprep.diagnosis.examine import doctor
     from bratsprep.discovery.write_case_table import write_case_table
     from bratsprep.errors import BratsError
     from bratsprep.inspection.inspector import inspect
@@ -35,6 +36,7 @@ __all__ = [
     "__version__",
     "build",
     "dask_executor",
+    "doctor",
     "dry_run",
     "inspect",
     "inspect_page",
@@ -55,6 +57,7 @@ _SOURCES = MappingProxyType(
         "SliceFile": "bratsprep.slicefile.reader",
         "build": "bratsprep.building.builder",
         "dask_executor": "bratsprep.building.dask_executor",
+        "doctor": "bratsprep.diagnosis.examine",
         "dry_run": "bratsprep.building.dry_run",
         "inspect": "bratsprep.inspection.inspector",
         "inspect_page": "bratsprep.inspection.write_page",

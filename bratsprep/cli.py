@@ -281,3 +281,25 @@ def phantom(raw: Path, **settings: Any) -> None:
     with reported():
         made = bratsprep.phantoms(raw, progress=True, **given(settings))
     click.echo(made)
+
+
+@main.command()
+@click.argument(
+    "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default="."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def doctor(folder: Path, as_json: bool) -> None:
+    """Examine machine and installation: what is missing, and what to do about it.
+
+    The speed of the disk is that of FOLDER, the current one by default. The exit code is 1 where
+    something essential is missing.
+
+    \b
+    Example:
+        bratsprep doctor /data
+    """
+    found = bratsprep.doctor(folder)
+    lines = [json.dumps(found.to_json(), indent=1)] if as_json else found.lines()
+    click.echo("\n".join(lines))
+    if not found.is_well:
+        raise SystemExit(1)
