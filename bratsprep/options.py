@@ -29,6 +29,7 @@ PLACE: Final = click.Path(path_type=Path)
 CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 """Settings of both groups of commands."""
 EXTRAS: Final[Mapping[str, str]] = {
+    "distributed": "dask",
     "matplotlib": "plot",
     "tensorboard": "train",
     "torch": "train",

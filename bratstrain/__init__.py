@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bratstrain.apply_config import ApplyConfig, ReportConfig, SplitsConfig, StudyConfig
+    from bratstrain.commands.demonstration import demo
     from bratstrain.config import ModelConfig, Session, TrainConfig
     from bratstrain.data.dataset import SliceDataset
     from bratstrain.data.fold_list import splits
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from bratstrain.inference.onnx_export import export
     from bratstrain.inference.predictor import predict
     from bratstrain.leakage.audit import evaluate_nnunet
+    from bratstrain.pages.card import card
+    from bratstrain.pages.case_figure import draw_case
     from bratstrain.pages.compare import compare
     from bratstrain.pages.figure import draw_report
     from bratstrain.pages.report import report
@@ -35,7 +38,10 @@ __all__ = [
     "StudyConfig",
     "TrainConfig",
     "__version__",
+    "card",
     "compare",
+    "demo",
+    "draw_case",
     "draw_report",
     "evaluate",
     "evaluate_nnunet",
@@ -57,7 +63,10 @@ _SOURCES = MappingProxyType(
         "SplitsConfig": "bratstrain.apply_config",
         "StudyConfig": "bratstrain.apply_config",
         "TrainConfig": "bratstrain.config",
+        "card": "bratstrain.pages.card",
         "compare": "bratstrain.pages.compare",
+        "draw_case": "bratstrain.pages.case_figure",
+        "demo": "bratstrain.commands.demonstration",
         "draw_report": "bratstrain.pages.figure",
         "evaluate": "bratstrain.evaluation.evaluator",
         "evaluate_nnunet": "bratstrain.leakage.audit",

@@ -51,7 +51,7 @@ class ApplyConfig(FilesConfig):
     batch_size: int = setting(
         16, help="Planes at a time.", minimum=1, option="--batch", metavar="N"
     )
-    device: str = setting("auto", help="auto, cpu, cuda or cuda:N.", metavar="NAME")
+    device: str = setting("auto", help="auto, cpu, cuda, cuda:N or mps.", metavar="NAME")
     cleanup: bool = setting(
         False, help="Drop small components, by the sizes that 'evaluate --tune-cleanup' found."
     )
@@ -154,8 +154,44 @@ class EvaluateSettings(ApplySettings, ReportSettings, total=False):
     """Keywords of `bratstrain.evaluate`."""
 
 
+class OutputSettings(TypedDict, total=False):
+    """Keywords of `OutputConfig`, for type checkers."""
+
+    probabilities: bool
+    force: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputConfig:
+    """What a prediction writes."""
+
+    probabilities: bool = setting(False, help="Write <case>_probabilities.nii.gz too.")
+    force: bool = setting(False, help="Replace existing predictions.")
+
+
+class PredictSettings(ApplySettings, FaultSettings, OutputSettings, total=False):
+    """Keywords of `bratstrain.predict`."""
+
+
 class PageSettings(ApplySettings, FaultSettings, total=False):
     """Keywords of `bratstrain.report` and `bratstrain.compare`."""
+
+
+class CardSettings(TypedDict, total=False):
+    """Keywords of `CardConfig`, for type checkers."""
+
+    data_license: str
+    force: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardConfig:
+    """What a model card says that no file knows."""
+
+    data_license: str = setting(
+        "", help="Licence of the data; not stated by default.", option="--license", metavar="TEXT"
+    )
+    force: bool = setting(False, help="Replace an existing card.")
 
 
 class StudySettings(FilesSettings, total=False):
@@ -181,7 +217,7 @@ class StudyConfig(FilesConfig):
         metavar="CSV|names|auto",
     )
     workers: int = setting(0, help="Threads that build; 0 uses every core.", minimum=0, metavar="N")
-    device: str = setting("auto", help="auto, cpu, cuda or cuda:N.", metavar="NAME")
+    device: str = setting("auto", help="auto, cpu, cuda, cuda:N or mps.", metavar="NAME")
     threads: int = setting(
         0,
         help="Threads that read slices; 0 is one for a CPU and up to four for a GPU.",

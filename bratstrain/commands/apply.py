@@ -21,7 +21,13 @@ from bratsprep.options import (
     settings_options,
 )
 from bratsprep.settings import keywords
-from bratstrain.apply_config import PARTS, ApplyConfig, ReportConfig, ScoreConfig
+from bratstrain.apply_config import (
+    PARTS,
+    ApplyConfig,
+    OutputConfig,
+    ReportConfig,
+    ScoreConfig,
+)
 
 DATA = click.option("--data", type=FILE, metavar="H5", help="Slice file: its planes only.")
 RAW = click.option("--raw", type=PLACE, metavar="RAW", help="Raw cases: every plane.")
@@ -50,12 +56,14 @@ FOR_RESULTS: Final = ("nnunet_results", "as_json", "subjects")
 @settings_options(ScoreConfig, only=("cases",))
 @settings_options(ApplyConfig, without=("same_grid",))
 @settings_options(FaultConfig)
-@click.option("--probabilities", is_flag=True, help="Write <case>_probabilities.nii.gz too.")
-@click.option("--force", is_flag=True, help="Replace existing predictions.")
-def predict(paths: tuple[Path, ...], out: Path, **settings: Any) -> None:
+@settings_options(OutputConfig)
+@click.option("--figures", is_flag=True, help="Draw <case>.png: the plane with most tumour.")
+def predict(paths: tuple[Path, ...], out: Path, figures: bool, **settings: Any) -> None:
     """Label raw cases: NIfTI files in the space of each scan.
 
-    RAW is a case folder, a data set or an archive. Several RUNs make an ensemble.
+    RAW is a case folder, a data set or an archive. Several RUNs make an ensemble. Beside the labels
+    lie volumes.csv (ml of each class and region) and the colours of the labels for ITK-SNAP
+    (.label) and 3D Slicer (.ctbl).
 
     \b
     Example:
@@ -64,7 +72,10 @@ def predict(paths: tuple[Path, ...], out: Path, **settings: Any) -> None:
     if len(paths) < 2:
         raise click.UsageError("give at least one RUN, and RAW last")
     with reported():
-        done = bratstrain.predict(paths[:-1], paths[-1], out, progress=True, **given(settings))
+        draw = bratstrain.draw_case if figures else None
+        done = bratstrain.predict(
+            paths[:-1], paths[-1], out, draw=draw, progress=True, **given(settings)
+        )
     click.echo("\n".join(done.lines()))
     exit_if_any(done.skipped)
 

@@ -1,4 +1,4 @@
-"""Commands that make pages: report, compare.
+"""Commands that make pages: report, compare, card.
 
 Nothing here imports torch: a verb does, at its first use.
 """
@@ -19,7 +19,7 @@ from bratsprep.options import (
     reported,
     settings_options,
 )
-from bratstrain.apply_config import ApplyConfig
+from bratstrain.apply_config import ApplyConfig, CardConfig
 from bratstrain.commands.apply import DATA, RAW, SPLIT
 
 VIEWED = combined(DATA, RAW, SPLIT, settings_options(ApplyConfig), settings_options(FaultConfig))
@@ -71,3 +71,24 @@ def compare(runs: tuple[Path, ...], **settings: Any) -> None:
     click.echo("\n".join(done.lines()))
     click.echo(f"wrote {', '.join(map(str, done.pages))}", err=True)
     exit_if_any(done.set_aside)
+
+
+@click.command()
+@click.argument("run", type=FOLDER)
+@settings_options(CardConfig)
+@click.option(
+    "-o", "--out", type=FILE, metavar="MD", help="File to write; RUN/README.md by default."
+)
+def card(run: Path, **settings: Any) -> None:
+    """Write a model card of a run, with the front matter that model hubs read.
+
+    Data, split, repeated patients, scores, preparation, network, limits. What no file knows is said
+    to be unknown, for a person to fill in.
+
+    \b
+    Example:
+        bratstrain card runs/a --license CC-BY-SA-4.0
+    """
+    with reported():
+        done = bratstrain.card(run, **given(settings))
+    click.echo("\n".join(done.lines()))

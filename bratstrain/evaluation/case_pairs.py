@@ -35,6 +35,7 @@ from bratstrain.inference.segment import (
     segment,
 )
 from bratstrain.inference.small_components import drop_small, read_cleanup
+from bratstrain.inference.to_source import source_label
 from bratstrain.runs.fitted import Fitted, load_fitted
 from bratstrain.scoring.calibration import Calibration, calibrations
 
@@ -61,16 +62,18 @@ class Labeller:
         return self.fitted.brain_mask(self.config.brain_mask)
 
     def label(
-        self, image: NDArray[Any], truth: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.uint8], dict[str, Calibration]]:
+        self, image: NDArray[Any], truth: NDArray[np.uint8], *, keep: bool = False
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], dict[str, Calibration]]:
         """Label planes, and count how well their probabilities are calibrated.
 
         Args:
             image: (s, m, h, w) float16 or float32, standard deviations; 0 outside the brain.
             truth: (s, h, w) uint8, stored labels.
+            keep: return the probabilities too.
 
         Returns:
-            (s, h, w) uint8 stored labels; calibration by class and region, over the brain.
+            (s, h, w) uint8 stored labels; (classes, s, h, w) float32 probabilities, of 0 planes
+            where `keep` is False; calibration by class and region, over the brain.
         """
         parts = self.fitted.classes.parts
         inside = (image != 0).any(axis=1)
@@ -81,9 +84,9 @@ class Labeller:
             rows = calibrations(probability, truth[planes], inside[planes], [*parts.values()])
             counted.append(rows)
 
-        label = segment(self.fitted, image, self.config, see=see)[0]
+        label, kept = segment(self.fitted, image, self.config, keep=keep, see=see)
         totals = (reduce(add, rows) for rows in zip(*counted, strict=True))
-        return label, dict(zip(parts, totals, strict=False))
+        return label, kept, dict(zip(parts, totals, strict=False))
 
     def clean(self, volume: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Drop small components of a whole (z, y, x) uint8 volume, where sizes are given."""
@@ -152,7 +155,7 @@ def check_prepared(labeller: Labeller, source: Source, case: Prepared) -> None:
     if case.label is None:
         raise BratsError(f"{where} has no label to be scored against")
     if not labeller.config.any_spacing:
-        check_spacing(labeller.fitted, where, case.geometry.spacing)
+        check_spacing(labeller.fitted, where, np.array(case.grid.spacing))
 
 
 def raw_pair(
@@ -167,11 +170,12 @@ def raw_pair(
         case: labelled, and checked by `check_prepared`.
         images: modalities to keep with the pair.
     """
-    if case.label is None:
+    if case.label is None or case.seen is None:
         raise ValueError(f"{case.files.id}: the case was prepared without its label")
-    truth = case.box.cut(case.label)
-    label, calibration = labeller.label(case.image, truth[case.z])
-    predicted = labeller.clean(case.paste(label))
+    planes, probability, calibration = labeller.label(case.image, case.seen, keep=case.is_resampled)
+    predicted = labeller.clean(source_label(case, planes, probability))
+    shown = planes if case.is_resampled else case.box.cut(predicted)[case.z]
+    window = case.grid.part(case.box, case.source_grid)
     x, y, z = case.geometry.spacing.tolist()
     return LabelPair(
         case=case.files.id,
@@ -180,12 +184,12 @@ def raw_pair(
         spacing=(x, y, z),
         classes=labeller.fitted.classes,
         orientation=case.geometry.orientation.codes,
-        lost=int(np.count_nonzero(case.label) - np.count_nonzero(truth)),
+        lost=int(np.count_nonzero(case.label) - np.count_nonzero(window.cut(case.label))),
         picture=pictured(
             case.files.id,
             case.z,
             case.image[:, labeller.fitted.shown],
-            (truth[case.z], case.box.cut(predicted)[case.z]),
+            (case.seen, shown),
         ),
         images=images,
         fingerprint=case.fingerprint,
@@ -252,7 +256,7 @@ def file_pair(
     if file.config.normalise == "none" or not (case["present"] > 0).all():
         image = Intake(file, torch.device("cpu"))(torch.from_numpy(image), rows).numpy()
     z = file.slices["z"][rows].astype(np.int64)
-    planes, calibration = labeller.label(image, label)
+    planes, _, calibration = labeller.label(image, label)
     predicted = labeller.clean(file.paste(c, planes, z))
     picture = pictured(str(case["id"]), z, image[:, labeller.fitted.shown], (label, planes))
     x_mm, y_mm, z_mm = case["spacing"].tolist()
@@ -293,6 +297,7 @@ def _prepared(config: PrepConfig, size: tuple[int, int]) -> dict[str, Any]:
     return {
         "modalities": config.modalities,
         "normalise": config.normalise,
+        "spacing": config.spacing,
         "crop": config.crop,
         "size": tuple(size),
     }

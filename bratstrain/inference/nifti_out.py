@@ -1,8 +1,9 @@
 """Volumes as NIfTI files on the grid of a scan: labels and probabilities out, labels in."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import nibabel as nib
@@ -68,18 +69,23 @@ def read_source_header(source: Source, member: str) -> NiftiHeader:
 
 
 def write_nifti(
-    path: Path, volumes: Iterable[NDArray[Any]], header: NiftiHeader, n_volumes: int = 1
+    path: Path,
+    volumes: Iterable[NDArray[Any]],
+    header: NiftiHeader,
+    n_volumes: int = 1,
+    fields: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Write volumes on the grid of a scan, atomically and compressed, whatever the suffix.
 
-    Affine, voxel sizes, codes and units are copied from the scan bit for bit, and nothing else goes
-    into the header, so equal predictions are equal files.
+    Affine, voxel sizes, codes and units are copied from the scan bit for bit, and nothing but
+    `fields` is added to the header, so equal predictions are equal files.
 
     Args:
         path: file to write; an existing one is replaced.
         volumes: (x, y, z) uint8 or float32 arrays in the order of the file, consumed one by one.
         header: of the scan.
         n_volumes: their number; several are stored along a fourth axis.
+        fields: further header fields, such as `viewer_files.header_fields`.
 
     Raises:
         BratsError: it cannot be written.
@@ -95,6 +101,8 @@ def write_nifti(
         placed[name] = header[name]
     placed["vox_offset"] = kind.sizeof_hdr + len(_NO_EXTENSION)
     placed["scl_slope"], placed["scl_inter"] = 1, 0
+    for name, value in fields.items():
+        placed[name] = value
     with (
         replacing(path) as file,
         igzip.IGzipFile("", "wb", compresslevel=_LEVEL, fileobj=file, mtime=0) as packed,

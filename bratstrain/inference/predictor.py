@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, Unpack
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +27,10 @@ from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import to_file_order
 from bratsprep.volumes.label_schemes import chosen_scheme, resolve
 from bratsprep.volumes.warm import warm
-from bratstrain.apply_config import ApplyConfig, PageSettings
+from bratstrain.apply_config import ApplyConfig, OutputConfig, PredictSettings
 from bratstrain.data.trained_cases import compare, read_trained
 from bratstrain.inference.applied import check_classes, scheme_for, source_choice
+from bratstrain.inference.case_output import Draw, OutputFiles, fullest_plane
 from bratstrain.inference.nifti_out import make_folder, read_source_header, write_nifti
 from bratstrain.inference.segment import (
     Prepared,
@@ -39,12 +40,22 @@ from bratstrain.inference.segment import (
     segment,
 )
 from bratstrain.inference.small_components import drop_small, shared_sizes
+from bratstrain.inference.to_source import source_label, source_volumes
+from bratstrain.inference.viewer_files import (
+    colour_tables,
+    header_fields,
+    refuse_others,
+    write_texts,
+)
+from bratstrain.inference.volumes_csv import (
+    VOLUMES,
+    part_volumes,
+    read_rows,
+    row,
+    write_rows,
+)
 from bratstrain.runs.files import TRAINED
 from bratstrain.runs.fitted import Fitted, load_fitted
-
-SUFFIX: Final = ".nii.gz"
-PROBABILITIES: Final = "_probabilities"
-"""Before the suffix in the name of a file of probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +75,19 @@ class Predicted:
     training: tuple[str, ...] = ()
     """What images say of the case and the training cases of each run, a sentence a run."""
 
+    @property
+    def volumes_ml(self) -> dict[str, float]:
+        """Volume of each class and region by name, ml."""
+        return part_volumes(self.voxels, self.spacing, self.classes)
+
+    def volumes_text(self) -> str:
+        """Millilitres of each class."""
+        volumes = self.volumes_ml
+        return ", ".join(f"{name} {volumes[name]:.1f} ml" for name in self.classes.tumour)
+
     def line(self) -> str:
         """Summarise in one line: millilitres of each class."""
-        voxel_ml = float(np.prod(self.spacing)) / 1000
-        volumes = ", ".join(
-            f"{name} {count * voxel_ml:.1f} ml"
-            for name, count in zip(self.classes.tumour, self.voxels[1:], strict=True)
-        )
-        return "; ".join([f"{self.path}: {volumes} ({self.scheme})", *self.training])
+        return "; ".join([f"{self.path}: {self.volumes_text()} ({self.scheme})", *self.training])
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,38 +115,66 @@ class Work:
     config: ApplyConfig
     sizes: dict[str, int]
     """Size in voxels of the smallest component that is kept, by class; empty keeps all."""
-    out: Path
-    probabilities: bool
+    out: OutputFiles
+    draw: Draw | None
+    """Draws each case; None for no figures."""
+    rows: dict[str, dict[str, str]]
+    """Rows of the table of volumes by case, those of earlier calls included."""
     trained: Mapping[str, NDArray[np.void]]
     """(n,) `trained_cases.row_dtype` of each run that kept its training cases, by its folder."""
 
     def do(self, case: Prepared) -> Predicted:
         """Label one case and write it."""
-        planes, probability = segment(self.fitted, case.image, self.config, keep=self.probabilities)
-        label = case.paste(planes)
+        keep = self.out.probabilities or case.is_resampled
+        planes, probability = segment(self.fitted, case.image, self.config, keep=keep)
+        label = source_label(case, planes, probability)
         if self.sizes:
             label = drop_small(label, self.sizes, self.fitted.classes)
-        scheme = self.schemes[case.files.id]
+        scheme, case_id = self.schemes[case.files.id], case.files.id
         header = read_source_header(self.source, case.files.first)
-        path = self.out / f"{case.files.id}{SUFFIX}"
-        write_nifti(path, [to_file_order(scheme.raw()[label], case.geometry)], header)
-        if self.probabilities:
+        raw = to_file_order(scheme.raw()[label], case.geometry)
+        write_nifti(self.out.label(case_id), [raw], header, fields=header_fields(scheme))
+        if self.out.probabilities:
             write_nifti(
-                probabilities_path(self.out, case.files.id),
-                (to_file_order(volume, case.geometry) for volume in spread(case, probability)),
+                self.out.probability(case_id),
+                (
+                    to_file_order(volume, case.geometry)
+                    for volume in source_volumes(case, probability)
+                ),
                 header,
                 n_volumes=len(self.fitted.classes),
             )
         voxels = np.bincount(label.ravel(), minlength=len(self.fitted.classes)).tolist()
-        return Predicted(
-            case.files.id,
-            path,
+        done = Predicted(
+            case_id,
+            self.out.label(case_id),
             scheme.name,
             tuple(voxels),
             self.fitted.classes,
             tuple(case.geometry.spacing.tolist()),
             tuple(self.compared(case)),
         )
+        self.picture(case, planes if case.is_resampled else case.box.cut(label)[case.z], done)
+        return done
+
+    def note(self, done: Predicted) -> None:
+        """Add a case to the table of volumes; an interrupted call leaves those that it did."""
+        self.rows[done.case] = row(done.case, done.scheme, done.volumes_ml)
+        write_rows(self.out.folder / VOLUMES, self.rows, self.fitted.classes)
+
+    def picture(self, case: Prepared, planes: NDArray[np.uint8], done: Predicted) -> None:
+        """Draw a case where figures are wanted.
+
+        Args:
+            case: as the network saw it.
+            planes: (s, h, w) uint8 stored classes of its planes.
+            done: what was written of it.
+        """
+        if self.draw is None:
+            return
+        of = self.fitted.preparation.channels, self.fitted.shown, self.fitted.classes
+        plane = fullest_plane(case, planes, of, done.volumes_text())
+        self.draw(self.out.figure(done.case), plane)
 
     def compared(self, case: Prepared) -> Iterator[str]:
         """State for each run whether the case shows a person that it was fitted on."""
@@ -148,16 +192,18 @@ def predict(
     out: Path | str,
     *,
     cases: Sequence[str] = (),
-    probabilities: bool = False,
-    force: bool = False,
+    draw: Draw | None = None,
     progress: bool = False,
-    **settings: Unpack[PageSettings],
+    **settings: Unpack[PredictSettings],
 ) -> Predictions:
     """Label raw cases with a fitted network; `bratstrain.predict`.
 
     Each case becomes `<case>.nii.gz` on the grid of its first modality's file: same shape, axes,
     affine and codes. Every plane with brain is predicted; outside of the crop window the label is
-    background. One case is in memory while the next is read.
+    background. One case is in memory while the next is read. Beside the labels lie `volumes.csv`,
+    with millilitres of every class and region, and the colours and names of the label scheme for
+    ITK-SNAP (`<scheme>.label`) and 3D Slicer (`<scheme>.ctbl`). Probabilities are
+    `<case>_probabilities.nii.gz`, (x, y, z, classes) float32, background first.
 
     Example:
         bratstrain.predict("runs/a", "BraTS20_Training_001", "predicted", tta="lr")
@@ -167,12 +213,10 @@ def predict(
         raw: case folder, data set or archive, labelled or not.
         out: folder to write to; made where it is missing.
         cases: ids of the cases to label; all by default.
-        probabilities: write `<case>_probabilities.nii.gz` too, (x, y, z, classes) float32,
-            background first.
-        force: replace existing predictions.
+        draw: draws `<case>.png` of each case, such as `bratstrain.draw_case`; None draws nothing.
         progress: show a bar on standard error, where that is a terminal.
-        **settings: keywords of `bratstrain.apply_config.ApplyConfig`, all but `same_grid`, and of
-            `bratsprep.config.FaultConfig`.
+        **settings: keywords of `bratstrain.apply_config.ApplyConfig`, all but `same_grid`, of
+            `bratstrain.apply_config.OutputConfig` and of `bratsprep.config.FaultConfig`.
 
     Raises:
         BratsError: a run or a case is at fault, the runs were fitted on different slices, a case
@@ -180,25 +224,25 @@ def predict(
         TypeError: a keyword is unknown.
         ValueError: a value is not allowed.
     """
-    own, on_fault = take("predict", settings, ApplyConfig, FaultConfig)
-    config, skip = ApplyConfig(**own), FaultConfig(**on_fault).skip
+    own, written, on_fault = take("predict", settings, ApplyConfig, OutputConfig, FaultConfig)
+    config, skip, output = ApplyConfig(**own), FaultConfig(**on_fault).skip, OutputConfig(**written)
     if config.same_grid:
         raise ValueError("same_grid has no effect on predictions; leave it out")
     chosen_scheme(config.labels)
     runs = [Path(run)] if isinstance(run, Path | str) else [Path(one) for one in run]
     fitted = load_fitted(runs, config.device, config.trusted_models)
     sizes = shared_sizes(runs) if config.cleanup else {}
-    folder = Path(out)
+    files = OutputFiles(Path(out), output.probabilities, draw is not None)
     with open_source(Path(raw)) as source:
         choice = source_choice(config, fitted)
         found = scan(source, unlabelled=True, skip=True, **asdict(choice))
         chosen, faulty = usable(found, cases, source, skip=skip)
         schemes = schemes_to_write(source, chosen, fitted, config.labels)
-        _refuse_existing(folder, chosen, source, force=force, probabilities=probabilities)
-        make_folder(folder)
+        files.refuse_existing(chosen, source, force=output.force)
+        rows = start_output(files.folder, schemes.values(), fitted.classes, force=output.force)
         kept = {run.name: read_trained(run / TRAINED) for run in runs}
         trained = {run: rows for run, rows in kept.items() if rows is not None}
-        work = Work(source, schemes, fitted, config, sizes, folder, probabilities, trained)
+        work = Work(source, schemes, fitted, config, sizes, files, draw, rows, trained)
         done = work_through(work, chosen, faulty, skip=skip, progress=progress)
     check_any_left(raw, len(done), faulty)
     return Predictions(tuple(done), tuple(sorted(faulty, key=lambda case: case.id)))
@@ -231,7 +275,7 @@ def work_through(
         case = prepare_case(files, buffers, work.source, work.fitted, None)
         if not work.config.any_spacing:
             where = f"{work.source.path}: {files.id}"
-            check_spacing(work.fitted, where, case.geometry.spacing)
+            check_spacing(work.fitted, where, np.array(case.grid.spacing))
         return case
 
     hidden = None if progress else True
@@ -239,6 +283,7 @@ def work_through(
         done = []
         for case in without_faulty(read_ahead(cases, read), faulty, skip=skip):
             done.append(work.do(case))
+            work.note(done[-1])
             bar.update()
     return done
 
@@ -302,40 +347,23 @@ def schemes_to_write(
     return schemes
 
 
-def spread(case: Prepared, probability: NDArray[np.float32]) -> Iterable[NDArray[np.float32]]:
-    """Place the probabilities of the predicted planes into whole volumes.
+def start_output(
+    folder: Path, schemes: Iterable[Scheme], classes: ClassSet, *, force: bool
+) -> dict[str, dict[str, str]]:
+    """Make the folder, write the colour tables, and read the volumes that are there already.
 
     Args:
-        case: whose planes they are.
-        probability: (classes, s, h, w) float32.
-
-    Yields:
-        (z, y, x) float32 for each class; voxels that were not predicted are background, 1.
-    """
-    for label, planes in enumerate(probability):
-        volume = case.paste(planes - 1) + 1 if label == 0 else case.paste(planes)
-        yield volume.astype(np.float32, copy=False)
-
-
-def probabilities_path(out: Path, case: str) -> Path:
-    """Path of the probabilities of a case."""
-    return out / f"{case}{PROBABILITIES}{SUFFIX}"
-
-
-def _refuse_existing(
-    out: Path, cases: Sequence[CaseFiles], source: Source, *, force: bool, probabilities: bool
-) -> None:
-    """Refuse to overwrite predictions without `force`, and scans in any case.
+        folder: of the predictions.
+        schemes: in which cases are written.
+        classes: of the labels.
+        force: replace colour tables that say something else.
 
     Raises:
-        BratsError: such a file exists.
+        BratsError: a file there is another one than this would write, or cannot be read.
     """
-    paths = [out / f"{files.id}{SUFFIX}" for files in cases]
-    if probabilities:
-        paths += [probabilities_path(out, files.id) for files in cases]
-    existing = [path for path in paths if path.exists()]
-    if existing and (not force or out.resolve().is_relative_to(source.path.resolve())):
-        raise BratsError(
-            f"{existing[0]}: exists already, {len(existing)} files in all; "
-            f"name another folder{'' if force else ', or replace them with --force'}"
-        )
+    tables = colour_tables(folder, schemes)
+    refuse_others(tables, force=force)
+    rows = read_rows(folder / VOLUMES, classes)
+    make_folder(folder)
+    write_texts(tables)
+    return rows

@@ -21,9 +21,10 @@ from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import CaseVolumes, read_scan
 from bratsprep.volumes.crop import crop_window
 from bratsprep.volumes.fingerprint import fingerprints
+from bratsprep.volumes.grids import Grid, source_grid
 from bratsprep.volumes.planes import image_planes_
+from bratsprep.voxel_sizes import size_text
 from bratstrain.apply_config import ApplyConfig
-from bratstrain.data.trained_spacings import size_text
 from bratstrain.runs.fitted import Fitted
 
 FLIPS: Final = MappingProxyType(
@@ -46,8 +47,9 @@ class Prepared:
 
     files: CaseFiles
     geometry: Geometry
-    shape: tuple[int, int, int]
-    """(z, y, x) of the volume in RAS+ order."""
+    """Of its files."""
+    grid: Grid
+    """Of the volume that is cut: that of its files, or what the case was resampled to."""
     box: Box
     """Crop window in that volume."""
     z: NDArray[np.int64]
@@ -55,9 +57,26 @@ class Prepared:
     image: NDArray[Any]
     """(s, m, h, w) float16 or float32, standard deviations."""
     label: NDArray[np.uint8] | None
-    """(z, y, x) uint8 stored classes of the whole volume, if they were requested."""
+    """(z, y, x) uint8 stored classes on the grid of its files, if they were requested."""
+    seen: NDArray[np.uint8] | None = None
+    """(s, h, w) uint8 stored classes of the planes, if they were requested."""
     fingerprint: NDArray[np.int8] | None = None
     """(1 + m, *BRAIN_CELLS) of the images; None where the brain is too small to be told apart."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(z, y, x) of the volume that is cut."""
+        return self.grid.shape
+
+    @property
+    def source_grid(self) -> Grid:
+        """Of its files."""
+        return source_grid(self.geometry)
+
+    @property
+    def is_resampled(self) -> bool:
+        """Whether the planes are not on the grid of its files."""
+        return self.grid != self.source_grid
 
     def paste(self, planes: NDArray[Any]) -> NDArray[Any]:
         """Put (s, h, w) planes of any dtype back into a (z, y, x) volume, zero elsewhere."""
@@ -99,10 +118,19 @@ def prepared(scan: CaseVolumes, fitted: Fitted) -> Prepared:
     present = scan.named.present
     if not all(present):
         image = image.astype(np.float32) * np.float32(len(present) / sum(present))
-    label = None if scan.label is None else scan.label.copy()
+    truth = scan.on_source.label
     is_large = scan.measured.count >= LEAST_VOXELS
-    fingerprint = fingerprints(scan)[0] if is_large else None
-    return Prepared(scan.files, scan.geometry, scan.shape, box, planes, image, label, fingerprint)
+    return Prepared(
+        files=scan.files,
+        geometry=scan.geometry,
+        grid=scan.grid,
+        box=box,
+        z=planes,
+        image=image,
+        label=None if truth is None else truth.copy(),
+        seen=None if scan.label is None else box.cut(scan.label)[planes],
+        fingerprint=fingerprints(scan)[0] if is_large else None,
+    )
 
 
 def as_the_network_sees(preparation: PrepConfig) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from bratsprep.sources.source import Source
 from bratstrain.apply_config import ApplyConfig, PageSettings, Part
 from bratstrain.evaluation.case_selection import open_cases
 from bratstrain.evaluation.stored import Evaluation, evaluation_of
-from bratstrain.pages import run_sections, score_sections
+from bratstrain.pages import run_sections, score_sections, volume_section
 from bratstrain.pages.case_views import ShownRun, views
 from bratstrain.pages.gallery import Gallery
 from bratstrain.pages.html_file import html, write_page
@@ -163,6 +163,7 @@ def page(
         "case_labels": list(chosen.values()),
         "runs": [run.name],
         "dots": score_sections.case_dots(evaluation),
+        "volumes": volume_section.volumes(evaluation),
         "learning": run_sections.learning(run),
         "balance": score_sections.balance(evaluation),
         "split": run_sections.splitting(run, evaluation),

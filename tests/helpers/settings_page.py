@@ -5,8 +5,16 @@ from pathlib import Path
 
 from bratsprep.config import FaultConfig, FilesConfig, PhantomConfig, PrepConfig
 from bratsprep.options import option_name
+from bratsprep.part import PartConfig
 from bratsprep.settings import choices, default_text, described, facts_of, keywords
-from bratstrain.apply_config import ApplyConfig, ReportConfig, SplitsConfig, StudyConfig
+from bratstrain.apply_config import (
+    ApplyConfig,
+    CardConfig,
+    OutputConfig,
+    ReportConfig,
+    SplitsConfig,
+    StudyConfig,
+)
 from bratstrain.config import ModelConfig, Session, TrainConfig
 from bratstrain.recipes import recipe_defaults
 
@@ -35,6 +43,11 @@ SECTIONS = (
         ),
         [FilesConfig, FaultConfig],
     ),
+    (
+        "A part of a build",
+        "`bratsprep.build`, `bratsprep build`; see [cluster.md](cluster.md).",
+        [PartConfig],
+    ),
     ("Phantoms", "`bratsprep.phantoms`, `bratsprep phantom`.", [PhantomConfig]),
     (
         "A run",
@@ -55,6 +68,11 @@ SECTIONS = (
         [ApplyConfig],
     ),
     (
+        "Writing predictions",
+        "`bratstrain.predict`, `bratstrain predict`.",
+        [OutputConfig],
+    ),
+    (
         "Scores",
         (
             "`bratstrain.evaluate`, `bratstrain evaluate`; `bratstrain.score_folders` takes all\n"
@@ -62,6 +80,7 @@ SECTIONS = (
         ),
         [ReportConfig],
     ),
+    ("A model card", "`bratstrain.card`, `bratstrain card`.", [CardConfig]),
     ("A study", "`bratstrain.study`, `bratstrain study`.", [StudyConfig]),
     ("Folds for nnU-Net", "`bratstrain.splits`, `bratstrain splits`.", [SplitsConfig]),
 )

@@ -201,7 +201,7 @@ def test_only_the_cases_named_are_predicted(run, raw, tmp_path):
     niftis.write_case(raw, "BraTS2021_00002", volumes=niftis.phantom(seed=1))
     done = predict(run, raw, tmp_path / "out", cases=["BraTS2021_00002"])
     assert [each.case for each in done.cases] == ["BraTS2021_00002"]
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["BraTS2021_00002.nii.gz"]
+    assert [path.name for path in (tmp_path / "out").glob("*.nii.gz")] == ["BraTS2021_00002.nii.gz"]
 
 
 def test_unknown_case_is_refused(run, raw, tmp_path):
@@ -234,7 +234,7 @@ def test_faulty_cases_are_set_aside_and_the_others_predicted(run, faulty, tmp_pa
     assert [case.id for case in done.skipped] == ["BraTS2021_00002", "BraTS2021_00003"]
     assert "t2w is missing" in done.skipped[1].reason
     assert done.lines()[-3] == "skipped  2 cases:"
-    assert len(list((tmp_path / "out").iterdir())) == 2
+    assert len(list((tmp_path / "out").glob("*.nii.gz"))) == 2
 
 
 def test_faults_of_other_cases_do_not_stop_the_prediction_of_one(run, faulty, tmp_path):
@@ -305,7 +305,8 @@ def test_damaged_case_leaves_those_before_it(run, raw, tmp_path):
     flair.write_bytes(flair.read_bytes()[:300])
     with pytest.raises(BratsError, match="BraTS2021_00002"):
         predict(run, raw, tmp_path / "out")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"{CASE}.nii.gz"]
+    assert [path.name for path in (tmp_path / "out").glob("*.nii.gz")] == [f"{CASE}.nii.gz"]
+    assert (tmp_path / "out" / "volumes.csv").read_text().splitlines()[1].startswith(CASE)
 
 
 @pytest.mark.parametrize(
