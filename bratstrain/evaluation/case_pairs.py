@@ -22,6 +22,7 @@ from bratstrain.apply_config import ApplyConfig
 from bratstrain.data.intake import Intake
 from bratstrain.data.trained_cases import stored_prints
 from bratstrain.evaluation.case_images import brain_images, stored_images
+from bratstrain.evaluation.image_facts import ImageFacts, raw_facts, stored_facts
 from bratstrain.evaluation.label_pair import Images, LabelPair, Pairs
 from bratstrain.evaluation.tables import Picture
 from bratstrain.inference.applied import source_choice
@@ -57,9 +58,10 @@ class Labeller:
         """Pattern of the brain masks of raw cases; `none` for skull-stripped images."""
         return self.fitted.brain_mask(self.config.brain_mask)
 
-    def label(self, image: NDArray[Any]) -> NDArray[np.uint8]:
-        """Label (s, m, h, w) planes: (s, h, w) uint8."""
-        return segment(self.fitted, image, self.config)[0]
+    def label(self, image: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Label (s, m, h, w) planes: classes and entropy, each (s, h, w) uint8."""
+        entropy = np.empty((len(image), *image.shape[2:]), np.uint8)
+        return segment(self.fitted, image, self.config, entropy=entropy)[0], entropy
 
     def clean(self, volume: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Drop small components of a whole (z, y, x) uint8 volume, where sizes are given."""
@@ -104,12 +106,14 @@ def raw_pairs(
         BratsError: a case is at fault, or has voxels of another size than the run's.
     """
 
-    def read(files: CaseFiles, buffers: Buffers) -> tuple[Prepared, Images | None]:
+    def read(
+        files: CaseFiles, buffers: Buffers
+    ) -> tuple[Prepared, Images | None, ImageFacts | None]:
         scan = read_scan(files, source, buffers, schemes[files.id], labeller.fitted.asked)
         shown = brain_images(scan, labeller.fitted.preparation) if images else None
         case = prepared(scan, labeller.fitted)
         check_prepared(labeller, source, case)
-        return case, shown
+        return case, shown, raw_facts(scan)
 
     for files, result in read_ahead(cases, read):
         if isinstance(result, BratsError):
@@ -135,6 +139,7 @@ def raw_pair(
     labeller: Labeller,
     case: Prepared,
     images: Images | None = None,
+    facts: ImageFacts | None = None,
 ) -> LabelPair:
     """Predict a raw case that has been prepared for the run.
 
@@ -142,10 +147,12 @@ def raw_pair(
         labeller: what predicts.
         case: labelled, and checked by `check_prepared`.
         images: modalities to keep with the pair.
+        facts: of its images.
     """
     if case.label is None:
         raise ValueError(f"{case.files.id}: the case was prepared without its label")
-    predicted = labeller.clean(case.paste(labeller.label(case.image)))
+    planes, entropy = labeller.label(case.image)
+    predicted = labeller.clean(case.paste(planes))
     truth = case.box.cut(case.label)
     x, y, z = case.geometry.spacing.tolist()
     return LabelPair(
@@ -164,6 +171,8 @@ def raw_pair(
         ),
         images=images,
         fingerprint=case.fingerprint,
+        entropy=case.paste(entropy),
+        facts=facts,
     )
 
 
@@ -226,7 +235,7 @@ def file_pair(
     if file.config.normalise == "none" or not (case["present"] > 0).all():
         image = Intake(file, torch.device("cpu"))(torch.from_numpy(image), rows).numpy()
     z = file.slices["z"][rows].astype(np.int64)
-    planes = labeller.label(image)
+    planes, entropy = labeller.label(image)
     predicted = labeller.clean(file.paste(c, planes, z))
     picture = pictured(str(case["id"]), z, image[:, labeller.fitted.shown], (label, planes))
     x_mm, y_mm, z_mm = case["spacing"].tolist()
@@ -239,6 +248,8 @@ def file_pair(
         lost=int(case["lost_voxels"][1:].sum()),
         picture=picture,
         images=images,
+        entropy=file.paste(c, entropy, z),
+        facts=stored_facts(case),
     )
 
 

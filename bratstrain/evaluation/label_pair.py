@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bratsprep.case import Box
 from bratsprep.labels import ClassSet
 from bratsprep.system.faulty_cases import SetAside
+from bratstrain.evaluation.image_facts import ImageFacts
 from bratstrain.evaluation.tables import Picture
 
 
@@ -54,6 +55,11 @@ class LabelPair:
     """Modalities of the case, where they were asked for."""
     fingerprint: NDArray[np.int8] | None = None
     """(1 + m, *BRAIN_CELLS) of the images; None where they are unknown or of too small a brain."""
+    entropy: NDArray[np.uint8] | None = None
+    """(z, y, x) of the mean probabilities, 255 where all classes are equally likely; None of label
+    files."""
+    facts: ImageFacts | None = None
+    """Of the images; None of label files."""
 
 
 Pairs: TypeAlias = Generator[LabelPair | SetAside, None, None]

@@ -43,6 +43,11 @@ NNUNET: Final = "summary.json"
 VERSION: Final = "evaluation version"
 """Key of the JSON that tells evaluations whose numbers follow the same rules."""
 
+UNCERTAINTY: Final = "uncertainty"
+"""Key of the JSON: mean entropy over the predicted tumour, by case."""
+ODD: Final = "odd_images"
+"""Key of the JSON: what is unusual about the images, by case."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
@@ -82,6 +87,11 @@ class Report:
     """Of the cases without a twin in training; None where all have one, or none has."""
     set_aside: Mapping[str, str] = field(default_factory=dict)
     """Why a case could not be scored, by id."""
+    uncertainty: Mapping[str, float | None] = field(default_factory=dict)
+    """Mean entropy over the predicted tumour by case, None where nothing is predicted; empty of
+    label files."""
+    odd_images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What is unusual about the images of a case, by id."""
     folder: Path | None = None
     """Where the tables are; None before they are written."""
 
@@ -175,6 +185,8 @@ def to_json(report: Report) -> dict[str, Any]:
         "rows": report.table.to_rows(),
         "rows_without_twins": None if second is None else second.to_rows(),
         "per_case": per_case(report),
+        UNCERTAINTY: dict(report.uncertainty),
+        ODD: {case: list(notes) for case, notes in report.odd_images.items()},
         "confusion": {case.case: case.confusion.tolist() for case in report.scores},
     }
 

@@ -1,5 +1,6 @@
 """From a case to its labels: every brain plane, prepared by the code that builds slice files."""
 
+import math
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -199,7 +200,12 @@ def probabilities(fitted: Fitted, image: NDArray[Any], tta: str) -> torch.Tensor
 
 @torch.inference_mode()
 def segment(
-    fitted: Fitted, image: NDArray[Any], config: ApplyConfig, *, keep: bool = False
+    fitted: Fitted,
+    image: NDArray[Any],
+    config: ApplyConfig,
+    *,
+    keep: bool = False,
+    entropy: NDArray[np.uint8] | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Label planes in batches.
 
@@ -208,6 +214,8 @@ def segment(
         image: (s, m, h, w) float16 or float32, standard deviations.
         config: flips and batch size.
         keep: return the probabilities too.
+        entropy: (s, h, w) uint8, overwritten with the entropy of the mean probabilities, 255 where
+            all classes are equally likely; None does not compute it.
 
     Returns:
         (s, h, w) uint8 stored classes; and (classes, s, h, w) float32 probabilities, of 0 planes
@@ -220,6 +228,22 @@ def segment(
         part = slice(first, first + config.batch_size)
         probability = probabilities(fitted, image[part], config.tta)
         label[part] = probability.argmax(dim=1).to("cpu", torch.uint8).numpy()
+        if entropy is not None:
+            entropy[part] = entropy_of(probability).cpu().numpy()
         if keep:
             kept[:, part] = probability.cpu().numpy().swapaxes(0, 1)
     return label, kept
+
+
+def entropy_of(probability: torch.Tensor) -> torch.Tensor:
+    """Entropy of the classes of each pixel, as a share of that of equal chances.
+
+    Args:
+        probability: (b, classes, h, w) float32, sums of 1.
+
+    Returns:
+        (b, h, w) uint8, 0 to 255.
+    """
+    bits = torch.special.entr(probability).sum(dim=1)
+    steps: torch.Tensor = bits * (255 / math.log(probability.shape[1]))
+    return steps.round_().clamp_(0, 255).to(torch.uint8)

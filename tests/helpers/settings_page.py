@@ -11,6 +11,7 @@ from bratstrain.apply_config import (
     CardConfig,
     OutputConfig,
     ReportConfig,
+    ShownConfig,
     SplitsConfig,
     StudyConfig,
 )
@@ -74,6 +75,7 @@ SECTIONS = (
         ),
         [ReportConfig],
     ),
+    ("A report", "`bratstrain.report`, `bratstrain report`.", [ShownConfig]),
     ("A model card", "`bratstrain.card`, `bratstrain card`.", [CardConfig]),
     ("A study", "`bratstrain.study`, `bratstrain study`.", [StudyConfig]),
     ("Folds for nnU-Net", "`bratstrain.splits`, `bratstrain splits`.", [SplitsConfig]),
