@@ -177,6 +177,47 @@ class PageSettings(ApplySettings, FaultSettings, total=False):
     """Keywords of `bratstrain.report` and `bratstrain.compare`."""
 
 
+class ShownSettings(TypedDict, total=False):
+    """Keywords of `ShownConfig`, for type checkers."""
+
+    cases: Sequence[str]
+    images: int
+    megabytes: float
+    data_license: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownConfig:
+    """What a report shows."""
+
+    cases: Sequence[str] = setting(
+        (), help="Only this case; repeat for several.", option="--case", metavar="ID"
+    )
+    images: int = setting(
+        12,
+        help="Most cases whose images are on the page, the worst first.",
+        minimum=1,
+        metavar="N",
+    )
+    megabytes: float = setting(
+        9.5, help="Most size of the page; images that do not fit are left out.", minimum=1,
+        metavar="MB",
+    )  # fmt: skip
+    data_license: str = setting(
+        "",
+        help="Licence of the data, for the model card; not stated by default.",
+        option="--license",
+        metavar="TEXT",
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+class ReportPageSettings(PageSettings, ShownSettings, total=False):
+    """Keywords of `bratstrain.report`."""
+
+
 class CardSettings(TypedDict, total=False):
     """Keywords of `CardConfig`, for type checkers."""
 

@@ -41,6 +41,7 @@ TYPED = [
     (apply.SplitsSettings, [apply.SplitsConfig]),
     (apply.OutputSettings, [apply.OutputConfig]),
     (apply.CardSettings, [apply.CardConfig]),
+    (apply.ShownSettings, [apply.ShownConfig]),
 ]
 WIDER = {"subjects": Path | str}
 """Keywords that a verb accepts in more forms than the settings hold."""

@@ -12,6 +12,7 @@ from bratstrain.apply_config import (
     CardConfig,
     OutputConfig,
     ReportConfig,
+    ShownConfig,
     SplitsConfig,
     StudyConfig,
 )
@@ -80,6 +81,7 @@ SECTIONS = (
         ),
         [ReportConfig],
     ),
+    ("A report", "`bratstrain.report`, `bratstrain report`.", [ShownConfig]),
     ("A model card", "`bratstrain.card`, `bratstrain card`.", [CardConfig]),
     ("A study", "`bratstrain.study`, `bratstrain study`.", [StudyConfig]),
     ("Folds for nnU-Net", "`bratstrain.splits`, `bratstrain splits`.", [SplitsConfig]),
