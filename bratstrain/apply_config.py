@@ -3,20 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Final, Literal, TypedDict, get_args
+from typing import Final, Literal, get_args
 
 from bratsprep.config import (
     MAX_SEED,
-    USUAL_MODALITIES,
     FaultConfig,
     FaultSettings,
     FilesConfig,
     FilesSettings,
-    Missing,
     RepeatsMode,
+    SourceConfig,
+    SourceSettings,
 )
-from bratsprep.settings import check, setting
+from bratsprep.settings import check, keywords, setting
 from bratstrain.config import Session
 
 Part = Literal["validation", "test", "train", "all"]
@@ -282,43 +281,18 @@ class StudyConfig(FilesConfig):
         return Session(device=self.device, threads=self.threads)
 
 
-READ_ONLY: Final = MappingProxyType(
-    {"labels": "auto", "modalities": ",".join(USUAL_MODALITIES), "missing": "stop"}
-)
-"""Settings of `SplitsConfig` that mean nothing where no case is read, and their defaults."""
-
-
-class SplitsSettings(TypedDict, total=False):
+class SplitsSettings(SourceSettings, total=False):
     """Keywords of `SplitsConfig`, for type checkers."""
 
-    labels: Path | str
-    modalities: str
-    missing: Missing
     subjects: Path | str
     repeats: RepeatsMode
     seed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SplitsConfig:
+class SplitsConfig(SourceConfig):
     """How raw cases are grouped by person and dealt into folds."""
 
-    labels: Path | str = setting(
-        "auto",
-        help="Label scheme of the raw cases: the name of one that ships, or a TOML file; auto "
-        "infers it from the evidence.",
-        metavar="NAME|TOML|auto",
-    )
-    modalities: str = setting(
-        ",".join(USUAL_MODALITIES),
-        help="Modalities of a case, by commas.",
-        metavar="NAME,...",
-    )
-    missing: Missing = setting(
-        "stop",
-        help="What a case without one of the modalities is: a fault, or taken with zeros in its "
-        "place.",
-    )
     subjects: Path | str = setting(
         "auto",
         help="Table of case and subject ids, as for 'bratsprep build'.",
@@ -340,9 +314,10 @@ class SplitsConfig:
         check(self)
         if self.repeats != "off":
             return
-        for name, usual in READ_ONLY.items():
-            if str(getattr(self, name)) != usual:
+        for name, member in keywords(SourceConfig).items():
+            value = getattr(self, member.name)
+            if value != member.default:
                 raise ValueError(
-                    f"{name} {getattr(self, name)} has no effect with repeats off, which reads no "
-                    "image and no label; leave it out"
+                    f"{name} {value} has no effect with repeats off, which reads no image and no "
+                    "label; leave it out"
                 )

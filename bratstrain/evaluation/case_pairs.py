@@ -35,7 +35,7 @@ from bratstrain.inference.segment import (
     read_ahead,
     segment,
 )
-from bratstrain.inference.small_components import drop_small, read_cleanup
+from bratstrain.inference.small_components import cleanup_of, drop_small
 from bratstrain.inference.to_source import source_entropy, source_label
 from bratstrain.runs.fitted import Fitted, load_fitted
 from bratstrain.scoring.calibration import Calibration, calibrations
@@ -116,7 +116,7 @@ def load_labeller(run: Path, apply: ApplyConfig) -> Labeller:
     fitted = load_fitted([run], apply.device, apply.trusted_models)
     if not apply.cleanup:
         return Labeller(fitted, apply, {})
-    cleanup = read_cleanup(run)
+    cleanup = cleanup_of(run, fitted.classes)
     return Labeller(fitted, apply, cleanup.least_voxels, frozenset(cleanup.cases))
 
 

@@ -231,7 +231,7 @@ def predict(
     chosen_scheme(config.labels)
     runs = [Path(run)] if isinstance(run, Path | str) else [Path(one) for one in run]
     fitted = load_fitted(runs, config.device, config.trusted_models)
-    sizes = shared_sizes(runs) if config.cleanup else {}
+    sizes = shared_sizes(runs, fitted.classes) if config.cleanup else {}
     files = OutputFiles(Path(out), output.probabilities, draw is not None)
     with open_source(Path(raw)) as source:
         choice = source_choice(config, fitted)
