@@ -8,7 +8,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bratstrain.apply_config import ApplyConfig, ReportConfig, SplitsConfig, StudyConfig
+    from bratstrain.apply_config import (
+        ApplyConfig,
+        CrossvalConfig,
+        ReportConfig,
+        SplitsConfig,
+        StudyConfig,
+    )
     from bratstrain.config import ModelConfig, Session, TrainConfig
     from bratstrain.data.dataset import SliceDataset
     from bratstrain.data.fold_list import splits
@@ -20,6 +26,7 @@ if TYPE_CHECKING:
     from bratstrain.pages.compare import compare
     from bratstrain.pages.figure import draw_report
     from bratstrain.pages.report import report
+    from bratstrain.studies.crossvalidator import crossval
     from bratstrain.studies.runner import study
     from bratstrain.training.fit import fit
 
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ApplyConfig",
+    "CrossvalConfig",
     "ModelConfig",
     "ReportConfig",
     "Session",
@@ -36,6 +44,7 @@ __all__ = [
     "TrainConfig",
     "__version__",
     "compare",
+    "crossval",
     "draw_report",
     "evaluate",
     "evaluate_nnunet",
@@ -50,6 +59,7 @@ __all__ = [
 _SOURCES = MappingProxyType(
     {
         "ApplyConfig": "bratstrain.apply_config",
+        "CrossvalConfig": "bratstrain.apply_config",
         "ModelConfig": "bratstrain.config",
         "ReportConfig": "bratstrain.apply_config",
         "Session": "bratstrain.config",
@@ -59,6 +69,7 @@ _SOURCES = MappingProxyType(
         "TrainConfig": "bratstrain.config",
         "compare": "bratstrain.pages.compare",
         "draw_report": "bratstrain.pages.figure",
+        "crossval": "bratstrain.studies.crossvalidator",
         "evaluate": "bratstrain.evaluation.evaluator",
         "evaluate_nnunet": "bratstrain.leakage.audit",
         "export": "bratstrain.inference.onnx_export",

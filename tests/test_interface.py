@@ -38,6 +38,7 @@ TYPED = [
     (apply.FilesSettings, [apply.FilesConfig]),
     (apply.ScoreFilesSettings, [apply.ScoreConfig, apply.FilesConfig]),
     (apply.StudySettings, [apply.StudyConfig]),
+    (apply.CrossvalSettings, [apply.CrossvalConfig]),
     (apply.SplitsSettings, [apply.SplitsConfig]),
 ]
 WIDER = {"subjects": Path | str}
@@ -65,6 +66,7 @@ VERBS = {
     "compare": (bratstrain.compare, [["a", "b"]]),
     "splits": (bratstrain.splits, ["raw", "splits.json"]),
     "study": (bratstrain.study, ["deck", "raw"]),
+    "crossval": (bratstrain.crossval, ["a.h5", "raw"]),
     "export": (bratstrain.export, ["run", "a.onnx"]),
     "draw_report": (bratstrain.draw_report, ["a.png", None]),
 }

@@ -20,6 +20,7 @@ from bratsprep.options import (
     settings_options,
 )
 from bratstrain.commands.apply import evaluate, export, predict
+from bratstrain.commands.crossval import crossval
 from bratstrain.commands.exit_codes import ignore, stopping, tell
 from bratstrain.commands.pages import compare, report
 from bratstrain.commands.splits import splits
@@ -74,5 +75,5 @@ def fit(data: Path, run: Path | None, quiet: bool, **settings: Any) -> None:
         click.echo(line)
 
 
-for command in (evaluate, predict, report, compare, export, study, splits):
+for command in (crossval, evaluate, predict, report, compare, export, study, splits):
     main.add_command(command)

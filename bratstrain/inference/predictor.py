@@ -39,6 +39,7 @@ from bratstrain.inference.segment import (
     segment,
 )
 from bratstrain.inference.small_components import drop_small, shared_sizes
+from bratstrain.runs.ensemble import every_run
 from bratstrain.runs.files import TRAINED
 from bratstrain.runs.fitted import Fitted, load_fitted
 
@@ -185,7 +186,8 @@ def predict(
     if config.same_grid:
         raise ValueError("same_grid has no effect on predictions; leave it out")
     chosen_scheme(config.labels)
-    runs = [Path(run)] if isinstance(run, Path | str) else [Path(one) for one in run]
+    given = [Path(run)] if isinstance(run, Path | str) else [Path(one) for one in run]
+    runs = every_run(given)
     fitted = load_fitted(runs, config.device, config.trusted_models)
     sizes = shared_sizes(runs) if config.cleanup else {}
     folder = Path(out)

@@ -7,7 +7,13 @@ from bratsprep.config import FaultConfig, FilesConfig, PhantomConfig, PrepConfig
 from bratsprep.options import option_name
 from bratsprep.part import PartConfig
 from bratsprep.settings import choices, default_text, described, facts_of, keywords
-from bratstrain.apply_config import ApplyConfig, ReportConfig, SplitsConfig, StudyConfig
+from bratstrain.apply_config import (
+    ApplyConfig,
+    CrossvalConfig,
+    ReportConfig,
+    SplitsConfig,
+    StudyConfig,
+)
 from bratstrain.config import ModelConfig, Session, TrainConfig
 from bratstrain.recipes import recipe_defaults
 
@@ -69,6 +75,14 @@ SECTIONS = (
         [ReportConfig],
     ),
     ("A study", "`bratstrain.study`, `bratstrain study`.", [StudyConfig]),
+    (
+        "A cross-validation",
+        (
+            "`bratstrain.crossval`, `bratstrain crossval`, beside the settings of a run but\n"
+            "`fold`, of a session, and of raw data."
+        ),
+        [CrossvalConfig],
+    ),
     ("Folds for nnU-Net", "`bratstrain.splits`, `bratstrain splits`.", [SplitsConfig]),
 )
 
