@@ -65,11 +65,17 @@ class Journal:
                 ) from error
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+            except BlockingIOError as error:
                 os.close(handle)
                 raise BuildError(
                     f"{self.out}: is being written by another process; wait for it or choose "
                     "another name"
+                ) from error
+            except OSError as error:
+                os.close(handle)
+                raise BuildError(
+                    f"{self.path}: cannot be locked: {error.strerror}; the file system has no "
+                    "locks: mount it with them (Lustre: -o flock), or choose another place"
                 ) from error
             if self.path.exists() and self.path.stat().st_ino == os.fstat(handle).st_ino:
                 return handle
