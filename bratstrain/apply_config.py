@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final, Literal, TypedDict, get_args
 
 from bratsprep.config import (
     MAX_SEED,
@@ -16,7 +16,7 @@ from bratsprep.config import (
     SourceSettings,
 )
 from bratsprep.settings import check, keywords, setting
-from bratstrain.config import Session
+from bratstrain.config import FitSettings, Session
 
 Part = Literal["validation", "test", "train", "all"]
 """Part of a run's split, or all cases of the data."""
@@ -279,6 +279,66 @@ class StudyConfig(FilesConfig):
     def session(self) -> Session:
         """How the networks are fitted."""
         return Session(device=self.device, threads=self.threads)
+
+
+class CrossvalSettings(TypedDict, total=False):
+    """Keywords of `CrossvalConfig`, for type checkers."""
+
+    folds: str
+    gpus: str
+
+
+class CrossvalKeywords(CrossvalSettings, FilesSettings, FitSettings, total=False):
+    """Keywords of `bratstrain.crossval`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossvalConfig:
+    """Which folds of a cross-validation are done here, and where."""
+
+    folds: str = setting(
+        "",
+        help="These folds alone, such as 0,2; all by default, and the table with them.",
+        metavar="N,...",
+    )
+    gpus: str = setting(
+        "",
+        help="Fit folds side by side, one at a time on each of these GPUs, such as 0,1,2,3; in "
+        "turn by default.",
+        metavar="N,...",
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        if not all(part.isdigit() for part in self.folds.split(",") if self.folds):
+            raise ValueError(f"folds must be numbers such as 0,2, got {self.folds!r}")
+        if not all(part.isdigit() or part == "cpu" for part in self.gpus.split(",") if self.gpus):
+            raise ValueError(f"gpus must be numbers such as 0,1,2,3, got {self.gpus!r}")
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Names of the devices; empty for folds in turn. `cpu` is one too, for tests."""
+        parts = self.gpus.split(",") if self.gpus else []
+        return tuple(f"cuda:{part}" if part.isdigit() else part for part in parts)
+
+    def chosen(self, n_folds: int) -> list[int]:
+        """Give the folds that are done here, rising.
+
+        Args:
+            n_folds: folds that there are.
+
+        Raises:
+            ValueError: one does not exist.
+        """
+        if not self.folds:
+            return [*range(n_folds)]
+        numbers = sorted({int(part) for part in self.folds.split(",")})
+        if numbers[-1] >= n_folds:
+            raise ValueError(
+                f"folds {self.folds}: fold {numbers[-1]} does not exist, folds are counted from 0: "
+                f"{','.join(map(str, range(n_folds)))}"
+            )
+        return numbers
 
 
 class SplitsSettings(SourceSettings, total=False):
