@@ -8,7 +8,6 @@ the result is the same to the byte as that of a build that was never interrupted
 """
 
 import base64
-import fcntl
 import io
 import json
 import os
@@ -28,6 +27,7 @@ from bratsprep.errors import BuildError
 from bratsprep.slicefile.chunks import Packed
 from bratsprep.slicefile.schema import Sizes, make_rows, row_dtype
 from bratsprep.slicefile.writer import LEAST_EXTENT, Extent
+from bratsprep.system import unix
 from bratsprep.volumes.gunzip import crc32
 
 
@@ -79,13 +79,13 @@ class Journal:
         """Open and lock the journal; again where another process has just removed it."""
         while True:
             try:
-                handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+                handle = os.open(self.path, unix.WRITE, 0o644)
             except OSError as error:
                 raise BuildError(
                     f"{self.path}: cannot be written: {error.strerror}; choose another place"
                 ) from error
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                unix.lock(handle)
             except OSError as error:
                 os.close(handle)
                 raise BuildError(
@@ -197,7 +197,7 @@ class Journal:
             None where they are not the ones written down.
         """
         with self.out.with_name(entry.file).open("rb") as file:
-            places = [os.pread(file.fileno(), size, offset) for offset, size in entry.extents]
+            places = [unix.read_at(file.fileno(), size, offset) for offset, size in entry.extents]
         large, small = io.BytesIO(b"".join(places)), io.BytesIO(entry.small)
         sizes = entry.sizes.reshape(-1).tolist()
         parts = [(small if size < LEAST_EXTENT else large).read(size) for size in sizes]

@@ -17,6 +17,7 @@ import click
 import bratsprep.cli
 import bratstrain.commands.cli
 from bratsprep.errors import BratsError
+from bratsprep.system.atomic import make_empty
 
 NEEDED: Final = ("torch", "tensorboard", "matplotlib")
 """Modules of the extras `train` and `plot`, which the steps use."""
@@ -25,7 +26,7 @@ FOLDER: Final = "FOLDER"
 RAW: Final = "bratsprep phantom FOLDER/raw --cases 24 --shape 80x80x52"
 BUILD: Final = "bratsprep build FOLDER/raw FOLDER/train.h5 --crop 80x64 --negatives 0.5"
 FIT: Final = (
-    "bratstrain fit FOLDER/train.h5 --model residual --width 16 --depth 4 --batch 8 --epochs 7 "
+    "bratstrain fit FOLDER/train.h5 --model residual --width 16 --depth 4 --batch 8 --epochs 4 "
     "--test-share 0.2 --run FOLDER/run"
 )
 STEPS: Final = (
@@ -109,20 +110,3 @@ def demo(
         if code:
             raise BratsError(f"{place}: '{words[0]} {words[1]}' ended with exit code {code}")
     return Demonstration(place)
-
-
-def make_empty(folder: Path) -> None:
-    """Make a folder that holds nothing.
-
-    Raises:
-        BratsError: it holds something, or cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        existing = sorted(path.name for path in folder.iterdir())
-    except OSError as error:
-        raise BratsError(f"{folder}: cannot be used: {error.strerror or error}") from error
-    if existing:
-        raise BratsError(
-            f"{folder}: holds {existing[0]} already; the demo overwrites nothing, name a new folder"
-        )
