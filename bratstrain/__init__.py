@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bratstrain.pages.compare import compare
     from bratstrain.pages.figure import draw_report
     from bratstrain.pages.report import report
+    from bratstrain.sharing.publisher import publish
     from bratstrain.studies.runner import study
     from bratstrain.training.fit import fit
 
@@ -44,6 +45,7 @@ __all__ = [
     "export",
     "fit",
     "predict",
+    "publish",
     "report",
     "score_folders",
     "splits",
@@ -67,6 +69,7 @@ _SOURCES = MappingProxyType(
         "export": "bratstrain.inference.onnx_export",
         "fit": "bratstrain.training.fit",
         "predict": "bratstrain.inference.predictor",
+        "publish": "bratstrain.sharing.publisher",
         "report": "bratstrain.pages.report",
         "score_folders": "bratstrain.evaluation.score_files",
         "splits": "bratstrain.data.fold_list",

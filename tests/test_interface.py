@@ -59,6 +59,7 @@ VERBS = {
     "evaluate_nnunet": (bratstrain.evaluate_nnunet, ["results"]),
     "score_folders": (bratstrain.score_folders, ["predicted", "raw"]),
     "predict": (bratstrain.predict, ["run", "raw", "out"]),
+    "publish": (bratstrain.publish, ["run", "out"]),
     "report": (bratstrain.report, ["run"]),
     "compare": (bratstrain.compare, [["a", "b"]]),
     "splits": (bratstrain.splits, ["raw", "splits.json"]),

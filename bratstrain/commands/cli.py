@@ -19,7 +19,7 @@ from bratsprep.options import (
     reported,
     settings_options,
 )
-from bratstrain.commands.apply import evaluate, export, predict
+from bratstrain.commands.apply import evaluate, export, predict, publish
 from bratstrain.commands.exit_codes import ignore, stopping, tell
 from bratstrain.commands.pages import compare, report
 from bratstrain.commands.splits import splits
@@ -93,5 +93,5 @@ def demo(folder: Path, quick: bool) -> None:
     click.echo("\n".join(["", *done.lines()]))
 
 
-for command in (evaluate, predict, report, compare, export, study, splits):
+for command in (evaluate, predict, report, compare, export, publish, study, splits):
     main.add_command(command)

@@ -41,6 +41,7 @@ from bratstrain.inference.segment import (
 from bratstrain.inference.small_components import drop_small, shared_sizes
 from bratstrain.runs.files import TRAINED
 from bratstrain.runs.fitted import Fitted, load_fitted
+from bratstrain.runs.hub import located
 
 SUFFIX: Final = ".nii.gz"
 PROBABILITIES: Final = "_probabilities"
@@ -163,7 +164,8 @@ def predict(
         bratstrain.predict("runs/a", "BraTS20_Training_001", "predicted", tta="lr")
 
     Args:
-        run: run folder, or several for the mean of their probabilities.
+        run: run folder, published folder or `hf://owner/name`, or several for the mean of their
+            probabilities.
         raw: case folder, data set or archive, labelled or not.
         out: folder to write to; made where it is missing.
         cases: ids of the cases to label; all by default.
@@ -185,7 +187,7 @@ def predict(
     if config.same_grid:
         raise ValueError("same_grid has no effect on predictions; leave it out")
     chosen_scheme(config.labels)
-    runs = [Path(run)] if isinstance(run, Path | str) else [Path(one) for one in run]
+    runs = [located(one) for one in ([run] if isinstance(run, Path | str) else run)]
     fitted = load_fitted(runs, config.device, config.trusted_models)
     sizes = shared_sizes(runs) if config.cleanup else {}
     folder = Path(out)
