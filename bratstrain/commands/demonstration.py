@@ -7,6 +7,7 @@ of the output types does the same.
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
@@ -14,8 +15,6 @@ from typing import Final
 
 import click
 
-import bratsprep.cli
-import bratstrain.commands.cli
 from bratsprep.errors import BratsError
 from bratsprep.system.atomic import make_empty
 
@@ -51,8 +50,9 @@ SMALLER: Final = MappingProxyType(
 )
 """Those of the quick demo that differ."""
 PROGRAMS: Final = MappingProxyType(
-    {"bratsprep": bratsprep.cli.main, "bratstrain": bratstrain.commands.cli.main}
+    {"bratsprep": "bratsprep.cli", "bratstrain": "bratstrain.commands.cli"}
 )
+"""Modules of the commands, imported at their use: they import the packages, which name `demo`."""
 Tell = Callable[[str], None]
 
 
@@ -106,7 +106,13 @@ def demo(
         line = SMALLER.get(step, step) if quick else step
         words = [word.replace(FOLDER, str(place), 1) for word in line.split()]
         tell(f"$ {shlex.join(words)}")
-        code = PROGRAMS[words[0]].main(words[1:], prog_name=words[0], standalone_mode=False)
+        code = program(words[0]).main(words[1:], prog_name=words[0], standalone_mode=False)
         if code:
             raise BratsError(f"{place}: '{words[0]} {words[1]}' ended with exit code {code}")
     return Demonstration(place)
+
+
+def program(name: str) -> click.Command:
+    """Find the command of a program."""
+    command: click.Command = import_module(PROGRAMS[name]).main
+    return command
