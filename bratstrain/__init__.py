@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bratstrain.pages.compare import compare
     from bratstrain.pages.figure import draw_report
     from bratstrain.pages.report import report
+    from bratstrain.sharing.publisher import publish
     from bratstrain.studies.crossvalidator import crossval
     from bratstrain.studies.runner import study
     from bratstrain.training.fit import fit
@@ -57,6 +58,7 @@ __all__ = [
     "export",
     "fit",
     "predict",
+    "publish",
     "report",
     "score_folders",
     "splits",
@@ -84,6 +86,7 @@ _SOURCES = MappingProxyType(
         "export": "bratstrain.inference.onnx_export",
         "fit": "bratstrain.training.fit",
         "predict": "bratstrain.inference.predictor",
+        "publish": "bratstrain.sharing.publisher",
         "report": "bratstrain.pages.report",
         "score_folders": "bratstrain.evaluation.score_files",
         "splits": "bratstrain.data.fold_list",

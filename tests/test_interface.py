@@ -67,6 +67,7 @@ VERBS = {
     "evaluate_nnunet": (bratstrain.evaluate_nnunet, ["results"]),
     "score_folders": (bratstrain.score_folders, ["predicted", "raw"]),
     "predict": (bratstrain.predict, ["run", "raw", "out"]),
+    "publish": (bratstrain.publish, ["run", "out"]),
     "report": (bratstrain.report, ["run"]),
     "card": (bratstrain.card, ["run"]),
     "compare": (bratstrain.compare, [["a", "b"]]),

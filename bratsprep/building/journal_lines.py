@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from bratsprep.building.source_stamps import Stamp, Stamps
 from bratsprep.case import CaseTables
 from bratsprep.slicefile.schema import Sizes, make_rows, row_dtype
 from bratsprep.slicefile.writer import LEAST_EXTENT, Extent
+from bratsprep.system import unix
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Entry:
         """Read the chunks below LEAST_EXTENT bytes; empty where the journal has changed."""
         path, offset, size = self.line
         with path.open("rb") as file:
-            record = parse(os.pread(file.fileno(), size, offset))
+            record = parse(unix.read_at(file.fileno(), size, offset))
         return b"" if record is None else base64.b64decode(record["small"])
 
 

@@ -20,6 +20,7 @@ from bratsprep.slicefile import read_batch, to_float32
 from bratsprep.slicefile.chunk_index import Storage
 from bratsprep.slicefile.read_batch import IN_LABEL
 from bratsprep.slicefile.read_chunk import BAD_STREAM, READ_SHORT, WRONG_LENGTH, Scratch, Setup
+from bratsprep.system.unix import read_at
 
 BACKENDS: Final = ("libdeflate", "isal")
 
@@ -258,7 +259,7 @@ class Plain:
             (size,) uint8 and code 0; any length with the code of a fault.
         """
         offset, length = chunk.tolist()
-        content = os.pread(self._fd, length, offset)
+        content = read_at(self._fd, length, offset)
         if len(content) != length:
             return np.empty(0, np.uint8), READ_SHORT
         if self._storage.deflated:

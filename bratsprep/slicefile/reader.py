@@ -22,6 +22,7 @@ from bratsprep.slicefile.backends import Target, chosen_backend, make_backend
 from bratsprep.slicefile.chunk_index import read_contents
 from bratsprep.slicefile.chunks import Packed
 from bratsprep.slicefile.read_batch import FAULTS, IN_LABEL
+from bratsprep.system import unix
 from bratsprep.volumes.gunzip import crc32
 
 
@@ -75,7 +76,7 @@ class SliceFile:
         self.schemes: Mapping[str, Scheme] = contents.described.schemes
         """Label schemes of the sources, by name."""
         self._storage = contents.storage
-        self._fd = os.open(self.path, os.O_RDONLY)
+        self._fd = os.open(self.path, unix.READ)
         self._backend = make_backend(self._fd, self._storage, self.backend)
 
     def __len__(self) -> int:
@@ -142,7 +143,7 @@ class SliceFile:
         """Read the chunks of the slices from `low` to before `high` as they lie on disk."""
         places = self._storage.chunks[low:high]
         parts = (*places[:, :2].tolist(), *places[:, 2:].tolist())
-        data = b"".join(os.pread(self._fd, size, offset) for offset, size in parts)
+        data = b"".join(unix.read_at(self._fd, size, offset) for offset, size in parts)
         return Packed(memoryview(data), np.ascontiguousarray(places[:, 1::2].T), crc32(data))
 
     def read_into(

@@ -26,6 +26,7 @@ from bratsprep.system.atomic import replacing
 from bratstrain.inference.segment import as_the_network_sees
 from bratstrain.runs.files import versions
 from bratstrain.runs.fitted import Fitted, load_fitted
+from bratstrain.runs.hub import located
 
 OPSET: Final = 18
 TOLERANCE: Final = 1e-3
@@ -95,7 +96,7 @@ def export(run: Path | str, out: Path | str, *, trusted_models: Sequence[str] = 
         BratsError: the folder is no finished run, its network is a custom one that is not
             trusted, the file cannot be written, or onnxruntime computes other probabilities.
     """
-    fitted = load_fitted([Path(run)], "cpu", trusted_models)
+    fitted = load_fitted([located(run)], "cpu", trusted_models)
     network = Probability(*fitted.networks).eval()
     model = describe(to_onnx(network, fitted), fitted)
     content = model.SerializeToString()

@@ -19,9 +19,11 @@ from bratsprep.voxel_sizes import size_text
 from bratstrain.data.splits import PARTS, Split
 from bratstrain.data.trained_spacings import TrainedSpacings, read_spacings
 from bratstrain.device import DTYPES, choose_device, choose_precision
-from bratstrain.runs.checkpoint import Weights, load_network, read_config
+from bratstrain.runs.checkpoint import Weights, assemble, load_network, read_config
 from bratstrain.runs.ensemble import every_run
 from bratstrain.runs.files import BEST, CONFIG, FACTS, SPLIT, read_json
+from bratstrain.runs.published import WEIGHTS as PUBLISHED_WEIGHTS
+from bratstrain.runs.published import is_published, read_published
 
 MAX_SIDE: Final = 4096
 """Largest height or width of a slice, pixels."""
@@ -106,7 +108,7 @@ def load_fitted(
     if not runs:
         raise ValueError("runs holds 0 folders; name at least one")
     runs, on = every_run(runs), choose_device(device)
-    loaded = [(run, *load_network(best_of(run), trusted)) for run in runs]
+    loaded = [(run, *network_of(run, trusted)) for run in runs]
     facts = [read_json(run / FACTS) for run in runs]
     first, weights = loaded[0][0], loaded[0][2]
     preparation, size = preparation_of(first, weights)
@@ -130,6 +132,18 @@ def load_fitted(
         survives_missing=all(survives_missing(run, other) for run, _, other in loaded),
         data_digest=weights.data_digest,
     )
+
+
+def network_of(run: Path, trusted: Collection[str]) -> tuple[nn.Module, Weights]:
+    """Load the network of a run folder, or of a published one.
+
+    Raises:
+        BratsError: the folder is neither, or its files are damaged.
+    """
+    if not is_published(run):
+        return load_network(best_of(run), trusted)
+    weights = read_published(run)
+    return assemble(run / PUBLISHED_WEIGHTS, weights, trusted), weights
 
 
 def preparation_of(run: Path, weights: Weights) -> tuple[PrepConfig, tuple[int, int]]:
@@ -273,6 +287,11 @@ def read_split(run: Path) -> Split:
     Raises:
         BratsError: it is missing or not as `bratstrain fit` wrote it.
     """
+    if is_published(run):
+        raise BratsError(
+            f"{run}: is published and names no training case, so that no split can be scored; "
+            "label cases with 'bratstrain predict' and score them with 'evaluate --predictions'"
+        )
     split = read_json(run / SPLIT)
     try:
         sides = {part: tuple(split[part]) for part in PARTS}

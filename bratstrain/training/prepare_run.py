@@ -12,6 +12,7 @@ import torch
 from bratsprep.errors import BratsError
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.system.atomic import replacing
+from bratsprep.system.threads import cores
 from bratstrain.config import Session, TrainConfig
 from bratstrain.data.augment import rare_classes
 from bratstrain.data.splits import Split, enhancing_label, make_split
@@ -21,7 +22,6 @@ from bratstrain.data.twins import leak_warning
 from bratstrain.device import (
     choose_device,
     choose_precision,
-    cores,
     largest_batch,
     set_up,
 )
