@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from bratsprep.case import CaseFiles
@@ -19,10 +18,10 @@ from bratsprep.system.faulty_cases import set_aside
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import read_scan
 from bratstrain.apply_config import ApplyConfig
-from bratstrain.data.intake import Intake
 from bratstrain.data.trained_cases import stored_prints
 from bratstrain.evaluation.case_images import brain_images, stored_images
 from bratstrain.evaluation.label_pair import Images, LabelPair, Pairs
+from bratstrain.evaluation.stored_planes import label_stored, network_image
 from bratstrain.evaluation.tables import Picture
 from bratstrain.inference.applied import source_choice
 from bratstrain.inference.segment import (
@@ -57,9 +56,17 @@ class Labeller:
         """Pattern of the brain masks of raw cases; `none` for skull-stripped images."""
         return self.fitted.brain_mask(self.config.brain_mask)
 
-    def label(self, image: NDArray[Any]) -> NDArray[np.uint8]:
-        """Label (s, m, h, w) planes: (s, h, w) uint8."""
-        return segment(self.fitted, image, self.config)[0]
+    def label(self, image: NDArray[Any], z: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
+        """Label planes of one case.
+
+        Args:
+            image: (s, m, h, w) float16 or float32, standard deviations.
+            z: (s,) int, plane of each in the volume, rising.
+
+        Returns:
+            (s, h, w) uint8 stored classes.
+        """
+        return segment(self.fitted, image, z, self.config)[0]
 
     def clean(self, volume: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Drop small components of a whole (z, y, x) uint8 volume, where sizes are given."""
@@ -145,7 +152,7 @@ def raw_pair(
     """
     if case.label is None:
         raise ValueError(f"{case.files.id}: the case was prepared without its label")
-    predicted = labeller.clean(case.paste(labeller.label(case.image)))
+    predicted = labeller.clean(case.paste(labeller.label(case.image, case.z)))
     truth = case.box.cut(case.label)
     x, y, z = case.geometry.spacing.tolist()
     return LabelPair(
@@ -223,10 +230,9 @@ def file_pair(
     case = file.cases[c]
     if not labeller.config.any_spacing:
         check_spacing(labeller.fitted, f"{file.path}: {case['id']}", case["spacing"])
-    if file.config.normalise == "none" or not (case["present"] > 0).all():
-        image = Intake(file, torch.device("cpu"))(torch.from_numpy(image), rows).numpy()
+    image = network_image(file, rows, image)
     z = file.slices["z"][rows].astype(np.int64)
-    planes = labeller.label(image)
+    planes = label_stored(labeller.fitted, labeller.config, file, rows, image)
     predicted = labeller.clean(file.paste(c, planes, z))
     picture = pictured(str(case["id"]), z, image[:, labeller.fitted.shown], (label, planes))
     x_mm, y_mm, z_mm = case["spacing"].tolist()

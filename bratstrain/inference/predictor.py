@@ -106,7 +106,9 @@ class Work:
 
     def do(self, case: Prepared) -> Predicted:
         """Label one case and write it."""
-        planes, probability = segment(self.fitted, case.image, self.config, keep=self.probabilities)
+        planes, probability = segment(
+            self.fitted, case.image, case.z, self.config, keep=self.probabilities
+        )
         label = case.paste(planes)
         if self.sizes:
             label = drop_small(label, self.sizes, self.fitted.classes)

@@ -4,8 +4,7 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
-from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -23,18 +22,11 @@ from bratsprep.volumes.crop import crop_window
 from bratsprep.volumes.fingerprint import fingerprints
 from bratsprep.volumes.planes import image_planes_
 from bratstrain.apply_config import ApplyConfig
+from bratstrain.data.neighbours import Stacked
 from bratstrain.data.trained_spacings import size_text
+from bratstrain.inference.volumes import FLIPS, segment_volume
+from bratstrain.networks.build import as_input
 from bratstrain.runs.fitted import Fitted
-
-FLIPS: Final = MappingProxyType(
-    {
-        "none": ((),),
-        "lr": ((), (-1,)),
-        "lr+ap": ((), (-1,), (-2,), (-2, -1)),
-    }
-)
-"""Axes of (b, c, h, w) along which each pass is flipped: left-right, and front-back too."""
-
 
 Read = TypeVar("Read")
 """What is read of a case."""
@@ -179,19 +171,20 @@ def probabilities(fitted: Fitted, image: NDArray[Any], tta: str) -> torch.Tensor
 
     Args:
         fitted: the networks.
-        image: (b, m, h, w) float16 or float32, standard deviations.
+        image: (b, m, h, w), or (b, m, k, h, w) with the planes around each, float16 or float32,
+            standard deviations.
         tta: a name in `FLIPS`.
 
     Returns:
         (b, classes, h, w) float32 on the device.
     """
     planes = torch.from_numpy(image).to(fitted.device).float()
-    total = torch.zeros(len(image), len(fitted.classes), *image.shape[2:], device=fitted.device)
+    total = torch.zeros(len(image), len(fitted.classes), *image.shape[-2:], device=fitted.device)
     passes = list(product(FLIPS[tta], fitted.networks))
     for axes, network in passes:
         flipped = planes.flip(axes) if axes else planes
         with fitted.autocast():
-            logits = network(flipped.contiguous(memory_format=torch.channels_last))
+            logits = network(as_input(flipped))
         probability = logits.float().softmax(dim=1)
         total += probability.flip(axes) if axes else probability
     return total / len(passes)
@@ -199,13 +192,19 @@ def probabilities(fitted: Fitted, image: NDArray[Any], tta: str) -> torch.Tensor
 
 @torch.inference_mode()
 def segment(
-    fitted: Fitted, image: NDArray[Any], config: ApplyConfig, *, keep: bool = False
+    fitted: Fitted,
+    image: NDArray[Any],
+    z: NDArray[np.integer[Any]],
+    config: ApplyConfig,
+    *,
+    keep: bool = False,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Label planes in batches.
+    """Label planes of one case in batches.
 
     Args:
         fitted: the networks.
         image: (s, m, h, w) float16 or float32, standard deviations.
+        z: (s,) int, plane of each in the volume, rising.
         config: flips and batch size.
         keep: return the probabilities too.
 
@@ -213,12 +212,15 @@ def segment(
         (s, h, w) uint8 stored classes; and (classes, s, h, w) float32 probabilities, of 0 planes
         where `keep` is False.
     """
+    if fitted.model.is_volumetric:
+        return segment_volume(fitted, image, z, config, keep=keep)
     n_planes, (h, w) = len(image), image.shape[2:]
     label = np.empty((n_planes, h, w), np.uint8)
     kept = np.empty((len(fitted.classes), n_planes if keep else 0, h, w), np.float32)
+    stacked = Stacked(image, z, fitted.model.context)
     for first in range(0, n_planes, config.batch_size):
         part = slice(first, first + config.batch_size)
-        probability = probabilities(fitted, image[part], config.tta)
+        probability = probabilities(fitted, stacked[part], config.tta)
         label[part] = probability.argmax(dim=1).to("cpu", torch.uint8).numpy()
         if keep:
             kept[:, part] = probability.cpu().numpy().swapaxes(0, 1)
