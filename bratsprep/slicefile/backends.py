@@ -242,7 +242,8 @@ class Plain:
             slot = int.from_bytes(task, "little", signed=True)
             if slot < 0:
                 return
-            code, place = self.fetch(rows[slot], Target(target.image[slot], target.label[slot]))
+            used = rows[slot][rows[slot] >= 0]
+            code, place = self.fetch(used, Target(target.image[slot], target.label[slot]))
             os.write(done, np.array([slot, code, place], "<i8").tobytes())
 
     def close(self) -> None:

@@ -128,7 +128,7 @@ class Work:
     def do(self, case: Prepared) -> Predicted:
         """Label one case and write it."""
         keep = self.out.probabilities or case.is_resampled
-        planes, probability = segment(self.fitted, case.image, self.config, keep=keep)
+        planes, probability = segment(self.fitted, case.image, case.z, self.config, keep=keep)
         label = source_label(case, planes, probability)
         if self.sizes:
             label = drop_small(label, self.sizes, self.fitted.classes)

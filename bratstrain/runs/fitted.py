@@ -3,7 +3,7 @@
 import json
 import operator
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ from bratsprep.errors import BratsError
 from bratsprep.labels import ClassSet, Scheme
 from bratsprep.volumes.case_volumes import Asked
 from bratsprep.voxel_sizes import size_text
+from bratstrain.config import ModelConfig
 from bratstrain.data.splits import PARTS, Split
 from bratstrain.data.trained_spacings import TrainedSpacings, read_spacings
 from bratstrain.device import DTYPES, choose_device, choose_precision
@@ -54,6 +55,8 @@ class Fitted:
     """Whether they were fitted on cases without some modality, drawn or real."""
     data_digest: str
     """Digest of the first run's slice file."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """Of the first run; the others take samples of the same form."""
 
     @property
     def name(self) -> str:
@@ -131,6 +134,7 @@ def load_fitted(
         scheme=scheme_of(loaded),
         survives_missing=all(survives_missing(run, other) for run, _, other in loaded),
         data_digest=weights.data_digest,
+        model=model_of(loaded),
     )
 
 
@@ -267,6 +271,29 @@ def scheme_of(loaded: Sequence[tuple[Path, nn.Module, Weights]]) -> Scheme | Non
     """Label scheme that all runs were fitted on; None where there are several."""
     schemes = {scheme for run, _, weights in loaded for scheme in schemes_of(run, weights).values()}
     return schemes.pop() if len(schemes) == 1 else None
+
+
+def model_of(loaded: Sequence[tuple[Path, nn.Module, Weights]]) -> ModelConfig:
+    """Settings of the first network; all have to take samples of its form.
+
+    Raises:
+        BratsError: they do not.
+    """
+    models = [read_config(run / BEST, weights.config).model for run, _, weights in loaded]
+    for (run, _, _), model in zip(loaded, models, strict=True):
+        if form_of(model) != form_of(models[0]):
+            raise BratsError(
+                f"{run}: takes {form_of(model)}, {loaded[0][0]} takes {form_of(models[0])}; an "
+                "ensemble needs one"
+            )
+    return models[0]
+
+
+def form_of(model: ModelConfig) -> str:
+    """Say what a network takes as a sample."""
+    if model.is_volumetric:
+        return f"patches of {model.patch}"
+    return "single planes" if model.context == 1 else f"{model.context} planes"
 
 
 def survives_missing(run: Path, weights: Weights) -> bool:
