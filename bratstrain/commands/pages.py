@@ -19,7 +19,7 @@ from bratsprep.options import (
     reported,
     settings_options,
 )
-from bratstrain.apply_config import ApplyConfig, CardConfig
+from bratstrain.apply_config import ApplyConfig, CardConfig, ShownConfig
 from bratstrain.commands.apply import DATA, RAW, SPLIT
 
 VIEWED = combined(DATA, RAW, SPLIT, settings_options(ApplyConfig), settings_options(FaultConfig))
@@ -29,6 +29,7 @@ VIEWED = combined(DATA, RAW, SPLIT, settings_options(ApplyConfig), settings_opti
 @click.command()
 @click.argument("run", type=FOLDER)
 @VIEWED
+@settings_options(ShownConfig)
 @click.option(
     "-o", "--out", type=FILE, metavar="HTML", help="Page to write; RUN/report.html by default."
 )

@@ -24,6 +24,7 @@ from bratstrain.apply_config import ApplyConfig
 from bratstrain.data.intake import Intake
 from bratstrain.data.trained_cases import stored_prints
 from bratstrain.evaluation.case_images import brain_images, stored_images
+from bratstrain.evaluation.image_facts import ImageFacts, raw_facts, stored_facts
 from bratstrain.evaluation.label_pair import Images, LabelPair, Pairs
 from bratstrain.evaluation.tables import Picture
 from bratstrain.inference.applied import source_choice
@@ -34,10 +35,24 @@ from bratstrain.inference.segment import (
     read_ahead,
     segment,
 )
-from bratstrain.inference.small_components import drop_small, read_cleanup
-from bratstrain.inference.to_source import source_label
+from bratstrain.inference.small_components import cleanup_of, drop_small
+from bratstrain.inference.to_source import source_entropy, source_label
 from bratstrain.runs.fitted import Fitted, load_fitted
 from bratstrain.scoring.calibration import Calibration, calibrations
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """What networks make of the planes of a case."""
+
+    planes: NDArray[np.uint8]
+    """(s, h, w) stored classes."""
+    probability: NDArray[np.float32]
+    """(classes, s, h, w); of 0 planes where it was not asked for."""
+    entropy: NDArray[np.uint8]
+    """(s, h, w) of the mean probabilities, 255 where all classes are equally likely."""
+    calibration: Mapping[str, Calibration]
+    """By class and region, over the brain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +78,17 @@ class Labeller:
 
     def label(
         self, image: NDArray[Any], truth: NDArray[np.uint8], *, keep: bool = False
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], dict[str, Calibration]]:
+    ) -> Labelled:
         """Label planes, and count how well their probabilities are calibrated.
 
         Args:
             image: (s, m, h, w) float16 or float32, standard deviations; 0 outside the brain.
             truth: (s, h, w) uint8, stored labels.
             keep: return the probabilities too.
-
-        Returns:
-            (s, h, w) uint8 stored labels; (classes, s, h, w) float32 probabilities, of 0 planes
-            where `keep` is False; calibration by class and region, over the brain.
         """
         parts = self.fitted.classes.parts
         inside = (image != 0).any(axis=1)
+        entropy = np.empty(truth.shape, np.uint8)
         counted: list[list[Calibration]] = []
 
         def see(planes: slice, probability: NDArray[np.float32]) -> None:
@@ -84,9 +96,9 @@ class Labeller:
             rows = calibrations(probability, truth[planes], inside[planes], [*parts.values()])
             counted.append(rows)
 
-        label, kept = segment(self.fitted, image, self.config, keep=keep, see=see)
+        planes, kept = segment(self.fitted, image, self.config, keep=keep, see=see, entropy=entropy)
         totals = (reduce(add, rows) for rows in zip(*counted, strict=True))
-        return label, kept, dict(zip(parts, totals, strict=False))
+        return Labelled(planes, kept, entropy, dict(zip(parts, totals, strict=False)))
 
     def clean(self, volume: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Drop small components of a whole (z, y, x) uint8 volume, where sizes are given."""
@@ -104,7 +116,7 @@ def load_labeller(run: Path, apply: ApplyConfig) -> Labeller:
     fitted = load_fitted([run], apply.device, apply.trusted_models)
     if not apply.cleanup:
         return Labeller(fitted, apply, {})
-    cleanup = read_cleanup(run)
+    cleanup = cleanup_of(run, fitted.classes)
     return Labeller(fitted, apply, cleanup.least_voxels, frozenset(cleanup.cases))
 
 
@@ -131,12 +143,14 @@ def raw_pairs(
         BratsError: a case is at fault, or has voxels of another size than the run's.
     """
 
-    def read(files: CaseFiles, buffers: Buffers) -> tuple[Prepared, Images | None]:
+    def read(
+        files: CaseFiles, buffers: Buffers
+    ) -> tuple[Prepared, Images | None, ImageFacts | None]:
         scan = read_scan(files, source, buffers, schemes[files.id], labeller.fitted.asked)
         shown = brain_images(scan, labeller.fitted.preparation) if images else None
         case = prepared(scan, labeller.fitted)
         check_prepared(labeller, source, case)
-        return case, shown
+        return case, shown, raw_facts(scan)
 
     for files, result in read_ahead(cases, read):
         if isinstance(result, BratsError):
@@ -162,6 +176,7 @@ def raw_pair(
     labeller: Labeller,
     case: Prepared,
     images: Images | None = None,
+    facts: ImageFacts | None = None,
 ) -> LabelPair:
     """Predict a raw case that has been prepared for the run.
 
@@ -169,12 +184,13 @@ def raw_pair(
         labeller: what predicts.
         case: labelled, and checked by `check_prepared`.
         images: modalities to keep with the pair.
+        facts: of its images.
     """
     if case.label is None or case.seen is None:
         raise ValueError(f"{case.files.id}: the case was prepared without its label")
-    planes, probability, calibration = labeller.label(case.image, case.seen, keep=case.is_resampled)
-    predicted = labeller.clean(source_label(case, planes, probability))
-    shown = planes if case.is_resampled else case.box.cut(predicted)[case.z]
+    found = labeller.label(case.image, case.seen, keep=case.is_resampled)
+    predicted = labeller.clean(source_label(case, found.planes, found.probability))
+    shown = found.planes if case.is_resampled else case.box.cut(predicted)[case.z]
     window = case.grid.part(case.box, case.source_grid)
     x, y, z = case.geometry.spacing.tolist()
     return LabelPair(
@@ -193,7 +209,9 @@ def raw_pair(
         ),
         images=images,
         fingerprint=case.fingerprint,
-        calibration=calibration,
+        calibration=found.calibration,
+        entropy=source_entropy(case, found.entropy),
+        facts=facts,
     )
 
 
@@ -256,9 +274,9 @@ def file_pair(
     if file.config.normalise == "none" or not (case["present"] > 0).all():
         image = Intake(file, torch.device("cpu"))(torch.from_numpy(image), rows).numpy()
     z = file.slices["z"][rows].astype(np.int64)
-    planes, _, calibration = labeller.label(image, label)
-    predicted = labeller.clean(file.paste(c, planes, z))
-    picture = pictured(str(case["id"]), z, image[:, labeller.fitted.shown], (label, planes))
+    found = labeller.label(image, label)
+    predicted = labeller.clean(file.paste(c, found.planes, z))
+    picture = pictured(str(case["id"]), z, image[:, labeller.fitted.shown], (label, found.planes))
     x_mm, y_mm, z_mm = case["spacing"].tolist()
     return LabelPair(
         case=str(case["id"]),
@@ -269,7 +287,9 @@ def file_pair(
         lost=int(case["lost_voxels"][1:].sum()),
         picture=picture,
         images=images,
-        calibration=calibration,
+        calibration=found.calibration,
+        entropy=file.paste(c, found.entropy, z),
+        facts=stored_facts(case),
     )
 
 

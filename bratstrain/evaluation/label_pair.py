@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bratsprep.case import Box
 from bratsprep.labels import ClassSet
 from bratsprep.system.faulty_cases import SetAside
+from bratstrain.evaluation.image_facts import ImageFacts
 from bratstrain.evaluation.tables import Picture
 from bratstrain.scoring.calibration import Calibration
 
@@ -57,6 +58,11 @@ class LabelPair:
     """(1 + m, *BRAIN_CELLS) of the images; None where they are unknown or of too small a brain."""
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
     """Of the predicted probabilities, by class and region; empty where there are none."""
+    entropy: NDArray[np.uint8] | None = None
+    """(z, y, x) of the mean probabilities, 255 where all classes are equally likely; None of label
+    files."""
+    facts: ImageFacts | None = None
+    """Of the images; None of label files."""
 
 
 Pairs: TypeAlias = Generator[LabelPair | SetAside, None, None]

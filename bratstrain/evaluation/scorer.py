@@ -19,9 +19,11 @@ from bratstrain.apply_config import ReportConfig
 from bratstrain.data.twins import WITHOUT, Twins
 from bratstrain.evaluation.folder_pairs import plane_rows
 from bratstrain.evaluation.folder_selection import CaseSelection
+from bratstrain.evaluation.image_facts import ImageFacts, odd_images
 from bratstrain.evaluation.label_checks import class_order_note, single_class_note
 from bratstrain.evaluation.label_pair import LabelPair
 from bratstrain.evaluation.tables import Picture, Report, write_report
+from bratstrain.evaluation.uncertainty import tumour_uncertainty
 from bratstrain.inference.nifti_out import make_folder
 from bratstrain.inference.small_components import Tuning, write_cleanup
 from bratstrain.runs.files import versions
@@ -48,6 +50,10 @@ class Tally:
     tuning: Tuning = field(default_factory=Tuning)
     prints: dict[str, NDArray[np.int8]] = field(default_factory=dict)
     """(1 + m, z, y, x) fingerprint of the images of each case that has one, by id."""
+    uncertainty: dict[str, float | None] = field(default_factory=dict)
+    """As `tumour_uncertainty` gives it, of each case that a run predicted, by id."""
+    facts: dict[str, ImageFacts] = field(default_factory=dict)
+    """Of the images of such a case, by id."""
     lost: int = 0
     """Tumour voxels outside the crop, which the network did not receive."""
     set_aside: list[SetAside] = field(default_factory=list)
@@ -58,6 +64,10 @@ class Tally:
         self.lost += pair.lost
         if pair.fingerprint is not None:
             self.prints[pair.case] = pair.fingerprint
+        if pair.entropy is not None:
+            self.uncertainty[pair.case] = tumour_uncertainty(pair.entropy, pair.predicted)
+        if pair.facts is not None:
+            self.facts[pair.case] = pair.facts
         if self.config.planes:
             self.planes += plane_rows(pair)
         if self.config.pictures and pair.picture is not None:
@@ -136,6 +146,8 @@ def report_of(selection: CaseSelection, tally: Tally, destination: Destination) 
         shown=tuple(metrics_named(tally.config.metrics, tally.config.tolerances)),
         folder=destination.folder,
         set_aside={fault.id: fault.reason for fault in tally.set_aside},
+        uncertainty=dict(tally.uncertainty),
+        odd_images=odd_images(tally.facts, destination.about.get("modalities", ())),
     )
 
 

@@ -6,7 +6,7 @@ An evaluation in the run folder is reused where weights, split, settings, softwa
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bratsprep.config import FaultConfig
 from bratsprep.labels import ClassSet
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
 from bratstrain.apply_config import ApplyConfig, Part, ReportConfig
 from bratstrain.evaluation.evaluator import INPUTS, EvaluationJob, evaluate_opened
 from bratstrain.evaluation.scorer import Watch
-from bratstrain.evaluation.tables import EVERYTHING, to_json
+from bratstrain.evaluation.tables import EVERYTHING, ODD, UNCERTAINTY, to_json
 from bratstrain.runs.files import read_json
 from bratstrain.scoring.metric_registry import HEADLINE
 
@@ -78,6 +77,36 @@ class Evaluation:
         """Of the images."""
         return tuple(self.record["about"]["modalities"])
 
+    @property
+    def uncertainty(self) -> NDArray[np.float64]:
+        """(cases,) float64: entropy over the predicted tumour; nan where nothing is predicted."""
+        found = self.record.get(UNCERTAINTY) or {}
+        return np.array([found.get(case) for case in self.cases], np.float64)
+
+    @property
+    def odd_images(self) -> Mapping[str, Sequence[str]]:
+        """What is unusual about the images, by case."""
+        notes: Mapping[str, Sequence[str]] = self.record.get(ODD) or {}
+        return notes
+
+    def by_case(self) -> dict[str, dict[str, Mapping[str, Any]]]:
+        """Values of each case under the headline's convention, by case, then by part."""
+        found: dict[str, dict[str, Mapping[str, Any]]] = {case: {} for case in self.cases}
+        for row in self.record["per_case"]:
+            if row["convention"] == self.convention:
+                found[row["case"]][row["part"]] = row
+        return found
+
+    def volumes_ml(self, part: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(cases,) float64 each, in order: true and predicted volume of a class or region, ml."""
+        found = {
+            row["case"]: (row["truth_mm3"], row["predicted_mm3"])
+            for row in self.record["per_case"]
+            if row["convention"] == self.convention and row["part"] == part
+        }
+        true, predicted = np.array([found[case] for case in self.cases], np.float64).T / 1000
+        return true, predicted
+
     def rows(self, metric: str = HEADLINE, table: str = "rows") -> dict[str, Mapping[str, Any]]:
         """Rows of the table of one metric under the headline's convention, by part."""
         return {
@@ -117,7 +146,7 @@ def evaluation_of(
     part: Part,
     apply: ApplyConfig,
     *,
-    faults: FaultConfig | None = None,
+    config: ReportConfig | None = None,
     progress: bool = False,
     watch: Watch | None = None,
 ) -> Evaluation:
@@ -128,14 +157,15 @@ def evaluation_of(
         where: slice file or raw cases, open.
         part: `validation`, `test`, `train` or `all`.
         apply: how the networks are applied.
-        faults: how faulty cases are treated; None stops at the first.
+        config: which cases, and how faulty ones are treated; None takes all, and stops at the first
+            faulty one.
         progress: show a bar while a new one is made.
         watch: receives each case of a new one with its images and scores.
 
     Raises:
         BratsError: run, cases or slice file are at fault, or do not go together.
     """
-    config = ReportConfig(on_error=(faults or FaultConfig()).on_error)
+    config = config or ReportConfig()
     job = EvaluationJob(run, part, apply, config)
     folder = job.folder(where)
     if is_stored(folder, job.inputs(where)):
@@ -150,5 +180,5 @@ def is_stored(folder: Path, digest: str) -> bool:
     """Whether a folder holds the evaluation that follows from the inputs of a digest."""
     if not (folder / EVERYTHING).is_file():
         return False
-    about = read_json(folder / EVERYTHING).get("about", {})
-    return bool(about.get(INPUTS) == digest)
+    record = read_json(folder / EVERYTHING)
+    return record.get("about", {}).get(INPUTS) == digest and UNCERTAINTY in record

@@ -50,6 +50,11 @@ NNUNET: Final = "summary.json"
 VERSION: Final = "evaluation version"
 """Key of the JSON that tells evaluations whose numbers follow the same rules."""
 
+UNCERTAINTY: Final = "uncertainty"
+"""Key of the JSON: mean entropy over the predicted tumour, by case."""
+ODD: Final = "odd_images"
+"""Key of the JSON: what is unusual about the images, by case."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
@@ -91,6 +96,11 @@ class Report:
     """Metrics beside the headline in the terminal's table; empty for the usual ones."""
     set_aside: Mapping[str, str] = field(default_factory=dict)
     """Why a case could not be scored, by id."""
+    uncertainty: Mapping[str, float | None] = field(default_factory=dict)
+    """Mean entropy over the predicted tumour by case, None where nothing is predicted; empty of
+    label files."""
+    odd_images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What is unusual about the images of a case, by id."""
     folder: Path | None = None
     """Where the tables are; None before they are written."""
 
@@ -187,6 +197,8 @@ def to_json(report: Report) -> dict[str, Any]:
         "volume_agreement": volume_agreement(report.scores),
         "calibration": calibration_record(report.scores),
         "per_case": per_case(report),
+        UNCERTAINTY: dict(report.uncertainty),
+        ODD: {case: list(notes) for case, notes in report.odd_images.items()},
         "confusion": {case.case: case.confusion.tolist() for case in report.scores},
     }
 

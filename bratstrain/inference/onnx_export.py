@@ -58,20 +58,23 @@ class Exported:
 
 
 class Probability(nn.Module):
-    """A network with its softmax.
+    """The mean of the softmax of some networks.
 
     Args:
-        network: of (b, modalities, h, w) to (b, classes, h, w) logits.
+        networks: of (b, modalities, h, w) to (b, classes, h, w) logits, at least one.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, *networks: nn.Module) -> None:
         super().__init__()
-        self.network = network
+        self.networks = nn.ModuleList(networks)
 
     def forward(self, image: Tensor) -> Tensor:
         """Compute (b, classes, h, w) float32 probabilities of a (b, modalities, h, w) image."""
-        logits: Tensor = self.network(image)
-        return logits.softmax(dim=1)
+        first, *others = (network(image).softmax(dim=1) for network in self.networks)
+        total: Tensor = first
+        for probability in others:
+            total = total + probability
+        return total / len(self.networks) if others else total
 
 
 def export(run: Path | str, out: Path | str, *, trusted_models: Sequence[str] = ()) -> Exported:
@@ -93,7 +96,7 @@ def export(run: Path | str, out: Path | str, *, trusted_models: Sequence[str] = 
             trusted, the file cannot be written, or onnxruntime computes other probabilities.
     """
     fitted = load_fitted([Path(run)], "cpu", trusted_models)
-    network = Probability(fitted.networks[0]).eval()
+    network = Probability(*fitted.networks).eval()
     model = describe(to_onnx(network, fitted), fitted)
     content = model.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])

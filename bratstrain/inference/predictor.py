@@ -54,6 +54,7 @@ from bratstrain.inference.volumes_csv import (
     row,
     write_rows,
 )
+from bratstrain.runs.ensemble import every_run
 from bratstrain.runs.files import TRAINED
 from bratstrain.runs.fitted import Fitted, load_fitted
 
@@ -229,9 +230,10 @@ def predict(
     if config.same_grid:
         raise ValueError("same_grid has no effect on predictions; leave it out")
     chosen_scheme(config.labels)
-    runs = [Path(run)] if isinstance(run, Path | str) else [Path(one) for one in run]
+    given = [Path(run)] if isinstance(run, Path | str) else [Path(one) for one in run]
+    runs = every_run(given)
     fitted = load_fitted(runs, config.device, config.trusted_models)
-    sizes = shared_sizes(runs) if config.cleanup else {}
+    sizes = shared_sizes(runs, fitted.classes) if config.cleanup else {}
     files = OutputFiles(Path(out), output.probabilities, draw is not None)
     with open_source(Path(raw)) as source:
         choice = source_choice(config, fitted)

@@ -1,5 +1,6 @@
 """From a case to its labels: every brain plane, prepared by the code that builds slice files."""
 
+import math
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -233,6 +234,7 @@ def segment(
     *,
     keep: bool = False,
     see: Callable[[slice, NDArray[np.float32]], None] | None = None,
+    entropy: NDArray[np.uint8] | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Label planes in batches.
 
@@ -242,6 +244,8 @@ def segment(
         config: flips and batch size.
         keep: return the probabilities too.
         see: receives the planes of each batch and their (b, classes, h, w) float32 probabilities.
+        entropy: (s, h, w) uint8, overwritten with the entropy of the mean probabilities, 255 where
+            all classes are equally likely; None does not compute it.
 
     Returns:
         (s, h, w) uint8 stored classes; and (classes, s, h, w) float32 probabilities, of 0 planes
@@ -254,6 +258,8 @@ def segment(
         part = slice(first, first + config.batch_size)
         probability = probabilities(fitted, image[part], config.tta)
         label[part] = probability.argmax(dim=1).to("cpu", torch.uint8).numpy()
+        if entropy is not None:
+            entropy[part] = entropy_of(probability).cpu().numpy()
         if keep or see is not None:
             given = probability.cpu().numpy()
         if keep:
@@ -261,3 +267,17 @@ def segment(
         if see is not None:
             see(part, given)
     return label, kept
+
+
+def entropy_of(probability: torch.Tensor) -> torch.Tensor:
+    """Entropy of the classes of each pixel, as a share of that of equal chances.
+
+    Args:
+        probability: (b, classes, h, w) float32, sums of 1.
+
+    Returns:
+        (b, h, w) uint8, 0 to 255.
+    """
+    bits = torch.special.entr(probability).sum(dim=1)
+    steps: torch.Tensor = bits * (255 / math.log(probability.shape[1]))
+    return steps.round_().clamp_(0, 255).to(torch.uint8)

@@ -3,7 +3,7 @@
 What an evaluation of this very call has left in a gallery is neither read nor predicted again.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ from bratstrain.evaluation.case_selection import truth_schemes
 from bratstrain.evaluation.folder_selection import good_cases, labelled_cases
 from bratstrain.evaluation.label_pair import Images, LabelPair
 from bratstrain.inference.segment import Prepared, prepared, read_ahead
-from bratstrain.pages.gallery import Gallery, Kept, Volume
+from bratstrain.pages.gallery import Gallery, Kept
 from bratstrain.pages.sprites import View
 from bratstrain.runs.fitted import read_split
 
@@ -63,6 +63,7 @@ def views(
     part: str,
     apply: ApplyConfig,
     cases: Sequence[str],
+    thin: Collection[str] = (),
 ) -> list[View]:
     """Put the images of some cases beside their truth and the prediction of each run.
 
@@ -72,14 +73,17 @@ def views(
         part: part of each run's split that the cases are of, or `all`.
         apply: how the networks are applied.
         cases: ids.
+        thin: ids of those of which a few planes are enough.
 
     Returns:
-        One view for each case, in their order.
+        One view for each case, in their order; with a map of entropy where there is one run.
 
     Raises:
         BratsError: a run, a case or the slice file is at fault.
     """
     kept = {case: item for run in runs for case, item in run.gallery.kept.items()}
+    fewer = {case: runs[0].gallery.thin[case] for case in thin if case in runs[0].gallery.thin}
+    kept |= {case: item for case, item in fewer.items() if case not in kept}
     complete = set(kept).intersection(*(run.gallery.predicted for run in runs))
     missing = [case for case in cases if case not in complete]
     if missing:
@@ -87,12 +91,17 @@ def views(
         for read in read_cases(labellers, where, part, missing):
             kept[read.id] = read.kept
             for run, predict in zip(runs, read.predict, strict=True):
-                if read.id not in run.gallery.predicted:
-                    run.gallery.predicted[read.id] = Volume.of(predict().predicted)
-    return [
-        kept[case].view(case, tuple(run.gallery.predicted[case].array() for run in runs))
-        for case in cases
-    ]
+                if read.id not in run.gallery.predicted or len(runs) == 1:
+                    run.gallery.note(predict())
+    found = [view_of(runs, case, kept[case]) for case in cases]
+    return [view.thinned() if view.case in thin else view for view in found]
+
+
+def view_of(runs: Sequence[ShownRun], case: str, kept: Kept) -> View:
+    """Put the predictions of all runs beside a case; of one run, its entropy too."""
+    entropy = runs[0].gallery.entropy.get(case) if len(runs) == 1 else None
+    predicted = tuple(run.gallery.predicted[case].array() for run in runs)
+    return kept.view(case, predicted, None if entropy is None else entropy.array())
 
 
 def read_cases(

@@ -11,7 +11,7 @@ from bratsprep.settings import take
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
 from bratsprep.system.atomic import replacing
-from bratstrain.apply_config import ApplyConfig, PageSettings, Part
+from bratstrain.apply_config import ApplyConfig, PageSettings, Part, ReportConfig
 from bratstrain.evaluation.case_selection import open_cases
 from bratstrain.evaluation.comparison import Comparison, compare_evaluations
 from bratstrain.evaluation.stored import evaluation_of
@@ -94,8 +94,9 @@ def compared(
     Raises:
         BratsError: a run or the data are at fault, or the evaluations are not comparable.
     """
+    config = None if faults is None else ReportConfig(on_error=faults.on_error)
     evaluated = partial(
-        evaluation_of, where=where, part=split, apply=apply, faults=faults, progress=progress
+        evaluation_of, where=where, part=split, apply=apply, config=config, progress=progress
     )
     if out is None:
         return compare_evaluations([evaluated(folder) for folder in folders])

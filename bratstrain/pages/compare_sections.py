@@ -36,8 +36,8 @@ EXPLAINED: Final = {
 }
 MOST_COLUMNS: Final = 10
 """Columns of the dots of differences."""
-PAGE_WIDTH: Final = 1080
-"""Units that a row of such columns may take without being cut off."""
+CHART_WIDTH: Final = 540
+"""Units that a chart of such columns may take, of which two stand side by side."""
 
 
 def telling(comparison: Comparison) -> dict[str, str]:
@@ -196,5 +196,5 @@ def case_dots(comparison: Comparison) -> list[Drawing]:
             label=lambda case, value: f"{case}, difference {value:+.3f}",
             span=(-reach, reach),
         )
-        for row_of_columns in column_rows(list(columns), PAGE_WIDTH)
+        for row_of_columns in column_rows(list(columns), CHART_WIDTH)
     ]

@@ -6,7 +6,7 @@ scored so far; memory does not grow with the number of cases but by their label 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Final
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bratsprep.case import Box
 from bratstrain.evaluation.label_pair import Images, LabelPair
-from bratstrain.pages.sprites import View, brain_greys
+from bratstrain.pages.sprites import View, brain_greys, telling_planes
 from bratstrain.scoring.conventions import CONVENTIONS
 from bratstrain.scoring.metrics import CaseScores
 
@@ -66,12 +66,27 @@ class Kept:
         greys = Volume.of(brain_greys(images))
         return cls(greys, Volume.of(truth), images.z, images.box, images.shown, spacing)
 
-    def view(self, case: str, predicted: tuple[NDArray[np.uint8], ...]) -> View:
+    @classmethod
+    def thin(cls, images: Images, pair: LabelPair) -> "Kept":
+        """Compress the planes of a case that `sprites.telling_planes` chooses."""
+        shown = images.shown
+        planes = shown[telling_planes(pair.truth[shown], pair.predicted[shown])]
+        rows = np.flatnonzero(np.isin(images.z, planes))
+        chosen = replace(images, voxels=images.voxels[rows], z=images.z[rows], shown=planes)
+        return cls.of(chosen, pair.truth, pair.spacing)
+
+    def view(
+        self,
+        case: str,
+        predicted: tuple[NDArray[np.uint8], ...],
+        entropy: NDArray[np.uint8] | None = None,
+    ) -> View:
         """Decompress, and put predictions beside the truth.
 
         Args:
             case: id.
             predicted: (z, y, x) uint8 stored labels, one volume for each run.
+            entropy: (z, y, x) uint8 of the only run; None for no map.
         """
         truth = self.truth.array()
         block = np.zeros((self.greys.shape[0], len(truth), *self.greys.shape[2:]), np.uint8)
@@ -85,6 +100,7 @@ class Kept:
             truth=truth[self.shown],
             predicted=tuple(label[self.shown] for label in predicted),
             spacing=self.spacing,
+            entropy=None if entropy is None else entropy[self.shown],
         )
 
 
@@ -97,6 +113,12 @@ class Gallery:
     """(z, y, x) stored labels by case id."""
     kept: dict[str, Kept] = field(default_factory=dict)
     """By case id; at most `most_images`."""
+    most_thin: int = 0
+    """Cases of which a few planes are kept, the worst ones."""
+    thin: dict[str, Kept] = field(default_factory=dict)
+    """By case id; at most `most_thin`."""
+    entropy: dict[str, Volume] = field(default_factory=dict)
+    """(z, y, x) of the cases of `kept` and `thin`."""
     _scores: dict[str, float] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -106,14 +128,33 @@ class Gallery:
         with self._lock:
             self.predicted[pair.case] = predicted
             self._scores[pair.case] = class_mean(scores)
-            is_wanted = pair.case in self._nearest([*self.kept, pair.case])
-        if pair.images is None or not is_wanted:
+            is_near = pair.case in self._nearest([*self.kept, pair.case])
+            is_bad = pair.case in self._worst([*self.thin, pair.case])
+        if pair.images is None:
             return
-        kept = Kept.of(pair.images, pair.truth, pair.spacing)
+        kept = Kept.of(pair.images, pair.truth, pair.spacing) if is_near else None
+        thin = Kept.thin(pair.images, pair) if is_bad else None
         with self._lock:
-            self.kept[pair.case] = kept
-            nearest = self._nearest(self.kept)
-            self.kept = {case: self.kept[case] for case in nearest}
+            if kept is not None:
+                self.kept[pair.case] = kept
+                self.kept = {case: self.kept[case] for case in self._nearest(self.kept)}
+            if thin is not None:
+                self.thin[pair.case] = thin
+                self.thin = {case: self.thin[case] for case in self._worst(self.thin)}
+            if pair.entropy is not None:
+                self.entropy[pair.case] = Volume.of(pair.entropy)
+            held = self.kept.keys() | self.thin.keys()
+            self.entropy = {case: self.entropy[case] for case in held & self.entropy.keys()}
+
+    def note(self, pair: LabelPair) -> None:
+        """Keep what a run predicts of a case that is shown."""
+        self.predicted[pair.case] = Volume.of(pair.predicted)
+        if pair.entropy is not None:
+            self.entropy[pair.case] = Volume.of(pair.entropy)
+
+    def _worst(self, cases: Iterable[str]) -> list[str]:
+        """Of some cases the `most_thin` of the lowest scores."""
+        return sorted(cases, key=self._scores.__getitem__)[: self.most_thin]
 
     def _nearest(self, cases: Iterable[str]) -> list[str]:
         """Of some cases those nearest to the best, median and worst rank of all cases so far."""

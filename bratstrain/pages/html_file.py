@@ -12,7 +12,7 @@ from bratsprep.labels import ClassSet
 from bratsprep.system.atomic import replacing
 
 PACKAGE: Final = "bratstrain.pages"
-ASSETS: Final = ("viewer.css", "viewer.js", "charts.js")
+ASSETS: Final = ("viewer.css", "viewer.js", "charts.js", "cases.js")
 FOOTER: Final = "Research use only. Not a medical device."
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Unpack
+from typing import Final, Unpack
 
 import numpy as np
 
@@ -12,14 +12,26 @@ from bratsprep.config import FaultConfig
 from bratsprep.settings import take
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
-from bratstrain.apply_config import ApplyConfig, PageSettings, Part
+from bratstrain.apply_config import (
+    ApplyConfig,
+    Part,
+    ReportConfig,
+    ReportPageSettings,
+    ShownConfig,
+)
 from bratstrain.evaluation.case_selection import open_cases
+from bratstrain.evaluation.evaluator import EvaluationJob
 from bratstrain.evaluation.stored import Evaluation, evaluation_of
 from bratstrain.pages import run_sections, score_sections, volume_section
+from bratstrain.pages.attention import attention
+from bratstrain.pages.card_facts import card_facts
+from bratstrain.pages.card_text import card_text
+from bratstrain.pages.case_table import case_table, worst_line
 from bratstrain.pages.case_views import ShownRun, views
 from bratstrain.pages.gallery import Gallery
 from bratstrain.pages.html_file import html, write_page
-from bratstrain.pages.sprites import View, packed_views
+from bratstrain.pages.page_budget import Shown, images_note, within
+from bratstrain.pages.size_section import sizes
 from bratstrain.scoring.metric_registry import HEADLINE
 
 PAGE: Final = "report.html"
@@ -50,12 +62,12 @@ def report(
     split: Part = "validation",
     out: Path | str | None = None,
     progress: bool = False,
-    **settings: Unpack[PageSettings],
+    **settings: Unpack[ReportPageSettings],
 ) -> Written:
     """Write a run's page: scores, curves, and cases to page through; `bratstrain.report`.
 
     The evaluation in the run folder is reused if its inputs are unchanged, and made anew otherwise.
-    Of a reused one, the best, median and worst case are predicted again for the pictures.
+    Of a reused one, the cases that are shown are predicted again for the pictures.
 
     Example:
         bratstrain.report("runs/a", raw="Task01_BrainTumour.tar")
@@ -67,7 +79,7 @@ def report(
         split: part of the run's split: `validation`, `test`, `train`, or `all` for every case.
         out: HTML file; `report.html` in the run folder by default.
         progress: show a bar on standard error, where that is a terminal.
-        **settings: keywords of `bratstrain.apply_config.ApplyConfig` and of
+        **settings: keywords of `bratstrain.apply_config.ApplyConfig` and `ShownConfig`, and of
             `bratsprep.config.FaultConfig`.
 
     Raises:
@@ -75,79 +87,91 @@ def report(
         TypeError: a keyword is unknown.
         ValueError: a value is not allowed, or has no effect beside the others.
     """
-    own, on_fault = take("report", settings, ApplyConfig, FaultConfig)
-    folder, apply, faults = Path(run), ApplyConfig(**own), FaultConfig(**on_fault)
+    own, to_show, on_fault = take("report", settings, ApplyConfig, ShownConfig, FaultConfig)
+    folder, apply, shown = Path(run), ApplyConfig(**own), ShownConfig(**to_show)
+    config = ReportConfig(cases=shown.cases, **on_fault)
     with open_cases(data, raw, apply) as where:
-        evaluation, chosen, shown = evaluated(
-            folder, where, split, apply, faults=faults, progress=progress
-        )
+        job = EvaluationJob(folder, split, apply, config)
+        evaluation, found = evaluated(job, where, shown, progress=progress)
     path = folder / PAGE if out is None else Path(out)
-    size = write_page(path, page(evaluation, chosen, packed_views(shown)))
+    size = write_page(path, page(evaluation, found, shown))
     return Written(path, size, evaluation.title, evaluation.set_aside)
 
 
 def evaluated(
-    folder: Path,
-    where: SliceFile | Source,
-    split: Part,
-    apply: ApplyConfig,
-    *,
-    faults: FaultConfig,
-    progress: bool,
-) -> tuple[Evaluation, dict[str, str], list[View]]:
-    """Evaluate a run, and prepare its best, median and worst case to be shown.
+    job: EvaluationJob, where: SliceFile | Source, shown: ShownConfig, *, progress: bool
+) -> tuple[Evaluation, Shown]:
+    """Evaluate a run, and prepare cases to be shown: best, median and worst, then the worst others.
 
     Args:
-        folder: run folder.
+        job: run, part of its split, and how it is applied.
         where: slice file or raw cases, open.
-        split: part of the run's split.
-        apply: how the run is applied.
-        faults: how faulty cases are treated.
+        shown: how many cases are shown.
         progress: show a bar.
 
     Returns:
-        The scores, the titles of the shown cases by id, and these cases in the same order.
+        The scores, and the images.
 
     Raises:
         BratsError: run or cases are at fault, or do not go together.
     """
-    shown = ShownRun(folder, Gallery())
+    viewed = ShownRun(job.run, Gallery(most_thin=shown.images))
     evaluation = evaluation_of(
-        folder,
+        job.run,
         where,
-        split,
-        apply,
-        faults=faults,
+        job.part,
+        job.apply,
+        config=job.config,
         progress=progress,
-        watch=shown.gallery.watch,
+        watch=viewed.gallery.watch,
     )
-    chosen = telling(evaluation)
-    return evaluation, chosen, views([shown], where, split, apply, [*chosen])
+    first = list(dict.fromkeys(places(evaluation).values()))
+    chosen = order(evaluation, first)[: shown.images]
+    others = [case for case in chosen if case not in first]
+    found = views([viewed], where, job.part, job.apply, chosen, thin=others)
+    return evaluation, within(found, first[::-1], shown.megabytes)
 
 
-def telling(evaluation: Evaluation) -> dict[str, str]:
-    """Best, median and worst case, by id, with their titles."""
+def places(evaluation: Evaluation) -> dict[str, str]:
+    """Best, median and worst case, by that word."""
     values = evaluation.values(HEADLINE, RANKED_BY)
-    order = [int(i) for i in np.argsort(-np.nan_to_num(values, nan=-math.inf), kind="stable")]
-    places = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
-    roles: dict[int, list[str]] = {}
-    for role, i in places.items():
-        roles.setdefault(i, []).append(role)
+    ranked = [int(i) for i in np.argsort(-np.nan_to_num(values, nan=-math.inf), kind="stable")]
+    cases = evaluation.cases
     return {
-        evaluation.cases[i]: f"{', '.join(names)}: {evaluation.cases[i]} ({values[i]:.3f})"
-        for i, names in roles.items()
+        "best": cases[ranked[0]],
+        "median": cases[ranked[len(ranked) // 2]],
+        "worst": cases[ranked[-1]],
     }
 
 
-def page(
-    evaluation: Evaluation, chosen: Mapping[str, str], shown: Sequence[Mapping[str, Any]]
-) -> str:
+def order(evaluation: Evaluation, first: Sequence[str]) -> list[str]:
+    """All cases: some first, then the others from the worst on."""
+    values = evaluation.values(HEADLINE, RANKED_BY)
+    worst = np.argsort(np.nan_to_num(values, nan=-math.inf), kind="stable")
+    return [*first, *(evaluation.cases[i] for i in worst if evaluation.cases[i] not in first)]
+
+
+def titles(evaluation: Evaluation, cases: Sequence[str]) -> list[str]:
+    """Titles of shown cases: id and score, and whether it is the best, median or worst one."""
+    values = dict(zip(evaluation.cases, evaluation.values(HEADLINE, RANKED_BY), strict=True))
+    roles: dict[str, list[str]] = {}
+    for role, case in places(evaluation).items():
+        roles.setdefault(case, []).append(role)
+    return [
+        f"{', '.join(roles[case])}: {case} ({values[case]:.3f})"
+        if case in roles
+        else f"{case} ({values[case]:.3f})"
+        for case in cases
+    ]
+
+
+def page(evaluation: Evaluation, shown: Shown, config: ShownConfig) -> str:
     """Write the page.
 
     Args:
         evaluation: the scores.
-        chosen: titles of the cases that are shown, by id.
-        shown: those cases as `sprites.packed` gives them, in the same order.
+        shown: the images.
+        config: what was asked to be shown.
 
     Returns:
         HTML that needs no other file.
@@ -158,9 +182,15 @@ def page(
         "title_of_cases": evaluation.title,
         "key_numbers": score_sections.key_numbers(evaluation),
         "notes": evaluation.notes,
+        "worst": worst_line(evaluation),
+        "sizes": sizes(evaluation),
+        "attention": attention(evaluation),
+        "all_cases": case_table(evaluation, shown.cases),
         "scores": score_sections.scores(evaluation),
         "every_plane": "every plane" in str(evaluation.record["planes"]),
-        "case_labels": list(chosen.values()),
+        "case_labels": titles(evaluation, shown.cases),
+        "shown_cases": {case: i for i, case in enumerate(shown.cases)},
+        "images_note": images_note(shown, len(evaluation.cases), config.images, config.megabytes),
         "runs": [run.name],
         "dots": score_sections.case_dots(evaluation),
         "volumes": volume_section.volumes(evaluation),
@@ -168,10 +198,11 @@ def page(
         "balance": score_sections.balance(evaluation),
         "split": run_sections.splitting(run, evaluation),
         "run": run_sections.run_facts(run, evaluation),
+        "card": card_text(card_facts(run, config.data_license)),
         "content": {
             "runs": [run.name],
             "classes": evaluation.classes.tumour,
-            "viewers": {"cases": list(shown)},
+            "viewers": {"cases": list(shown.views)},
         },
     }
     names = evaluation.classes, evaluation.modalities

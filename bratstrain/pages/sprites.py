@@ -6,7 +6,7 @@ browser that alters colours slightly cannot confuse them.
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +18,10 @@ from bratstrain.evaluation.label_pair import Images
 
 QUALITY: Final = 75
 """Quality of the WebP pictures, 0 to 100."""
+ENTROPY_QUALITY: Final = 60
+"""The same of a map of entropy."""
+MOST_TELLING: Final = 16
+"""Planes of a case that is not shown with every plane."""
 SHOWN_PERCENTILES: Final = (1.0, 99.5)
 """Percentiles of the brain's voxels that are shown black and white."""
 
@@ -39,6 +43,41 @@ class View:
     """(s, y, x) stored labels, one volume for each run."""
     spacing: tuple[float, float, float]
     """mm, along x, y, z."""
+    entropy: NDArray[np.uint8] | None = None
+    """(s, y, x) of the only prediction, 255 where all classes are equally likely; None for none."""
+
+    def thinned(self) -> "View":
+        """The same case with the planes of `telling_planes` alone."""
+        kept = telling_planes(self.truth, *self.predicted)
+        if len(kept) == len(self.planes):
+            return self
+        return replace(
+            self,
+            planes=self.planes[kept],
+            greys=self.greys[:, kept],
+            truth=self.truth[kept],
+            predicted=tuple(label[kept] for label in self.predicted),
+            entropy=None if self.entropy is None else self.entropy[kept],
+        )
+
+
+def telling_planes(*labels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Planes that stand for a case: evenly through the tumour, its fullest plane among them.
+
+    Args:
+        *labels: (s, y, x) uint8 stored labels, of the truth first.
+
+    Returns:
+        (k,) int64 places, rising; at most `MOST_TELLING`, a single one where there is no tumour.
+    """
+    areas = [np.count_nonzero(label, axis=(1, 2)) for label in labels]
+    filled = np.flatnonzero(np.sum(areas, axis=0))
+    if not filled.size:
+        return np.array([len(labels[0]) // 2])
+    fullest = areas[0] if areas[0].any() else np.sum(areas, axis=0)
+    even = filled[np.linspace(0, filled.size - 1, min(filled.size, MOST_TELLING - 1)).round()
+                  .astype(np.int64)]  # fmt: skip
+    return np.union1d(even, fullest.argmax())
 
 
 def brain_greys(images: Images) -> NDArray[np.uint8]:
@@ -99,6 +138,9 @@ def packed(view: View) -> dict[str, Any]:
         "step": step,
         "truth": label_uri(truth, columns, step),
         "predicted": [label_uri(label, columns, step) for label in predicted],
+        "entropy": None
+        if view.entropy is None
+        else webp_uri(sheet(view.entropy[..., y, x][..., ::-1, ::-1], columns), ENTROPY_QUALITY),
         "areas": [np.count_nonzero(label, axis=(1, 2)).tolist() for label in (truth, *predicted)],
     }
 

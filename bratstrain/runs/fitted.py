@@ -20,6 +20,7 @@ from bratstrain.data.splits import PARTS, Split
 from bratstrain.data.trained_spacings import TrainedSpacings, read_spacings
 from bratstrain.device import DTYPES, choose_device, choose_precision
 from bratstrain.runs.checkpoint import Weights, load_network, read_config
+from bratstrain.runs.ensemble import every_run
 from bratstrain.runs.files import BEST, CONFIG, FACTS, SPLIT, read_json
 
 MAX_SIDE: Final = 4096
@@ -93,7 +94,7 @@ def load_fitted(
     """Load the best weights of one run, or of several as an ensemble.
 
     Args:
-        runs: run folders, at least one.
+        runs: run folders or folders of cross-validations, at least one.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         trusted: custom networks, as `package.module:function`, whose code may be imported.
 
@@ -104,7 +105,7 @@ def load_fitted(
     """
     if not runs:
         raise ValueError("runs holds 0 folders; name at least one")
-    on = choose_device(device)
+    runs, on = every_run(runs), choose_device(device)
     loaded = [(run, *load_network(best_of(run), trusted)) for run in runs]
     facts = [read_json(run / FACTS) for run in runs]
     first, weights = loaded[0][0], loaded[0][2]

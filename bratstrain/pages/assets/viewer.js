@@ -3,6 +3,8 @@
 (() => {
   const ZOOM = 3; // canvas pixels for each voxel, so that outlines are finer than voxels
   const OUTLINE = "#ffffff";
+  // Dark to bright, in equal steps of entropy; a reader of any colour vision sees the brightness.
+  const RAMP = [[87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]];
   const content = JSON.parse(document.getElementById("content").textContent);
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const rgb = (name) => {
@@ -18,8 +20,8 @@
     return image;
   }
 
-  // Labels of every plane of a sheet, one byte a voxel, plane after plane.
-  async function labels(uri, view) {
+  // Values of every plane of a sheet, one byte a voxel, plane after plane.
+  async function values(uri, view, step) {
     const image = await picture(uri);
     const [h, w] = view.size;
     const canvas = new OffscreenCanvas(image.width, image.height);
@@ -31,7 +33,9 @@
       const x = (s % view.columns) * w;
       const y = Math.floor(s / view.columns) * h;
       const pixels = context.getImageData(x, y, w, h).data;
-      for (let i = 0; i < h * w; i += 1) out[s * h * w + i] = Math.round(pixels[4 * i] / view.step);
+      for (let i = 0; i < h * w; i += 1) {
+        out[s * h * w + i] = Math.round(pixels[4 * i] / step);
+      }
     }
     return out;
   }
@@ -45,6 +49,8 @@
       this.profile = root.querySelector(".profile");
       this.canvases = [...root.querySelectorAll("canvas[data-kind]")];
       this.errors = root.querySelector("input[name$=errors]");
+      this.unsure = root.querySelector("input[name$=unsure]");
+      this.select = root.querySelector("select[name$=case]");
       this.colours = [null, ...content.classes.map((_, k) => rgb(`--k${k + 1}`))];
       this.mistakes = { missed: rgb("--missed"), false: rgb("--false"), other: rgb("--other") };
       this.cache = new Map();
@@ -54,6 +60,7 @@
     }
 
     chosen(name) {
+      if (name === "case" && this.select) return Number(this.select.value);
       const found = this.root.querySelector(`input[name$="${name}"]:checked`);
       return found ? Number(found.value) : 0;
     }
@@ -63,8 +70,16 @@
         const name = event.target.name || "";
         if (name.endsWith("case")) this.open();
         else if (name.endsWith("modality")) this.load();
-        else if (name.endsWith("errors")) this.draw();
+        else if (name.endsWith("errors") || name.endsWith("unsure")) {
+          const other = event.target === this.errors ? this.unsure : this.errors;
+          if (other && event.target.checked) other.checked = false;
+          this.draw();
+        }
       });
+      this.root.addEventListener("show-case", (event) => this.show(event.detail));
+      for (const button of this.root.querySelectorAll("button[data-page]")) {
+        button.addEventListener("click", () => this.show(this.chosen("case") + Number(button.dataset.page)));
+      }
       this.slider.addEventListener("input", () => this.draw());
       for (const button of this.root.querySelectorAll("button[data-go]")) {
         button.addEventListener("click", () => this.go(button.dataset.go));
@@ -72,6 +87,13 @@
       const again = () => this.ready && this.draw();
       matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
       addEventListener("resize", again);
+    }
+
+    // Case of some place; beyond the last one comes the first.
+    show(place) {
+      const n = this.views.length;
+      this.select.value = String((place + n) % n);
+      this.open();
     }
 
     go(where) {
@@ -94,10 +116,14 @@
       const turn = ++this.turn;
       const view = this.views[this.chosen("case")];
       const unpacked = await Promise.all(
-        [view.truth, ...view.predicted].map((uri) => this.once(uri, () => labels(uri, view))),
+        [view.truth, ...view.predicted].map((uri) => this.once(uri, () => values(uri, view, view.step))),
       );
+      const entropy = view.entropy && (await this.once(view.entropy, () => values(view.entropy, view, 1)));
       if (turn !== this.turn) return;
       this.view = view;
+      this.entropy = entropy;
+      if (this.unsure) this.unsure.disabled = !entropy;
+      this.root.dispatchEvent(new CustomEvent("case-shown", { bubbles: true, detail: view.case }));
       [this.truth, ...this.predicted] = unpacked;
       this.slider.max = String(view.planes.length - 1);
       this.slider.value = String(this.fullest());
@@ -131,23 +157,27 @@
       const truth = this.plane(this.truth, s);
       const predicted = this.predicted.map((each) => this.plane(each, s));
       const mistaken = Boolean(this.errors && this.errors.checked);
+      const unsure = Boolean(this.unsure && this.unsure.checked && this.entropy);
+      const mode = mistaken ? "errors" : unsure ? "unsure" : "classes";
       for (const canvas of this.canvases) {
         const label = predicted[Number(canvas.dataset.run || 0)];
         const context = this.background(canvas, s);
-        const kind = mistaken && canvas.dataset.errors ? "errors" : canvas.dataset.kind;
+        const kind = mode !== "classes" && canvas.dataset.errors ? mode : canvas.dataset.kind;
         if (kind === "truth") this.paint(context, (i) => this.colours[truth[i]], 1);
         if (kind === "predicted") this.paint(context, (i) => this.colours[label[i]], 1);
         if (kind === "overlay") this.paint(context, (i) => this.colours[label[i]], 0.5);
         if (kind === "errors") this.paint(context, (i) => this.mistake(truth[i], label[i]), 0.9);
-        if (kind === "overlay" || kind === "errors") this.outline(context, truth);
+        if (kind === "unsure") this.paintEntropy(context, this.plane(this.entropy, s));
+        if (["overlay", "errors", "unsure"].includes(kind)) this.outline(context, truth);
         if (kind === "original") this.sides(context);
         const caption = canvas.parentElement.querySelector("figcaption");
         if (canvas.dataset.errors) {
-          caption.textContent = mistaken ? canvas.dataset.errors : canvas.dataset.name;
+          const { errors, name } = canvas.dataset;
+          caption.textContent = { errors, unsure: "Uncertainty", classes: name }[mode];
         }
       }
       for (const key of this.root.querySelectorAll("[data-when]")) {
-        key.hidden = (key.dataset.when === "errors") !== mistaken;
+        key.hidden = key.dataset.when !== mode;
       }
       this.tell(s, truth, predicted);
       this.trace(s);
@@ -185,7 +215,25 @@
         const found = colour(i);
         if (found) pixels.data.set([...found, 255], 4 * i);
       }
-      const small = new OffscreenCanvas(w, h);
+      this.put(context, pixels, opacity);
+    }
+
+    // Entropy as colours of the ramp, the more opaque the higher.
+    paintEntropy(context, entropy) {
+      const [h, w] = this.view.size;
+      const pixels = new ImageData(w, h);
+      for (let i = 0; i < h * w; i += 1) {
+        const place = (entropy[i] / 255) * (RAMP.length - 1);
+        const low = Math.min(Math.floor(place), RAMP.length - 2);
+        const mixed = RAMP[low].map((one, c) => one + (RAMP[low + 1][c] - one) * (place - low));
+        pixels.data.set([...mixed, Math.min(255, entropy[i] * 3)], 4 * i);
+      }
+      this.put(context, pixels, 1);
+    }
+
+    // One pixel a voxel over what is drawn.
+    put(context, pixels, opacity) {
+      const small = new OffscreenCanvas(pixels.width, pixels.height);
       small.getContext("2d").putImageData(pixels, 0, 0);
       context.imageSmoothingEnabled = false;
       context.globalAlpha = opacity;

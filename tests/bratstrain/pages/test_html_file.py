@@ -10,8 +10,10 @@ import pytest
 
 from bratsprep.drawing.document import asset
 from bratsprep.errors import BratsError
+from bratstrain.apply_config import ShownConfig
 from bratstrain.pages import report
 from bratstrain.pages.html_file import ASSETS, PACKAGE, write_page
+from bratstrain.pages.page_budget import Shown
 from tests.helpers import runs, scored_runs
 from tests.helpers.markup import Markup, policy_of
 from tests.helpers.pagecontent import content_of
@@ -26,8 +28,12 @@ def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / EVIL
     runs.write(folder)
     evaluation = scored_runs.evaluation(run=folder, cases=(EVIL, "b"), notes=[EVIL])
-    view = {"case": BREAKOUT, "predicted": ["&"]}
-    return report.page(evaluation, {EVIL: EVIL}, [view])
+    return page_with(evaluation, {"case": EVIL, "predicted": ["&", BREAKOUT]})
+
+
+def page_with(evaluation, view):
+    """Page that shows one case."""
+    return report.page(evaluation, Shown((view,), frozenset(), 0), ShownConfig())
 
 
 def test_hostile_text_shows_as_text(page):
@@ -42,14 +48,14 @@ def test_data_cannot_end_their_element(page):
     text = re.search(r'type="application/json">(.*?)</script>', page)[1]
     assert not set("<>&") & set(text)
     assert json.loads(text) == content_of(page)
-    assert content_of(page)["viewers"]["cases"][0]["case"] == BREAKOUT
+    assert content_of(page)["viewers"]["cases"][0]["predicted"][1] == BREAKOUT
 
 
 def test_numbers_that_json_does_not_know_are_refused(tmp_path):
     runs.write(tmp_path / "run")
     evaluation = scored_runs.evaluation(run=tmp_path / "run")
     with pytest.raises(ValueError, match="JSON"):
-        report.page(evaluation, {"a": "a"}, [{"spacing": [float("nan")]}])
+        page_with(evaluation, {"case": "a", "spacing": [float("nan")]})
 
 
 def test_policy_names_script_and_style_and_forbids_the_rest(page):

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import bratsprep
 import bratstrain
-from bratstrain.apply_config import ApplyConfig, ScoreConfig
+from bratstrain.apply_config import ApplyConfig, ScoreConfig, ShownConfig
 from bratstrain.commands.cli import main
 from bratstrain.evaluation import cache_key, stored, tables
 from bratstrain.evaluation.cache_key import inputs_digest
@@ -18,7 +18,8 @@ from bratstrain.inference.small_components import Cleanup, write_cleanup
 from bratstrain.pages import run_sections, score_sections
 from bratstrain.pages.case_views import ShownRun, views
 from bratstrain.pages.gallery import Gallery
-from bratstrain.pages.report import page, report, telling
+from bratstrain.pages.page_budget import Shown
+from bratstrain.pages.report import order, page, places, report, titles
 from tests.helpers import niftis, pageruns, runs, scored_runs
 from tests.helpers.pagecontent import content_of, opened, planes_of
 
@@ -229,7 +230,7 @@ def test_command_ends_with_1_where_there_is_no_run(tmp_path, raw):
 
 def page_of(evaluation):
     """Page of an evaluation made by hand, without pictures."""
-    return page(evaluation, {}, [])
+    return page(evaluation, Shown((), frozenset(), 0), ShownConfig())
 
 
 def section_of(text, name):
@@ -342,12 +343,18 @@ def test_distance_may_be_missing_from_the_key_numbers():
 
 def test_one_case_is_best_median_and_worst():
     one = scored_runs.evaluation(cases=("a",))
-    assert telling(one) == {"a": "best, median, worst: a (0.800)"}
+    assert titles(one, ["a"]) == ["best, median, worst: a (0.800)"]
 
 
 def test_best_median_and_worst_are_by_the_mean_of_classes():
     one = scored_runs.evaluation((0.2, 0.9, 0.5), cases=("a", "b", "c"))
-    assert list(telling(one)) == ["b", "c", "a"]
+    assert places(one) == {"best": "b", "median": "c", "worst": "a"}
+
+
+def test_other_cases_follow_from_the_worst_on():
+    one = scored_runs.evaluation((0.2, 0.9, 0.5, 0.4), cases=("a", "b", "c", "d"))
+    assert order(one, ["b"]) == ["b", "a", "d", "c"]
+    assert titles(one, ["a", "c"]) == ["worst: a (0.200)", "c (0.500)"]
 
 
 def test_verbs_are_at_the_package():
