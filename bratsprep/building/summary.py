@@ -125,7 +125,7 @@ class Summary:
                 "content": self.digest[:16],
             }
             if self.resampled:
-                rows["moved"] = f"{self.resampled} cases to other voxels; the sizes are of those"
+                rows["voxels"] = f"{self.resampled} cases resampled; sizes below are those stored"
             if self.renamed:
                 rows["people"] = (
                     f"{self.renamed} cases belong to a patient listed under another id in the "
