@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check format wheel bench pythons figures clean distclean
+.PHONY: help demo test quick check format wheel bench gpu pythons figures clean distclean
 BIN := .venv/bin/
 PY := $(BIN)python
 PEERS ?= .venv-peers/bin/python
@@ -18,20 +18,19 @@ SHOT = $(CHROMIUM) --headless=new --no-sandbox --disable-gpu --hide-scrollbars -
 	.venv-peers/bin/python -m pip install --quiet --constraint constraints.txt --requirement $<
 	touch $@
 
+# WHEELS: a folder of wheels for what a GPU machine without a network lacks; its own torch is used.
+.venv-gpu/ready: pyproject.toml
+	python3 -m venv --system-site-packages .venv-gpu
+	.venv-gpu/bin/python -m pip install --quiet $(if $(WHEELS),--no-index --find-links $(WHEELS)) setuptools pytest hypothesis
+	.venv-gpu/bin/python -m pip install --quiet $(if $(WHEELS),--no-index --find-links $(WHEELS)) --no-build-isolation --editable '.[train]'
+	touch $@
+
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/ready  ## the main job on phantom cases, from raw files to a report
 	rm -rf demo
-	$(BIN)bratsprep phantom demo/raw --cases 24 --shape 80x80x52
-	$(BIN)bratsprep build demo/raw demo/train.h5 --crop 80x64 --negatives 0.5
-	$(BIN)bratsprep verify demo/train.h5 demo/raw
-	$(BIN)bratsprep inspect demo/train.h5 --html demo/inspect.html
-	$(BIN)bratsprep preview demo/train.h5 -o demo/preview.png
-	$(BIN)bratstrain fit demo/train.h5 --model residual --width 16 --depth 4 --batch 8 --epochs 7 --test-share 0.2 --run demo/run
-	$(BIN)bratstrain evaluate demo/run --raw demo/raw --split test --figure demo/figure.png
-	$(BIN)bratstrain predict demo/run demo/raw -o demo/predicted
-	$(BIN)bratstrain report demo/run --raw demo/raw --split test -o demo/report.html
+	$(BIN)bratstrain demo demo
 
 test: .venv/ready  ## every test, with coverage: what CI runs
 	OMP_NUM_THREADS=2 $(PY) -m pytest --cov -m "not gpu" --numprocesses auto --dist loadfile
@@ -66,6 +65,9 @@ bench: .venv/ready $(if $(filter .venv-peers/%,$(PEERS)),.venv-peers/ready) demo
 	$(PY) -m benchmarks.kills
 	$(PY) -m benchmarks.longrun
 	$(PY) -m benchmarks.summary
+
+gpu: .venv-gpu/ready  ## what only a GPU can tell, in ten minutes; GPU="--dry" goes the same way on a CPU
+	.venv-gpu/bin/python -m benchmarks.gpu --work $(WORK) $(GPU)
 
 pythons: .venv/ready  ## the fast tests under further interpreters, every warning an error
 	for python in $(PYTHONS); do $$python -m venv .venv-$$python && .venv-$$python/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[all,test]' || exit 1; done

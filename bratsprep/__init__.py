@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bratsprep.building.builder import build
+    from bratsprep.building.dask_executor import dask_executor
     from bratsprep.building.dry_run import dry_run
+    from bratsprep.building.merger import merge
     from bratsprep.config import PhantomConfig, PrepConfig
+    from bratsprep.diagnosis.examine import doctor
     from bratsprep.discovery.write_case_table import write_case_table
     from bratsprep.errors import BratsError
     from bratsprep.inspection.inspector import inspect
@@ -32,9 +35,12 @@ __all__ = [
     "SliceFile",
     "__version__",
     "build",
+    "dask_executor",
+    "doctor",
     "dry_run",
     "inspect",
     "inspect_page",
+    "merge",
     "open",
     "phantoms",
     "plot_balance",
@@ -50,10 +56,13 @@ _SOURCES = MappingProxyType(
         "PrepConfig": "bratsprep.config",
         "SliceFile": "bratsprep.slicefile.reader",
         "build": "bratsprep.building.builder",
+        "dask_executor": "bratsprep.building.dask_executor",
+        "doctor": "bratsprep.diagnosis.examine",
         "dry_run": "bratsprep.building.dry_run",
         "inspect": "bratsprep.inspection.inspector",
         "inspect_page": "bratsprep.inspection.write_page",
         "open": "bratsprep.slicefile.reader",
+        "merge": "bratsprep.building.merger",
         "phantoms": "bratsprep.phantom.phantoms",
         "plot_balance": "bratsprep.inspection.previewer",
         "preview": "bratsprep.inspection.previewer",

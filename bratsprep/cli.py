@@ -1,6 +1,7 @@
 """The command line of bratsprep: parse, call, echo."""
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from bratsprep.options import (
     reported,
     settings_options,
 )
+from bratsprep.part import PartConfig
 from bratsprep.settings import keywords
 
 CHOICE: Final = ("unlabelled", "on_error", *keywords(SourceConfig))
@@ -48,6 +50,13 @@ def main() -> None:
 @WORKERS
 @click.option("--max-ram", type=Size(), default=0, help="Memory of the whole program, such as 2G.")
 @settings_options(FaultConfig)
+@settings_options(PartConfig)
+@click.option(
+    "--dask",
+    metavar="ADDRESS",
+    help="Convert the cases on a Dask cluster, by the address of its scheduler, such as "
+    "tcp://node1:8786.",
+)
 @click.option("--force", is_flag=True, help="Start again and replace the existing file.")
 @click.option(
     "--config",
@@ -61,11 +70,18 @@ def main() -> None:
 @click.option("--json", "as_json", is_flag=True, help="With --dry-run: print JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="Print every remark on single files too.")
 def build(
-    raw: Path, out: Path | None, dry_run: bool, as_json: bool, verbose: bool, **settings: Any
+    raw: Path,
+    out: Path | None,
+    dask: str | None,
+    dry_run: bool,
+    as_json: bool,
+    verbose: bool,
+    **settings: Any,
 ) -> None:
     """Turn a folder or archive of raw cases into one slice file.
 
-    An interrupted build resumes when the command is repeated.
+    An interrupted build resumes when the command is repeated. Several machines may build a part
+    each, with --part 1/16 to 16/16; the command without --part joins them.
 
     \b
     Example:
@@ -81,7 +97,12 @@ def build(
         if out is None or as_json:
             raise ValueError("OUT is needed, and --json goes with --dry-run alone")
         try:
-            summary = bratsprep.build(raw, out, progress=True, **given(settings))
+            with ExitStack() as later:
+                chosen = given(settings)
+                if dask is not None:
+                    executor, width = later.enter_context(bratsprep.dask_executor(dask))
+                    chosen |= {"executor": executor, "workers": chosen.get("workers") or width}
+                summary = bratsprep.build(raw, out, progress=True, **chosen)
         except KeyboardInterrupt:
             raise click.ClickException(
                 f"{out}: stopped; repeat the same command to resume"
@@ -89,6 +110,25 @@ def build(
     for line in summary.lines(verbose):
         click.echo(line)
     exit_if_any(summary.skipped)
+
+
+@main.command()
+@click.argument("files", type=FILE, nargs=-1, required=True)
+@click.option("-o", "--out", type=FILE, required=True, metavar="H5", help="Slice file to write.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
+@WORKERS
+def merge(files: tuple[Path, ...], out: Path, **settings: Any) -> None:
+    """Join slice files of equal settings into one, without unpacking a slice.
+
+    Cases of one person in several files are found by their images and get one subject.
+
+    \b
+    Example:
+        bratsprep merge site1.h5 site2.h5 -o all.h5
+    """
+    with reported():
+        merged = bratsprep.merge(files, out, progress=True, **given(settings))
+    click.echo("\n".join(merged.lines()))
 
 
 @main.command()
@@ -241,3 +281,25 @@ def phantom(raw: Path, **settings: Any) -> None:
     with reported():
         made = bratsprep.phantoms(raw, progress=True, **given(settings))
     click.echo(made)
+
+
+@main.command()
+@click.argument(
+    "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default="."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def doctor(folder: Path, as_json: bool) -> None:
+    """Examine machine and installation: what is missing, and what to do about it.
+
+    The speed of the disk is that of FOLDER, the current one by default. The exit code is 1 where
+    something essential is missing.
+
+    \b
+    Example:
+        bratsprep doctor /data
+    """
+    found = bratsprep.doctor(folder)
+    lines = [json.dumps(found.to_json(), indent=1)] if as_json else found.lines()
+    click.echo("\n".join(lines))
+    if not found.is_well:
+        raise SystemExit(1)

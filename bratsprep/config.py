@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Literal, TypedDict, get_args
 
 from bratsprep.settings import check, from_names, keywords, setting
+from bratsprep.voxel_sizes import SOURCE, Spacing, parse_spacing
 
 Slices = Literal["tumour", "brain", "all"]
 Normalise = Literal["modality", "case", "none"]
@@ -33,7 +34,7 @@ BACKGROUNDS: Final = ("auto", "any")
 """Words for the background; every other one is a number."""
 OMITTED: Final = (
     "label_name", "brain_mask", "same_grid", "exclude", "repeats", "background", "modalities",
-    "missing",
+    "missing", "spacing",
 )  # fmt: skip
 """Settings that the JSON leaves out where they have no effect or their default."""
 UNSTORED: Final = ("case_table",)
@@ -201,6 +202,7 @@ class PrepSettings(SourceSettings, total=False):
     margin: int
     negatives: float
     normalise: Normalise
+    spacing: str
     crop: str
     dtype: Dtype
     compression: Compression
@@ -238,6 +240,12 @@ class PrepConfig(SourceConfig):
         "modality",
         help="z-score over the brain: of each modality, of all modalities of a case together, or "
         "none for the raw numbers.",
+    )
+    spacing: str = setting(
+        SOURCE,
+        help="Resample images and labels to voxels of this size in mm (x, y, z), such as 1x1x1; "
+        "source for the voxels as they are.",
+        metavar="XxYxZ|source",
     )
     crop: str = setting(
         "192x160",
@@ -291,6 +299,11 @@ class PrepConfig(SourceConfig):
             )
         if not self.brain_mask:
             raise ValueError(f"brain_mask must be a pattern of file names or {NO_MASK}, got ''")
+        if self.voxel_mm is not None and self.stored == "<i2":
+            raise ValueError(
+                f"spacing {self.spacing} interpolates, which dtype int16 cannot hold; take dtype "
+                "float32, or normalise"
+            )
         _ = self.window
         self._check_names()
 
@@ -352,6 +365,11 @@ class PrepConfig(SourceConfig):
                 f"{MAX_SIDE}, got {self.crop!r}"
             )
         return sides
+
+    @property
+    def voxel_mm(self) -> Spacing | None:
+        """Sides (x, y, z) of the stored voxels, mm; None for those of the source."""
+        return parse_spacing(self.spacing)
 
     @property
     def stored(self) -> str:

@@ -10,7 +10,7 @@ value.
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -354,6 +354,11 @@ def meanings(values: Iterable[int]) -> str:
     return "; ".join(lines) or "no scheme knows any of them"
 
 
+def fitting(values: Set[int]) -> list[str]:
+    """Names of the schemes that ship and have all of some label values."""
+    return [candidate.name for candidate in shipped().values() if values <= candidate.values()]
+
+
 def from_values(values: Iterable[int], where: str) -> Scheme:
     """Derive the scheme from label values alone, where nothing else is known.
 
@@ -371,7 +376,7 @@ def from_values(values: Iterable[int], where: str) -> Scheme:
     present = frozenset(values)
     if 4 in present and 3 not in present and present <= shipped()["brats2017"].values():
         return shipped()["brats2017"]
-    fits = [candidate.name for candidate in shipped().values() if present <= candidate.values()]
+    fits = fitting(present)
     listed = sorted(present)
     if not fits:
         raise LabelError(

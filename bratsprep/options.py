@@ -29,6 +29,7 @@ PLACE: Final = click.Path(path_type=Path)
 CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 """Settings of both groups of commands."""
 EXTRAS: Final[Mapping[str, str]] = {
+    "distributed": "dask",
     "matplotlib": "plot",
     "tensorboard": "train",
     "torch": "train",
@@ -274,7 +275,7 @@ def parameter_type(member: "Field[Any]", facts: Setting) -> click.ParamType[Any]
         return Whole(facts.words)
     if get_origin(member.type) is tuple:
         return Sides(len(get_args(member.type)))
-    return float if member.type is float else str
+    return float if float in (member.type, *get_args(member.type)) else str
 
 
 def defaults_shown(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bratstrain.apply_config import ApplyConfig, ReportConfig, SplitsConfig, StudyConfig
+    from bratstrain.commands.demonstration import demo
     from bratstrain.config import ModelConfig, Session, TrainConfig
     from bratstrain.data.dataset import SliceDataset
     from bratstrain.data.fold_list import splits
@@ -39,6 +40,7 @@ __all__ = [
     "__version__",
     "card",
     "compare",
+    "demo",
     "draw_case",
     "draw_report",
     "evaluate",
@@ -64,6 +66,7 @@ _SOURCES = MappingProxyType(
         "card": "bratstrain.pages.card",
         "compare": "bratstrain.pages.compare",
         "draw_case": "bratstrain.pages.case_figure",
+        "demo": "bratstrain.commands.demonstration",
         "draw_report": "bratstrain.pages.figure",
         "evaluate": "bratstrain.evaluation.evaluator",
         "evaluate_nnunet": "bratstrain.leakage.audit",

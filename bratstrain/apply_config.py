@@ -23,8 +23,8 @@ Part = Literal["validation", "test", "train", "all"]
 """Part of a run's split, or all cases of the data."""
 Tta = Literal["none", "lr", "lr+ap"]
 Convention = Literal[
-    "brats", "brats2023", "brats2024", "brats2024-met", "brats2024-ped", "brats2024-ssa",
-    "brats2024-men", "brats2024-men-rt", "nnunet", "present",
+    "brats", "brats2023", "brats2023-men", "brats2023-met", "brats2024", "brats2024-met",
+    "brats2024-ped", "brats2024-ssa", "brats2024-men", "brats2024-men-rt", "nnunet", "present",
 ]  # fmt: skip
 PARTS: Final[tuple[str, ...]] = get_args(Part)
 DEFAULT_CONVENTIONS: Final[tuple[Convention, ...]] = ("brats", "brats2023", "brats2024", "nnunet")
@@ -51,7 +51,7 @@ class ApplyConfig(FilesConfig):
     batch_size: int = setting(
         16, help="Planes at a time.", minimum=1, option="--batch", metavar="N"
     )
-    device: str = setting("auto", help="auto, cpu, cuda or cuda:N.", metavar="NAME")
+    device: str = setting("auto", help="auto, cpu, cuda, cuda:N or mps.", metavar="NAME")
     cleanup: bool = setting(
         False, help="Drop small components, by the sizes that 'evaluate --tune-cleanup' found."
     )
@@ -86,6 +86,8 @@ class ScoreSettings(FaultSettings, total=False):
 
     cases: Sequence[str]
     conventions: Sequence[Convention]
+    metrics: Sequence[str]
+    tolerances: Sequence[float]
     planes: bool
 
 
@@ -112,6 +114,20 @@ class ScoreConfig(FaultConfig):
         DEFAULT_CONVENTIONS,
         help="Scoring convention; repeat for several. The first is that of the headline.",
         option="--convention",
+    )
+    metrics: Sequence[str] = setting(
+        (),
+        help="Metric of the printed table, such as ASSD, instead of the usual ones; repeat for "
+        "several. The files hold every metric.",
+        option="--metric",
+        metavar="NAME",
+    )
+    tolerances: Sequence[float] = setting(
+        (),
+        help="Further tolerance of the surface Dice, beside 0.5 and 1 mm; repeat for several.",
+        above=0,
+        option="--tolerance",
+        metavar="MM",
     )
     planes: bool = setting(False, help="Write the counts of every plane to planes.csv.")
 
@@ -242,7 +258,7 @@ class StudyConfig(FilesConfig):
         metavar="CSV|names|auto",
     )
     workers: int = setting(0, help="Threads that build; 0 uses every core.", minimum=0, metavar="N")
-    device: str = setting("auto", help="auto, cpu, cuda or cuda:N.", metavar="NAME")
+    device: str = setting("auto", help="auto, cpu, cuda, cuda:N or mps.", metavar="NAME")
     threads: int = setting(
         0,
         help="Threads that read slices; 0 is one for a CPU and up to four for a GPU.",

@@ -278,7 +278,10 @@ class TrainConfig:
     )
     precision: Precision = setting(
         "auto",
-        help="Precision of the convolutions; auto is fp32 on a CPU, else bf16 or fp16.",
+        help=(
+            "Precision of the convolutions; auto is bf16 or fp16 on a GPU, and on a CPU fp32, or "
+            "bf16 where the processor has it and two steps show that it is faster."
+        ),
         section=ADVANCED,
     )
     compile: bool = setting(False, help="Compile the network.", section=ADVANCED)
@@ -322,7 +325,9 @@ class SessionSettings(TypedDict, total=False):
 class Session:
     """How one session of a run is done; it may differ from session to session."""
 
-    device: str = setting("auto", help="auto, cpu, cuda or cuda:N.", metavar="NAME", section="Run")
+    device: str = setting(
+        "auto", help="auto, cpu, cuda, cuda:N or mps.", metavar="NAME", section="Run"
+    )
     threads: int = setting(
         0,
         help="Threads that read slices; 0 is one for a CPU and up to four for a GPU.",

@@ -23,27 +23,36 @@ def choose_device(name: str) -> torch.device:
     """Find a device.
 
     Args:
-        name: `auto` for a GPU if one exists, `cpu`, `cuda` or `cuda:N`.
+        name: `auto` for a GPU if one exists, `cpu`, `cuda`, `cuda:N`, or `mps` for Apple's.
 
     Raises:
         ValueError: the name is none of those.
         BratsError: the GPU does not exist.
     """
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = _best()
     kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()):
-        raise ValueError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}")
+    if kind not in ("cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdecimal())):
+        raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, got {name!r}")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise BratsError("mps: torch finds no GPU of Apple's here; take --device cpu")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         raise BratsError(f"{name}: torch sees {torch.cuda.device_count()} GPUs; take --device cpu")
     return torch.device(kind, int(index or 0)) if kind == "cuda" else torch.device(kind)
 
 
+def _best() -> str:
+    """Kind of device that `auto` takes."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
 def choose_precision(name: Precision, device: torch.device) -> Precision:
     """Choose the precision of the convolutions.
 
-    `auto` on a CPU is fp32, even where bf16 is faster: the same command should give the same
-    weights on every CPU.
+    `auto` is fp32 on Apple's GPU and on a CPU; a run on a processor with bf16 has tried both
+    before (`bratstrain.training.cpu_precision`).
 
     Args:
         name: `auto`, `fp32`, `bf16` or `fp16`.
@@ -53,10 +62,13 @@ def choose_precision(name: Precision, device: torch.device) -> Precision:
         `fp32`, `bf16` or `fp16`.
 
     Raises:
-        ValueError: fp16 is requested on a CPU.
+        ValueError: fp16 is requested on a CPU, or less than fp32 on Apple's GPU, where torch lacks
+            the scaling of gradients and no run was ever tried in bf16.
     """
+    if device.type == "mps" and name in ("bf16", "fp16"):
+        raise ValueError(f"precision {name} is not supported on mps; take fp32")
     if name == "auto":
-        if device.type == "cpu":
+        if device.type != "cuda":
             return "fp32"
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     if name == "fp16" and device.type == "cpu":
@@ -104,17 +116,33 @@ def peak_device_bytes(device: torch.device) -> int:
     return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else 0
 
 
+@contextmanager
+def full_memory_explained(way_on: str) -> Iterator[None]:
+    """Turn torch's error of a full GPU into a message of one sentence.
+
+    Args:
+        way_on: what to do about it.
+
+    Raises:
+        BratsError: the GPU's memory is full.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise BratsError(f"the memory of the GPU is full; {way_on}") from error
+
+
 def largest_batch(attempt: Callable[[int], None], device: torch.device) -> int:
     """Find the largest power of two of slices that fits a device, by trying.
 
     Args:
         attempt: makes a full training step with a number of slices.
-        device: on a CPU nothing is tried, and `CPU_BATCH` returned.
+        device: nothing is tried unless it is a CUDA device, and `CPU_BATCH` returned.
 
     Raises:
         BratsError: not even one slice fits.
     """
-    if device.type == "cpu":
+    if device.type != "cuda":
         return CPU_BATCH
     torch.cuda.set_per_process_memory_fraction(MEMORY_SHARE, device)
     try:

@@ -16,6 +16,7 @@ import bratstrain
 import bratstrain.apply_config as apply
 import bratstrain.commands.cli
 import bratstrain.config as train
+from bratsprep import part
 from bratsprep.settings import keywords
 from tests.helpers import niftis, nnunet_results
 
@@ -23,6 +24,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = [bratsprep, bratstrain]
 TYPED = [
     (prep.PrepSettings, [prep.PrepConfig]),
+    (part.PartSettings, [part.PartConfig]),
     (prep.PhantomSettings, [prep.PhantomConfig]),
     (train.ModelSettings, [train.ModelConfig]),
     (train.TrainSettings, [train.TrainConfig]),
@@ -45,7 +47,10 @@ WIDER = {"subjects": Path | str}
 """Keywords that a verb accepts in more forms than the settings hold."""
 VERBS = {
     "build": (bratsprep.build, ["raw", "out.h5"]),
+    "dask_executor": (bratsprep.dask_executor, ["tcp://a:1"]),
     "dry_run": (bratsprep.dry_run, ["raw"]),
+    "merge": (bratsprep.merge, [["a.h5", "b.h5"], "all.h5"]),
+    "doctor": (bratsprep.doctor, ["."]),
     "verify": (bratsprep.verify, ["a.h5"]),
     "inspect": (bratsprep.inspect, ["raw"]),
     "inspect_page": (bratsprep.inspect_page, ["raw", "page.html"]),
@@ -56,6 +61,7 @@ VERBS = {
     "open": (bratsprep.open, ["a.h5"]),
     "plot_balance": (bratsprep.plot_balance, [None, "a.png"]),
     "fit": (bratstrain.fit, ["a.h5"]),
+    "demo": (bratstrain.demo, []),
     "evaluate": (bratstrain.evaluate, ["run"]),
     "evaluate_nnunet": (bratstrain.evaluate_nnunet, ["results"]),
     "score_folders": (bratstrain.score_folders, ["predicted", "raw"]),
@@ -199,6 +205,7 @@ call(prep, "verify", "a.h5", "raw")
 call(prep, "inspect", "a.h5", "--html", "a.html", "--plot", "a.png")
 call(prep, "preview", "a.h5", "-o", "b.png")
 call(prep, "phantom", "more", "--cases", "1", "--shape", "16x16x8")
+call(prep, "doctor")
 found = [name for name in ("torch", "tensorboard") if name in sys.modules]
 sys.exit(f"loaded {found}" if found else 0)
 """

@@ -16,7 +16,7 @@ GLIOMA = shipped()["brats2017"].classes
 def dice(case: Case) -> dict[str, list[float]]:
     """Volume Dice, with all else that follows from counts."""
     pair = case.truth, case.predicted
-    parts = score_case(*pair, Grid(SPACING), GLIOMA, distances=False, lesions=()).parts
+    parts = score_case(*pair, Grid(SPACING), GLIOMA, tolerances=None, lesions=()).parts
     return {region: [parts[region].counts.volume_dice] for region in REGIONS}
 
 

@@ -2,129 +2,77 @@
 
 import sys
 import time
-from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 from tqdm import tqdm
 
-from bratsprep.building.convert import Converted, Frame, cut, pack
-from bratsprep.building.journal import Entry, Journal
-from bratsprep.building.memory_budget import pools, share
+from bratsprep.building.convert import Converted, Frame
+from bratsprep.building.job import (
+    Job,
+    Limits,
+    Taken,
+    check_size,
+    first_header,
+    make_job,
+    plane_size,
+)
+from bratsprep.building.journal import Journal
+from bratsprep.building.journal_lines import Entry
+from bratsprep.building.part_writer import PartWriter, check_key
+from bratsprep.building.parts import Parts, deal, open_parts
 from bratsprep.building.previous import (
     Changes,
     Inputs,
     Previous,
     difference,
     renew_sidecar,
-    scheme_change,
     with_checksums,
 )
 from bratsprep.building.source_stamps import Stamps, content_key, take_stamps, write_sidecar
 from bratsprep.building.subject_groups import find_repeats, pinned
 from bratsprep.building.summary import Summary, versions
-from bratsprep.case import Box, CaseFiles
-from bratsprep.config import FaultConfig, OnError, PrepConfig, PrepSettings
+from bratsprep.case import CaseFiles
+from bratsprep.config import FaultConfig, FaultSettings, PrepConfig, PrepSettings
 from bratsprep.discovery.discover import Found, scan
 from bratsprep.discovery.filenames import canonical_names
 from bratsprep.discovery.subject_tables import table_for
 from bratsprep.errors import BratsError, BuildError
-from bratsprep.labels import Scheme
+from bratsprep.part import Part, PartConfig, PartSettings
 from bratsprep.settings import take
-from bratsprep.slicefile.chunks import Pages
 from bratsprep.slicefile.writer import SliceWriter
 from bratsprep.sources.source import Source, open_source
 from bratsprep.system.faulty_cases import check_any_left, set_aside
-from bratsprep.system.memory import Pool, peak_bytes
-from bratsprep.system.threads import cores, in_order
+from bratsprep.system.memory import peak_bytes
+from bratsprep.system.threads import in_order
 from bratsprep.volumes import fingerprint, nifti
-from bratsprep.volumes.case_volumes import Asked, case_notes, read_scan
-from bratsprep.volumes.crop import smallest_window
-from bratsprep.volumes.geometries import Geometries
 from bratsprep.volumes.intensity_outliers import intensity_notes
-from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve, scan_keywords
+from bratsprep.volumes.label_schemes import chosen_scheme, scan_keywords
 from bratsprep.volumes.warm import warm
-
-_MULTIPLE: Final = 16
-"""`--crop brain` rounds its window up to this, so that networks can halve it four times."""
+from bratsprep.voxel_sizes import plain_spacing
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What is taken over from a finished file under the name of the output."""
-
-    previous: Previous | None
-    changes: Changes
-    """Empty where there is no such file."""
-
-    def set_aside(self) -> dict[str, Stamps]:
-        """Recorded stamps of the cases that were set aside before and have not changed."""
-        return {} if self.previous is None else self.previous.set_aside(self.changes.skipped)
+class BuildSettings(PrepSettings, FaultSettings, PartSettings, total=False):
+    """Keywords of `build` that are settings, for type checkers."""
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """What to build from what, all found and resolved."""
+class Call:
+    """What a caller of `build` asks for."""
 
-    inputs: Inputs
-    taken: Taken
-    schemes: dict[str, Scheme]
-    asked: Asked
-    workers: int
-    scans: Pool
-    """Memory for whole cases."""
-    cuts: Pool
-    """Memory for cut planes."""
-    pages: Pages
-    geometries: Geometries
-    """Of the cases built; threads add remarks on their files."""
-    unusual: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """What is unusual about each case converted, by id; written by threads."""
-
-    def boxed(self, files: CaseFiles) -> Box:
-        """Brain box of a case."""
-        with self.scans.borrow() as buffers:
-            return read_scan(files, self.inputs.source, buffers, None, self.asked).brain_box
-
-    def converted(self, files: CaseFiles) -> Converted:
-        """Rows and chunks of a case: from a finished file where it has not changed.
-
-        Raises:
-            BratsError: the case cannot be converted, or could not before and has not changed.
-        """
-        changes = self.taken.changes
-        if files.id in changes.skipped:
-            raise BratsError(changes.skipped[files.id])
-        if files.id in changes.kept and self.taken.previous is not None:
-            restored = self.taken.previous.restore(files.id)
-            if restored is not None:
-                return self.inputs.renamed(files, restored)
-            changes.kept.discard(files.id)
-            changes.rebuilt[files.id] = "its slices in the file before are damaged"
-        frame = self.inputs.frame
-        with ExitStack() as later:
-            with self.scans.borrow() as buffers:
-                scheme = self.schemes.get(files.id)
-                case = read_scan(files, self.inputs.source, buffers, scheme, self.asked)
-                if notes := case_notes(case):
-                    self.unusual[files.id] = notes
-                memory = later.enter_context(self.cuts.borrow())
-                self.geometries.remarks.extend(case.remarks)
-                part = cut(case, frame, memory)
-            return pack(part, frame.config.compression, self.pages)
-
-    def is_current(self, files: CaseFiles, entry: Entry) -> bool:
-        """Whether a journal's entry is what converting the case would give now."""
-        row = entry.tables.case
-        sides = tuple((row["box"][1] - row["box"][0])[1:].tolist())
-        if self.inputs.frame.window not in (None, sides):
-            return False
-        changed = self.inputs.change(files, row, entry.stamps)
-        return not (changed or scheme_change(files, row, self.schemes))
+    raw: Path
+    out: Path
+    frame: Frame
+    skip: bool
+    """Faulty cases are set aside."""
+    force: bool
+    progress: bool
 
 
 def build(
@@ -133,28 +81,30 @@ def build(
     *,
     workers: int = 0,
     max_ram: int = 0,
-    on_error: OnError = "stop",
+    executor: Executor | None = None,
     force: bool = False,
     progress: bool = False,
-    **settings: Unpack[PrepSettings],
+    **settings: Unpack[BuildSettings],
 ) -> Summary:
     """Turn raw cases into one slice file.
 
     An interrupted build resumes. A finished file that is up to date is left alone; where source
     files have changed, were added or removed, only those cases are converted and all others are
     copied, with the same bytes as a build from scratch. The file appears under its name only when
-    it is whole.
+    it is whole. Parts that lie beside it are joined, and what they lack is converted.
 
     Args:
         raw: folder or archive of cases, in any known layout.
         out: slice file to write.
-        workers: threads; 0 uses every core.
+        workers: threads; 0 uses every core. With an executor, how many workers it has; 0 asks it.
         max_ram: bytes that the whole program may use; 0 for no limit. Lowers the workers.
-        on_error: `stop` at the first faulty case, or `skip` faulty cases and list them.
-        force: start again and replace the existing file.
+        executor: converts the cases in place of threads: any of `concurrent.futures`, such as that
+            of a Dask client. Its workers must see `raw` at the same path. This process writes.
+        force: start again and replace the existing file, and forget all parts.
         progress: show a bar on standard error where that is a terminal.
-        **settings: keywords of `bratsprep.config.PrepConfig`; the defaults fit BraTS. `subjects`
-            may also be a CSV file of cases and subjects, such as `twins` writes.
+        **settings: keywords of `bratsprep.config.PrepConfig`, whose defaults fit BraTS, of
+            `FaultConfig`, and of `bratsprep.part.PartConfig`. `subjects` may also be a CSV file of
+            cases and subjects, such as `twins` writes.
 
     Returns:
         Counts of what was read, stored, skipped and cropped away.
@@ -165,33 +115,78 @@ def build(
         ValueError: a value is not allowed, or has no effect beside the others.
     """
     started = time.monotonic()
-    frame = _configure(settings)
-    config = frame.config
-    _check_call(workers, max_ram)
-    skip = FaultConfig(on_error=on_error).skip
-    raw, out = Path(raw), Path(out)
+    own, faults, parted = take("build", settings, PrepConfig, FaultConfig, PartConfig)
+    frame, part = _configure(own), PartConfig(**parted).chosen
+    call = Call(Path(raw), Path(out), frame, FaultConfig(**faults).skip, force, progress)
+    limits = Limits(workers, max_ram, executor)
+    _check_call(limits, part, frame.config)
+    with open_source(call.raw) as source:
+        work = _whole if part is None else partial(_part, part)
+        summary = work(call, limits, source)
+    summary.seconds = 0.0 if summary.was_complete else time.monotonic() - started
+    summary.peak_bytes = peak_bytes()
+    return summary
+
+
+def _whole(call: Call, limits: Limits, source: Source) -> Summary:
+    """Build the whole file, from the parts that there are."""
+    out, n_threads = call.out, limits.threads
     with ExitStack() as later:
         previous = None
-        if out.is_file() and not force:
+        if out.is_file() and not call.force:
             previous = later.enter_context(closing(Previous(out)))
-            previous.refuse_other_settings(config)
-        source = later.enter_context(open_source(raw))
-        found = _find(source, frame, skip)
-        inputs = Inputs(source, found, take_stamps(source, found.cases), frame)
+            previous.refuse_other_settings(call.frame.config)
+        found = _find(source, call.frame, call.skip)
+        inputs = Inputs(source, found, take_stamps(source, found.cases), call.frame)
         summary = summary_of(out, found)
-        summary.changes = _changes(previous, inputs, workers or cores())
+        summary.changes = _changes(previous, inputs, n_threads)
         if previous is not None and not summary.changes:
             renew_sidecar(previous, inputs)
             summary.take_over(previous)
             return summary
-        with _journal(out) as journal, ThreadPoolExecutor(1, "warm") as aside:
-            # The first cases are unpacked meanwhile. What goes wrong comes up again at first use.
-            aside.submit(_warm, source, found)
-            taken = Taken(previous, summary.changes or Changes())
-            job = _job(inputs, taken, (workers or cores(), max_ram), summary)
-            _run(job, journal, summary, skip=skip, force=force, progress=progress)
-    summary.seconds = time.monotonic() - started
-    summary.peak_bytes = peak_bytes()
+        journal = later.enter_context(_journal(out))
+        parts = later.enter_context(closing(open_parts(out)))
+        aside = later.enter_context(ThreadPoolExecutor(1, "warm"))
+        # The first cases are unpacked meanwhile. What goes wrong comes up again at first use.
+        aside.submit(_warm, source, found)
+        taken = Taken(previous, summary.changes or Changes())
+        job = make_job(inputs, taken, limits, summary)
+        _run(job, (journal, parts), summary, call)
+    return summary
+
+
+def _part(part: Part, call: Call, limits: Limits, source: Source) -> Summary:
+    """Convert the cases of one part, and write them beside the output."""
+    out = call.out
+    _check_folder(out)
+    if out.exists():
+        raise BuildError(
+            f"{out}: exists already; the command without --part converts what has changed, or "
+            "remove the file to build it again in parts"
+        )
+    found = _find(source, call.frame, call.skip)
+    own = deal(source, found.cases, part.of)[part.number - 1]
+    inputs = Inputs(source, found, take_stamps(source, own), call.frame)
+    summary = summary_of(out, found)
+    summary.part = part
+    with closing(PartWriter(out, part, call.frame.config, force=call.force)) as writer:
+        job = make_job(inputs, Taken(None, Changes()), limits, summary)
+        done = _current(job, writer.journal.entries)
+        with closing(job.results([files for files in own if files.id not in done])) as made:
+            for files in own:
+                if files.id in done:
+                    summary.resumed += 1
+                    summary.add(done[files.id].tables, files.subject)
+                    continue
+                _, result = next(made)
+                if isinstance(result, Converted):
+                    check_size(result, plane_size(job))
+                    writer.add(result, inputs.stamps[files.id])
+                    job.bench.pages.give_back(result.chunks)
+                    summary.add(result.tables, files.subject)
+                else:
+                    summary.skipped.append(set_aside(files.id, result, skip=call.skip))
+        writer.journal.conclude()
     return summary
 
 
@@ -201,22 +196,32 @@ def summary_of(out: Path, found: Found) -> Summary:
     return Summary(out, found.layout, found.notes, found.mapping, skipped=skipped)
 
 
-def _configure(settings: PrepSettings) -> Frame:
+def _configure(own: dict[str, Any]) -> Frame:
     """Settings of a build, with the table of subjects and the label scheme that they name."""
-    (own,) = take("build", settings, PrepConfig)
     people = table_for(own.pop("subjects", "auto"))
     labels, scheme = chosen_scheme(own.pop("labels", "auto"))
     if "modalities" in own:
         own["modalities"] = ",".join(canonical_names(own["modalities"]))
+    if "spacing" in own:
+        own["spacing"] = plain_spacing(own["spacing"])
     config = PrepConfig(subjects=people.key, labels=labels, **own)
     config.check_effects()
     return Frame(config, config.window, people, scheme)
 
 
-def _check_call(workers: int, max_ram: int) -> None:
+def _check_call(limits: Limits, part: Part | None, config: PrepConfig) -> None:
     """Refuse arguments of a build that are not allowed."""
-    if workers < 0 or max_ram < 0:
+    if limits.workers < 0 or limits.max_ram < 0:
         raise ValueError("workers and max_ram must be at least 0")
+    if limits.max_ram and limits.executor is not None:
+        raise ValueError(
+            "max_ram has no effect on the workers of an executor; limit the memory of its workers"
+        )
+    if part is not None and config.crop == "brain":
+        raise ValueError(
+            "crop brain has to read every case before it cuts the first, which one part cannot; "
+            "give crop a window such as 192x160"
+        )
 
 
 def _find(source: Source, frame: Frame, skip: bool) -> Found:
@@ -235,11 +240,15 @@ def _warm(source: Source, found: Found) -> None:
 
 
 def _journal(out: Path) -> Journal:
+    _check_folder(out)
+    return Journal(out)
+
+
+def _check_folder(out: Path) -> None:
     if not out.parent.is_dir():
         raise BuildError(f"{out}: folder {out.parent} does not exist; make it first")
     if out.is_dir():
         raise BuildError(f"{out}: is a folder; name a file to write")
-    return Journal(out)
 
 
 def _changes(previous: Previous | None, inputs: Inputs, workers: int) -> Changes | None:
@@ -247,76 +256,45 @@ def _changes(previous: Previous | None, inputs: Inputs, workers: int) -> Changes
     if previous is None:
         return None
     changes = previous.changes(inputs, workers)
-    if changes and previous.software != versions():
+    if changes and previous.software != versions(inputs.frame.config):
         changes.rebuild_all("the file before was built with other software versions")
     return changes
 
 
-def _job(inputs: Inputs, taken: Taken, limits: tuple[int, int], summary: Summary) -> Job:
-    """Resolve all that has to be known before the first case is converted."""
-    source, cases, config = inputs.source, inputs.found.cases, inputs.frame.config
-    workers, max_ram = limits
-    schemes = resolve(source, cases, inputs.frame.scheme)
-    classes = common_classes(schemes.values())
-    asked = Asked(config.channels, classes, config.background)
-    summary.schemes = tuple(sorted({scheme.name for scheme in schemes.values()}))
-    fit, limit = share(source, cases, workers, max_ram, config)
-    scans, cuts = pools(source, cases, fit, limit)
-    job = Job(inputs, taken, schemes, asked, fit, scans, cuts, Pages(), summary.geometries)
-    if config.crop != "brain":
-        return job
-    window = brain_window(job)
-    previous = taken.previous
-    if previous is not None and window != previous.file.shape:
-        height, width = previous.file.shape
-        taken.changes.rebuild_all(
-            f"the window that holds every brain is no longer {height}x{width}"
-        )
-    return replace(job, inputs=replace(inputs, frame=replace(inputs.frame, window=window)))
-
-
-def brain_window(job: Job) -> tuple[int, int] | None:
-    """Smallest window (y, x) that holds every brain; None where no case can be read."""
-    kept = job.taken.changes.kept
-    boxes = [] if job.taken.previous is None else job.taken.previous.boxes(kept)
-    left = [files for files in job.inputs.found.cases if files.id not in kept]
-    boxes += [box for _, box in in_order(left, job.boxed, job.workers) if isinstance(box, Box)]
-    return smallest_window(boxes, _MULTIPLE) if boxes else None
-
-
-def _run(
-    job: Job, journal: Journal, summary: Summary, *, skip: bool, force: bool, progress: bool
-) -> None:
-    """Convert and write every case, finished ones first from the journal."""
-    done = _resumed(job, journal, force)
+def _run(job: Job, begun: tuple[Journal, Parts], summary: Summary, call: Call) -> None:
+    """Convert and write every case, finished ones first from the journal and the parts."""
+    journal, parts = begun
+    done = _joined(job, parts, summary, call) | _resumed(job, journal, call.force)
     current = journal.begin(job.inputs.frame.config.to_json())
     columns = []
     with (
         _writer(current, job) as writer,
         closing(_all(job, journal, dict(done), summary)) as made,
-        _bar(job, progress) as bar,
+        _bar(job, call.progress) as bar,
     ):
         for files, result in made:
             if isinstance(result, Converted):
                 _write(writer, journal, result, job.inputs.stamps[files.id])
-                job.pages.give_back(result.chunks)
+                job.bench.pages.give_back(result.chunks)
                 summary.add(result.tables, files.subject)
                 columns.append(result.tables.case["source"])
             else:
                 is_known = files.id in job.taken.changes.skipped
-                summary.skipped.append(set_aside(files.id, result, skip=skip or is_known))
+                summary.skipped.append(set_aside(files.id, result, skip=call.skip or is_known))
             if done.pop(files.id, None) and not done:
                 journal.settle(current)
             _advance(bar, job, files)
         check_any_left(job.inputs.source.path, summary.cases, summary.skipped)
         _group(job, writer, summary)
-        summary.digest = writer.finish([*map(asdict, summary.skipped)], versions())
+        used = versions(job.inputs.frame.config)
+        summary.digest = writer.finish([*map(asdict, summary.skipped)], used)
     summary.unusual = unusual_cases(job, writer)
     summary.written_bytes = current.stat().st_size
     skipped = {case.id for case in summary.skipped}
     stamps = with_checksums(job.inputs, skipped, job.taken.set_aside())
     write_sidecar(summary.out, content_key(summary.digest, columns), stamps)
     journal.finish(current)
+    parts.remove()
 
 
 def _writer(path: Path, job: Job) -> SliceWriter:
@@ -362,10 +340,34 @@ def _resumed(job: Job, journal: Journal, force: bool) -> dict[str, Entry]:
             f"({difference(PrepConfig.from_json(journal.key), config)}); run it with those to "
             "resume, or start over with --force"
         )
-    entries = {str(entry.tables.case["id"]): entry for entry in journal.entries}
-    left = [files for files in job.inputs.found.cases if files.id in entries]
-    checked = in_order(left, lambda files: job.is_current(files, entries[files.id]), job.workers)
-    return {files.id: entries[files.id] for files, is_current in checked if is_current is True}
+    return _current(job, journal.entries)
+
+
+def _joined(job: Job, parts: Parts, summary: Summary, call: Call) -> dict[str, Entry]:
+    """Entries of the parts whose case has not changed since, by case id.
+
+    Raises:
+        BuildError: a part was built with other settings or software.
+    """
+    if call.force:
+        parts.remove()
+        return {}
+    config = job.inputs.frame.config
+    for journal in parts.journals.values():
+        check_key(journal, config, "remove that part, or all with --force")
+    done = _current(job, parts.entries())
+    summary.parts = parts.lacking(job.inputs.source, job.inputs.found.cases, done)
+    for line in summary.parts if call.progress else ():
+        tqdm.write(f"parts    {line}", file=sys.stderr)
+    return done
+
+
+def _current(job: Job, entries: Iterable[Entry]) -> dict[str, Entry]:
+    """Entries whose case has not changed since, by case id."""
+    by_id = {str(entry.tables.case["id"]): entry for entry in entries}
+    left = [files for files in job.inputs.found.cases if files.id in by_id]
+    checked = in_order(left, lambda files: job.is_current(files, by_id[files.id]), job.workers)
+    return {files.id: by_id[files.id] for files, is_current in checked if is_current is True}
 
 
 def _all(
@@ -373,8 +375,7 @@ def _all(
 ) -> Generator[tuple[CaseFiles, Converted | BratsError], None, None]:
     """Every case in order: from the journal where it is done, else from the workers."""
     left = [files for files in job.inputs.found.cases if files.id not in done]
-    fresh = in_order(left, job.converted, job.workers)
-    with closing(fresh):
+    with closing(job.results(left)) as fresh:
         for files in job.inputs.found.cases:
             if files.id not in done:
                 yield next(fresh)
@@ -389,13 +390,7 @@ def _all(
 
 def _write(writer: SliceWriter, journal: Journal, made: Converted, stamps: Stamps) -> None:
     """Put one case into the file, then into the journal."""
-    box = made.tables.case["box"]
-    size = tuple(int(side) for side in (box[1] - box[0])[1:])
-    if size != writer.size:
-        raise BuildError(
-            f"{made.tables.case['id']}: plane is {size[0]} x {size[1]} but the file's are "
-            f"{writer.size[0]} x {writer.size[1]}; give --crop a window"
-        )
+    check_size(made, writer.size)
     extents = writer.add(made.tables, made.chunks)
     journal.add(writer.path, made, stamps, extents)
 
@@ -417,30 +412,3 @@ def _advance(bar: "tqdm[Any]", job: Job, files: CaseFiles) -> None:
     pace = bar.read_bytes / max(bar.format_dict["elapsed"], 1e-3) / 1e6
     bar.set_postfix_str(f"{pace:.0f} MB/s, {peak_bytes() / 1e6:.0f} MB of memory")
     bar.update()
-
-
-def plane_size(job: Job) -> tuple[int, int]:
-    """(h, w) of the stored slices: the window, or the whole plane of the first case."""
-    if job.inputs.frame.window is not None:
-        return job.inputs.frame.window
-    _, y, x = first_header(job.inputs.source, job.inputs.found.cases).geometry.sides
-    return y, x
-
-
-def first_header(source: Source, cases: tuple[CaseFiles, ...]) -> nifti.Header:
-    """Header of the first case whose images can be read.
-
-    Args:
-        source: what the cases lie in.
-        cases: at least one.
-
-    Raises:
-        BratsError: none can.
-    """
-    faults: list[BratsError] = []
-    for files in cases:
-        try:
-            return nifti.read_header(source, files.first)
-        except BratsError as error:
-            faults.append(error)
-    raise faults[0]

@@ -134,7 +134,7 @@ def _case_values(
         "affine": scan.geometry.affine,
         "source_shape": scan.geometry.sides,
         "source_spacing": scan.geometry.spacing,
-        "spacing": scan.geometry.spacing,
+        "spacing": scan.spacing,
         "shape": scan.shape,
         "orientation": scan.geometry.orientation.codes,
         "box": (box.start, box.stop),

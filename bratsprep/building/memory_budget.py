@@ -12,7 +12,10 @@ from bratsprep.errors import BratsError, BuildError
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Pool
 from bratsprep.volumes import nifti
+from bratsprep.volumes.grids import stored_grid
 from bratsprep.volumes.nifti import Header
+from bratsprep.volumes.resample_case import resampled_bytes
+from bratsprep.voxel_sizes import Spacing
 
 BASE_BYTES: Final = 205 << 20
 """Program, libraries, compiled kernels, and the finished cases that wait to be written."""
@@ -32,7 +35,11 @@ _LARGEST: Final = 3
 
 
 def pools(
-    source: Source, cases: tuple[CaseFiles, ...], workers: int, limit_bytes: int
+    source: Source,
+    cases: tuple[CaseFiles, ...],
+    workers: int,
+    limit_bytes: int,
+    spacing: Spacing | None = None,
 ) -> tuple[Pool, Pool]:
     """Memory for whole cases, and for their cut planes.
 
@@ -45,21 +52,27 @@ def pools(
         cases: at least one.
         workers: threads.
         limit_bytes: most that each buffer may take.
+        spacing: that cases are resampled to; None for their own.
     """
     fewer = workers - workers // 4
     try:
-        is_light = case_bytes(source, cases[0]) <= LIGHT
+        is_light = case_bytes(source, cases[0], spacing) <= LIGHT
     except BratsError:  # the case's reader says what is wrong
         is_light = False
     return Pool(workers if is_light else fewer, limit_bytes), Pool(fewer, limit_bytes)
 
 
-def case_bytes(source: Source, files: CaseFiles) -> int:
+def case_bytes(source: Source, files: CaseFiles, spacing: Spacing | None = None) -> int:
     """Memory that a worker needs at most to read one case, from its headers alone.
 
     Counted are the files as they are unpacked, and every copy: voxels of a type that the kernels
     do not take, modalities of different types, axes in another order, labels and brain masks that
-    are no bytes.
+    are no bytes, and the case on the grid that it is resampled to.
+
+    Args:
+        source: what the case lies in.
+        files: the case.
+        spacing: that it is resampled to; None for its own.
 
     Raises:
         BratsError: a header cannot be read.
@@ -88,7 +101,9 @@ def case_bytes(source: Source, files: CaseFiles) -> int:
             label = 4 * n_voxels * 8  # numbers, rounded numbers, and their distance, once
     if None in files.images:
         total += n_voxels * common.itemsize
-    return total + max(largest, n_voxels) + max(label, 8 * max(scaled, default=0))
+    first = images[files.first].geometry
+    moved = resampled_bytes(first, spacing, len(files.images))
+    return total + moved + max(largest, n_voxels) + max(label, 8 * max(scaled, default=0))
 
 
 def converted_bytes(header: Header) -> int:
@@ -113,7 +128,8 @@ def cut_bytes(source: Source, files: CaseFiles, config: PrepConfig) -> int:
     Raises:
         BratsError: a header cannot be read.
     """
-    z, y, x = nifti.read_header(source, files.first).geometry.sides
+    geometry = nifti.read_header(source, files.first).geometry
+    z, y, x = stored_grid(geometry, config.voxel_mm, files.id).shape
     height, width = config.window or (y, x)
     slice_bytes = height * width * (len(config.channels) * np.dtype(config.stored).itemsize + 1)
     return math.ceil(z * slice_bytes * (1 + _PACKED[config.compression]))
@@ -165,7 +181,8 @@ def largest_need(source: Source, cases: Iterable[CaseFiles], config: PrepConfig)
     faults: list[BratsError] = []
     for files in sorted(cases, key=lambda each: -packed_bytes(source, each)):
         try:
-            needs.append(case_bytes(source, files) + cut_bytes(source, files, config))
+            case = case_bytes(source, files, config.voxel_mm)
+            needs.append(case + cut_bytes(source, files, config))
         except BratsError as error:
             faults.append(error)
         if len(needs) == _LARGEST:

@@ -28,6 +28,7 @@ from bratsprep.discovery.discover import Found
 from bratsprep.errors import BratsError, BuildError
 from bratsprep.labels import Scheme
 from bratsprep.slicefile import schema
+from bratsprep.slicefile.chunks import Packed
 from bratsprep.slicefile.digest import with_subject
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
@@ -250,22 +251,36 @@ class Previous:
             return first_change(inputs.source, files, inputs.stamps[files.id], times)
         return ""
 
-    def restore(self, case: str) -> Converted | None:
-        """Take over the rows and chunks of a case; None where a slice is damaged."""
+    def tables(self, case: str) -> CaseTables:
+        """Rows of a case."""
         c = self.rows[case]
-        low, high = np.searchsorted(self.file.slices["case"], [c, c + 1])
+        low, high = self._span(case)
         start, stop = np.searchsorted(self.file.planes["case"], [c, c + 1])
-        tables = CaseTables(
+        return CaseTables(
             self.file.cases[c], self.file.slices[low:high], self.file.planes[start:stop]
         )
+
+    def chunks(self, case: str) -> Packed:
+        """Chunks of a case as they lie on disk, unchecked."""
+        return self.file.packed(*self._span(case))
+
+    def _span(self, case: str) -> tuple[int, int]:
+        """First slice of a case, and the one after its last."""
+        c = self.rows[case]
+        low, high = np.searchsorted(self.file.slices["case"], [c, c + 1]).tolist()
+        return low, high
+
+    def restore(self, case: str) -> Converted | None:
+        """Take over the rows and chunks of a case; None where a slice is damaged."""
+        tables = self.tables(case)
         try:
-            images, labels = self.file.read(np.arange(low, high))
+            images, labels = self.file.read(np.arange(*self._span(case)))
         except BratsError:
             return None
         crc = [(crc32(image), crc32(label)) for image, label in zip(images, labels, strict=True)]
         if not np.array_equal(np.array(crc).reshape(-1, 2), tables.slices["crc"]):
             return None
-        return Converted(tables, self.file.packed(low, high))
+        return Converted(tables, self.chunks(case))
 
     def boxes(self, cases: Iterable[str]) -> list[Box]:
         """Brain boxes of some of its cases."""

@@ -2,14 +2,19 @@
 
 import importlib.metadata
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from bratsprep.building.previous import Changes, Previous
 from bratsprep.building.subject_groups import Repeats
 from bratsprep.case import CaseTables
+from bratsprep.config import PrepConfig
 from bratsprep.discovery.mapping import FileMapping
+from bratsprep.part import Part
 from bratsprep.system.faulty_cases import SetAside, skipped_lines
 from bratsprep.volumes.geometries import Geometries
 
@@ -51,8 +56,14 @@ class Summary:
     """Brain voxels outside the crop."""
     lost_tumour: int = 0
     """Tumour voxels outside the crop."""
+    resampled: int = 0
+    """Cases that were brought to another voxel size."""
     resumed: int = 0
     """Cases taken over from an interrupted build."""
+    part: Part | None = None
+    """The part that was built; None for a whole file."""
+    parts: Sequence[str] = ()
+    """Which parts were joined, and which were missing or unfinished."""
     skipped: list[SetAside] = field(default_factory=list)
     unusual: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """What is unusual about a case, by id: intensities of all, others of those read now."""
@@ -69,6 +80,7 @@ class Summary:
         row = tables.case
         self.cases += 1
         self.geometries.add(row["shape"].tolist(), row["spacing"], row["orientation"])
+        self.resampled += not np.array_equal(row["spacing"], row["source_spacing"])
         self.renamed += row["subject"] != named
         self.labelled += bool(row["labelled"])
         self.with_tumour += bool(row["voxels"][1:].any())
@@ -95,6 +107,8 @@ class Summary:
         Args:
             verbose: every remark on single files.
         """
+        if self.part is not None:
+            return self._part_lines(self.part)
         if self.was_complete:
             lines = [f"{self.out}: complete already, nothing to do (--force builds it again)"]
         else:
@@ -109,6 +123,8 @@ class Summary:
                 "took": f"{self.seconds:.1f} s, {self.peak_bytes / 1e6:,.0f} MB of memory at most",
                 "content": self.digest[:16],
             }
+            if self.resampled:
+                rows["moved"] = f"{self.resampled} cases to other voxels; the sizes are of those"
             if self.renamed:
                 rows["people"] = (
                     f"{self.renamed} cases belong to a patient listed under another id in the "
@@ -116,6 +132,8 @@ class Summary:
                 )
             if self.labelled and not self.with_tumour:
                 rows["WARNING"] = f"none of the {self.labelled} labels has any tumour"
+            if self.parts:
+                rows["parts"] = "\n         ".join(self.parts)
             if self.repeats is not None:
                 rows["repeats"] = "\n".join(self.repeats.lines())
             lines = [f"{self.out}: {self.layout}, labels {', '.join(self.schemes) or 'none'}"]
@@ -124,6 +142,16 @@ class Summary:
         lines += self.unusual_lines()
         lines += self.mapping.lines() + self.geometries.lines(verbose)
         lines += [f"note     {note}" for note in self.notes]
+        return lines + skipped_lines(self.skipped)
+
+    def _part_lines(self, part: Part) -> list[str]:
+        """Summary of one part."""
+        again = f", {self.resumed} of them before" if self.resumed else ""
+        whole = f"{self.cases} of {self.mapping.cases} cases{again}, {self.seconds:.1f} s"
+        lines = [
+            f"{self.out}: part {part} is finished: {whole}",
+            f"next     when all {part.of} parts are, run the same command without --part",
+        ]
         return lines + skipped_lines(self.skipped)
 
     def unusual_lines(self) -> list[str]:
@@ -139,6 +167,7 @@ class Summary:
         return lines
 
 
-def versions() -> dict[str, str]:
-    """Versions of the programs that decide what stands in the file."""
-    return {name: importlib.metadata.version(name) for name in _SOFTWARE}
+def versions(config: PrepConfig) -> dict[str, str]:
+    """Versions of the programs that decide what stands in a file of those settings."""
+    used = _SOFTWARE if config.voxel_mm is None else (*_SOFTWARE, "scipy")
+    return {name: importlib.metadata.version(name) for name in used}

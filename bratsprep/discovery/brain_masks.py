@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from bratsprep.config import NO_MASK
 from bratsprep.discovery.candidates import Draft, where
 from bratsprep.discovery.exclude import matches
-from bratsprep.discovery.filenames import is_nifti, stem
+from bratsprep.discovery.filenames import is_nifti, leading_word, stem
 from bratsprep.discovery.modality_names import BRAIN, bare_key
 from bratsprep.errors import LayoutError
 from bratsprep.sources.source import Source
@@ -89,7 +89,7 @@ def _owner(drafts: Sequence[Draft], member: str) -> Draft | None:
     folder, name = member.rpartition("/")[0], stem(member)
     beside = [draft for draft in drafts if draft.folder == folder]
     for pool in (beside, drafts):
-        shared = [max(_shared(word, name) for word in _names(draft)) for draft in pool]
+        shared = [max(leading_word(word, name) for word in _names(draft)) for draft in pool]
         longest = max(shared, default=0)
         if longest:
             owners = [draft for draft, size in zip(pool, shared, strict=True) if size == longest]
@@ -100,10 +100,3 @@ def _owner(drafts: Sequence[Draft], member: str) -> Draft | None:
 def _names(draft: Draft) -> tuple[str, str, str]:
     """Names of a case in its files: the id, and what the names of its images have in common."""
     return draft.id, draft.key, bare_key(draft.key)
-
-
-def _shared(word: str, name: str) -> int:
-    """Length of a whole word that a name begins with; 0 where it begins otherwise."""
-    rest = name.removeprefix(word)
-    is_start = bool(word) and name.startswith(word) and not rest[:1].isalnum()
-    return len(word) if is_start else 0

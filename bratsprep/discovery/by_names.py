@@ -7,7 +7,7 @@ from typing import Final
 
 from bratsprep.discovery.candidates import Batch, Draft
 from bratsprep.discovery.exclude import matches
-from bratsprep.discovery.filenames import LABEL, FileName
+from bratsprep.discovery.filenames import LABEL, FileName, leading_word
 from bratsprep.discovery.layouts import PLAIN, layout_of_name, read_name, scheme_of
 from bratsprep.discovery.modality_names import bare_key
 from bratsprep.discovery.subjects import VISIT_FOLDERS, person_and_visit, subject_and_rule
@@ -165,9 +165,9 @@ def _owner(drafts: Sequence[Draft], name: FileName, *, is_chosen: bool) -> Draft
     if not same and name.key:
         same = [draft for draft in drafts if draft.key == name.key]
     if is_chosen and not same:
-        starts = [draft for draft in beside if draft.key and name.stem.startswith(draft.key)]
-        longest = max((len(draft.key) for draft in starts), default=0)
-        same = [draft for draft in starts if len(draft.key) == longest]
+        shared = [leading_word(draft.key, name.stem) for draft in beside]
+        longest = max(shared, default=0)
+        same = [d for d, size in zip(beside, shared, strict=True) if longest and size == longest]
     is_alone = len(beside) == 1 and (is_chosen or not name.key or name.stem.lower() in _RELEASED)
     if not same and is_alone:
         same = beside
@@ -192,7 +192,7 @@ def _name_like_labels(gathering: _Gathering) -> None:
     for member, reason in gathering.passed.items():
         folder, _, file = member.rpartition("/")
         for draft in unlabelled[folder] if "label" in reason else ():
-            if len(unlabelled[folder]) == 1 or file.startswith(draft.key):
+            if len(unlabelled[folder]) == 1 or leading_word(draft.key, file):
                 draft.like_labels.append(file)
 
 

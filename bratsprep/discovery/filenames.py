@@ -49,6 +49,16 @@ def stem(member: str) -> str:
     return _SUFFIX.sub("", member.rpartition("/")[2])
 
 
+def leading_word(word: str, name: str) -> int:
+    """Length of a whole word that a name begins with; 0 where it begins otherwise.
+
+    `A_1` leads `A_1_mask`, and not `A_10_mask`.
+    """
+    rest = name.removeprefix(word)
+    is_start = bool(word) and name.startswith(word) and not rest[:1].isalnum()
+    return len(word) if is_start else 0
+
+
 def file_name(member: str, others: Sequence[str] = ()) -> FileName:
     """Find the role and the case in the name of a NIfTI file.
 

@@ -38,6 +38,13 @@ class Packed:
     crc: int
     """CRC-32 of `data`."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _packed, (bytes(self.data), self.sizes, self.crc)
+
+    def copied(self) -> "Packed":
+        """The same chunks in memory of their own, which no other case will use."""
+        return _packed(bytes(self.data), self.sizes, self.crc)
+
     def images(self) -> Iterator[memoryview]:
         """Give the chunk of each image."""
         return self._chunks(0, self.sizes[0])
@@ -51,6 +58,11 @@ class Packed:
         for size in sizes.tolist():
             yield self.data[start : start + size]
             start += size
+
+
+def _packed(data: bytes, sizes: NDArray[np.int64], crc: int) -> Packed:
+    """Chunks of (2, s) int64 sizes in bytes, as `Packed` holds them."""
+    return Packed(memoryview(data), sizes, crc)
 
 
 class Pages:

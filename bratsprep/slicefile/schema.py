@@ -46,6 +46,13 @@ y to the front, z to the top, whatever the orientation of the source was.
     /case/source         (C,)          str   JSON: name, size in bytes and CRC-32 of each file
     /case/digest         (C,)          str   SHA-256 of the case's rows
 
+Where `config` has a spacing, a case of another one was resampled: images by cubic splines of their
+distance from the mean of the brain, labels by the largest linear share; across a side more than
+three times as long as the shortest, the nearest plane. The middles of both grids are one point:
+voxel i of the stored grid lies at (i - (n - 1) / 2) s / t + (m - 1) / 2 of the source's, where an
+axis has n and m voxels of sides s and t. All but the columns `affine`, `orientation` and `source_*`
+is of the stored grid.
+
 m and c are the numbers of modalities and of classes, background included; str is UTF-8 of a fixed
 length, the longest of its column. Root attributes: `format`, `version`, and as JSON `config` (the
 PrepConfig), `modalities`, `classes` (names, regions as unions, colours), `schemes` (the label

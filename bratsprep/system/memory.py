@@ -100,7 +100,7 @@ def _pages(size: int, where: str) -> mmap.mmap:
 
 
 class Pool:
-    """Buffers that workers take turns with.
+    """Buffers that workers take turns with, those last used first.
 
     Args:
         count: how many there are, at least 1.
@@ -108,7 +108,7 @@ class Pool:
     """
 
     def __init__(self, count: int, limit_bytes: int) -> None:
-        self._free: queue.SimpleQueue[Buffers] = queue.SimpleQueue()
+        self._free: queue.LifoQueue[Buffers] = queue.LifoQueue()
         for _ in range(count):
             self._free.put(Buffers(limit_bytes))
 

@@ -28,6 +28,16 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def caught(work: Callable[[Item], Made], item: Item) -> Made | BratsError:
+    """Do the work for one item; a fault of the data is a result, and so is a lack of memory."""
+    try:
+        return work(item)
+    except BratsError as error:
+        return error
+    except MemoryError as error:
+        return BuildError(f"{item.id}: does not fit into memory ({error}); lower --workers")
+
+
 def in_order(
     cases: Iterable[Item],
     work: Callable[[Item], Made],
@@ -46,20 +56,30 @@ def in_order(
     Yields:
         Case and result; a BratsError is a result too, any other exception is raised here.
     """
-
-    def one(files: Item) -> Made | BratsError:
-        try:
-            return work(files)
-        except BratsError as error:
-            return error
-        except MemoryError as error:
-            return BuildError(f"{files.id}: does not fit into memory ({error}); lower --workers")
-
-    waiting: deque[tuple[Item, Future[Made | BratsError]]] = deque()
     threads = ThreadPoolExecutor(workers, "case")
     try:
+        yield from ordered(cases, lambda files: threads.submit(caught, work, files), workers)
+    finally:
+        threads.shutdown(cancel_futures=True)
+
+
+def ordered(
+    cases: Iterable[Item], submit: Callable[[Item], Future[Made]], workers: int
+) -> Generator[tuple[Item, Made], None, None]:
+    """Begin the work for each case, and give the results in the order of the cases.
+
+    Args:
+        cases: what to work on.
+        submit: begins the work for a case.
+        workers: how many cases are worked on at once; `workers + LOOK_AHEAD` are begun.
+
+    Yields:
+        Case and result.
+    """
+    waiting: deque[tuple[Item, Future[Made]]] = deque()
+    try:
         for files in cases:
-            waiting.append((files, threads.submit(one, files)))
+            waiting.append((files, submit(files)))
             if len(waiting) >= workers + LOOK_AHEAD:
                 first, future = waiting.popleft()
                 yield first, future.result()
@@ -67,4 +87,5 @@ def in_order(
             first, future = waiting.popleft()
             yield first, future.result()
     finally:
-        threads.shutdown(cancel_futures=True)
+        for _, future in waiting:
+            future.cancel()

@@ -28,7 +28,8 @@ from bratsprep.slicefile.digest import case_digest, file_digest
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source, open_source
 from bratsprep.system.threads import cores
-from bratsprep.verification.recompute import compare, raw_case, same
+from bratsprep.verification.compare_case import compare, same
+from bratsprep.verification.recompute import raw_case
 from bratsprep.volumes.gunzip import crc32
 
 _BATCH: Final = 32
@@ -273,8 +274,9 @@ def check_raw(
         contents = read_unchanged(file, places[files.id], source, files)
         if files.id in chosen:
             tables = tables_of(file, places[files.id])
-            scheme, background = file.schemes.get(tables.case["scheme"]), file.config.background
-            compare(file, tables, raw_case(files, contents, scheme, background))
+            scheme, config = file.schemes.get(tables.case["scheme"]), file.config
+            case = raw_case(files, contents, scheme, config.background, config.voxel_mm)
+            compare(file, tables, case)
         return len(contents)
 
     stored = [files for files in found if files.id in places]

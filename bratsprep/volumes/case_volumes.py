@@ -1,6 +1,7 @@
 """One case in memory: its files read, brought into RAS+ order and measured."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,13 @@ from bratsprep.system.memory import Buffers
 from bratsprep.volumes import nifti
 from bratsprep.volumes.background import brain_share, outlying
 from bratsprep.volumes.brain_mask import BrainMask, read_brain_mask
+from bratsprep.volumes.grids import Grid, source_grid, stored_grid
 from bratsprep.volumes.label import Label, file_record, label_grid, read_label
 from bratsprep.volumes.normalise import Measured, Named, Volumes, measure_checked, part_of
+from bratsprep.volumes.resample import LINEAR, Move
+from bratsprep.volumes.resample_case import resample_images
+from bratsprep.volumes.resample_label import resample_label
+from bratsprep.voxel_sizes import Spacing
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +33,17 @@ class Asked:
     classes: ClassSet
     background: str = "auto"
     """As in `PrepConfig`."""
+    spacing: Spacing | None = None
+    """That every case is resampled to; None for its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaseVolumes:
-    """One case in memory, voxels as in the file; valid until its buffers are used again."""
+    """One case in memory; valid until its buffers are used again."""
 
     files: CaseFiles
     geometry: Geometry
+    """Of its files, whatever grid the volumes are on."""
     images: Volumes
     """(z, y, x) views in RAS+ order, source units; strides may be negative. A modality that the
     case has not is all 0."""
@@ -47,7 +56,8 @@ class CaseVolumes:
     brain: NDArray[np.uint8]
     """(z, y, x) view in RAS+ order, 1 inside the brain."""
     measured: Measured
-    """Moments; its arrays are in the order of the file, those below in RAS+ order."""
+    """Moments; its arrays are in the order of the file where the case was not resampled, those
+    below in RAS+ order."""
     plane_brain: NDArray[np.int32]
     """(z,) brain voxels of each plane, RAS+ order."""
     columns: NDArray[np.int32]
@@ -61,6 +71,25 @@ class CaseVolumes:
     records: tuple[FileRecord, ...]
     remarks: tuple[str, ...]
     """What was assumed about the geometry of its images."""
+    grid: Grid
+    """Of the volumes."""
+    original: "CaseVolumes | None" = None
+    """The case before it was resampled; None where it was not."""
+
+    @property
+    def on_source(self) -> "CaseVolumes":
+        """The case on the grid of its files."""
+        return self.original or self
+
+    @property
+    def spacing(self) -> NDArray[np.float64]:
+        """(3,) float64, mm: voxel size along RAS+ (x, y, z)."""
+        return np.array(self.grid.spacing)
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of a voxel, millilitres."""
+        return math.prod(self.grid.spacing) / 1000
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -76,19 +105,32 @@ def read_scan(
     scheme: Scheme | None,
     asked: Asked,
 ) -> CaseVolumes:
-    """Read the label, the images and the brain mask of a case, and measure it.
+    """Read the label, the images and the brain mask of a case, measure it, and resample it.
 
     Args:
         files: where they are.
         source: what they lie in.
         buffers: the worker's memory, overwritten; the result is a view into it.
         scheme: of the label; None leaves the label unread.
-        asked: modalities, classes and background.
+        asked: modalities, classes, background and spacing.
 
     Raises:
         BratsError: a file is broken, the files do not lie on one grid, a label value is outside
             the scheme, or the brain cannot be measured or is not that of a stripped head.
     """
+    scan = _read_on_source(files, source, buffers, scheme, asked)
+    grid = stored_grid(scan.geometry, asked.spacing, files.id)
+    return scan if grid == scan.grid else _resampled(scan, grid, buffers)
+
+
+def _read_on_source(
+    files: CaseFiles,
+    source: Source,
+    buffers: Buffers,
+    scheme: Scheme | None,
+    asked: Asked,
+) -> CaseVolumes:
+    """Read and measure a case on the grid of its files; arguments as of `read_scan`."""
     label = _read_label(files, source, buffers, scheme)
     images, geometry, records, remarks = _read_images(files, source, buffers)
     first = geometry, files.first
@@ -103,7 +145,7 @@ def read_scan(
         images, brain, named, background=asked.background, voxel_ml=geometry.voxel_ml, mask=mask
     )
     turn = geometry.orientation.turn
-    nothing = _background(images[0], len(asked.classes))
+    nothing = _background(brain.shape, len(asked.classes))
     return CaseVolumes(
         files=files,
         geometry=geometry,
@@ -120,6 +162,37 @@ def read_scan(
         scheme="" if label is None or scheme is None else scheme.name,
         records=records,
         remarks=remarks,
+        grid=source_grid(geometry),
+    )
+
+
+def _resampled(scan: CaseVolumes, grid: Grid, buffers: Buffers) -> CaseVolumes:
+    """The same case on another grid.
+
+    Raises:
+        BratsError: the buffers may not be as large, or the brain cannot be measured there.
+    """
+    turned = replace(scan.measured, brain=scan.brain)
+    images, measured = resample_images(scan.images, turned, scan.named, (scan.grid, grid), buffers)
+    label, n_classes = None, len(scan.classes)
+    plane_voxels = _background(grid.shape, n_classes)
+    if scan.label is not None:
+        move = Move.between(scan.grid, grid, LINEAR)
+        label = resample_label(scan.label, move, n_classes, buffers, scan.files.id)
+        for k in range(n_classes):
+            plane_voxels[:, k] = np.count_nonzero(label == k, axis=(1, 2))
+    return replace(
+        scan,
+        images=images,
+        label=label,
+        brain=measured.brain,
+        measured=measured,
+        plane_brain=measured.plane_brain,
+        columns=measured.columns,
+        brain_box=measured.box,
+        plane_voxels=plane_voxels,
+        grid=grid,
+        original=scan,
     )
 
 
@@ -148,10 +221,10 @@ def _read_mask(
     return read_brain_mask(source, files.brain_mask, buffers, first, files.same_grid)
 
 
-def _background(image: NDArray[Any], n_classes: int) -> NDArray[np.int32]:
+def _background(shape: tuple[int, ...], n_classes: int) -> NDArray[np.int32]:
     """(z, c) int32: voxels of each class where every voxel of a (z, y, x) volume is background."""
-    voxels = np.zeros((image.shape[0], n_classes), np.int32)
-    voxels[:, 0] = image[0].size
+    voxels = np.zeros((shape[0], n_classes), np.int32)
+    voxels[:, 0] = math.prod(shape[1:])
     return voxels
 
 
@@ -167,7 +240,7 @@ def case_notes(scan: CaseVolumes) -> tuple[str, ...]:
         )
     return (
         *scan.measured.notes,
-        *brain_share(scan.measured.count, scan.brain.size, scan.geometry.voxel_ml),
+        *brain_share(scan.measured.count, scan.brain.size, scan.voxel_ml),
         *outlying(
             scan.named.covering(scan.measured.coverage), scan.geometry.spacing, outside, tumour
         ),

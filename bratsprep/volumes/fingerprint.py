@@ -408,4 +408,4 @@ def fingerprints(scan: CaseVolumes) -> tuple[NDArray[np.int8], NDArray[np.uint8]
     if scan.label is None:
         return images, np.zeros((2, *MASK_CELLS), np.uint8)
     has_tumour = scan.plane_voxels[:, 1:].sum(axis=1) > 0
-    return images, mask_fingerprint(scan.label, scan.geometry.spacing, has_tumour, scan.classes)
+    return images, mask_fingerprint(scan.label, scan.spacing, has_tumour, scan.classes)

@@ -75,8 +75,8 @@ class Geometries:
         if len(self.spacings) > 1:
             lines.append(
                 f"{'':<9}voxel sizes differ between cases; a network fitted on them sees several "
-                "scales, and refuses sizes that none of its training cases has: resample the "
-                "scans, or keep one size"
+                "scales, and refuses sizes that none of its training cases has: build with "
+                "--spacing, such as --spacing 1x1x1, or keep one size"
             )
         lines += [f"{'note':<9}{remark}" for remark in self.remarks[:shown]]
         if len(self.remarks) > shown:

@@ -9,7 +9,7 @@ from typing import Any
 from bratsprep.case import CaseFiles
 from bratsprep.config import SourceConfig
 from bratsprep.errors import BratsError, LabelError
-from bratsprep.labels import ClassSet, Scheme, from_values, read_scheme, scheme, shipped
+from bratsprep.labels import ClassSet, Scheme, fitting, from_values, read_scheme, scheme, shipped
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes.label import raw_values
@@ -72,8 +72,8 @@ def resolve(source: Source, cases: Iterable[CaseFiles], chosen: Scheme | None) -
     """Find the scheme of every labelled case.
 
     Label values are read only where names are no evidence, and of all such cases together: the
-    values of one case are seldom enough. A label that cannot be read is left to the reader of
-    the case, which may set it aside.
+    values of one case are seldom enough. A label that cannot be read, or has a value of no scheme,
+    is left to the reader of the case, which refuses it and may set the case aside.
 
     Args:
         source: what the cases lie in.
@@ -102,19 +102,25 @@ def resolve(source: Source, cases: Iterable[CaseFiles], chosen: Scheme | None) -
 
 
 def all_values(source: Source, cases: Iterable[CaseFiles]) -> set[int]:
-    """Raw values that occur in the labels of some cases, those aside that cannot be read.
+    """Raw values that occur in the labels of some cases.
+
+    Labels that cannot be read are left out, and those with a value of no scheme, unless all have
+    one: a single faulty label must not hide what the others say.
 
     Raises:
-        BratsError: there is none that can; the first one's error.
+        BratsError: no label can be read; the first one's error.
     """
     values: set[int] = set()
+    strange: set[int] = set()
     faults: list[BratsError] = []
     buffers = Buffers()
     for files in cases:
         try:
-            values |= raw_values(source, str(files.label), buffers)
+            own = raw_values(source, str(files.label), buffers)
         except BratsError as error:
             faults.append(error)
-    if faults and not values:
+        else:
+            (values if fitting(own) else strange).update(own)
+    if faults and not values | strange:
         raise faults[0]
-    return values
+    return values or strange

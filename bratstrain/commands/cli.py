@@ -74,5 +74,24 @@ def fit(data: Path, run: Path | None, quiet: bool, **settings: Any) -> None:
         click.echo(line)
 
 
+@main.command()
+@click.argument("folder", type=FOLDER, default="demo")
+@click.option(
+    "--quick", is_flag=True, help="Few small cases and six steps: shows that everything runs."
+)
+def demo(folder: Path, quick: bool) -> None:
+    """Run the main job on phantoms, from raw files to a report.
+
+    Every step is a command line, which is printed. FOLDER is made, demo by default.
+
+    \b
+    Example:
+        bratstrain demo demo/
+    """
+    with reported():
+        done = bratstrain.demo(folder, quick=quick)
+    click.echo("\n".join(["", *done.lines()]))
+
+
 for command in (evaluate, predict, report, compare, card, export, study, splits):
     main.add_command(command)

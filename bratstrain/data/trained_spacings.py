@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bratsprep.errors import BratsError
 from bratsprep.slicefile.chunk_index import read_contents
+from bratsprep.voxel_sizes import size_text
 
 SPACING_TOLERANCE: Final = 0.1
 """Share by which the sides of a voxel may be longer or shorter than those of a trained size."""
@@ -121,8 +122,3 @@ def _size(entry: object) -> tuple[tuple[float, ...], int] | None:
     if not all(isinstance(side, int | float) and 0 < side < np.inf for side in sides):
         return None
     return tuple(map(float, sides)), count
-
-
-def size_text(spacing: Sequence[float] | NDArray[Any]) -> str:
-    """Write a (3,) float voxel size in mm such as `1 x 1 x 2`."""
-    return " x ".join(f"{side:.4g}" for side in spacing)

@@ -5,12 +5,11 @@ inputs.
 """
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
-from bratstrain.apply_config import ApplyConfig
+from bratstrain.apply_config import ApplyConfig, ScoreConfig
 from bratstrain.evaluation.folders import listing, settings_facts, sha256
 from bratstrain.inference.small_components import read_cleanup
 from bratstrain.runs.files import SPLIT, read_text, versions
@@ -23,8 +22,7 @@ def inputs_digest(
     where: SliceFile | Source,
     part: str,
     apply: ApplyConfig,
-    cases: Sequence[str],
-    conventions: Sequence[str],
+    score: ScoreConfig,
 ) -> str:
     """Digest weights, split, settings, software, scans and the rules of the scores.
 
@@ -33,8 +31,7 @@ def inputs_digest(
         where: slice file or raw cases, open.
         part: `validation`, `test`, `train` or `all`.
         apply: how the networks are applied.
-        cases: ids of the chosen cases; empty for all.
-        conventions: names of the conventions in the tables.
+        score: which cases, conventions and tolerances.
 
     Raises:
         BratsError: the folder is no finished run, or sizes of the clean-up are not tuned.
@@ -48,7 +45,8 @@ def inputs_digest(
         settings_facts(apply),
         versions(),
         where.digest if isinstance(where, SliceFile) else listing(where),
-        list(cases),
-        list(conventions),
+        list(score.cases),
+        list(score.conventions),
+        list(score.tolerances),
     )
     return sha256(json.dumps(parts, sort_keys=True).encode())

@@ -17,10 +17,13 @@ from bratstrain.inference.segment import as_the_network_sees
 def brain_images(scan: CaseVolumes, preparation: PrepConfig) -> Images:
     """Normalise the brain of a raw case, all of it where a run's window is smaller than it.
 
+    A resampled case is shown as its files are, on the grid of its labels.
+
     Args:
         scan: the case; its memory may be reused afterwards.
         preparation: that of the run.
     """
+    scan = scan.on_source
     (_, y0, x0), (_, y1, x1) = scan.brain_box.start, scan.brain_box.stop
     depth = scan.shape[0]
     box = Box((0, y0, x0), (depth, y1, x1))

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,23 @@ from bratstrain.inference.segment import (
     segment,
 )
 from bratstrain.inference.small_components import drop_small, read_cleanup
+from bratstrain.inference.to_source import source_entropy, source_label
 from bratstrain.runs.fitted import Fitted, load_fitted
+from bratstrain.scoring.calibration import Calibration, calibrations
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """What networks say of some planes."""
+
+    planes: NDArray[np.uint8]
+    """(s, h, w) stored labels."""
+    probability: NDArray[np.float32]
+    """(classes, s, h, w); of 0 planes where it was not kept."""
+    calibration: dict[str, Calibration]
+    """By class and region, over the brain."""
+    entropy: NDArray[np.uint8]
+    """(s, h, w) of the mean probabilities, 255 where all classes are equally likely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +76,29 @@ class Labeller:
         """Pattern of the brain masks of raw cases; `none` for skull-stripped images."""
         return self.fitted.brain_mask(self.config.brain_mask)
 
-    def label(self, image: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Label (s, m, h, w) planes: classes and entropy, each (s, h, w) uint8."""
+    def label(
+        self, image: NDArray[Any], truth: NDArray[np.uint8], *, keep: bool = False
+    ) -> Labelled:
+        """Label planes, and count how well their probabilities are calibrated.
+
+        Args:
+            image: (s, m, h, w) float16 or float32, standard deviations; 0 outside the brain.
+            truth: (s, h, w) uint8, stored labels.
+            keep: return the probabilities too.
+        """
+        parts = self.fitted.classes.parts
+        inside = (image != 0).any(axis=1)
+        counted: list[list[Calibration]] = []
+
+        def see(planes: slice, probability: NDArray[np.float32]) -> None:
+            """Count a batch: (b, c, h, w) float32 probabilities of some planes."""
+            rows = calibrations(probability, truth[planes], inside[planes], [*parts.values()])
+            counted.append(rows)
+
         entropy = np.empty((len(image), *image.shape[2:]), np.uint8)
-        return segment(self.fitted, image, self.config, entropy=entropy)[0], entropy
+        label, kept = segment(self.fitted, image, self.config, keep=keep, see=see, entropy=entropy)
+        totals = (reduce(add, rows) for rows in zip(*counted, strict=True))
+        return Labelled(label, kept, dict(zip(parts, totals, strict=False)), entropy)
 
     def clean(self, volume: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Drop small components of a whole (z, y, x) uint8 volume, where sizes are given."""
@@ -132,7 +169,7 @@ def check_prepared(labeller: Labeller, source: Source, case: Prepared) -> None:
     if case.label is None:
         raise BratsError(f"{where} has no label to be scored against")
     if not labeller.config.any_spacing:
-        check_spacing(labeller.fitted, where, case.geometry.spacing)
+        check_spacing(labeller.fitted, where, np.array(case.grid.spacing))
 
 
 def raw_pair(
@@ -149,11 +186,12 @@ def raw_pair(
         images: modalities to keep with the pair.
         facts: of its images.
     """
-    if case.label is None:
+    if case.label is None or case.seen is None:
         raise ValueError(f"{case.files.id}: the case was prepared without its label")
-    planes, entropy = labeller.label(case.image)
-    predicted = labeller.clean(case.paste(planes))
-    truth = case.box.cut(case.label)
+    found = labeller.label(case.image, case.seen, keep=case.is_resampled)
+    predicted = labeller.clean(source_label(case, found.planes, found.probability))
+    shown = found.planes if case.is_resampled else case.box.cut(predicted)[case.z]
+    window = case.grid.part(case.box, case.source_grid)
     x, y, z = case.geometry.spacing.tolist()
     return LabelPair(
         case=case.files.id,
@@ -162,16 +200,17 @@ def raw_pair(
         spacing=(x, y, z),
         classes=labeller.fitted.classes,
         orientation=case.geometry.orientation.codes,
-        lost=int(np.count_nonzero(case.label) - np.count_nonzero(truth)),
+        lost=int(np.count_nonzero(case.label) - np.count_nonzero(window.cut(case.label))),
         picture=pictured(
             case.files.id,
             case.z,
             case.image[:, labeller.fitted.shown],
-            (truth[case.z], case.box.cut(predicted)[case.z]),
+            (case.seen, shown),
         ),
         images=images,
         fingerprint=case.fingerprint,
-        entropy=case.paste(entropy),
+        calibration=found.calibration,
+        entropy=source_entropy(case, found.entropy),
         facts=facts,
     )
 
@@ -235,7 +274,8 @@ def file_pair(
     if file.config.normalise == "none" or not (case["present"] > 0).all():
         image = Intake(file, torch.device("cpu"))(torch.from_numpy(image), rows).numpy()
     z = file.slices["z"][rows].astype(np.int64)
-    planes, entropy = labeller.label(image)
+    found = labeller.label(image, label)
+    planes = found.planes
     predicted = labeller.clean(file.paste(c, planes, z))
     picture = pictured(str(case["id"]), z, image[:, labeller.fitted.shown], (label, planes))
     x_mm, y_mm, z_mm = case["spacing"].tolist()
@@ -248,7 +288,8 @@ def file_pair(
         lost=int(case["lost_voxels"][1:].sum()),
         picture=picture,
         images=images,
-        entropy=file.paste(c, entropy, z),
+        calibration=found.calibration,
+        entropy=file.paste(c, found.entropy, z),
         facts=stored_facts(case),
     )
 
@@ -277,6 +318,7 @@ def _prepared(config: PrepConfig, size: tuple[int, int]) -> dict[str, Any]:
     return {
         "modalities": config.modalities,
         "normalise": config.normalise,
+        "spacing": config.spacing,
         "crop": config.crop,
         "size": tuple(size),
     }

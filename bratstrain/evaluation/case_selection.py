@@ -34,7 +34,9 @@ from bratstrain.runs.files import TRAINED
 
 USER_TABLE: Final = "csv:--subjects"
 """Where subjects are from that the user gives with an evaluation."""
-UNSEEN: Final = "original space, other planes taken as empty on both sides"
+ORIGINAL: Final = "original space"
+"""Of labels as their files hold them."""
+UNSEEN: Final = f"{ORIGINAL}, other planes taken as empty on both sides"
 """Of a slice file that does not hold every plane with brain."""
 CHOSEN: Final = "best.pt was chosen on these very cases: scores on other cases will be lower"
 FITTED: Final = "the network was fitted on these very cases"
@@ -126,7 +128,7 @@ def select_from_file(
     notes = caveats(labeller, split, part, ids)
     return CaseSelection(
         cases=title(split, part),
-        planes=EVERY_PLANE if is_whole else f"{planes_name(file)}, {UNSEEN}",
+        planes=stored_planes_name(file, is_whole=is_whole),
         notes=notes if is_whole else (BLIND, *notes),
         ids=ids,
         pairs=file_pairs(labeller, file, rows, images=wanted.images, skip=wanted.skip),
@@ -136,6 +138,19 @@ def select_from_file(
             labeller, split, dict(file.cases[["id", "subject"]].tolist()), wanted.subjects
         ),
     )
+
+
+def stored_planes_name(file: SliceFile, *, is_whole: bool) -> str:
+    """Name the planes of a slice file that are scored, and the space that they are scored in.
+
+    Args:
+        file: open slice file.
+        is_whole: it holds every plane with brain.
+    """
+    name = EVERY_PLANE if is_whole else f"{planes_name(file)}, {UNSEEN}"
+    is_moved = bool((file.cases["spacing"] != file.cases["source_spacing"]).any())
+    resampled = f"resampled to {file.config.spacing} mm, which --raw undoes"
+    return name.replace(ORIGINAL, resampled) if is_moved else name
 
 
 def select_from_raw(

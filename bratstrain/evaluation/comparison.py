@@ -14,7 +14,8 @@ from bratstrain.evaluation.formatting import aligned, none_for_nan
 from bratstrain.evaluation.ranks import challenge_ranks
 from bratstrain.evaluation.stored import Evaluation
 from bratstrain.scoring.intervals import METHOD, mean_interval
-from bratstrain.scoring.metric_registry import HEADLINE, Metric, compared_metrics
+from bratstrain.scoring.metric import Metric
+from bratstrain.scoring.metric_registry import HEADLINE, compared_metrics
 from bratstrain.scoring.paired_tests import holm, signed_rank
 
 LEAD: Final = "mean of classes"

@@ -43,10 +43,7 @@ class EvaluationJob:
 
     def inputs(self, where: SliceFile | Source) -> str:
         """Digest of all that decides the tables."""
-        config = self.config
-        return inputs_digest(
-            self.run, where, self.part, self.apply, config.cases, config.conventions
-        )
+        return inputs_digest(self.run, where, self.part, self.apply, self.config)
 
     def name(self, where: SliceFile | Source) -> str:
         """Name of the evaluation."""

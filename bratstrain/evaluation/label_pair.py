@@ -3,8 +3,8 @@
 Nothing here needs torch: label files can be scored where it is not installed.
 """
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +15,7 @@ from bratsprep.labels import ClassSet
 from bratsprep.system.faulty_cases import SetAside
 from bratstrain.evaluation.image_facts import ImageFacts
 from bratstrain.evaluation.tables import Picture
+from bratstrain.scoring.calibration import Calibration
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +61,8 @@ class LabelPair:
     files."""
     facts: ImageFacts | None = None
     """Of the images; None of label files."""
+    calibration: Mapping[str, Calibration] = field(default_factory=dict)
+    """Of the predicted probabilities, by class and region; empty where there are none."""
 
 
 Pairs: TypeAlias = Generator[LabelPair | SetAside, None, None]

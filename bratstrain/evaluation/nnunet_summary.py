@@ -41,10 +41,9 @@ def nnunet_summary(scores: Sequence[CaseScores], note: str) -> dict[str, Any]:
 
 def metrics_of(counts: Counts) -> dict[str, float]:
     """Counts, Dice and IoU of one class in one case."""
-    union = counts.tp + counts.fp + counts.fn
     return {
         "Dice": counts.volume_dice,
-        "IoU": counts.tp / union if union else math.nan,
+        "IoU": counts.iou,
         "FN": counts.fn,
         "FP": counts.fp,
         "TN": counts.tn,

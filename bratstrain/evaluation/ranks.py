@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bratstrain.evaluation.stored import Evaluation
-from bratstrain.scoring.metric_registry import Metric, ranked_metrics
+from bratstrain.scoring.metric import Metric
+from bratstrain.scoring.metric_registry import ranked_metrics
 from bratstrain.scoring.paired_tests import average_ranks
 
 

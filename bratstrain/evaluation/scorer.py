@@ -30,7 +30,9 @@ from bratstrain.runs.files import versions
 from bratstrain.scoring import metrics
 from bratstrain.scoring.aggregate import Table, summarise
 from bratstrain.scoring.conventions import CONVENTIONS
+from bratstrain.scoring.metric_registry import metrics_named
 from bratstrain.scoring.metrics import CaseScores, Grid, score_case
+from bratstrain.scoring.surface_scores import TOLERANCES_MM
 
 Watch: TypeAlias = Callable[[LabelPair, CaseScores], None]
 """Receives each case, its images included, with its scores while it is in memory; several threads
@@ -106,7 +108,9 @@ def conclude(
 
     Raises:
         BratsError: a case is at fault, or a file cannot be written.
+        ValueError: there is no metric of a name.
     """
+    metrics_named(report_config.metrics, report_config.tolerances)
     make_folder(destination.folder)
     tally = Tally(report_config)
     score_pairs(selection, tally, progress=progress, watch=watch)
@@ -139,6 +143,7 @@ def report_of(selection: CaseSelection, tally: Tally, destination: Destination) 
         pictures=tuple(tally.pictures),
         repeats=repeats,
         table_without_twins=second,
+        shown=tuple(metrics_named(tally.config.metrics, tally.config.tolerances)),
         folder=destination.folder,
         set_aside={fault.id: fault.reason for fault in tally.set_aside},
         uncertainty=dict(tally.uncertainty),
@@ -212,6 +217,7 @@ def score_pairs(
     metrics.warm()
     conventions = (CONVENTIONS[name] for name in tally.config.conventions)
     rules = tuple(dict.fromkeys(rule.rules for rule in conventions if rule.rules))
+    tolerances = tuple(dict.fromkeys((*TOLERANCES_MM, *map(float, tally.config.tolerances))))
     workers = cores()
     off = None if progress else True
     waiting: deque[Future[CaseScores]] = deque()
@@ -226,14 +232,16 @@ def score_pairs(
                 tally.set_aside.append(pair)
                 continue
             tally.note(pair)
-            waiting.append(pool.submit(_score, pair, rules, watch))
+            waiting.append(pool.submit(_score, pair, rules, tolerances, watch))
             if len(waiting) > workers:
                 tally.scores.append(waiting.popleft().result())
             bar.update()
         tally.scores += [score.result() for score in waiting]
 
 
-def _score(pair: LabelPair, rules: Sequence[str], watch: Watch | None) -> CaseScores:
+def _score(
+    pair: LabelPair, rules: Sequence[str], tolerances: Sequence[float], watch: Watch | None
+) -> CaseScores:
     """Score one case, its lesions by some rules, and show it to `watch`."""
     scores = score_case(
         pair.truth,
@@ -241,8 +249,9 @@ def _score(pair: LabelPair, rules: Sequence[str], watch: Watch | None) -> CaseSc
         Grid(pair.spacing, pair.orientation),
         pair.classes,
         case=pair.case,
+        tolerances=tolerances,
         lesions=rules,
-    )
+    ).with_calibration(pair.calibration)
     if watch is not None:
         watch(pair, scores)
     return scores

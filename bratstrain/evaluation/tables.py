@@ -24,8 +24,15 @@ from bratstrain.evaluation.formatting import (
     number,
 )
 from bratstrain.evaluation.nnunet_summary import nnunet_summary
+from bratstrain.evaluation.summaries import (
+    agreement_table,
+    calibration_record,
+    convention_facts,
+    volume_agreement,
+)
 from bratstrain.scoring.aggregate import Row, Table, case_rows
 from bratstrain.scoring.intervals import METHOD
+from bratstrain.scoring.metric import Metric
 from bratstrain.scoring.metric_registry import (
     EVALUATION_VERSION,
     HEADLINE,
@@ -85,6 +92,8 @@ class Report:
     """Which of the cases have a twin in training; None where there was no training."""
     table_without_twins: Table | None = None
     """Of the cases without a twin in training; None where all have one, or none has."""
+    shown: tuple[Metric, ...] = ()
+    """Metrics beside the headline in the terminal's table; empty for the usual ones."""
     set_aside: Mapping[str, str] = field(default_factory=dict)
     """Why a case could not be scored, by id."""
     uncertainty: Mapping[str, float | None] = field(default_factory=dict)
@@ -179,11 +188,14 @@ def to_json(report: Report) -> dict[str, Any]:
         "set_aside": dict(report.set_aside),
         "about": dict(report.about),
         "interval": METHOD,
+        "conventions": convention_facts(report.conventions),
         "headline": headline(report, report.table),
         "headline_without_twins": None if second is None else headline(report, second),
         "twins": None if report.repeats is None else report.repeats.to_json(),
         "rows": report.table.to_rows(),
         "rows_without_twins": None if second is None else second.to_rows(),
+        "volume_agreement": volume_agreement(report.scores),
+        "calibration": calibration_record(report.scores),
         "per_case": per_case(report),
         UNCERTAINTY: dict(report.uncertainty),
         ODD: {case: list(notes) for case, notes in report.odd_images.items()},
@@ -245,7 +257,7 @@ def terminal_table(report: Report, table: Table) -> list[str]:
     rows = chosen(report, table, convention, HEADLINE)
     others = {
         metric: {row.part: row for row in chosen(report, table, convention, metric.name)}
-        for metric in beside_headline()
+        for metric in report.shown or beside_headline()
     }
     others = {metric: parts for metric, parts in others.items() if parts}
     headings = [metric.heading for metric in others]
@@ -290,6 +302,9 @@ def markdown(report: Report) -> list[str]:
     second = report.table_without_twins
     if second is not None:
         page += [f"### {twins[1]}", "", *headline_table(report, second), ""]
+    page += ["## Volume agreement", "", "Predicted minus true volume (Bland and Altman 1986); "]
+    page[-1] += "cases without a voxel on either side are left out."
+    page += ["", *agreement_table(volume_agreement(report.scores)), ""]
     page += metric_sections(report, report.table, "Every metric", report.title)
     if second is not None:
         page += ["", *metric_sections(report, second, f"Every metric, {WITHOUT}", second.cases)]

@@ -85,7 +85,7 @@ class OutputFiles:
 
 def fullest_plane(
     case: Prepared,
-    label: NDArray[np.uint8],
+    planes: NDArray[np.uint8],
     of: tuple[tuple[str, ...], int, ClassSet],
     volumes: str,
 ) -> PredictedPlane:
@@ -93,11 +93,10 @@ def fullest_plane(
 
     Args:
         case: as the network saw it.
-        label: (z, y, x) uint8 stored classes of the whole volume.
+        planes: (s, h, w) uint8 stored classes of its planes.
         of: modalities, the place of the one under the labels, and the classes.
         volumes: of the whole case, as text.
     """
-    planes = case.box.cut(label)[case.z]
     area = np.count_nonzero(planes, axis=(1, 2))
     s = int(area.argmax()) if area.any() else len(case.z) // 2
     return PredictedPlane(

@@ -40,6 +40,7 @@ from bratstrain.inference.segment import (
     segment,
 )
 from bratstrain.inference.small_components import drop_small, shared_sizes
+from bratstrain.inference.to_source import source_label, source_volumes
 from bratstrain.inference.viewer_files import (
     colour_tables,
     header_fields,
@@ -124,19 +125,22 @@ class Work:
 
     def do(self, case: Prepared) -> Predicted:
         """Label one case and write it."""
-        keep = self.out.probabilities
+        keep = self.out.probabilities or case.is_resampled
         planes, probability = segment(self.fitted, case.image, self.config, keep=keep)
-        label = case.paste(planes)
+        label = source_label(case, planes, probability)
         if self.sizes:
             label = drop_small(label, self.sizes, self.fitted.classes)
         scheme, case_id = self.schemes[case.files.id], case.files.id
         header = read_source_header(self.source, case.files.first)
         raw = to_file_order(scheme.raw()[label], case.geometry)
         write_nifti(self.out.label(case_id), [raw], header, fields=header_fields(scheme))
-        if keep:
+        if self.out.probabilities:
             write_nifti(
                 self.out.probability(case_id),
-                (to_file_order(volume, case.geometry) for volume in spread(case, probability)),
+                (
+                    to_file_order(volume, case.geometry)
+                    for volume in source_volumes(case, probability)
+                ),
                 header,
                 n_volumes=len(self.fitted.classes),
             )
@@ -150,7 +154,7 @@ class Work:
             tuple(case.geometry.spacing.tolist()),
             tuple(self.compared(case)),
         )
-        self.picture(case, label, done)
+        self.picture(case, planes if case.is_resampled else case.box.cut(label)[case.z], done)
         return done
 
     def note(self, done: Predicted) -> None:
@@ -158,18 +162,18 @@ class Work:
         self.rows[done.case] = row(done.case, done.scheme, done.volumes_ml)
         write_rows(self.out.folder / VOLUMES, self.rows, self.fitted.classes)
 
-    def picture(self, case: Prepared, label: NDArray[np.uint8], done: Predicted) -> None:
+    def picture(self, case: Prepared, planes: NDArray[np.uint8], done: Predicted) -> None:
         """Draw a case where figures are wanted.
 
         Args:
             case: as the network saw it.
-            label: (z, y, x) uint8 stored classes of the whole volume.
+            planes: (s, h, w) uint8 stored classes of its planes.
             done: what was written of it.
         """
         if self.draw is None:
             return
         of = self.fitted.preparation.channels, self.fitted.shown, self.fitted.classes
-        plane = fullest_plane(case, label, of, done.volumes_text())
+        plane = fullest_plane(case, planes, of, done.volumes_text())
         self.draw(self.out.figure(done.case), plane)
 
     def compared(self, case: Prepared) -> Iterator[str]:
@@ -271,7 +275,7 @@ def work_through(
         case = prepare_case(files, buffers, work.source, work.fitted, None)
         if not work.config.any_spacing:
             where = f"{work.source.path}: {files.id}"
-            check_spacing(work.fitted, where, case.geometry.spacing)
+            check_spacing(work.fitted, where, np.array(case.grid.spacing))
         return case
 
     hidden = None if progress else True
@@ -341,21 +345,6 @@ def schemes_to_write(
     for case, scheme in schemes.items():
         check_classes(f"{source.path}: {case}", scheme, fitted)
     return schemes
-
-
-def spread(case: Prepared, probability: NDArray[np.float32]) -> Iterable[NDArray[np.float32]]:
-    """Place the probabilities of the predicted planes into whole volumes.
-
-    Args:
-        case: whose planes they are.
-        probability: (classes, s, h, w) float32.
-
-    Yields:
-        (z, y, x) float32 for each class; voxels that were not predicted are background, 1.
-    """
-    for label, planes in enumerate(probability):
-        volume = case.paste(planes - 1) + 1 if label == 0 else case.paste(planes)
-        yield volume.astype(np.float32, copy=False)
 
 
 def start_output(

@@ -22,9 +22,10 @@ from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import CaseVolumes, read_scan
 from bratsprep.volumes.crop import crop_window
 from bratsprep.volumes.fingerprint import fingerprints
+from bratsprep.volumes.grids import Grid, source_grid
 from bratsprep.volumes.planes import image_planes_
+from bratsprep.voxel_sizes import size_text
 from bratstrain.apply_config import ApplyConfig
-from bratstrain.data.trained_spacings import size_text
 from bratstrain.runs.fitted import Fitted
 
 FLIPS: Final = MappingProxyType(
@@ -47,8 +48,9 @@ class Prepared:
 
     files: CaseFiles
     geometry: Geometry
-    shape: tuple[int, int, int]
-    """(z, y, x) of the volume in RAS+ order."""
+    """Of its files."""
+    grid: Grid
+    """Of the volume that is cut: that of its files, or what the case was resampled to."""
     box: Box
     """Crop window in that volume."""
     z: NDArray[np.int64]
@@ -56,9 +58,26 @@ class Prepared:
     image: NDArray[Any]
     """(s, m, h, w) float16 or float32, standard deviations."""
     label: NDArray[np.uint8] | None
-    """(z, y, x) uint8 stored classes of the whole volume, if they were requested."""
+    """(z, y, x) uint8 stored classes on the grid of its files, if they were requested."""
+    seen: NDArray[np.uint8] | None = None
+    """(s, h, w) uint8 stored classes of the planes, if they were requested."""
     fingerprint: NDArray[np.int8] | None = None
     """(1 + m, *BRAIN_CELLS) of the images; None where the brain is too small to be told apart."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(z, y, x) of the volume that is cut."""
+        return self.grid.shape
+
+    @property
+    def source_grid(self) -> Grid:
+        """Of its files."""
+        return source_grid(self.geometry)
+
+    @property
+    def is_resampled(self) -> bool:
+        """Whether the planes are not on the grid of its files."""
+        return self.grid != self.source_grid
 
     def paste(self, planes: NDArray[Any]) -> NDArray[Any]:
         """Put (s, h, w) planes of any dtype back into a (z, y, x) volume, zero elsewhere."""
@@ -100,10 +119,19 @@ def prepared(scan: CaseVolumes, fitted: Fitted) -> Prepared:
     present = scan.named.present
     if not all(present):
         image = image.astype(np.float32) * np.float32(len(present) / sum(present))
-    label = None if scan.label is None else scan.label.copy()
+    truth = scan.on_source.label
     is_large = scan.measured.count >= LEAST_VOXELS
-    fingerprint = fingerprints(scan)[0] if is_large else None
-    return Prepared(scan.files, scan.geometry, scan.shape, box, planes, image, label, fingerprint)
+    return Prepared(
+        files=scan.files,
+        geometry=scan.geometry,
+        grid=scan.grid,
+        box=box,
+        z=planes,
+        image=image,
+        label=None if truth is None else truth.copy(),
+        seen=None if scan.label is None else box.cut(scan.label)[planes],
+        fingerprint=fingerprints(scan)[0] if is_large else None,
+    )
 
 
 def as_the_network_sees(preparation: PrepConfig) -> tuple[str, str]:
@@ -206,6 +234,7 @@ def segment(
     *,
     keep: bool = False,
     entropy: NDArray[np.uint8] | None = None,
+    see: Callable[[slice, NDArray[np.float32]], None] | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Label planes in batches.
 
@@ -216,6 +245,7 @@ def segment(
         keep: return the probabilities too.
         entropy: (s, h, w) uint8, overwritten with the entropy of the mean probabilities, 255 where
             all classes are equally likely; None does not compute it.
+        see: receives the planes of each batch and their (b, classes, h, w) float32 probabilities.
 
     Returns:
         (s, h, w) uint8 stored classes; and (classes, s, h, w) float32 probabilities, of 0 planes
@@ -230,8 +260,12 @@ def segment(
         label[part] = probability.argmax(dim=1).to("cpu", torch.uint8).numpy()
         if entropy is not None:
             entropy[part] = entropy_of(probability).cpu().numpy()
+        if keep or see is not None:
+            given = probability.cpu().numpy()
         if keep:
-            kept[:, part] = probability.cpu().numpy().swapaxes(0, 1)
+            kept[:, part] = given.swapaxes(0, 1)
+        if see is not None:
+            see(part, given)
     return label, kept
 
 

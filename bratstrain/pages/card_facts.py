@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from bratsprep.labels import ClassSet
+from bratsprep.voxel_sizes import size_text
 from bratstrain.data.splits import Split
-from bratstrain.data.trained_spacings import TrainedSpacings, read_spacings, size_text
+from bratstrain.data.trained_spacings import TrainedSpacings, read_spacings
 from bratstrain.evaluation.folders import sha256
 from bratstrain.pages.card_scores import score_sets
 from bratstrain.pages.card_text import CardFacts

@@ -136,6 +136,7 @@ def summary(record: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, s
         "peak memory": "" if memory is None else f"{memory:,.0f} MB",
         "peak memory of the GPU": f"{gpu:,.0f} MB" if gpu else "",
         "device": f"{record.get('device', '')}, {config.get('precision')}",
+        "threads": str(record.get("threads", "")),
         "slice file": str(record.get("data", "")),
         "digest of the slice file": str(record.get("data_digest", ""))[:16],
         "finished": "yes" if record.get("finished") else "no: interrupted, or still running",

@@ -15,8 +15,9 @@ from bratsprep.drawing.colours import shown_under
 from bratsprep.errors import BratsError
 from bratsprep.labels import ClassSet, Scheme
 from bratsprep.volumes.case_volumes import Asked
+from bratsprep.voxel_sizes import size_text
 from bratstrain.data.splits import PARTS, Split
-from bratstrain.data.trained_spacings import TrainedSpacings, read_spacings, size_text
+from bratstrain.data.trained_spacings import TrainedSpacings, read_spacings
 from bratstrain.device import DTYPES, choose_device, choose_precision
 from bratstrain.runs.checkpoint import Weights, load_network, read_config
 from bratstrain.runs.files import BEST, CONFIG, FACTS, SPLIT, read_json
@@ -65,7 +66,7 @@ class Fitted:
     def asked(self) -> Asked:
         """What is read of a raw case for them."""
         config = self.preparation
-        return Asked(config.channels, self.classes, config.background)
+        return Asked(config.channels, self.classes, config.background, config.voxel_mm)
 
     @property
     def shown(self) -> int:
@@ -170,6 +171,7 @@ def check_alike(first: Path, weights: Weights, run: Path, other: Weights) -> Non
     one, two = (
         {
             "modalities": PrepConfig().modalities,
+            "spacing": PrepConfig().spacing,
             **json.loads(run_weights.preparation),
             "size": run_weights.shape,
             "brain": "masked"
@@ -179,7 +181,7 @@ def check_alike(first: Path, weights: Weights, run: Path, other: Weights) -> Non
         }
         for run_weights in (weights, other)
     )
-    names = ("modalities", "normalise", "crop", "dtype", "size", "brain", "classes")
+    names = ("modalities", "normalise", "spacing", "crop", "dtype", "size", "brain", "classes")
     differing = [
         f"{name} {two.get(name)}, not {one[name]}" for name in names if one[name] != two.get(name)
     ]
@@ -258,8 +260,8 @@ def survives_missing(run: Path, weights: Weights) -> bool:
 
 
 def precision_of(run: Path, weights: Weights, device: torch.device) -> str:
-    """Precision in which a run is applied: on a GPU its own, on a CPU fp32."""
-    if device.type == "cpu":
+    """Precision in which a run is applied: with CUDA its own, else fp32."""
+    if device.type != "cuda":
         return "fp32"
     return choose_precision(read_config(run / BEST, weights.config).precision, device)
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from bratsprep.labels import ClassSet
 from bratstrain.scoring.conventions import Convention, convention_named
 from bratstrain.scoring.intervals import interval_of
-from bratstrain.scoring.metric_registry import METRICS, POOLED, Measure
+from bratstrain.scoring.metric import Measure
+from bratstrain.scoring.metric_registry import METRICS, POOLED, every_metric
 from bratstrain.scoring.metrics import CaseScores
 
 
@@ -79,13 +80,13 @@ def case_rows(scores: CaseScores, convention: str = "brats") -> list[dict[str, A
     Raises:
         ValueError: the convention is unknown.
     """
-    rule = convention_named(convention)
+    rule, metrics = convention_named(convention), every_metric(scores.tolerances)
     rows = []
     for name, part in scores.parts.items():
         row: dict[str, Any] = {"case": scores.case, "convention": convention, "part": name}
         row |= asdict(part.counts)
         row |= zip(("truth_mm3", "predicted_mm3"), part.volumes_mm3, strict=True)
-        values = {key: metric.measure(part, rule) for key, metric in METRICS.items()}
+        values = {key: metric.measure(part, rule) for key, metric in metrics.items()}
         rows.append(_plain(row | values))
     return rows
 
@@ -120,7 +121,7 @@ def summarise(
     masks = _part_masks(scores)
     columns = [Column("pooled", POOLED, _pooled(scores), _pooled(empty))]
     for rule in map(convention_named, conventions):
-        for metric in METRICS.values():
+        for metric in every_metric(scores[0].tolerances).values():
             values = _values(scores, metric.measure, rule)
             if values.scored.any():
                 nothing = _values(empty, metric.measure, rule)

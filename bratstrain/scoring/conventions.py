@@ -1,4 +1,10 @@
-"""Conventions: what a score is worth where a mask is empty, and which lesion rules apply."""
+"""Conventions: what a score is worth where a mask is empty, and which lesion rules apply.
+
+The tasks of 2023 are those that rachitsaluja/BraTS-2023-Metrics knows (commit 43c9052), those of
+2024 and 2025 those of rachitsaluja/BraTS-2024-Metrics (commit f1131e3). The challenge's scoring of
+2025 ran the latter (Sage-Bionetworks-Challenges/brats-infra, commit 3c04557). In 2024 the same
+files had no surface Dice, and MET the penalty 374.
+"""
 
 import math
 from dataclasses import dataclass
@@ -27,6 +33,8 @@ class Convention:
     the volume in voxels, which the code of that task takes for mm."""
     rules: str
     """Name of the lesion rules; empty where the convention defines no lesions."""
+    tasks: tuple[str, ...] = ()
+    """Tasks and years of BraTS whose published code scores so."""
 
     def overlap(self, value: float | None, counts: Counts) -> float:
         """Apply the convention to a Dice or surface Dice; nan for None."""
@@ -55,13 +63,31 @@ CONVENTIONS: Final = MappingProxyType(
         convention.name: convention
         for convention in (
             Convention("brats", 1.0, 0.0, 0.0, 373.13, "brats2023"),
-            Convention("brats2023", 1.0, 0.0, 0.0, 374.0, "brats2023"),
-            Convention("brats2024", 1.0, 0.0, 0.0, 337.0, "brats2024"),
-            Convention("brats2024-met", 1.0, 0.0, 0.0, None, "brats2024-met"),
-            Convention("brats2024-ped", 1.0, 0.0, 0.0, 374.0, "brats2024-ped"),
-            Convention("brats2024-ssa", 1.0, 0.0, 0.0, 374.0, "brats2024-ssa"),
-            Convention("brats2024-men", 1.0, 0.0, 0.0, 374.0, "brats2024-men"),
-            Convention("brats2024-men-rt", 1.0, 0.0, 0.0, None, "brats2024-men-rt"),
+            Convention(
+                "brats2023", 1.0, 0.0, 0.0, 374.0, "brats2023", ("GLI 2023", "SSA 2023", "PED 2023")
+            ),
+            Convention("brats2023-men", 1.0, 0.0, 0.0, 374.0, "brats2023-men", ("MEN 2023",)),
+            Convention("brats2023-met", 1.0, 0.0, 0.0, 374.0, "brats2023-met", ("MET 2023",)),
+            Convention("brats2024", 1.0, 0.0, 0.0, 337.0, "brats2024", ("GLI 2024", "GLI 2025")),
+            Convention(
+                "brats2024-met", 1.0, 0.0, 0.0, None, "brats2024-met", ("MET 2024", "MET 2025")
+            ),
+            Convention(
+                "brats2024-ped", 1.0, 0.0, 0.0, 374.0, "brats2024-ped", ("PED 2024", "PED 2025")
+            ),
+            Convention(
+                "brats2024-ssa", 1.0, 0.0, 0.0, 374.0, "brats2024-ssa", ("SSA 2024", "SSA 2025")
+            ),
+            Convention("brats2024-men", 1.0, 0.0, 0.0, 374.0, "brats2024-men", ("MEN 2025",)),
+            Convention(
+                "brats2024-men-rt",
+                1.0,
+                0.0,
+                0.0,
+                None,
+                "brats2024-men-rt",
+                ("MEN-RT 2024", "MEN-RT 2025"),
+            ),
             Convention("nnunet", LEFT_OUT, 0.0, LEFT_OUT, LEFT_OUT, ""),
             Convention("present", LEFT_OUT, LEFT_OUT, LEFT_OUT, LEFT_OUT, ""),
         )

@@ -37,6 +37,8 @@ class LesionRules:
     """By class: the tissues through which its lesions are joined, in order."""
     counts_false: bool = True
     """False lesions enter the lesion-wise means."""
+    with_borders: bool = True
+    """Border Dice is measured, as the code of 2024 and 2025 prints it."""
 
     def least(self, part: str) -> float:
         """Volume at or below which a lesion of a class or region leaves the score, mm3."""
@@ -56,7 +58,9 @@ RULES: Final = MappingProxyType(
     {
         rules.name: rules
         for rules in (
-            LesionRules(name="brats2023", least_mm3=50, dilations=3),
+            LesionRules(name="brats2023", least_mm3=50, dilations=3, with_borders=False),
+            LesionRules(name="brats2023-men", least_mm3=50, dilations=1, with_borders=False),
+            LesionRules(name="brats2023-met", least_mm3=2, dilations=1, with_borders=False),
             # The description asks for five dilations of oedema; the code misspells the name of
             # the class and uses three.
             LesionRules(

@@ -4,102 +4,48 @@ To add a metric, add a record to `METRICS` and raise `EVALUATION_VERSION`. A met
 measurement of the masks also needs a field of `bratstrain.scoring.metrics.PartScores`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from bratstrain.scoring.conventions import Convention
-from bratstrain.scoring.lesions import KeptScores, LesionScores
-from bratstrain.scoring.metrics import PartScores
+from bratstrain.scoring.measures import (
+    calibration_error,
+    distance,
+    kept_dice,
+    kept_distance,
+    of_kept,
+    of_lesions,
+    surface_dice,
+)
+from bratstrain.scoring.metric import Metric
+from bratstrain.scoring.surface_scores import TOLERANCES_MM
 
-EVALUATION_VERSION: Final = 3
+EVALUATION_VERSION: Final = 4
 """Raised with every change of a number in an evaluation, so that stored ones are made anew."""
 HEADLINE: Final = "volume Dice"
 """The one metric that is called Dice without a further word."""
 POOLED: Final = "pooled Dice"
 """Dice of the summed voxels of all cases; large tumours dominate it. It has no value per case."""
 
-Measure = Callable[[PartScores, Convention], float]
+
+def surface_dice_at(tolerance_mm: float) -> Metric:
+    """Record of the surface Dice at a tolerance, mm."""
+    return Metric(
+        name=f"surface Dice at {tolerance_mm:g} mm",
+        better="higher",
+        explained=f"Share of both surfaces that lie within {tolerance_mm:g} mm of each other.",
+        measure=surface_dice(tolerance_mm),
+        is_beside=tolerance_mm == 1,
+    )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """One number of each class or region of each case."""
-
-    name: str
-    """Key in every JSON and CSV file, and heading of its table."""
-    short: str = ""
-    """Heading of a narrow column; the name where it is empty."""
-    unit: str = ""
-    """`mm` or `lesions`; empty for a share."""
-    better: str
-    """`higher` or `lower`; empty for a count that has no direction of its own."""
-    explained: str
-    """One or two sentences for the reader of a page."""
-    measure: Measure
-    """Value of one class or region of one case; nan where the case is left out."""
-    is_beside: bool = False
-    """Shown next to the headline in terminal tables and on pages."""
-    is_compared: bool = False
-    """Compared between runs, case by case."""
-    is_ranked: bool = False
-    """Enters the rank of a run, as in the BraTS challenge."""
-
-    def __post_init__(self) -> None:
-        if self.better not in ("higher", "lower", ""):
-            raise ValueError(f"{self.name}: better is {self.better!r}; must be higher, lower or ''")
-
-    @property
-    def heading(self) -> str:
-        """Heading of a column."""
-        return self.short or self.name
-
-    @property
-    def scale(self) -> str:
-        """Range of the values, one of `bratstrain.scoring.intervals.SCALES`."""
-        return "positive" if self.unit else "share"
-
-    @property
-    def decimals(self) -> int:
-        """Digits after the point: one for mm, three otherwise."""
-        return 1 if self.unit == "mm" else 3
-
-
-def _of_lesions(score: Callable[[LesionScores, float], float]) -> Measure:
-    """Make a measure of the lesions under the convention's rules; nan without them."""
-
-    def measure(part: PartScores, rule: Convention) -> float:
-        if rule.rules not in part.lesions:
-            return float("nan")
-        return score(part.lesions[rule.rules], rule.penalty(part))
-
-    return measure
-
-
-def _of_kept(score: Callable[[KeptScores], float]) -> Measure:
-    """Make an overlap of the case without small predicted lesions; nan where none is dropped."""
-
-    def measure(part: PartScores, rule: Convention) -> float:
-        kept = _kept(part, rule)
-        return float("nan") if kept is None else score(kept)
-
-    return measure
-
-
-def _kept(part: PartScores, rule: Convention) -> KeptScores | None:
-    """Scores of the case without small predicted lesions; None where the rules drop none."""
-    return part.lesions[rule.rules].kept if rule.rules in part.lesions else None
-
-
-def _kept_dice(kept: KeptScores) -> float:
-    """Volume Dice; 1 where both sides are empty."""
-    return kept.volume_dice if kept.n_truth or kept.n_predicted else 1.0
-
-
-def _kept_distance(part: PartScores, rule: Convention) -> float:
-    """HD95 without small predicted lesions, mm."""
-    kept = _kept(part, rule)
-    return rule.distance(None if kept is None else kept.hd95_mm, part)
+def lesion_surface_dice_at(tolerance_mm: float) -> Metric:
+    """Record of the lesion-wise surface Dice at a tolerance, mm."""
+    return Metric(
+        name=f"lesion-wise surface Dice at {tolerance_mm:g} mm",
+        better="higher",
+        explained="As surface Dice, for each lesion; a missed or a false lesion counts 0.",
+        measure=of_lesions(lambda lesions, _: lesions.lesionwise_surface_dice(tolerance_mm)),
+    )
 
 
 METRICS: Final[dict[str, Metric]] = {
@@ -116,40 +62,107 @@ METRICS: Final[dict[str, Metric]] = {
             is_ranked=True,
         ),
         Metric(
+            name="IoU",
+            better="higher",
+            explained="Shared voxels in those of either side, the Jaccard index: Dice / (2 - "
+            "Dice), case by case.",
+            measure=lambda part, rule: rule.overlap(part.counts.iou, part.counts),
+        ),
+        Metric(
             name="HD95 (mm)",
             unit="mm",
             better="lower",
             explained="95 % of the predicted surface lies at most this far from the true one, and "
             "the other way round; an empty side costs the convention's penalty.",
-            measure=lambda part, rule: rule.distance(part.hd95_mm, part),
+            measure=distance(lambda surface: surface.hd95_mm),
             is_beside=True,
             is_compared=True,
             is_ranked=True,
         ),
         Metric(
-            name="surface Dice at 1 mm",
-            better="higher",
-            explained="Share of both surfaces that lie within 1 mm of each other.",
-            measure=lambda part, rule: rule.overlap(part.surface_dice, part.counts),
-            is_beside=True,
+            name="HD100 (mm)",
+            unit="mm",
+            better="lower",
+            explained="Hausdorff distance: the point of either surface that is furthest from the "
+            "other; an empty side costs the convention's penalty.",
+            measure=distance(lambda surface: surface.hd100_mm),
         ),
+        Metric(
+            name="ASSD (mm)",
+            unit="mm",
+            better="lower",
+            explained="Average symmetric surface distance: mean distance over both surfaces "
+            "together; an empty side costs the convention's penalty.",
+            measure=distance(lambda surface: surface.assd_mm),
+        ),
+        Metric(
+            name="MASD (mm)",
+            unit="mm",
+            better="lower",
+            explained="Mean average surface distance: mean of the mean distances of the two "
+            "directions; an empty side costs the convention's penalty.",
+            measure=distance(lambda surface: surface.masd_mm),
+        ),
+        *map(surface_dice_at, TOLERANCES_MM),
         Metric(
             name="sensitivity",
             better="higher",
-            explained="Share of the true voxels that are predicted.",
+            explained="Share of the true voxels that are predicted; left out where the truth is "
+            "empty.",
             measure=lambda part, _: part.counts.sensitivity,
+        ),
+        Metric(
+            name="precision",
+            better="higher",
+            explained="Share of the predicted voxels that are true; left out where nothing is "
+            "predicted.",
+            measure=lambda part, _: part.counts.precision,
         ),
         Metric(
             name="specificity",
             better="higher",
-            explained="Share of the other voxels that are not predicted.",
+            explained="Share of the other voxels that are not predicted; near 1 for any small "
+            "tumour, since nearly every voxel is background.",
             measure=lambda part, _: part.counts.specificity,
+        ),
+        Metric(
+            name="volume difference (ml)",
+            unit="ml",
+            better="",
+            explained="Predicted minus true volume; below 0 where too little is predicted.",
+            measure=lambda part, _: part.volume_error_ml,
+            range="difference",
+        ),
+        Metric(
+            name="relative volume difference",
+            better="",
+            explained="Predicted minus true volume in parts of the true one; left out where the "
+            "truth is empty.",
+            measure=lambda part, _: part.counts.volume_difference,
+            range="difference",
+        ),
+        Metric(
+            name="absolute relative volume difference",
+            better="lower",
+            explained="The same without its sign, so that too much and too little do not cancel "
+            "out.",
+            measure=lambda part, _: abs(part.counts.volume_difference),
+            range="positive",
+        ),
+        Metric(
+            name="calibration error (ECE)",
+            short="ECE",
+            better="lower",
+            explained="Expected calibration error of the probability of the class or region over "
+            "the predicted brain voxels: mean gap between predicted probability and true share in "
+            "15 bins. Only runs have it, since label files hold no probabilities.",
+            measure=calibration_error,
         ),
         Metric(
             name="lesion-wise Dice",
             better="higher",
             explained="As volume Dice, for each lesion; a missed or a false lesion counts 0.",
-            measure=_of_lesions(lambda lesions, _: lesions.lesionwise_dice),
+            measure=of_lesions(lambda lesions, _: lesions.lesionwise_dice),
             is_beside=True,
             is_compared=True,
         ),
@@ -159,40 +172,49 @@ METRICS: Final[dict[str, Metric]] = {
             better="lower",
             explained="As HD95, for each lesion; a missed or a false lesion counts the "
             "convention's penalty.",
-            measure=_of_lesions(LesionScores.lesionwise_hd95),
+            measure=of_lesions(lambda lesions, penalty: lesions.lesionwise_hd95(penalty)),
         ),
+        *map(lesion_surface_dice_at, TOLERANCES_MM),
         Metric(
             name="lesions TP",
             unit="lesions",
             better="higher",
             explained="Lesions of the truth that a predicted component comes near.",
-            measure=_of_lesions(lambda lesions, _: lesions.n_found),
+            measure=of_lesions(lambda lesions, _: lesions.n_found),
         ),
         Metric(
             name="lesions FP",
             unit="lesions",
             better="lower",
             explained="Predicted components that belong to no lesion of the truth.",
-            measure=_of_lesions(lambda lesions, _: lesions.n_false),
+            measure=of_lesions(lambda lesions, _: lesions.n_false),
         ),
         Metric(
             name="lesions FN",
             unit="lesions",
             better="lower",
             explained="Lesions of the truth that no predicted component comes near.",
-            measure=_of_lesions(lambda lesions, _: lesions.n_missed),
+            measure=of_lesions(lambda lesions, _: lesions.n_missed),
+        ),
+        Metric(
+            name="lesion-wise F1",
+            short="lesion F1",
+            better="higher",
+            explained="2 TP / (2 TP + FP + FN) of the lesions above; 1 with no lesion on either "
+            "side.",
+            measure=of_lesions(lambda lesions, _: lesions.f1),
         ),
         Metric(
             name="lesion-wise border Dice at 0.5 mm",
             better="higher",
             explained="As border Dice, for each lesion; a missed or a false lesion counts 0.",
-            measure=_of_lesions(lambda lesions, _: lesions.lesionwise_border_dice(0.5)),
+            measure=of_lesions(lambda lesions, _: lesions.lesionwise_border_dice(0.5)),
         ),
         Metric(
             name="lesion-wise border Dice at 1 mm",
             better="higher",
             explained="As border Dice, for each lesion; a missed or a false lesion counts 0.",
-            measure=_of_lesions(lambda lesions, _: lesions.lesionwise_border_dice(1.0)),
+            measure=of_lesions(lambda lesions, _: lesions.lesionwise_border_dice(1.0)),
         ),
         Metric(
             name="volume Dice, small lesions dropped",
@@ -200,7 +222,7 @@ METRICS: Final[dict[str, Metric]] = {
             better="higher",
             explained="Volume Dice as BraTS 2024 reports it for the whole case: predicted lesions "
             "of few voxels are removed first.",
-            measure=_of_kept(_kept_dice),
+            measure=of_kept(kept_dice),
         ),
         Metric(
             name="HD95 (mm), small lesions dropped",
@@ -209,21 +231,21 @@ METRICS: Final[dict[str, Metric]] = {
             better="lower",
             explained="HD95 as BraTS 2024 reports it for the whole case: predicted lesions of few "
             "voxels are removed first, and the numbers of the lesions enter the surface.",
-            measure=_kept_distance,
+            measure=kept_distance,
         ),
         Metric(
             name="border Dice at 0.5 mm, small lesions dropped",
             better="higher",
             explained="Share of both borders, in voxels, within 0.5 mm of each other (the surface "
             "Dice of nnU-Net's first version), after small predicted lesions were removed.",
-            measure=_of_kept(lambda kept: kept.border_dice[0]),
+            measure=of_kept(lambda kept: kept.border_dice[0]),
         ),
         Metric(
             name="border Dice at 1 mm, small lesions dropped",
             better="higher",
             explained="Share of both borders, in voxels, within 1 mm of each other (the surface "
             "Dice of nnU-Net's first version), after small predicted lesions were removed.",
-            measure=_of_kept(lambda kept: kept.border_dice[1]),
+            measure=of_kept(lambda kept: kept.border_dice[1]),
         ),
         Metric(
             name="slice-mean Dice, tumour slices",
@@ -272,6 +294,34 @@ def compared_metrics() -> list[Metric]:
 def ranked_metrics() -> list[Metric]:
     """Metrics that a rank is made of."""
     return [metric for metric in METRICS.values() if metric.is_ranked]
+
+
+def every_metric(tolerances: Iterable[float] = ()) -> dict[str, Metric]:
+    """Every metric by name, the surface Dice at further tolerances in mm last."""
+    further = [
+        record(limit)
+        for record in (surface_dice_at, lesion_surface_dice_at)
+        for limit in tolerances
+    ]
+    return METRICS | {metric.name: metric for metric in further if metric.name not in METRICS}
+
+
+def metrics_named(words: Sequence[str], tolerances: Iterable[float] = ()) -> list[Metric]:
+    """Look metrics up by name, short name or name without the unit, in any case.
+
+    Args:
+        words: what the user calls them.
+        tolerances: further ones of the surface Dice, mm.
+
+    Raises:
+        ValueError: no metric has such a name.
+    """
+    known = every_metric(tolerances)
+    by_word = {word: metric for metric in known.values() for word in metric.words}
+    unknown = [word for word in words if word.casefold() not in by_word]
+    if unknown:
+        raise ValueError(f"metric {unknown[0]!r} is unknown; one of {', '.join(known)}")
+    return [by_word[word.casefold()] for word in words]
 
 
 def decimals(name: str) -> int:

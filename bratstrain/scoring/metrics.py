@@ -8,19 +8,18 @@ number is the volume Dice over every plane of the case.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from bratsprep.labels import ClassSet, scheme
+from bratstrain.scoring.calibration import Calibration
 from bratstrain.scoring.lesion_rules import RULES
-from bratstrain.scoring.lesions import LesionScores, case_lesions
-from bratstrain.scoring.surface import SurfaceDistances, check_pair, surface_distances, union_box
-
-TOLERANCE_MM: Final = 1.0
-"""Of the surface Dice."""
+from bratstrain.scoring.lesion_scores import LesionScores
+from bratstrain.scoring.lesions import case_lesions
+from bratstrain.scoring.surface import check_pair, surface_distances, union_box
+from bratstrain.scoring.surface_scores import TOLERANCES_MM, SurfaceScores, surface_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +45,21 @@ class Counts:
     def volume_dice(self) -> float:
         """2 TP / (2 TP + FP + FN); nan where both sides are empty."""
         return ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
+
+    @property
+    def iou(self) -> float:
+        """TP / (TP + FP + FN), the Jaccard index; nan where both sides are empty."""
+        return ratio(self.tp, self.tp + self.fp + self.fn)
+
+    @property
+    def precision(self) -> float:
+        """TP / (TP + FP); nan where nothing is predicted."""
+        return ratio(self.tp, self.n_predicted)
+
+    @property
+    def volume_difference(self) -> float:
+        """(Predicted - true) / true volume; nan where the truth is empty."""
+        return ratio(self.n_predicted - self.n_truth, self.n_truth)
 
     @property
     def two_sided_dice(self) -> float:
@@ -100,19 +114,25 @@ class PartScores:
     counts: Counts
     voxel_mm3: float
     slices: SliceScores
-    hd95_mm: float | None
-    """inf where one side is empty, nan where both are; None where it was not asked for."""
-    surface_dice: float | None
-    """At TOLERANCE_MM; 0 where one side is empty, nan where both are; None as before."""
+    surface: SurfaceScores | None
+    """None where distances were not asked for."""
     lesions: Mapping[str, LesionScores]
     """By the name of the rules; empty where they were not asked for."""
     diagonal: float = 0.0
     """Of the whole volume, voxels."""
+    calibration: Calibration | None = None
+    """Of the predicted probabilities; None where there are none."""
 
     @property
     def volumes_mm3(self) -> tuple[float, float]:
         """Volume of the truth and of the prediction."""
         return self.counts.n_truth * self.voxel_mm3, self.counts.n_predicted * self.voxel_mm3
+
+    @property
+    def volume_error_ml(self) -> float:
+        """Predicted minus true volume, ml."""
+        true, predicted = self.volumes_mm3
+        return (predicted - true) / 1000
 
     def of_nothing(self) -> "PartScores":
         """Score an empty prediction of the same truth; what was not measured stays None."""
@@ -121,8 +141,8 @@ class PartScores:
             self,
             counts=Counts(0, 0, counts.n_truth, counts.tn + counts.fp),
             slices=SliceScores(self.slices.n_planes, self.slices.n_truth, 0, 0.0),
-            hd95_mm=None if self.hd95_mm is None else math.inf if has_truth else math.nan,
-            surface_dice=None if self.surface_dice is None else 0.0 if has_truth else math.nan,
+            surface=self.surface and self.surface.of_nothing(has_truth=has_truth),
+            calibration=self.calibration and self.calibration.of_nothing(),
             lesions={rule: lesions.of_nothing() for rule, lesions in self.lesions.items()},
         )
 
@@ -138,6 +158,20 @@ class CaseScores:
     """By the names of the classes and regions."""
     classes: ClassSet
     """Of the labels."""
+
+    @property
+    def tolerances(self) -> tuple[float, ...]:
+        """Of the surface Dice, mm; empty where distances were not measured."""
+        surfaces = [part.surface for part in self.parts.values() if part.surface is not None]
+        return tuple(surfaces[0].dice) if surfaces else ()
+
+    def with_calibration(self, calibration: Mapping[str, Calibration]) -> "CaseScores":
+        """Add how well the probabilities are calibrated, by class and region."""
+        parts = {
+            name: replace(part, calibration=calibration.get(name))
+            for name, part in self.parts.items()
+        }
+        return replace(self, parts=parts)
 
     def of_nothing(self) -> "CaseScores":
         """Score an empty prediction of the same truth, from the scores alone."""
@@ -262,7 +296,7 @@ def score_case(
     classes: ClassSet,
     *,
     case: str = "",
-    distances: bool = True,
+    tolerances: Sequence[float] | None = TOLERANCES_MM,
     lesions: Sequence[str] = ("brats2023", "brats2024"),
 ) -> CaseScores:
     """Score every class and region of a case, over every voxel of it.
@@ -273,7 +307,7 @@ def score_case(
         grid: of both.
         classes: of the labels.
         case: its id.
-        distances: measure HD95 and surface Dice too.
+        tolerances: of the surface Dice, mm; None leaves the distances of surfaces out.
         lesions: names of the lesion rules to score by; none leaves the lesions out.
 
     Raises:
@@ -286,12 +320,17 @@ def score_case(
     planes = plane_confusion(truth, predicted, len(classes))
     masks = _cropped_masks(truth, predicted, classes, max(rules.margin for rules in RULES.values()))
     lesions_of = {
-        rule: case_lesions(*masks, spacing, RULES[rule], orientation=grid.orientation)
+        rule: case_lesions(
+            *masks, spacing, RULES[rule], orientation=grid.orientation, tolerances=tolerances or ()
+        )
         for rule in lesions
     }
     parts = {}
     for name, labels in classes.parts.items():
-        surface = surface_distances(masks[0][name], masks[1][name], spacing) if distances else None
+        surface = None
+        if tolerances is not None:
+            apart = surface_distances(masks[0][name], masks[1][name], spacing)
+            surface = surface_scores(apart, tolerances)
         by_rule = {rule: by_part[name] for rule, by_part in lesions_of.items()}
         part = _part_scores((name, labels), planes, truth.shape, spacing, surface)
         parts[name] = replace(part, lesions=by_rule)
@@ -347,7 +386,7 @@ def _part_scores(
     planes: NDArray[np.int64],
     shape: Sequence[int],
     spacing: Sequence[float],
-    surface: SurfaceDistances | None,
+    surface: SurfaceScores | None,
 ) -> PartScores:
     """Collect the scores of a class or region, its lesions aside.
 
@@ -356,23 +395,17 @@ def _part_scores(
         planes: (z, c, c) int64, confusion of each plane, truth by predicted.
         shape: (z, y, x) of the whole volume.
         spacing: (3,) mm, voxel size along x, y, z.
-        surface: distances of its surfaces; None where they were not measured.
+        surface: of its surfaces; None where they were not measured.
     """
     name, labels = part
     counts = counts_from_confusion(planes.sum(axis=0), labels)
     slices = slices_from_confusion(planes, labels)
-    hd95_mm = surface_dice = None
-    if surface is not None:
-        both_empty = not counts.n_truth and not counts.n_predicted
-        hd95_mm = math.nan if both_empty else surface.hausdorff()
-        surface_dice = surface.surface_dice(TOLERANCE_MM)
     return PartScores(
         name=name,
         counts=counts,
         voxel_mm3=math.prod(spacing),
         slices=slices,
-        hd95_mm=hd95_mm,
-        surface_dice=surface_dice,
+        surface=surface,
         lesions={},
         diagonal=math.sqrt(sum(side**2 for side in shape)),
     )

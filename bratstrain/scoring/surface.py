@@ -1,4 +1,4 @@
-"""Distances between the surfaces of two masks, in mm: HD95 and surface Dice.
+"""Distances between the surfaces of two masks, in mm: Hausdorff, mean distances, surface Dice.
 
 The surface-distance measures of Nikolov et al. 2018 (arXiv:1809.04430), which BraTS uses. A
 boundary element stands at each voxel corner whose 2 x 2 x 2 neighbours are neither all inside nor
@@ -43,6 +43,40 @@ class SurfaceDistances:
         return max(
             _percentile(self.truth_mm, self.truth_area, percent),
             _percentile(self.predicted_mm, self.predicted_area, percent),
+        )
+
+    def largest(self) -> float:
+        """Hausdorff distance, the largest of either direction, mm; inf with an empty mask."""
+        if not self.truth_mm.size or not self.predicted_mm.size:
+            return math.inf
+        return float(max(self.truth_mm[-1], self.predicted_mm[-1]))
+
+    def mean(self) -> float:
+        """Average symmetric surface distance (ASSD), mm; inf with an empty mask.
+
+        The mean over the area of both surfaces together, so that the larger one counts more.
+        """
+        if not self.truth_mm.size or not self.predicted_mm.size:
+            return math.inf
+        return sum(self._totals()) / float(self.truth_area.sum() + self.predicted_area.sum())
+
+    def mean_of_directions(self) -> float:
+        """Mean average surface distance (MASD), mm; inf with an empty mask.
+
+        The mean of the means of the two directions, each over the area of its surface (Reinke et
+        al. 2024, doi:10.1038/s41592-023-02150-0).
+        """
+        if not self.truth_mm.size or not self.predicted_mm.size:
+            return math.inf
+        from_truth, from_predicted = self._totals()
+        truth_area, predicted_area = float(self.truth_area.sum()), float(self.predicted_area.sum())
+        return (from_truth / truth_area + from_predicted / predicted_area) / 2
+
+    def _totals(self) -> tuple[float, float]:
+        """Distance times area, summed over each direction, mm3."""
+        return (
+            float(np.sum(self.truth_mm * self.truth_area)),
+            float(np.sum(self.predicted_mm * self.predicted_area)),
         )
 
     def surface_dice(self, tolerance_mm: float) -> float:

@@ -18,7 +18,7 @@ from bratsprep.system.memory import peak_bytes
 from bratstrain.config import FitSettings, ModelConfig, Session, TrainConfig
 from bratstrain.data.intake import Intake
 from bratstrain.data.loader import Batch, Loader
-from bratstrain.device import peak_device_bytes, set_up
+from bratstrain.device import full_memory_explained, peak_device_bytes, set_up
 from bratstrain.networks.counts import count_parameters
 from bratstrain.runs import files
 from bratstrain.runs.checkpoint import Checkpoint, Weights, save
@@ -196,7 +196,11 @@ class Fitting:
         """Learn one batch."""
         image = self._intake(batch.image, batch.rows)
         progress = self.job.share_done(self.state)
-        self._losses.append(self.trainer.step(image, batch.label, batch.step, progress))
+        with full_memory_explained(
+            f"begin a new run with --batch below {self.job.config.batch_size}, or auto for the "
+            "largest that fits, or a smaller --width; other programs on the GPU count too"
+        ):
+            self._losses.append(self.trainer.step(image, batch.label, batch.step, progress))
         self.state.step += 1
         self._update_time()
         self._bar.advance()

@@ -41,6 +41,7 @@ from bratstrain.runs.files import (
     versions,
     write_json,
 )
+from bratstrain.training.cpu_precision import Trial, needs_trial, try_steps
 from bratstrain.training.job import Job, make_job
 from bratstrain.training.result import Progress
 from bratstrain.training.step import Trainer, class_weights
@@ -91,7 +92,11 @@ def prepare(
     settled = settings_of(folder, file, config, settings, is_begun=is_begun)
     if settled.model.is_custom:
         check_contract(settled.model, *file.shape)
+    trial = None
     if not is_begun:
+        if needs_trial(settled, device):
+            trial = try_steps(settled, file, device)
+            settled = replace(settled, precision=trial.precision)
         settled = on_device(settled, file, device)
     choose_precision(settled.precision, device)
     split = split_of(settled, file)
@@ -101,7 +106,7 @@ def prepare(
     if is_begun:
         check_origin(job)
     else:
-        begin(job)
+        begin(job, trial)
     return job
 
 
@@ -187,10 +192,14 @@ def check_origin(job: Job) -> None:
             )
 
 
-def begin(job: Job) -> None:
+def begin(job: Job, trial: Trial | None) -> None:
     """Write the files that stay the same during a run.
 
     The settings are written last: a folder with settings counts as a run.
+
+    Args:
+        job: the run.
+        trial: what the precision was decided by, None where nothing was tried.
     """
     folder, file, split = job.folder, job.file, job.split
     facts = {
@@ -204,6 +213,8 @@ def begin(job: Job) -> None:
         "spacings": trained_spacings(file.path, split.trained_cases).to_json(),
         "device": device_name(job.device),
         "cores": cores(),
+        "threads": torch.get_num_threads(),
+        "precision_trial": trial and trial.to_json(),
         "versions": versions(),
         "peak_memory_mb": 0.0,
         "finished": False,
@@ -222,8 +233,8 @@ def scheme_of(file: SliceFile) -> str:
 
 
 def device_name(device: torch.device) -> str:
-    """Name a device as its maker does, or as `cpu`."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    """Name a device as its maker does, or by its kind: `cpu` or `mps`."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def on_device(config: TrainConfig, file: SliceFile, device: torch.device) -> TrainConfig:

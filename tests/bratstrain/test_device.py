@@ -5,7 +5,7 @@ from bratsprep.errors import BratsError
 from bratstrain import device
 from bratstrain.device import choose_device, choose_precision, largest_batch, loader_threads, set_up
 
-CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
+CPU, GPU, MPS = torch.device("cpu"), torch.device("cuda", 0), torch.device("mps")
 
 
 @pytest.fixture
@@ -31,9 +31,36 @@ def test_device_is_the_cpu_otherwise(monkeypatch):
     assert choose_device("auto") == CPU
 
 
-@pytest.mark.parametrize("name", ["tpu", "cuda:x", ""])
+@pytest.fixture
+def apple(monkeypatch):
+    """A machine that says that it has Apple's GPU and no other."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+
+
+def test_device_is_apples_gpu_where_that_is_the_only_one(apple):
+    assert choose_device("auto") == choose_device("mps") == MPS
+
+
+def test_apples_gpu_gives_way_to_one_with_cuda(apple, gpu):
+    assert choose_device("auto") == GPU
+
+
+def test_missing_gpu_of_apple_is_said(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(BratsError, match="no GPU of Apple's here; take --device cpu"):
+        choose_device("mps")
+
+
+def test_precision_on_apples_gpu_is_fp32_and_no_other():
+    assert choose_precision("auto", MPS) == choose_precision("fp32", MPS) == "fp32"
+    with pytest.raises(ValueError, match="bf16 is not supported on mps; take fp32"):
+        choose_precision("bf16", MPS)
+
+
+@pytest.mark.parametrize("name", ["tpu", "cuda:x", "mps:0", "cpu:1", ""])
 def test_unknown_device_is_refused(name):
-    with pytest.raises(ValueError, match="device must be auto, cpu, cuda or cuda:N, got"):
+    with pytest.raises(ValueError, match="device must be auto, cpu, cuda, cuda:N or mps, got"):
         choose_device(name)
 
 

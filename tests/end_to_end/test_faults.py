@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 
+import nibabel
+import numpy as np
 import pytest
 
 import bratsprep
@@ -206,6 +208,23 @@ def test_labels_that_cannot_be_read_say_nothing_of_the_scheme(tmp_path):
             mask.write_bytes(b"broken" * 100)
     with source.open_source(raw) as opened, pytest.raises(BratsError, match="is no NIfTI file"):
         resolve(opened, cases, None)
+
+
+def test_a_label_value_of_no_scheme_costs_its_case_alone(tmp_path):
+    raw = bratsprep.phantoms(
+        tmp_path / "raw", cases=4, shape=(32, 32, 16), layout="plain", scheme="brats2017", workers=1
+    )
+    mask = min(path for path in raw.rglob("*.nii.gz") if file_name(path.name).role == LABEL)
+    image = nibabel.load(mask)
+    voxels = np.asarray(image.dataobj).copy()
+    voxels[16, 16, 8] = 9
+    nibabel.save(nibabel.Nifti1Image(voxels, image.affine), mask)
+    settings = {"crop": "none", "max_ram": 2 << 30, "workers": 1}
+    with pytest.raises(BratsError) as caught:
+        bratsprep.build(raw, tmp_path / "x.h5", **settings)
+    assert mask.name in str(caught.value)
+    summary = bratsprep.build(raw, tmp_path / "x.h5", on_error="skip", **settings)
+    assert (summary.cases, len(summary.skipped)) == (3, 1)
 
 
 @pytest.mark.parametrize("name", ["brats2020", "msd", "nnunet"])

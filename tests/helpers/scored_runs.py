@@ -10,6 +10,7 @@ from bratstrain.evaluation.stored import Evaluation
 from bratstrain.evaluation.tables import Report, to_json
 from bratstrain.scoring.aggregate import summarise
 from bratstrain.scoring.metrics import CaseScores, Counts, PartScores, SliceScores
+from bratstrain.scoring.surface_scores import SurfaceScores
 from tests.helpers.class_sets import GLIOMA
 
 SIDE = 100
@@ -28,7 +29,10 @@ def case_scores(name, dice, hd95_mm, classes=GLIOMA):
         n = len(labels)
         counts = Counts(n * shared, n * wrong, n * wrong, 10_000)
         slices = SliceScores(10, 5, 1, 4.0)
-        parts[part] = PartScores(part, counts, 1.0, slices, hd95_mm, dice, {})
+        surface = SurfaceScores(
+            hd95_mm, 2 * hd95_mm, hd95_mm / 4, hd95_mm / 4, {0.5: dice, 1: dice}
+        )
+        parts[part] = PartScores(part, counts, 1.0, slices, surface, {})
     return CaseScores(name, confusion, parts, classes)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bratsprep.config import FaultConfig, FilesConfig, PhantomConfig, PrepConfig
 from bratsprep.options import option_name
+from bratsprep.part import PartConfig
 from bratsprep.settings import choices, default_text, described, facts_of, keywords
 from bratstrain.apply_config import (
     ApplyConfig,
@@ -42,6 +43,11 @@ SECTIONS = (
             "`dry_run`, and `bratstrain.predict`, `report` and `compare` take `on_error` too."
         ),
         [FilesConfig, FaultConfig],
+    ),
+    (
+        "A part of a build",
+        "`bratsprep.build`, `bratsprep build`; see [cluster.md](cluster.md).",
+        [PartConfig],
     ),
     ("Phantoms", "`bratsprep.phantoms`, `bratsprep phantom`.", [PhantomConfig]),
     (

@@ -17,6 +17,7 @@ import bratsprep
 from bratsprep.building import builder, source_stamps
 from bratsprep.building.previous import Changes
 from bratsprep.building.source_stamps import sidecar
+from bratsprep.config import PrepConfig
 from bratsprep.errors import BratsError, BuildError
 
 WINDOW = "48x40"
@@ -234,8 +235,8 @@ def test_a_damaged_slice_is_not_taken_over(pair, tmp_path):
 
 def test_other_software_rebuilds_all_cases(pair, tmp_path, monkeypatch):
     raw, out = pair
-    versions = builder.versions() | {"numpy": "99.0"}
-    monkeypatch.setattr(builder, "versions", lambda: versions)
+    versions = builder.versions(PrepConfig()) | {"numpy": "99.0"}
+    monkeypatch.setattr(builder, "versions", lambda _: versions)
     assert again(raw, out).was_complete
     edit(member(raw, THIRD, "seg"))
     assert set(again(raw, out).changes.rebuilt) == {FIRST, SECOND, THIRD}

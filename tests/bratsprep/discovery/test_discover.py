@@ -662,6 +662,13 @@ def test_label_name_finds_the_case_in_a_flat_folder(tmp_path):
     assert [one.label for one in result.cases] == ["p1_roi.nii.gz", "p11_roi.nii.gz"]
 
 
+def test_label_name_gives_no_mask_to_a_case_whose_id_only_begins_alike(tmp_path):
+    write(tmp_path, [*case("", "p1", CLASSIC[:4]), *case("", "p2", CLASSIC[:4])])
+    write(tmp_path, ["p11_roi.nii.gz", "p2_roi.nii.gz"])
+    result = found(tmp_path, label_name="*_roi.nii.gz", unlabelled=True)
+    assert [one.label for one in result.cases] == [None, "p2_roi.nii.gz"]
+
+
 @pytest.mark.parametrize("name", ["p1_FLAIR_to_T1", "p1_t1_t2", "seg_t1"])
 def test_two_modalities_in_one_name_stop(tmp_path, name):
     write(tmp_path, [*case("p1", "p1"), f"p1/{name}.nii.gz"])

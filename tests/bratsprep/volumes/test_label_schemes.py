@@ -62,6 +62,17 @@ def test_ambiguous_values_are_refused(tmp_path):
     assert str(caught.value).startswith(f"{tmp_path}: label values [0, 1, 2, 3] fit {names}; ")
 
 
+def test_a_label_of_no_scheme_does_not_hide_what_the_others_say(tmp_path):
+    cases = [labelled(tmp_path, "a", [1, 2, 4]), labelled(tmp_path, "b", [1, 9])]
+    assert resolved(tmp_path, cases) == {"a": "brats2017", "b": "brats2017"}
+
+
+def test_labels_that_are_all_of_no_scheme_are_refused_together(tmp_path):
+    cases = [labelled(tmp_path, "a", [9]), labelled(tmp_path, "b", [1, 17])]
+    with pytest.raises(LabelError, match=r"label values \[0, 1, 9, 17\] are outside every scheme"):
+        resolved(tmp_path, cases)
+
+
 def test_an_unknown_name_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"^label scheme 'x' is unknown;"):
         resolved(tmp_path, [labelled(tmp_path, "a", [1])], "x")

@@ -88,7 +88,7 @@ def test_batch_auto_is_settled_and_goes_on(data, tmp_path):
         (["--steps", "3", "--epochs", "2"], 2, "give one length of a run"),
         (["--batch", "none"], 2, "must be auto or at least 1, got none"),
         (["--precision", "fp16"], 2, "fp16 needs a GPU"),
-        (["--device", "tpu"], 2, "device must be auto, cpu, cuda or cuda:N"),
+        (["--device", "tpu"], 2, "device must be auto, cpu, cuda, cuda:N or mps"),
         (["--device", "cuda:99"], 1, "torch sees"),
         (["--split", "none.json"], 1, "none.json: cannot be read"),
     ],

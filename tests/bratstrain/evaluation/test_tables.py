@@ -186,7 +186,7 @@ def test_markdown_says_cases_planes_notes_and_facts_before_any_number(report):
 
 def test_markdown_joins_conventions_that_agree_and_parts_those_that_differ(report):
     page = markdown(report)
-    table = page[page.index("## Case-average volume Dice") : page.index("## Every metric")]
+    table = page[page.index("## Case-average volume Dice") : page.index("## Volume agreement")]
     names = {line.split("|")[1].strip() for line in table if line.startswith("| ")}
     assert names == {"convention", "---", "brats, brats2023, brats2024", "nnunet"}
 
@@ -213,7 +213,7 @@ def test_terminal_begins_with_the_headline(report):
 
 def test_terminal_leaves_out_what_was_not_measured():
     scores = [
-        score_case(*2 * [np.zeros((1, 2, 2), np.uint8)], UNIT, GLIOMA, distances=False, lesions=())
+        score_case(*2 * [np.zeros((1, 2, 2), np.uint8)], UNIT, GLIOMA, tolerances=None, lesions=())
     ]
     table = summarise(scores, cases="all cases", conventions=("nnunet",))
     lines = Report("x", (), {}, tuple(scores), table).lines()

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import bratsprep
 import bratstrain
-from bratstrain.apply_config import DEFAULT_CONVENTIONS, ApplyConfig, ShownConfig
+from bratstrain.apply_config import ApplyConfig, ScoreConfig, ShownConfig
 from bratstrain.commands.cli import main
 from bratstrain.evaluation import cache_key, stored, tables
 from bratstrain.evaluation.cache_key import inputs_digest
@@ -122,7 +122,7 @@ def written_ns(run):
 
 def digest(run, raw, part="validation", **settings):
     with open_cases(None, raw, ApplyConfig()) as where:
-        return inputs_digest(run, where, part, ApplyConfig(**settings), (), DEFAULT_CONVENTIONS)
+        return inputs_digest(run, where, part, ApplyConfig(**settings), ScoreConfig())
 
 
 def test_inputs_have_one_digest(run, raw):

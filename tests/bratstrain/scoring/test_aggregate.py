@@ -147,8 +147,8 @@ def test_case_of_nothing_equals_the_scores_of_an_empty_prediction():
 
 
 def test_case_of_nothing_leaves_out_what_was_not_asked_for():
-    part = scored(A, A, distances=False, lesions=()).of_nothing().parts["ET"]
-    assert part.hd95_mm is part.surface_dice is None
+    part = scored(A, A, tolerances=None, lesions=()).of_nothing().parts["ET"]
+    assert part.surface is None
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +213,7 @@ def test_interval_holds_the_mean_within_bounds(table):
 
 
 def test_interval_is_that_of_the_case_values():
-    many = [scored(A, np.roll(A, shift, axis=2), lesions=(), distances=False) for shift in range(9)]
+    many = [scored(A, np.roll(A, shift, axis=2), lesions=(), tolerances=None) for shift in range(9)]
     got = row(summarise(many, cases="shifts", conventions=("brats",)), "brats", "volume Dice", "ET")
     values = np.array([1 - shift / 10 for shift in range(9)])
     assert (got.low, got.high) == pytest.approx(mean_interval(values, "share"))
@@ -259,7 +259,7 @@ def test_table_rows_say_what_they_were_made_from(table):
 
 
 def test_metrics_that_were_not_measured_have_no_row(scores):
-    fast = [scored(A, SHIFTED, distances=False, lesions=())]
+    fast = [scored(A, SHIFTED, tolerances=None, lesions=())]
     names = {r.metric for r in summarise(fast, cases="one").rows}
     assert "volume Dice" in names
     assert not names & {"HD95 (mm)", "surface Dice at 1 mm", "lesion-wise Dice", "lesions TP"}
@@ -276,7 +276,7 @@ def test_summary_refuses_an_unknown_convention(scores):
 
 
 def test_rows_are_of_the_classes_and_regions_of_the_labels():
-    case = scored(A, SHIFTED, classes=SIX.classes, distances=False, lesions=())
+    case = scored(A, SHIFTED, classes=SIX.classes, tolerances=None, lesions=())
     table = summarise([case], cases="six classes", conventions=("brats",))
     parts = {row.part for row in table.rows}
     assert parts == {*SIX.classes.parts, "mean of classes", "mean of regions"}

@@ -224,3 +224,50 @@ def test_file_order_is_that_of_nibabel(codes):
     turn = nibabel.orientations.ornt_transform(nibabel.orientations.axcodes2ornt("RAS"), target)
     wanted = nibabel.orientations.apply_orientation(canonical.transpose(), turn)
     np.testing.assert_array_equal(in_file_order(canonical, codes), wanted)
+
+
+TWO = cubes((10, 20), (40, 50))
+SHIFTED_AND_FALSE = cubes((11, 21), (30, 33))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised inside the package
+def test_f1_and_surface_dice_of_lesions_by_hand():
+    """One of two lesions is found, and one component is false: a third of its surface Dice."""
+    scores = lesion_scores(TWO, SHIFTED_AND_FALSE, UNIT, rules_of(2023))
+    assert (scores.n_found, scores.n_false, scores.n_missed) == (1, 1, 1)
+    assert scores.f1 == 0.5
+    apart = published.compute_surface_distances(cubes((10, 20)), cubes((11, 21)), UNIT)
+    share = published.compute_surface_dice_at_tolerance(apart, 1)
+    assert scores.lesionwise_surface_dice(1.0) == pytest.approx(share / 3)
+    assert 0 < scores.lesionwise_surface_dice(0.5) < scores.lesionwise_surface_dice(1.0)
+
+
+@pytest.mark.parametrize("rules", RULES.values(), ids=RULES)
+@given(truth=sparse, predicted=sparse)
+def test_shares_of_lesions_are_shares(rules, truth, predicted):
+    scores = lesion_scores(truth, predicted, (1.0, 0.5, 2.0), replace(rules, least_mm3=0))
+    shares = [scores.f1, *map(scores.lesionwise_surface_dice, scores.tolerances)]
+    assert all(0 <= share <= 1 for share in shares)
+    assert shares[1:] == sorted(shares[1:])
+
+
+def test_no_lesion_on_either_side_is_perfect():
+    scores = lesion_scores(0 * TWO, 0 * TWO, UNIT, rules_of(2023))
+    assert (scores.f1, scores.lesionwise_surface_dice(1.0)) == (1, 1)
+
+
+def test_every_lesion_found_is_perfect():
+    scores = lesion_scores(TWO, TWO, UNIT, rules_of(2024))
+    assert (scores.f1, scores.lesionwise_surface_dice(0.5)) == (1, 1)
+
+
+def test_surface_dice_of_lesions_at_another_tolerance_is_unknown():
+    assert math.isnan(lesion_scores(TWO, TWO, UNIT, rules_of(2023)).lesionwise_surface_dice(3.0))
+
+
+@pytest.mark.parametrize("rules", ["brats2023", "brats2024"])
+def test_nothing_has_the_lesion_scores_of_an_empty_prediction(rules):
+    nothing = lesion_scores(TWO, 0 * TWO, UNIT, RULES[rules])
+    got = lesion_scores(TWO, SHIFTED_AND_FALSE, UNIT, RULES[rules]).of_nothing()
+    assert (got.f1, got.lesionwise_surface_dice(1.0)) == (0, 0)
+    assert got.lesionwise_surface_dice(1.0) == nothing.lesionwise_surface_dice(1.0)

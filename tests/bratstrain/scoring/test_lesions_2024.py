@@ -60,8 +60,6 @@ def named_scores(scores, worst):
         "LesionWise_Score_Dice": scores.lesionwise_dice,
         "LesionWise_Score_HD95": scores.lesionwise_hd95(worst),
     }
-    if scores.kept is None:
-        return named
     kept, away = scores.kept, scores.kept.hd95_mm
     empty = math.isnan(kept.volume_dice)
     return named | {
@@ -121,6 +119,8 @@ def test_lesions_of_2024_equal_the_oracle(task, seed):
         ("GLI", "brats2024", {"NETC": "NCR", "SNFH": "ED"}),
         ("PED", "brats-ped", {"NETC": "NET"}),
         ("MEN_RT", "brats-men-rt", {}),
+        ("MET", "brats-met", {"NETC": "NCR"}),
+        ("MEN", "brats-men", {}),
     ],
 )
 @pytest.mark.parametrize("seed", range(3))
@@ -133,7 +133,7 @@ def test_cases_of_a_scheme_equal_the_oracle_of_its_task(task, name, names, seed)
     assert rules == RULES_OF[task]
     scores = score_case(
         stored(truth, scheme), stored(predicted, scheme), Grid(spacing), scheme.classes,
-        distances=False, lesions=(rules,),
+        tolerances=None, lesions=(rules,),
     )  # fmt: skip
     expected = oracle.official(truth, predicted, spacing, task)
     worst = oracle.penalty(task, truth.shape)

@@ -2,15 +2,27 @@
 
 import csv
 import json
+import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from bratstrain.evaluation.comparison import compare_evaluations
 from bratstrain.evaluation.tables import to_json, write_report
 from bratstrain.pages import compare_sections, score_sections
-from bratstrain.scoring.metric_registry import HEADLINE, METRICS, Metric, decimals
+from bratstrain.scoring.conventions import CONVENTIONS
+from bratstrain.scoring.metric import Metric
+from bratstrain.scoring.metric_registry import (
+    HEADLINE,
+    METRICS,
+    decimals,
+    every_metric,
+    metrics_named,
+)
+from bratstrain.scoring.metrics import Grid, score_case
 from tests.helpers import scored_runs
+from tests.helpers.class_sets import GLIOMA
 
 TOY = "error volume (mm)"
 
@@ -90,6 +102,66 @@ def test_record_without_the_metric_is_unchanged_by_it(toy):
 def test_metric_has_a_known_direction():
     with pytest.raises(ValueError, match="better is 'up'"):
         replace(METRICS[HEADLINE], better="up")
+
+
+def test_metric_has_a_known_range():
+    with pytest.raises(ValueError, match="range is 'angle'"):
+        replace(METRICS[HEADLINE], range="angle")
+
+
+@pytest.mark.parametrize("word", ["ASSD (mm)", "assd", "ASSD"])
+def test_metric_is_found_by_what_a_user_calls_it(word):
+    assert metrics_named([word]) == [METRICS["ASSD (mm)"]]
+
+
+def test_metric_is_found_by_its_short_name():
+    assert metrics_named(["ece"]) == [METRICS["calibration error (ECE)"]]
+
+
+def test_unknown_metric_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"metric 'sadness' is unknown; one of volume Dice, IoU"):
+        metrics_named(["assd", "sadness"])
+
+
+def test_no_two_metrics_share_a_word():
+    words = [word for metric in METRICS.values() for word in metric.words]
+    assert len(words) == len(set(words))
+
+
+def test_further_tolerances_add_metrics():
+    further = [name for name in every_metric((1.0, 2.5)) if name not in METRICS]
+    assert further == ["surface Dice at 2.5 mm", "lesion-wise surface Dice at 2.5 mm"]
+    assert metrics_named(["Surface dice at 2.5 mm"], (2.5,))[0].better == "higher"
+
+
+EMPTY = np.zeros((6, 6, 6), np.uint8)
+CUBE = np.zeros((6, 6, 6), np.uint8)
+CUBE[1:5, 1:5, 1:5] = 3
+OF_EMPTY = {
+    "IoU": {"brats": (1, 0, 0), "nnunet": (None, 0, 0), "present": (None, None, 0)},
+    "HD100 (mm)": {"brats": (0, 373.13, 373.13), "nnunet": (None, None, None)},
+    "ASSD (mm)": {"brats": (0, 373.13, 373.13), "nnunet": (None, None, None)},
+    "MASD (mm)": {"brats2023": (0, 374, 374), "present": (None, None, None)},
+    "surface Dice at 0.5 mm": {"brats": (1, 0, 0), "nnunet": (None, 0, 0)},
+    "precision": {"brats": (None, 0, None), "nnunet": (None, 0, None)},
+    "sensitivity": {"brats": (None, None, 0)},
+    "relative volume difference": {"brats": (None, None, -1), "nnunet": (None, None, -1)},
+    "absolute relative volume difference": {"brats": (None, None, 1)},
+    "volume difference (ml)": {"brats": (0, 0.064, -0.064)},
+    "calibration error (ECE)": {"brats": (None, None, None)},
+    "lesion-wise F1": {"brats": (1, 0, 0), "brats2024": (1, 0, 0), "nnunet": (None, None, None)},
+    "lesion-wise surface Dice at 1 mm": {"brats": (1, 0, 0), "present": (None, None, None)},
+}
+"""Value with both sides empty, only a prediction, only a truth; None where it is left out."""
+
+
+@pytest.mark.parametrize("metric", OF_EMPTY)
+def test_empty_masks_are_scored_by_the_convention(metric):
+    pairs = ((EMPTY, EMPTY), (EMPTY, CUBE), (CUBE, EMPTY))
+    parts = [score_case(*pair, Grid((1.0, 1.0, 1.0)), GLIOMA).parts["ET"] for pair in pairs]
+    for name, expected in OF_EMPTY[metric].items():
+        got = [METRICS[metric].measure(part, CONVENTIONS[name]) for part in parts]
+        assert got == pytest.approx([math.nan if e is None else e for e in expected], nan_ok=True)
 
 
 def test_decimals_follow_the_unit():

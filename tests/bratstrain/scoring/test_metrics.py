@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from bratstrain.scoring.calibration import Calibration
 from bratstrain.scoring.components import dilate
 from bratstrain.scoring.metrics import (
     Counts,
@@ -18,6 +19,7 @@ from bratstrain.scoring.metrics import (
     score_case,
     warm,
 )
+from tests.helpers import metric_oracles as oracle
 from tests.helpers.class_sets import GLIOMA, GLIOMA_2024, ONE, SIX
 
 UNIT = Grid((1.0, 1.0, 1.0))
@@ -47,7 +49,7 @@ def spheres():
     squares[empty[::2], 20:30, 20:30] = True
     return [
         score_case(
-            truth * np.uint8(3), predicted * np.uint8(3), UNIT, GLIOMA, distances=False, lesions=()
+            truth * np.uint8(3), predicted * np.uint8(3), UNIT, GLIOMA, tolerances=None, lesions=()
         ).parts["ET"]
         for predicted in (smaller, squares, np.zeros_like(truth))
     ]
@@ -127,6 +129,38 @@ def test_counts_by_hand():
     assert counts.two_sided_dice == (6 / 9 + 28 / 31) / 2
 
 
+@given(truth=labels, predicted=labels)
+def test_overlaps_equal_those_of_sets_of_voxels(truth, predicted):
+    one, other = np.isin(truth, GLIOMA.parts["TC"]), np.isin(predicted, GLIOMA.parts["TC"])
+    counts = counts_from_confusion(confusion(truth, predicted, 4), GLIOMA.parts["TC"])
+    got = counts.iou, counts.precision, counts.volume_difference
+    assert got == pytest.approx(oracle.overlaps(one, other), nan_ok=True)
+
+
+@given(truth=labels, predicted=labels)
+def test_iou_follows_from_dice(truth, predicted):
+    counts = counts_from_confusion(confusion(truth, predicted, 4), GLIOMA.parts["WT"])
+    dice = counts.volume_dice
+    assert counts.iou == pytest.approx(dice / (2 - dice), nan_ok=True)
+
+
+@given(truth=labels, predicted=labels)
+def test_precision_is_the_sensitivity_of_the_other_side(truth, predicted):
+    matrix = confusion(truth, predicted, 4)
+    counts, turned = (counts_from_confusion(m, GLIOMA.parts["ED"]) for m in (matrix, matrix.T))
+    assert counts.precision == pytest.approx(turned.sensitivity, nan_ok=True)
+
+
+def test_precision_of_an_empty_prediction_is_left_out():
+    assert math.isnan(Counts(tp=0, fp=0, fn=3, tn=5).precision)
+
+
+def test_volume_difference_is_signed_and_needs_a_truth():
+    assert Counts(tp=2, fp=0, fn=2, tn=0).volume_difference == -0.5
+    assert Counts(tp=4, fp=8, fn=0, tn=0).volume_difference == 2
+    assert math.isnan(Counts(tp=0, fp=3, fn=0, tn=5).volume_difference)
+
+
 def test_sensitivity_of_an_empty_truth_is_left_out():
     assert math.isnan(Counts(tp=0, fp=3, fn=0, tn=5).sensitivity)
 
@@ -156,7 +190,7 @@ def test_onion_reproduces_the_official_values(name, dice):
     part = score_case(onion(), onion(1), UNIT, GLIOMA).parts[name]
     found = part.lesions["brats2023"]
     assert part.counts.volume_dice == pytest.approx(dice, abs=5e-5)
-    assert part.hd95_mm == 1
+    assert part.surface.hd95_mm == 1
     assert (found.n_found, found.n_false, found.n_missed) == (1, 0, 0)
     assert found.lesionwise_dice == part.counts.volume_dice
     assert found.lesionwise_hd95(374) == 1
@@ -164,7 +198,7 @@ def test_onion_reproduces_the_official_values(name, dice):
 
 def test_case_against_itself_is_perfect():
     for part in score_case(onion(), onion(), UNIT, GLIOMA).parts.values():
-        assert (part.counts.volume_dice, part.hd95_mm, part.surface_dice) == (1, 0, 1)
+        assert (part.counts.volume_dice, part.surface.hd95_mm, part.surface.dice[1]) == (1, 0, 1)
 
 
 def test_case_scores_do_not_depend_on_what_lies_around():
@@ -172,7 +206,7 @@ def test_case_scores_do_not_depend_on_what_lies_around():
     inner = (slice(9, 32),) * 3
     whole = score_case(truth, predicted, UNIT, GLIOMA).parts["TC"]
     cut = score_case(truth[inner], predicted[inner], UNIT, GLIOMA).parts["TC"]
-    assert (whole.hd95_mm, whole.surface_dice) == (cut.hd95_mm, cut.surface_dice)
+    assert whole.surface == cut.surface
     assert whole.lesions == cut.lesions
 
 
@@ -181,38 +215,55 @@ def test_case_scores_survive_a_flip(axis):
     one = score_case(onion(), onion(1), UNIT, GLIOMA).parts["WT"]
     other = score_case(np.flip(onion(), axis), np.flip(onion(1), axis), UNIT, GLIOMA).parts["WT"]
     assert one.counts == other.counts
-    assert one.surface_dice == pytest.approx(other.surface_dice)
+    assert one.surface.dice == pytest.approx(other.surface.dice)
 
 
 def test_volumes_are_in_cubic_millimetres():
     part = score_case(onion(), onion(1), Grid((0.5, 2.0, 3.0)), GLIOMA, lesions=()).parts["ET"]
     assert part.volumes_mm3 == (3 * 512, 3 * 512)
+    missed = score_case(onion(), 0 * onion(), Grid((0.5, 2.0, 3.0)), GLIOMA, lesions=())
+    assert missed.parts["ET"].volume_error_ml == pytest.approx(-3 * 512 / 1000)
 
 
 def test_case_of_two_empty_sides_has_no_distance():
     empty = np.zeros((4, 4, 4), np.uint8)
     part = score_case(empty, empty, UNIT, GLIOMA).parts["ET"]
-    assert math.isnan(part.hd95_mm)
-    assert math.isnan(part.surface_dice)
+    assert math.isnan(part.surface.hd95_mm)
+    assert math.isnan(part.surface.dice[1])
 
 
 def test_case_with_an_empty_prediction_is_infinitely_far():
     part = score_case(onion(), np.zeros_like(onion()), UNIT, GLIOMA).parts["ET"]
-    assert part.hd95_mm == math.inf
-    assert part.surface_dice == 0
+    assert part.surface.hd95_mm == math.inf
+    assert part.surface.dice[1] == 0
 
 
 def test_case_of_one_voxel_is_scored():
     truth = np.zeros((3, 3, 3), np.uint8)
     truth[0, 0, 0] = 3
     part = score_case(truth, truth, UNIT, GLIOMA).parts["ET"]
-    assert (part.counts.volume_dice, part.hd95_mm) == (1, 0)
+    assert (part.counts.volume_dice, part.surface.hd95_mm) == (1, 0)
 
 
 def test_slow_parts_are_left_out_on_request():
-    part = score_case(onion(), onion(1), UNIT, GLIOMA, distances=False, lesions=()).parts["ET"]
-    assert part.hd95_mm is part.surface_dice is None
+    part = score_case(onion(), onion(1), UNIT, GLIOMA, tolerances=None, lesions=()).parts["ET"]
+    assert part.surface is None
     assert part.lesions == {}
+
+
+def test_surfaces_are_scored_at_the_tolerances_asked_for():
+    scores = score_case(onion(), onion(2), UNIT, GLIOMA, tolerances=(0.5, 1.0, 2.0), lesions=())
+    assert scores.tolerances == (0.5, 1, 2)
+    assert scores.parts["ET"].surface.dice[2] == 1
+    assert scores.parts["ET"].surface.dice[1] < 1
+
+
+def test_calibration_is_of_the_parts_that_have_one():
+    counted = Calibration(np.array([3]), np.array([0.3]), np.array([1]))
+    scores = score_case(onion(), onion(1), UNIT, GLIOMA, lesions=(), tolerances=None)
+    found = scores.with_calibration({"ET": counted}).parts
+    assert found["ET"].calibration is counted
+    assert found["WT"].calibration is None
 
 
 def test_warm_compiles_what_a_case_needs():
@@ -245,7 +296,7 @@ def test_case_refuses(predicted, options, message):
 def test_case_of_any_classes_is_scored_by_its_masks(classes):
     rng = np.random.default_rng(len(classes))
     truth, predicted = rng.integers(0, len(classes), (2, 4, 5, 6)).astype(np.uint8)
-    scores = score_case(truth, predicted, UNIT, classes, distances=False, lesions=())
+    scores = score_case(truth, predicted, UNIT, classes, tolerances=None, lesions=())
     assert scores.confusion.shape == (len(classes), len(classes))
     assert tuple(scores.parts) == tuple(classes.parts)
     for name, labels in classes.parts.items():

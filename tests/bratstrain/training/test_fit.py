@@ -528,6 +528,15 @@ def test_batch_auto_tries_full_steps(data, tmp_path, monkeypatch):
     assert done.config.batch_size == 2
 
 
+def test_a_full_gpu_is_said_with_a_way_on(data, tmp_path, monkeypatch):
+    def fill(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(step_module.Trainer, "step", fill)
+    with pytest.raises(BratsError, match="memory of the GPU is full; begin a new run with --batch"):
+        fit(data, tmp_path / "run", **LEARNING)
+
+
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 
@@ -550,3 +559,21 @@ def test_gpu_goes_on_after_a_cut(data, tmp_path, monkeypatch):
     done = fit(data, tmp_path / "run", device="cuda")
     assert done.progress.step == 8
     assert done.config.batch_size == 64
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_gpu_run_is_read_and_resumed_on_a_cpu(data, tmp_path):
+    run = tmp_path / "run"
+    fit(data, run, **WHOLE | {"device": "cuda", "precision": "fp32", "steps": 4})
+    network, _ = load_network(run / "best.pt")
+    assert {value.device.type for value in network.state_dict().values()} == {"cpu"}
+    assert fit(data, run, device="cpu").progress.step == 4
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_a_batch_without_room_on_a_gpu_is_said(data, tmp_path):
+    settings = LEARNING | {"device": "cuda", "batch_size": 1 << 17, "steps": 1}
+    with pytest.raises(BratsError, match="memory of the GPU is full"):
+        fit(data, tmp_path / "run", **settings)

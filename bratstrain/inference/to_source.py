@@ -1,0 +1,77 @@
+"""From what networks give for a resampled case back to the grid of its scan."""
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bratsprep.system.memory import Buffers
+from bratsprep.volumes.resample import LINEAR, Move, resample
+from bratsprep.volumes.resample_label import largest
+from bratstrain.inference.segment import Prepared
+
+
+def source_label(
+    case: Prepared, planes: NDArray[np.uint8], probability: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    """Label of a case on the grid of its scan.
+
+    Where the case was resampled, the probabilities are interpolated and the largest wins, as in
+    nnU-Net: finer than to interpolate the label itself.
+
+    Args:
+        case: whose planes they are.
+        planes: (s, h, w) uint8 stored classes.
+        probability: (classes, s, h, w) float32; not looked at where the case was not resampled.
+
+    Returns:
+        (z, y, x) uint8 stored classes in RAS+ order.
+    """
+    if not case.is_resampled:
+        return case.paste(planes)
+    return largest(source_volumes(case, probability), case.source_grid.shape)
+
+
+def source_volumes(
+    case: Prepared, probability: NDArray[np.float32]
+) -> Iterable[NDArray[np.float32]]:
+    """Place the probabilities of the predicted planes into whole volumes on the scan's grid.
+
+    Args:
+        case: whose planes they are.
+        probability: (classes, s, h, w) float32.
+
+    Yields:
+        (z, y, x) float32 for each class; voxels that were not predicted are background, 1.
+    """
+    move = Move.between(case.grid, case.source_grid, LINEAR)
+    buffers = Buffers()
+    for label, planes in enumerate(probability):
+        volume = case.paste(planes - 1) + 1 if label == 0 else case.paste(planes)
+        if case.is_resampled:
+            volume = resample(move, partial(_fill, volume), buffers, case.files.id)
+        yield volume.astype(np.float32, copy=False)
+
+
+def source_entropy(case: Prepared, entropy: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Place the entropy of the predicted planes into a whole volume on the scan's grid.
+
+    Args:
+        case: whose planes they are.
+        entropy: (s, h, w) uint8, 255 where all classes are equally likely.
+
+    Returns:
+        (z, y, x) uint8 in RAS+ order; 0 where nothing was predicted.
+    """
+    if not case.is_resampled:
+        return np.asarray(case.paste(entropy))
+    move = Move.between(case.grid, case.source_grid, LINEAR)
+    volume = resample(move, partial(_fill, case.paste(entropy)), Buffers(), case.files.id)
+    return volume.round().clip(0, 255).astype(np.uint8)
+
+
+def _fill(volume: NDArray[Any], out: NDArray[np.float64]) -> None:
+    """Write a (z, y, x) volume of any real dtype into float64 `out`."""
+    out[...] = volume
