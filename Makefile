@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check format wheel bench gpu pythons figures clean distclean
+.PHONY: help demo test quick check format wheel bench gpu pythons figures docs clean distclean
 BIN := .venv/bin/
 PY := $(BIN)python
 PEERS ?= .venv-peers/bin/python
@@ -38,11 +38,13 @@ test: .venv/ready  ## every test, with coverage: what CI runs
 quick: .venv/ready  ## the fast tests, on all cores
 	OMP_NUM_THREADS=2 $(PY) -m pytest -m "not slow and not gpu" --numprocesses auto --dist loadfile
 
-check: .venv/ready  ## lint, format, types, layers
+check: .venv/ready  ## lint, format, types, layers, spelling, links
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(BIN)lint-imports
+	$(BIN)codespell
+	$(PY) -m tests.helpers.links
 
 format: .venv/ready  ## apply ruff's fixes and format
 	$(PY) -m ruff check --fix .
@@ -84,8 +86,12 @@ figures: demo  ## the pictures in README and docs, with Chromium
 	cp demo/figure.png docs/images/evaluate.png
 	$(PY) tests/helpers/screenshot.py demo/report.html docs/images/report.png
 
+docs: .venv/ready  ## the documentation site, into site/
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+
 clean:  ## remove caches and build products; .venv and demo stay
-	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	rm -rf build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage
 	find bratsprep bratstrain benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean  ## the same, and the environments and the demo

@@ -73,7 +73,7 @@ def parts(raw: Path, run: Path, device: str) -> dict[str, float]:
             case = prepare_case(files, buffers, source, fitted, schemes[files.id])
             seconds["reading"] += time.perf_counter() - started
             started = time.perf_counter()
-            segment(fitted, case.image, config)
+            segment(fitted, case.image, case.z, config)
             seconds["network"] += time.perf_counter() - started
     started = time.perf_counter()
     bratstrain.evaluate(run, raw=raw, split="all", device=device)

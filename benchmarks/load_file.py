@@ -89,13 +89,13 @@ def case_tables(name: str, label: np.ndarray, crc: np.ndarray) -> CaseTables:
     )
 
 
-def write_slice_file(path: Path, n_slices: int, seed: int = 0) -> None:
+def write_slice_file(path: Path, n_slices: int, seed: int = 0, planes: int = PLANES) -> None:
     """Write a slice file; half of its slices are others turned by 180 degrees, to save time."""
     generator, pages = np.random.default_rng(seed), Pages()
     with SliceWriter(path, CONFIG, SCHEME.classes, [SCHEME], SHAPE) as writer:
-        for start in range(0, n_slices, PLANES):
+        for start in range(0, n_slices, planes):
             images, labels = [], []
-            for _ in range(start, min(start + PLANES, n_slices), 2):
+            for _ in range(start, min(start + planes, n_slices), 2):
                 image, label = brain(generator), tumour(generator)
                 images += [image, np.ascontiguousarray(image[:, ::-1, ::-1])]
                 labels += [label, np.ascontiguousarray(label[::-1, ::-1])]

@@ -36,6 +36,8 @@ EXTRAS: Final[Mapping[str, str]] = {
     "onnx": "export",
     "onnxruntime": "export",
     "onnxscript": "export",
+    "huggingface_hub": "hub",
+    "safetensors": "train",
 }
 """Extra of the package that installs an optional module."""
 _WHOLE: Final = re.compile(r"[+-]?[0-9]+")

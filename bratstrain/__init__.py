@@ -8,7 +8,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bratstrain.apply_config import ApplyConfig, ReportConfig, SplitsConfig, StudyConfig
+    from bratstrain.apply_config import (
+        ApplyConfig,
+        CrossvalConfig,
+        ReportConfig,
+        SplitsConfig,
+        StudyConfig,
+    )
     from bratstrain.commands.demonstration import demo
     from bratstrain.config import ModelConfig, Session, TrainConfig
     from bratstrain.data.dataset import SliceDataset
@@ -23,6 +29,8 @@ if TYPE_CHECKING:
     from bratstrain.pages.compare import compare
     from bratstrain.pages.figure import draw_report
     from bratstrain.pages.report import report
+    from bratstrain.sharing.publisher import publish
+    from bratstrain.studies.crossvalidator import crossval
     from bratstrain.studies.runner import study
     from bratstrain.training.fit import fit
 
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ApplyConfig",
+    "CrossvalConfig",
     "ModelConfig",
     "ReportConfig",
     "Session",
@@ -40,6 +49,7 @@ __all__ = [
     "__version__",
     "card",
     "compare",
+    "crossval",
     "demo",
     "draw_case",
     "draw_report",
@@ -48,6 +58,7 @@ __all__ = [
     "export",
     "fit",
     "predict",
+    "publish",
     "report",
     "score_folders",
     "splits",
@@ -56,6 +67,7 @@ __all__ = [
 _SOURCES = MappingProxyType(
     {
         "ApplyConfig": "bratstrain.apply_config",
+        "CrossvalConfig": "bratstrain.apply_config",
         "ModelConfig": "bratstrain.config",
         "ReportConfig": "bratstrain.apply_config",
         "Session": "bratstrain.config",
@@ -68,11 +80,13 @@ _SOURCES = MappingProxyType(
         "draw_case": "bratstrain.pages.case_figure",
         "demo": "bratstrain.commands.demonstration",
         "draw_report": "bratstrain.pages.figure",
+        "crossval": "bratstrain.studies.crossvalidator",
         "evaluate": "bratstrain.evaluation.evaluator",
         "evaluate_nnunet": "bratstrain.leakage.audit",
         "export": "bratstrain.inference.onnx_export",
         "fit": "bratstrain.training.fit",
         "predict": "bratstrain.inference.predictor",
+        "publish": "bratstrain.sharing.publisher",
         "report": "bratstrain.pages.report",
         "score_folders": "bratstrain.evaluation.score_files",
         "splits": "bratstrain.data.fold_list",

@@ -3,21 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final, Literal, TypedDict, get_args
 
 from bratsprep.config import (
     MAX_SEED,
-    USUAL_MODALITIES,
     FaultConfig,
     FaultSettings,
     FilesConfig,
     FilesSettings,
-    Missing,
     RepeatsMode,
+    SourceConfig,
+    SourceSettings,
 )
-from bratsprep.settings import check, setting
-from bratstrain.config import Session
+from bratsprep.settings import check, keywords, setting
+from bratstrain.config import FitSettings, Session
 
 Part = Literal["validation", "test", "train", "all"]
 """Part of a run's split, or all cases of the data."""
@@ -282,43 +281,78 @@ class StudyConfig(FilesConfig):
         return Session(device=self.device, threads=self.threads)
 
 
-READ_ONLY: Final = MappingProxyType(
-    {"labels": "auto", "modalities": ",".join(USUAL_MODALITIES), "missing": "stop"}
-)
-"""Settings of `SplitsConfig` that mean nothing where no case is read, and their defaults."""
+class CrossvalSettings(TypedDict, total=False):
+    """Keywords of `CrossvalConfig`, for type checkers."""
+
+    folds: str
+    gpus: str
 
 
-class SplitsSettings(TypedDict, total=False):
+class CrossvalKeywords(CrossvalSettings, FilesSettings, FitSettings, total=False):
+    """Keywords of `bratstrain.crossval`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossvalConfig:
+    """Which folds of a cross-validation are done here, and where."""
+
+    folds: str = setting(
+        "",
+        help="These folds alone, such as 0,2; all by default, and the table with them.",
+        metavar="N,...",
+    )
+    gpus: str = setting(
+        "",
+        help="Fit folds side by side, one at a time on each of these GPUs, such as 0,1,2,3; in "
+        "turn by default.",
+        metavar="N,...",
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        if not all(part.isdigit() for part in self.folds.split(",") if self.folds):
+            raise ValueError(f"folds must be numbers such as 0,2, got {self.folds!r}")
+        if not all(part.isdigit() or part == "cpu" for part in self.gpus.split(",") if self.gpus):
+            raise ValueError(f"gpus must be numbers such as 0,1,2,3, got {self.gpus!r}")
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Names of the devices; empty for folds in turn. `cpu` is one too, for tests."""
+        parts = self.gpus.split(",") if self.gpus else []
+        return tuple(f"cuda:{part}" if part.isdigit() else part for part in parts)
+
+    def chosen(self, n_folds: int) -> list[int]:
+        """Give the folds that are done here, rising.
+
+        Args:
+            n_folds: folds that there are.
+
+        Raises:
+            ValueError: one does not exist.
+        """
+        if not self.folds:
+            return [*range(n_folds)]
+        numbers = sorted({int(part) for part in self.folds.split(",")})
+        if numbers[-1] >= n_folds:
+            raise ValueError(
+                f"folds {self.folds}: fold {numbers[-1]} does not exist, folds are counted from 0: "
+                f"{','.join(map(str, range(n_folds)))}"
+            )
+        return numbers
+
+
+class SplitsSettings(SourceSettings, total=False):
     """Keywords of `SplitsConfig`, for type checkers."""
 
-    labels: Path | str
-    modalities: str
-    missing: Missing
     subjects: Path | str
     repeats: RepeatsMode
     seed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SplitsConfig:
+class SplitsConfig(SourceConfig):
     """How raw cases are grouped by person and dealt into folds."""
 
-    labels: Path | str = setting(
-        "auto",
-        help="Label scheme of the raw cases: the name of one that ships, or a TOML file; auto "
-        "infers it from the evidence.",
-        metavar="NAME|TOML|auto",
-    )
-    modalities: str = setting(
-        ",".join(USUAL_MODALITIES),
-        help="Modalities of a case, by commas.",
-        metavar="NAME,...",
-    )
-    missing: Missing = setting(
-        "stop",
-        help="What a case without one of the modalities is: a fault, or taken with zeros in its "
-        "place.",
-    )
     subjects: Path | str = setting(
         "auto",
         help="Table of case and subject ids, as for 'bratsprep build'.",
@@ -340,9 +374,10 @@ class SplitsConfig:
         check(self)
         if self.repeats != "off":
             return
-        for name, usual in READ_ONLY.items():
-            if str(getattr(self, name)) != usual:
+        for name, member in keywords(SourceConfig).items():
+            value = getattr(self, member.name)
+            if value != member.default:
                 raise ValueError(
-                    f"{name} {getattr(self, name)} has no effect with repeats off, which reads no "
-                    "image and no label; leave it out"
+                    f"{name} {value} has no effect with repeats off, which reads no image and no "
+                    "label; leave it out"
                 )

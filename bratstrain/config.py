@@ -11,6 +11,8 @@ from bratsprep.settings import ADVANCED, check, from_names, setting
 
 ModelName = Literal["unet", "attention", "residual"]
 """Keys of `bratstrain.networks.build.NETWORKS`; stated here too, so that torch is not imported."""
+VolumeModelName = Literal["unet3d", "attention3d", "residual3d"]
+"""Keys of the same table for networks that take patches of a volume."""
 Norm = Literal["batch", "instance"]
 Recipe = Literal["strong", "deck"]
 Loss = Literal["dice", "dice_ce", "ce", "focal", "tversky"]
@@ -19,6 +21,9 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Sampling = Literal["uniform", "foreground", "balanced"]
 Augment = Literal["none", "rotation", "noise", "deck", "modern"]
 MODELS: Final[tuple[str, ...]] = get_args(ModelName)
+VOLUME_MODELS: Final[tuple[str, ...]] = get_args(VolumeModelName)
+PATCH: Final = re.compile(r"([1-9]\d{0,3})x([1-9]\d{0,3})x([1-9]\d{0,3})", re.ASCII)
+"""Depth, height and width of a patch, voxels."""
 CUSTOM_MODEL: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 """`package.module:function`, a network of the user's own."""
 NORMS: Final[tuple[str, ...]] = get_args(Norm)
@@ -34,6 +39,8 @@ class ModelSettings(TypedDict, total=False):
     model_options: dict[str, Any]
     width: int
     depth: int
+    context: int
+    patch: str
     norm: Norm
     dropout: float
     deep_supervision: bool
@@ -45,8 +52,9 @@ class ModelConfig:
 
     kind: str = setting(
         "residual",
-        help="A U-Net: unet (plain blocks), attention or residual; or package.module:function, a "
-        "network of your own.",
+        help="A U-Net: unet (plain blocks), attention or residual of slices; unet3d, attention3d "
+        "or residual3d of patches of the volume; or package.module:function, a network of your "
+        "own.",
         keyword="model",
         metavar="NAME",
         section="Network",
@@ -75,6 +83,23 @@ class ModelConfig:
         maximum=10,
         section="Network",
     )
+    context: int = setting(
+        1,
+        help="Planes that the network is given, an odd number: the one that it labels, and as many "
+        "neighbours below it as above.",
+        minimum=1,
+        maximum=7,
+        section="Network",
+    )
+    patch: str = setting(
+        "64x128x128",
+        help="Depth, height and width of the patches of a 3D network, voxels.",
+        metavar="DxHxW",
+        section="Network",
+    )
+    thickness: float = setting(
+        1.0, help="Height of a voxel over its width.", above=0, is_fixed=True
+    )
     norm: Norm = setting("batch", help="Normalisation layer.", section=ADVANCED)
     dropout: float = setting(
         0.0,
@@ -98,15 +123,36 @@ class ModelConfig:
         check(self)
         if self.is_custom and not CUSTOM_MODEL.fullmatch(self.kind):
             raise ValueError(
-                f"model must be one of {', '.join(MODELS)} or package.module:function, "
-                f"got {self.kind!r}"
+                f"model must be one of {', '.join((*MODELS, *VOLUME_MODELS))} or "
+                f"package.module:function, got {self.kind!r}"
             )
+        if not PATCH.fullmatch(self.patch):
+            raise ValueError(f"patch must be three sides such as 64x128x128, got {self.patch!r}")
+        if self.is_volumetric and self.context > 1:
+            raise ValueError(f"context has no effect on model {self.kind}, which takes patches")
+        if self.context % 2 == 0:
+            raise ValueError(f"context must be odd, such as 1, 3, 5 or 7, got {self.context}")
         _check_options(self)
+
+    @property
+    def channels(self) -> int:
+        """Channels that the network takes: each modality of each plane."""
+        return self.modalities * self.context
 
     @property
     def is_custom(self) -> bool:
         """Whether the network is made by a function outside of bratstrain."""
-        return self.kind not in MODELS
+        return self.kind not in (*MODELS, *VOLUME_MODELS)
+
+    @property
+    def is_volumetric(self) -> bool:
+        """Whether the network takes patches of a volume."""
+        return self.kind in VOLUME_MODELS
+
+    @property
+    def patch_sides(self) -> tuple[int, ...]:
+        """Depth, height and width of a patch, voxels."""
+        return tuple(map(int, self.patch.split("x")))
 
 
 def _check_options(model: ModelConfig) -> None:
@@ -148,6 +194,7 @@ class TrainSettings(TypedDict, total=False):
     test_share: float
     seed: int
     block: int
+    missing_neighbours: float
     schedule: Schedule
     warmup: int
     weight_decay: float
@@ -247,9 +294,20 @@ class TrainConfig:
         section="Run",
     )
     block: int = setting(
-        1,
-        help="Neighbouring slices read together, for slow disks; 1 is a full shuffle.",
-        minimum=1,
+        0,
+        help="Neighbouring slices read together; 1 is a full shuffle. auto is 1, and 4 with "
+        "--context, where neighbouring slices share planes.",
+        minimum=0,
+        words={"auto": 0},
+        metavar="N|auto",
+        section=ADVANCED,
+    )
+    missing_neighbours: float = setting(
+        0.2,
+        help="Largest share of the neighbours of the training slices that may be missing from the "
+        "slice file, with --context.",
+        minimum=0,
+        maximum=1,
         section=ADVANCED,
     )
     schedule: Schedule = setting("cosine", help="Curve of the learning rate.", section=ADVANCED)

@@ -1,6 +1,5 @@
 """The device: its choice, precision, threads, and the largest batch that fits."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -8,6 +7,7 @@ from typing import Final
 import torch
 
 from bratsprep.errors import BratsError
+from bratsprep.system.threads import cores
 from bratstrain.config import Precision
 
 CPU_BATCH: Final = 8
@@ -74,11 +74,6 @@ def choose_precision(name: Precision, device: torch.device) -> Precision:
     if name == "fp16" and device.type == "cpu":
         raise ValueError("precision fp16 needs a GPU; take fp32 or bf16 on a CPU")
     return name
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def loader_threads(device: torch.device) -> int:

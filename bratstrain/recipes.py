@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any, Final, Unpack
 
 from bratsprep.settings import is_setting, keyword_of, keywords, take
-from bratstrain.config import MODELS, ModelConfig, RunSettings, TrainConfig
+from bratstrain.config import MODELS, VOLUME_MODELS, ModelConfig, RunSettings, TrainConfig
 
 RECIPES: Final[Mapping[str, TrainConfig]] = MappingProxyType(
     {
@@ -29,8 +29,10 @@ RECIPES: Final[Mapping[str, TrainConfig]] = MappingProxyType(
 )
 """`strong`, the default, is close to a 2D nnU-Net in size and loss. `deck` is the course project:
 plain Dice loss, levels of 64 to 512 and 1024 at the bottom, batch norm, no averaging."""
-AUTO: Final = MappingProxyType({"batch_size": 0, "precision": "auto"})
-"""Values that are settled on the device."""
+AUTO: Final = MappingProxyType({"batch_size": 0, "block": 0, "precision": "auto"})
+"""Values that are settled when a run begins."""
+PATCHES: Final = 2
+"""Patches in a step of a 3D network, where no number is given; each is as large as many slices."""
 LENGTHS: Final = ("epochs", "steps", "minutes")
 """Settings of which a call gives one at most."""
 
@@ -84,6 +86,8 @@ def depart(base: TrainConfig, settings: Mapping[str, Any]) -> TrainConfig:
     if "epochs" in own:
         own |= {"steps": 0, "minutes": 0.0}
     model = replace(base.model, **_fitting(base.model, sizes))
+    if model.is_volumetric and not base.model.is_volumetric:
+        own = {"batch_size": PATCHES} | own
     config = replace(base, model=model, **own)
     check_effects(config, settings)
     return config
@@ -96,8 +100,8 @@ def _fitting(model: ModelConfig, sizes: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: a custom network is given a size that only those of bratstrain take.
     """
     kind = sizes.get("kind", model.kind)
-    unused = sorted(set(sizes) - {"kind", "modalities", "classes", "model_options"})
-    if kind not in MODELS and unused:
+    unused = sorted(set(sizes) - {"kind", "modalities", "classes", "context", "model_options"})
+    if kind not in (*MODELS, *VOLUME_MODELS) and unused:
         raise ValueError(
             f"{', '.join(unused)}: of no effect on {kind}; give its function's own arguments as "
             "model_options"
@@ -118,10 +122,22 @@ def check_effects(config: TrainConfig, settings: Mapping[str, Any]) -> None:
     Raises:
         ValueError: a given setting has no effect beside the others.
     """
-    if settings.get("dropout") and config.model.kind != "residual":
+    if settings.get("dropout") and config.model.kind not in ("residual", "residual3d"):
         raise ValueError(
             f"dropout has no effect on model {config.model.kind}: it drops channels of residual "
             "blocks; leave it out, or take model residual"
+        )
+    if "missing_neighbours" in settings and config.model.context == 1:
+        raise ValueError("missing_neighbours has no effect without context; give context 3, 5 or 7")
+    if "patch" in settings and not config.model.is_volumetric:
+        raise ValueError(
+            f"patch has no effect on model {config.model.kind}, which takes whole planes; leave it "
+            f"out, or take {', '.join(VOLUME_MODELS)}"
+        )
+    if config.model.is_volumetric and (settings.get("block") or config.split == "slice"):
+        raise ValueError(
+            f"block and split slice are of slices, but model {config.model.kind} takes patches of "
+            "whole cases; leave them out"
         )
     if settings.get("test_share") and config.split not in ("subject", "slice"):
         raise ValueError(
@@ -131,7 +147,7 @@ def check_effects(config: TrainConfig, settings: Mapping[str, Any]) -> None:
 
 
 def check_same(where: str, asked: TrainConfig, begun: TrainConfig) -> None:
-    """Refuse to resume with other settings; those left to the device are not compared.
+    """Refuse to resume with other settings; those that a run settles itself are not compared.
 
     Args:
         where: the run folder, for the message.

@@ -38,6 +38,7 @@ TYPED = [
     (apply.FilesSettings, [apply.FilesConfig]),
     (apply.ScoreFilesSettings, [apply.ScoreConfig, apply.FilesConfig]),
     (apply.StudySettings, [apply.StudyConfig]),
+    (apply.CrossvalSettings, [apply.CrossvalConfig]),
     (apply.SplitsSettings, [apply.SplitsConfig]),
     (apply.OutputSettings, [apply.OutputConfig]),
     (apply.CardSettings, [apply.CardConfig]),
@@ -66,11 +67,13 @@ VERBS = {
     "evaluate_nnunet": (bratstrain.evaluate_nnunet, ["results"]),
     "score_folders": (bratstrain.score_folders, ["predicted", "raw"]),
     "predict": (bratstrain.predict, ["run", "raw", "out"]),
+    "publish": (bratstrain.publish, ["run", "out"]),
     "report": (bratstrain.report, ["run"]),
     "card": (bratstrain.card, ["run"]),
     "compare": (bratstrain.compare, [["a", "b"]]),
     "splits": (bratstrain.splits, ["raw", "splits.json"]),
     "study": (bratstrain.study, ["deck", "raw"]),
+    "crossval": (bratstrain.crossval, ["a.h5", "raw"]),
     "export": (bratstrain.export, ["run", "a.onnx"]),
     "draw_case": (bratstrain.draw_case, ["a.png", None]),
     "draw_report": (bratstrain.draw_report, ["a.png", None]),
@@ -166,13 +169,13 @@ def test_defaults_of_options_are_those_of_the_verb(name, command):
             assert own == stated[option.name].default, option.name
 
 
-def test_fit_shows_twenty_common_options_and_the_rest_apart():
+def test_fit_shows_its_common_options_and_the_rest_apart():
     command = bratstrain.commands.cli.main.commands["fit"]
     text = command.get_help(click.Context(command, info_name="fit"))
     text, advanced = text.split("Advanced options:")
     common, _ = text.split("Other:")  # --help
-    assert common.count("\n  --") == 20
-    assert advanced.count("\n  --") == len(command.params) - 21  # DATA is the other one
+    assert common.count("\n  --") == 22
+    assert advanced.count("\n  --") == len(command.params) - 23  # DATA is the other one
     for heading in ("Run:", "Network:", "Length:", "Learning:", "Data split:"):
         assert f"\n{heading}\n" in common
 

@@ -7,7 +7,6 @@ case with its rows, the places of its chunks and their checksum. A rerun starts 
 the result is the same to the byte as that of a build that was never interrupted.
 """
 
-import fcntl
 import io
 import os
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from bratsprep.building.source_stamps import Stamps
 from bratsprep.errors import BuildError
 from bratsprep.slicefile.chunks import Packed
 from bratsprep.slicefile.writer import LEAST_EXTENT, Extent
+from bratsprep.system import unix
 from bratsprep.volumes.gunzip import crc32
 
 
@@ -58,18 +58,24 @@ class Journal:
         """Open and lock the journal; again where another process has just removed it."""
         while True:
             try:
-                handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+                handle = os.open(self.path, unix.WRITE, 0o644)
             except OSError as error:
                 raise BuildError(
                     f"{self.path}: cannot be written: {error.strerror}; choose another place"
                 ) from error
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+                unix.lock(handle)
+            except BlockingIOError as error:
                 os.close(handle)
                 raise BuildError(
                     f"{self.out}: is being written by another process; wait for it or choose "
                     "another name"
+                ) from error
+            except OSError as error:
+                os.close(handle)
+                raise BuildError(
+                    f"{self.path}: cannot be locked: {error.strerror}; the file system has no "
+                    "locks: mount it with them (Lustre: -o flock), or choose another place"
                 ) from error
             if self.path.exists() and self.path.stat().st_ino == os.fstat(handle).st_ino:
                 return handle
@@ -88,7 +94,8 @@ class Journal:
         for line in text.splitlines(keepends=True):
             try:
                 record = parse(line)
-                entry = None if record is None or "key" in record else entry_of(record)
+                place = self.path, good, len(line)
+                entry = None if record is None or "key" in record else entry_of(record, place)
             except (ValueError, KeyError, TypeError, RecursionError):
                 break  # a line of another version of this program
             if record is None:
@@ -157,8 +164,8 @@ class Journal:
             None where they are not the ones written down.
         """
         with self.out.with_name(entry.file).open("rb") as file:
-            places = [os.pread(file.fileno(), size, offset) for offset, size in entry.extents]
-        large, small = io.BytesIO(b"".join(places)), io.BytesIO(entry.small)
+            places = [unix.read_at(file.fileno(), size, offset) for offset, size in entry.extents]
+        large, small = io.BytesIO(b"".join(places)), io.BytesIO(entry.small())
         sizes = entry.sizes.reshape(-1).tolist()
         parts = [(small if size < LEAST_EXTENT else large).read(size) for size in sizes]
         data = b"".join(parts)

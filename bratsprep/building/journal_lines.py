@@ -16,6 +16,7 @@ from bratsprep.building.source_stamps import Stamp, Stamps
 from bratsprep.case import CaseTables
 from bratsprep.slicefile.schema import Sizes, make_rows, row_dtype
 from bratsprep.slicefile.writer import LEAST_EXTENT, Extent
+from bratsprep.system import unix
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,20 @@ class Entry:
     """Of the files that it was converted from, taken before they were read."""
     extents: tuple[Extent, ...]
     """Byte offsets and sizes of the places that hold its larger chunks."""
-    small: bytes
-    """The chunks below LEAST_EXTENT bytes, those of labels, in the journal itself."""
+    line: tuple[Path, int, int]
+    """Journal, and byte offset and size of the case's line in it, which holds the chunks below
+    LEAST_EXTENT bytes, those of labels: 60 KB a case that need not be in memory."""
     sizes: NDArray[np.int64]
     """As in `Packed`."""
     chunks_crc: int
     """CRC-32 of all chunks."""
+
+    def small(self) -> bytes:
+        """Read the chunks below LEAST_EXTENT bytes; empty where the journal has changed."""
+        path, offset, size = self.line
+        with path.open("rb") as file:
+            record = parse(unix.read_at(file.fileno(), size, offset))
+        return b"" if record is None else base64.b64decode(record["small"])
 
 
 def record_of(
@@ -104,11 +113,9 @@ def parse(line: bytes) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
-def entry_of(record: dict[str, Any]) -> Entry:
+def entry_of(record: dict[str, Any], line: tuple[Path, int, int]) -> Entry:
     """Entry of a line; ValueError or KeyError where its columns are not those of the schema."""
-    blobs = {
-        name: base64.b64decode(record[name]) for name in ("small", "numbers", "slices", "planes")
-    }
+    blobs = {name: base64.b64decode(record[name]) for name in ("numbers", "slices", "planes")}
     sizes = Sizes(*record["sizes_of_rows"])
     numbers = np.frombuffer(blobs["numbers"], _number_dtype(sizes))
     values = {name: numbers[name] for name in numbers.dtype.names or ()}
@@ -122,7 +129,7 @@ def entry_of(record: dict[str, Any]) -> Entry:
         tables=tables,
         stamps=tuple(Stamp(*stamp) for stamp in record["stamps"]),
         extents=tuple((offset, size) for offset, size in record["extents"]),
-        small=blobs["small"],
+        line=line,
         sizes=np.array(record["sizes"], np.int64).reshape(2, -1),
         chunks_crc=record["chunks_crc"],
     )

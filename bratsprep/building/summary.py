@@ -112,7 +112,8 @@ class Summary:
         if self.was_complete:
             lines = [f"{self.out}: complete already, nothing to do (--force builds it again)"]
         else:
-            again = f", {self.resumed} resumed from an interrupted build" if self.resumed else ""
+            origin = "taken from parts" if self.parts else "resumed from an interrupted build"
+            again = f", {self.resumed} {origin}" if self.resumed else ""
             rows = {
                 "read": f"{self.cases} cases of {len(self.people)} subjects, "
                 f"{self.read_bytes / 1e6:,.0f} MB{again}",
@@ -124,7 +125,7 @@ class Summary:
                 "content": self.digest[:16],
             }
             if self.resampled:
-                rows["moved"] = f"{self.resampled} cases to other voxels; the sizes are of those"
+                rows["voxels"] = f"{self.resampled} cases resampled; sizes below are those stored"
             if self.renamed:
                 rows["people"] = (
                     f"{self.renamed} cases belong to a patient listed under another id in the "

@@ -11,8 +11,8 @@ from bratsprep.diagnosis.asking import ask
 from bratsprep.diagnosis.findings import Finding
 
 OWN: Final = "bratsprep"
-USER_EXTRAS: Final = ("train", "plot", "export", "dask", "mha", "hub")
-"""Extras that commands use; those for tests and documents are no user's concern."""
+DEVELOPERS: Final = ("test", "check", "docs", "all")
+"""Extras that no command uses."""
 PURPOSES: Final = {
     "train": "fitting and applying networks",
     "plot": "figures",
@@ -60,7 +60,7 @@ def requirements(lines: Sequence[str] | None = None) -> list[Requirement]:
         lowest = re.search(r">=\s*([\d.]+)", specifier)
         extra = re.search(r"extra\s*==\s*['\"]([\w-]+)", marker)
         group = extra[1] if extra else ""
-        if name != OWN and group in ("", *USER_EXTRAS):
+        if name != OWN and group not in DEVELOPERS:
             found.append(Requirement(name, group, lowest[1] if lowest else ""))
     return found
 

@@ -83,7 +83,10 @@ def columns_of(where: str, header: Sequence[str], needs: Needs) -> list[str]:
     for name, column in zip(header, columns, strict=True):
         if not column:
             known = (*FACTS, *needs.modalities, LABEL)
-            faults.append(f"column {name!r} is unknown{hint(name, dict.fromkeys(known))}")
+            faults.append(
+                f"column {name!r} is unknown{hint(name, dict.fromkeys(known))}; if it is a "
+                "modality, name it with --modalities"
+            )
         elif columns.count(column) > 1:
             faults.append(f"column {name!r} holds {column}, as another does; keep one")
     lacking = [name for name in needs.modalities if name not in columns]

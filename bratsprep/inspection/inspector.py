@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,7 +22,7 @@ from bratsprep.inspection.results import Inspection as Inspection
 from bratsprep.inspection.stored_notes import file_notes
 from bratsprep.labels import ClassSet, Scheme
 from bratsprep.settings import take
-from bratsprep.slicefile.chunk_index import Contents, read_contents
+from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import ARCHIVES, Source, open_source
 from bratsprep.system.faulty_cases import SetAside, check_any_left, without_faulty
 from bratsprep.system.memory import Buffers, Pool
@@ -246,10 +246,19 @@ def inspect_file(path: Path, *, images: bool = False) -> Inspection:
     Raises:
         SchemaError: it is none, or a slice is damaged.
     """
-    contents = read_contents(path)
-    unusual = file_notes(path, images=images)
-    bounds = np.searchsorted(contents.planes["case"], np.arange(1, len(contents.cases)))
-    planes = np.split(contents.planes["voxels"], bounds)
+    with SliceFile(path, prints=False) as file:
+        return inspected_file(file, file_notes(file, images=images))
+
+
+def inspected_file(file: SliceFile, unusual: Mapping[str, tuple[str, ...]]) -> Inspection:
+    """Put together what the tables of a slice file say.
+
+    Args:
+        file: open.
+        unusual: notes by case id.
+    """
+    bounds = np.searchsorted(file.planes["case"], np.arange(1, len(file.cases)))
+    planes = np.split(file.planes["voxels"], bounds)
     rows = tuple(
         replace(
             count_case(
@@ -264,34 +273,32 @@ def inspect_file(path: Path, *, images: bool = False) -> Inspection:
             lost=whole(case["lost_voxels"]),
             unusual=unusual[str(case["id"])],
         )
-        for case, voxels in zip(contents.cases, planes, strict=True)
+        for case, voxels in zip(file.cases, planes, strict=True)
     )
-    schemes = tuple(sorted({str(name) for name in contents.cases["scheme"]} - {""}))
-    size_bytes = path.stat().st_size
-    described = contents.described
     return Inspection(
-        path,
+        file.path,
         "slice file",
-        schemes,
+        tuple(sorted({str(name) for name in file.cases["scheme"]} - {""})),
         rows,
-        size_bytes,
-        class_set=described.classes,
-        modalities=described.modalities,
-        stored=stored(contents),
+        file.path.stat().st_size,
+        class_set=file.classes,
+        modalities=file.modalities,
+        stored=stored(file),
     )
 
 
-def stored(contents: Contents) -> Stored:
+def stored(file: SliceFile) -> Stored:
     """Count what a slice file keeps."""
-    storage, slices = contents.storage, contents.slices
-    has_label = contents.cases["labelled"][slices["case"]] > 0
-    sources = [part for text in contents.cases["source"] for part in json.loads(text)]
+    has_label = file.cases["labelled"][file.slices["case"]] > 0
+    sources = [part for text in file.cases["source"] for part in json.loads(text)]
+    height, width = file.shape
+    pixel_bytes = len(file.modalities) * file.dtype.itemsize + 1
     return Stored(
-        slices=len(slices),
-        height=storage.shape[0],
-        width=storage.shape[1],
-        voxels=whole(slices["voxels"][has_label].sum(axis=0, dtype=np.int64)),
-        lost=whole(contents.cases["lost_voxels"].sum(axis=0)),
-        plain_bytes=len(slices) * (storage.image_bytes + storage.pixels),
+        slices=len(file),
+        height=height,
+        width=width,
+        voxels=whole(file.slices["voxels"][has_label].sum(axis=0, dtype=np.int64)),
+        lost=whole(file.cases["lost_voxels"].sum(axis=0)),
+        plain_bytes=len(file) * height * width * pixel_bytes,
         source_bytes=sum(part["size"] for part in sources),
     )

@@ -1,7 +1,6 @@
 """What is unusual about the images of the cases of a slice file."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,11 @@ from bratsprep.volumes.background import brain_share, outlying, thick_slices
 from bratsprep.volumes.normalise import scales
 
 
-def file_notes(path: Path, *, images: bool) -> dict[str, tuple[str, ...]]:
+def file_notes(file: SliceFile, *, images: bool) -> dict[str, tuple[str, ...]]:
     """Describe what is unusual about the images of each case, as `build` does of raw ones.
 
     Args:
-        path: slice file.
+        file: open.
         images: read the stored slices too: coverage of each modality, and tumour outside the
             brain. Voxels outside the crop and planes that are not stored are not seen.
 
@@ -24,13 +23,12 @@ def file_notes(path: Path, *, images: bool) -> dict[str, tuple[str, ...]]:
         Notes by case id, none for a usual case.
 
     Raises:
-        SchemaError: it is no slice file, or a slice is damaged.
+        SchemaError: a slice is damaged.
     """
-    with SliceFile(path, prints=False) as file:
-        return {
-            str(row["id"]): (*table_notes(row), *(image_notes(file, c) if images else ()))
-            for c, row in enumerate(file.cases)
-        }
+    return {
+        str(row["id"]): (*table_notes(row), *(image_notes(file, c) if images else ()))
+        for c, row in enumerate(file.cases)
+    }
 
 
 def table_notes(row: np.void) -> tuple[str, ...]:

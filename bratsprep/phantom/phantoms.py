@@ -4,7 +4,6 @@ A case is a pure function of seed, index and shape: the same anatomy in every la
 of workers. Nothing of a real scan is in it; sizes and frequencies follow the published ones.
 """
 
-import fcntl
 import math
 import os
 import shutil
@@ -31,6 +30,7 @@ from bratsprep.phantom.paint import paint
 from bratsprep.phantom.tissue_labels import raw_label
 from bratsprep.phantom.write import pack, pack_folders, write_case, write_index
 from bratsprep.settings import take
+from bratsprep.system.unix import lock_folder
 
 SHAPE: Final = (240, 240, 155)
 # Rows as TISSUES, columns as USUAL_MODALITIES; white matter in T1w is 1.
@@ -204,18 +204,16 @@ def _claimed(half: Path) -> Iterator[Path]:
     The lock is on the folder itself and ends with the process, so a killed call blocks nobody.
     """
     half.mkdir(parents=True, exist_ok=True)
-    handle = os.open(half, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not half.exists() or not os.path.samestat(os.fstat(handle), half.stat()):
-            raise BlockingIOError  # its holder has just finished and renamed it
-        for left in half.iterdir():
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
-        yield half
+        handle = lock_folder(half)
     except BlockingIOError as error:
         raise BuildError(
             f"{half}: is being written by another process; wait for it or name another folder"
         ) from error
+    try:
+        for left in half.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        yield half
     finally:
         os.close(handle)
 

@@ -20,6 +20,7 @@ from bratsprep.slicefile import read_batch, to_float32
 from bratsprep.slicefile.chunk_index import Storage
 from bratsprep.slicefile.read_batch import IN_LABEL
 from bratsprep.slicefile.read_chunk import BAD_STREAM, READ_SHORT, WRONG_LENGTH, Scratch, Setup
+from bratsprep.system.unix import read_at
 
 BACKENDS: Final = ("libdeflate", "isal")
 
@@ -241,7 +242,8 @@ class Plain:
             slot = int.from_bytes(task, "little", signed=True)
             if slot < 0:
                 return
-            code, place = self.fetch(rows[slot], Target(target.image[slot], target.label[slot]))
+            used = rows[slot][rows[slot] >= 0]
+            code, place = self.fetch(used, Target(target.image[slot], target.label[slot]))
             os.write(done, np.array([slot, code, place], "<i8").tobytes())
 
     def close(self) -> None:
@@ -258,7 +260,7 @@ class Plain:
             (size,) uint8 and code 0; any length with the code of a fault.
         """
         offset, length = chunk.tolist()
-        content = os.pread(self._fd, length, offset)
+        content = read_at(self._fd, length, offset)
         if len(content) != length:
             return np.empty(0, np.uint8), READ_SHORT
         if self._storage.deflated:

@@ -100,9 +100,9 @@ def fetch_rows(
     Args:
         setup: what to read from and with.
         chunks: (s, 4) int64, bytes: offset and size of the image's chunk, then of the label's.
-        rows: (b,) int64, 0 to s - 1.
+        rows: (b,) int64, 0 to s - 1, from the first one below 0 on ignored.
         later: (c,) int64, slices that will be read later and are requested from the disk now; may
-            be empty.
+            be empty; likewise.
         scratch: overwritten.
         image: (b, bytes of an image) uint8, written.
         label: (b, bytes of a label) uint8, written.
@@ -111,6 +111,8 @@ def fetch_rows(
         A code, 0 for success, and the place in `rows` where reading stopped.
     """
     for place in range(rows.size):
+        if rows[place] < 0:
+            break
         look_ahead(setup, chunks, rows, later, place)
         code = read_slice(setup, chunks[rows[place]], scratch, image[place], label[place])
         if code != 0:
@@ -136,8 +138,8 @@ def serve_slots(
     Args:
         setup: what to read from and with.
         chunks: (s, 4) int64, bytes: offset and size of the image's chunk, then of the label's.
-        rows: (n, b) int64, rows of each slot, 0 to s - 1.
-        later: (n, c) int64, slices to request from the disk before a slot is filled.
+        rows: (n, b) int64, rows of each slot, 0 to s - 1, those below 0 at the end.
+        later: (n, c) int64, slices to request from the disk before a slot is filled; likewise.
         scratch: overwritten.
         image: (n, b, bytes of an image) uint8, written.
         label: (n, b, bytes of a label) uint8, written.

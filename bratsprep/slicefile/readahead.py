@@ -59,8 +59,12 @@ def ask_for(setup: Setup, chunks: NDArray[np.int64], rows: NDArray[np.int64]) ->
     Args:
         setup: descriptor and addresses of preadv2 and posix_fadvise.
         chunks: (s, 4) int64, bytes: offset and size of the image's chunk, then of the label's.
-        rows: (b,) int64, 0 to s - 1.
+        rows: (b,) int64, 0 to s - 1, from the first one below 0 on ignored.
     """
+    used = 0
+    while used < rows.size and rows[used] >= 0:
+        used += 1
+    rows = rows[:used]
     if setup.advise == 0 or not is_cold(setup, chunks, rows):
         return
     for row in rows:

@@ -9,7 +9,7 @@ import operator
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,11 @@ from bratsprep.slicefile.backends import Target, chosen_backend, make_backend
 from bratsprep.slicefile.chunk_index import read_contents
 from bratsprep.slicefile.chunks import Packed
 from bratsprep.slicefile.read_batch import FAULTS, IN_LABEL
+from bratsprep.system import unix
 from bratsprep.volumes.gunzip import crc32
+
+UNUSED: Final = -1
+"""Row of a place of a slot that nothing is read for."""
 
 
 class SliceFile:
@@ -75,7 +79,7 @@ class SliceFile:
         self.schemes: Mapping[str, Scheme] = contents.described.schemes
         """Label schemes of the sources, by name."""
         self._storage = contents.storage
-        self._fd = os.open(self.path, os.O_RDONLY)
+        self._fd = os.open(self.path, unix.READ)
         self._backend = make_backend(self._fd, self._storage, self.backend)
 
     def __len__(self) -> int:
@@ -142,7 +146,7 @@ class SliceFile:
         """Read the chunks of the slices from `low` to before `high` as they lie on disk."""
         places = self._storage.chunks[low:high]
         parts = (*places[:, :2].tolist(), *places[:, 2:].tolist())
-        data = b"".join(os.pread(self._fd, size, offset) for offset, size in parts)
+        data = b"".join(unix.read_at(self._fd, size, offset) for offset, size in parts)
         return Packed(memoryview(data), np.ascontiguousarray(places[:, 1::2].T), crc32(data))
 
     def read_into(
@@ -175,7 +179,8 @@ class SliceFile:
         """Fill slots of a ring of batches until a task below 0 comes; for a loader.
 
         With libdeflate it is one call without the interpreter's lock for all batches. The rows
-        of a slot, of both kinds, must be within the file when its task is sent.
+        of a slot, of both kinds, must be within the file when its task is sent; those at its end
+        may be `UNUSED`, and nothing is read for them.
 
         Args:
             pipes: descriptors for tasks, an int64 slot each (below 0 to stop), and for answers,
@@ -185,8 +190,8 @@ class SliceFile:
             image: (n, b, m, h, w) of the stored dtype or float32, C order.
             label: (n, b, h, w) uint8, C order.
         """
-        self._check_target(rows, image, label)
-        self.check_rows(later)
+        self._check_target(rows, image, label, least=UNUSED)
+        self.check_rows(later, least=UNUSED)
         self._backend.serve(pipes, rows, later, Target(image, label))
 
     def fault(self, code: int, row: int) -> SchemaError:
@@ -272,22 +277,27 @@ class SliceFile:
     def __reduce__(self) -> tuple[Any, ...]:
         return reopen, (self.path.absolute(), self.backend, self._prints, self.digest)
 
-    def check_rows(self, rows: NDArray[np.int64]) -> None:
+    def check_rows(self, rows: NDArray[np.int64], least: int = 0) -> None:
         """Refuse rows that are beyond the file, since the kernels do not check them.
 
         Args:
             rows: int64 of any shape, C order, rows under /slice.
+            least: smallest number that is allowed, 0 or `UNUSED`.
 
         Raises:
             ValueError: `rows` is not int64 in C order, or a row is beyond the file.
         """
         if rows.dtype != np.int64 or not rows.flags.c_contiguous:
             raise ValueError(f"rows must be int64 in C order, got {rows.dtype}")
-        if rows.size and not 0 <= rows.min() <= rows.max() < len(self):
+        if rows.size and not least <= rows.min() <= rows.max() < len(self):
             raise ValueError(f"{self.path}: rows must be 0 to {len(self) - 1}")
 
     def _check_target(
-        self, rows: NDArray[np.int64], image: NDArray[Any], label: NDArray[np.uint8]
+        self,
+        rows: NDArray[np.int64],
+        image: NDArray[Any],
+        label: NDArray[np.uint8],
+        least: int = 0,
     ) -> None:
         """Refuse arrays that the kernels would write beyond.
 
@@ -295,10 +305,11 @@ class SliceFile:
             rows: (..., b) int64, rows under /slice.
             image: (..., b, m, h, w) of the stored dtype or float32.
             label: (..., b, h, w) uint8.
+            least: as in `check_rows`.
         """
         if self._fd < 0:
             raise ValueError(f"{self.path}: is closed")
-        self.check_rows(rows)
+        self.check_rows(rows, least)
         Target(image, label).check(rows.shape, self._storage)
 
 

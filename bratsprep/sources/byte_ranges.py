@@ -7,6 +7,8 @@ from typing import Final
 
 from indexed_gzip import IndexedGzipFile
 
+from bratsprep.system.unix import READ, read_into
+
 CHANGED: Final = "it was replaced or written to while it was read"
 _SEEK_POINT_BYTES: Final = 8 << 20
 
@@ -20,7 +22,7 @@ class PlainBytes:
     """The bytes of a file, read without a lock or a position."""
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_RDONLY)
+        self._file = os.open(path, READ)
         self._stamp = stamp(os.fstat(self._file))
         self.size = self._stamp[1]
 
@@ -28,7 +30,7 @@ class PlainBytes:
         """Fill a view with the bytes from `start` on; fewer where the file ends."""
         count = 0
         while count < len(view):  # one call gives 2 GB at most
-            got = os.preadv(self._file, [view[count:]], start + count)
+            got = read_into(self._file, view[count:], start + count)
             if not got:
                 break
             count += got

@@ -41,3 +41,20 @@ def write_errors(path: Path | str) -> Iterator[None]:
         yield
     except OSError as error:
         raise BratsError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def make_empty(folder: Path) -> None:
+    """Make a folder, or take one that holds nothing.
+
+    Raises:
+        BratsError: it holds something, or cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        existing = sorted(path.name for path in folder.iterdir())
+    except OSError as error:
+        raise BratsError(f"{folder}: cannot be used: {error.strerror or error}") from error
+    if existing:
+        raise BratsError(
+            f"{folder}: holds {existing[0]} already and nothing is overwritten; name a new folder"
+        )

@@ -2,8 +2,6 @@
 
 import mmap
 import queue
-import resource
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bratsprep.errors import NiftiError
+from bratsprep.system.unix import peak_resident_bytes, private_pages
 
 _STATUS: Final = Path("/proc/self/status")
 
@@ -27,8 +26,7 @@ def peak_bytes() -> int:
         found = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
         if found:
             return int(found[0]) * 1024
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return peak_resident_bytes()
 
 
 _HUGE: Final = getattr(mmap, "MADV_HUGEPAGE", None)
@@ -48,7 +46,7 @@ def fresh_pages(size: int) -> mmap.mmap:
         OSError: the system has no more.
     """
     # Private: what could be shared with a child process is granted small pages only.
-    pages = mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    pages = private_pages(max(size, 1))
     if _HUGE is not None:
         with suppress(OSError):
             pages.madvise(_HUGE)

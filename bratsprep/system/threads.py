@@ -1,12 +1,12 @@
 """A few threads that work through many items in order."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, Protocol, TypeVar
 
 from bratsprep.errors import BratsError, BuildError
+from bratsprep.system.limits import usable_cores
 
 
 class Named(Protocol):
@@ -24,8 +24,8 @@ LOOK_AHEAD: Final = 2
 
 
 def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Processor cores that this process may use; fewer by the quota of a container."""
+    return usable_cores()
 
 
 def caught(work: Callable[[Item], Made], item: Item) -> Made | BratsError:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bratsprep.case import CaseFiles
-from bratsprep.config import SourceConfig
+from bratsprep.config import FilesConfig
 from bratsprep.errors import BratsError, LabelError
 from bratsprep.labels import ClassSet, Scheme, fitting, from_values, read_scheme, scheme, shipped
 from bratsprep.sources.source import Source
@@ -45,7 +45,7 @@ def scheme_name(chosen: Scheme | None) -> str:
     return "auto" if chosen is None else chosen.name
 
 
-def scan_keywords(choice: SourceConfig, chosen: Scheme | None) -> dict[str, Any]:
+def scan_keywords(choice: FilesConfig, chosen: Scheme | None) -> dict[str, Any]:
     """Keywords of `bratsprep.discovery.discover.scan` for a choice whose scheme was looked up."""
     return asdict(replace(choice, labels=scheme_name(chosen)))
 

@@ -51,19 +51,20 @@ FOR_RESULTS: Final = ("nnunet_results", "as_json", "subjects")
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=PLACE, metavar="RUN... RAW")
+@click.argument("paths", nargs=-1, required=True, metavar="RUN... RAW")
 @click.option("-o", "--out", type=FOLDER, required=True, metavar="DIR", help="Folder to write to.")
 @settings_options(ScoreConfig, only=("cases",))
 @settings_options(ApplyConfig, without=("same_grid",))
 @settings_options(FaultConfig)
 @settings_options(OutputConfig)
 @click.option("--figures", is_flag=True, help="Draw <case>.png: the plane with most tumour.")
-def predict(paths: tuple[Path, ...], out: Path, figures: bool, **settings: Any) -> None:
+def predict(paths: tuple[str, ...], out: Path, figures: bool, **settings: Any) -> None:
     """Label raw cases: NIfTI files in the space of each scan.
 
-    RAW is a case folder, a data set or an archive. Several RUNs make an ensemble. Beside the labels
-    lie volumes.csv (ml of each class and region) and the colours of the labels for ITK-SNAP
-    (.label) and 3D Slicer (.ctbl).
+    RUN is a run folder, one of a cross-validation, one that 'bratstrain publish' made, or
+    hf://OWNER/NAME; several make an ensemble. RAW is a case folder, a data set or an archive.
+    Beside the labels lie volumes.csv (ml of each class and region) and the colours of the labels
+    for ITK-SNAP (.label) and 3D Slicer (.ctbl).
 
     \b
     Example:
@@ -195,9 +196,27 @@ def check_alone(context: click.Context) -> None:
 
 @click.command()
 @click.argument("run", type=FOLDER)
+@click.argument("out", type=FOLDER)
+def publish(run: Path, out: Path) -> None:
+    """Write the network of a run to a folder that can be shared, without any patient's data.
+
+    Weights as safetensors, settings and preparation as JSON, a model card, and SHA-256 of each;
+    'bratstrain predict' and 'export' read the folder, here or from the Hugging Face Hub.
+
+    \b
+    Example:
+        bratstrain publish runs/a shared/a
+    """
+    with reported():
+        done = bratstrain.publish(run, out)
+    click.echo("\n".join(done.lines()))
+
+
+@click.command()
+@click.argument("run")
 @click.argument("out", type=FILE)
 @settings_options(ApplyConfig, only=("trusted_models",))
-def export(run: Path, out: Path, trusted_models: tuple[str, ...]) -> None:
+def export(run: str, out: Path, trusted_models: tuple[str, ...]) -> None:
     """Write the network of a run as ONNX, checked against onnxruntime.
 
     \b

@@ -19,7 +19,8 @@ from bratsprep.options import (
     reported,
     settings_options,
 )
-from bratstrain.commands.apply import evaluate, export, predict
+from bratstrain.commands.apply import evaluate, export, predict, publish
+from bratstrain.commands.crossval import crossval
 from bratstrain.commands.exit_codes import ignore, stopping, tell
 from bratstrain.commands.pages import card, compare, report
 from bratstrain.commands.splits import splits
@@ -93,5 +94,5 @@ def demo(folder: Path, quick: bool) -> None:
     click.echo("\n".join(["", *done.lines()]))
 
 
-for command in (evaluate, predict, report, compare, card, export, study, splits):
+for command in (crossval, evaluate, predict, report, compare, card, export, publish, study, splits):
     main.add_command(command)

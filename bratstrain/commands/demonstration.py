@@ -7,6 +7,7 @@ of the output types does the same.
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
@@ -14,9 +15,8 @@ from typing import Final
 
 import click
 
-import bratsprep.cli
-import bratstrain.commands.cli
 from bratsprep.errors import BratsError
+from bratsprep.system.atomic import make_empty
 
 NEEDED: Final = ("torch", "tensorboard", "matplotlib")
 """Modules of the extras `train` and `plot`, which the steps use."""
@@ -25,7 +25,7 @@ FOLDER: Final = "FOLDER"
 RAW: Final = "bratsprep phantom FOLDER/raw --cases 24 --shape 80x80x52"
 BUILD: Final = "bratsprep build FOLDER/raw FOLDER/train.h5 --crop 80x64 --negatives 0.5"
 FIT: Final = (
-    "bratstrain fit FOLDER/train.h5 --model residual --width 16 --depth 4 --batch 8 --epochs 7 "
+    "bratstrain fit FOLDER/train.h5 --model residual --width 16 --depth 4 --batch 8 --epochs 4 "
     "--test-share 0.2 --run FOLDER/run"
 )
 STEPS: Final = (
@@ -50,8 +50,9 @@ SMALLER: Final = MappingProxyType(
 )
 """Those of the quick demo that differ."""
 PROGRAMS: Final = MappingProxyType(
-    {"bratsprep": bratsprep.cli.main, "bratstrain": bratstrain.commands.cli.main}
+    {"bratsprep": "bratsprep.cli", "bratstrain": "bratstrain.commands.cli"}
 )
+"""Modules of the commands, imported at their use: they import the packages, which name `demo`."""
 Tell = Callable[[str], None]
 
 
@@ -105,24 +106,13 @@ def demo(
         line = SMALLER.get(step, step) if quick else step
         words = [word.replace(FOLDER, str(place), 1) for word in line.split()]
         tell(f"$ {shlex.join(words)}")
-        code = PROGRAMS[words[0]].main(words[1:], prog_name=words[0], standalone_mode=False)
+        code = program(words[0]).main(words[1:], prog_name=words[0], standalone_mode=False)
         if code:
             raise BratsError(f"{place}: '{words[0]} {words[1]}' ended with exit code {code}")
     return Demonstration(place)
 
 
-def make_empty(folder: Path) -> None:
-    """Make a folder that holds nothing.
-
-    Raises:
-        BratsError: it holds something, or cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        existing = sorted(path.name for path in folder.iterdir())
-    except OSError as error:
-        raise BratsError(f"{folder}: cannot be used: {error.strerror or error}") from error
-    if existing:
-        raise BratsError(
-            f"{folder}: holds {existing[0]} already; the demo overwrites nothing, name a new folder"
-        )
+def program(name: str) -> click.Command:
+    """Find the command of a program."""
+    command: click.Command = import_module(PROGRAMS[name]).main
+    return command

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from bratstrain.data.intensities import bend, blur, coarsen, stretch
+from bratstrain.data.intensities import bend, blur, by_plane, coarsen, stretch
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ class Draw:
 
 
 Changes: TypeAlias = Iterable[tuple[Draw, Callable[[Tensor, Tensor], Tensor]]]
-"""What is drawn for a plane, and its effect: (k, h, w) planes and (k, 1, 1) values to (k, h, w)."""
+"""What is drawn for each modality of a sample, and its effect: (k, ..., h, w) images and
+(k, ..., 1, 1) values to (k, ..., h, w)."""
 
 FLIP: Final = Draw(0.5, 1, 1)
 ROTATION: Final = Draw(0.2, math.radians(-30), math.radians(30))
@@ -93,8 +94,8 @@ class Pose:
 
 
 Look: TypeAlias = Callable[[Tensor, Tensor, np.random.Generator, torch.Generator], Tensor]
-"""Changes the intensities of (b, m, h, w) float32 images, given (b, h, w) bool where a rare class
-is, the generator of all decisions, and that of noise, which lies on the device."""
+"""Changes the intensities of (b, m, ..., h, w) float32 images, given (b, ..., h, w) bool where a
+rare class is, the generator of all decisions, and that of noise, which lies on the device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +126,12 @@ def augment(
     """Augment a batch; a pure function of its arguments, on each kind of device.
 
     Background, the pixels that are 0 in all modalities, moves along and is exactly 0 afterwards.
+    All planes of a sample are moved alike, and a modality changes alike in all of them.
 
     Args:
-        image: (b, m, h, w) float32, standard deviations; left as it is.
-        label: (b, h, w) uint8, class codes; left as it is.
+        image: (b, m, h, w) or (b, m, k, h, w) float32, standard deviations; left as it is.
+        label: (b, h, w) uint8, class codes of the plane in the middle, or (b, k, h, w) of all
+            planes; left as it is.
         rare: classes that noise is stronger for, see `rare_classes`.
         kind: a name in `AUGMENTS`.
         seed: the run's seed, at least 0.
@@ -174,13 +177,13 @@ def drop_modalities(image: Tensor, chance: float, *, seed: int, step: int) -> Te
     that of those kept, as a case without some of them is for a prediction.
 
     Args:
-        image: (b, m, h, w) float32, standard deviations.
+        image: (b, m, ...) float32, standard deviations; left out of all planes of a sample alike.
         chance: of each modality of each sample, 0 to below 1.
         seed: the run's seed.
         step: optimiser step.
 
     Returns:
-        (b, m, h, w) float32; `image` itself where nothing is left out.
+        (b, m, ...) float32; `image` itself where nothing is left out.
     """
     if not chance:
         return image
@@ -190,7 +193,7 @@ def drop_modalities(image: Tensor, chance: float, *, seed: int, step: int) -> Te
     spared = generator.integers(m, size=n)
     kept[np.arange(n), spared] |= ~kept.any(axis=1)
     factor = (kept * (m / kept.sum(axis=1, keepdims=True))).astype(np.float32)
-    return image * send(factor, image)[:, :, None, None]
+    return image * send(factor, image).view(n, m, *(1,) * (image.dim() - 2))
 
 
 def plain_look(
@@ -199,13 +202,13 @@ def plain_look(
     """Change intensities as `deck_look` does, but without regard to rare classes.
 
     Args:
-        image: (b, m, h, w) float32.
-        is_rare: (b, h, w) bool; only its shape and device are used.
+        image: (b, m, ..., h, w) float32.
+        is_rare: (b, ..., h, w) bool; only its shape and device are used.
         generator: of all decisions.
         noise: of the noise, on the device of `image`.
 
     Returns:
-        (b, m, h, w) float32.
+        (b, m, ..., h, w) float32.
     """
     return deck_look(image, torch.zeros_like(is_rare), generator, noise)
 
@@ -213,9 +216,9 @@ def plain_look(
 def deck_look(
     image: Tensor, is_rare: Tensor, generator: np.random.Generator, noise: torch.Generator
 ) -> Tensor:
-    """Scale and shift the intensities of (b, m, h, w) float32, and add targeted noise."""
+    """Scale and shift the intensities of (b, m, ..., h, w) float32, and add targeted noise."""
     image = change(image, generator, ((DECK_SCALE, torch.mul), (DECK_SHIFT, torch.add)))
-    sigma = targeted_noise(is_rare, generator)[:, None, None, None]
+    sigma = targeted_noise(is_rare, generator).view(-1, *(1,) * (image.dim() - 1))
     return image + sigma * normal_like(image, noise)
 
 
@@ -225,7 +228,7 @@ def targeted_noise(is_rare: Tensor, generator: np.random.Generator) -> Tensor:
     Both amplitudes are drawn for every sample, so that the CPU need not read the labels.
 
     Args:
-        is_rare: (b, h, w) bool, where a rare class is.
+        is_rare: (b, ..., h, w) bool, where a rare class is.
         generator: of all decisions.
 
     Returns:
@@ -239,7 +242,7 @@ def targeted_noise(is_rare: Tensor, generator: np.random.Generator) -> Tensor:
 def modern_look(
     image: Tensor, _is_rare: Tensor, generator: np.random.Generator, noise: torch.Generator
 ) -> Tensor:
-    """Change the intensities of (b, m, h, w) float32 images as different scanners would.
+    """Change the intensities of (b, m, ..., h, w) float32 images as different scanners would.
 
     Contrast of tissue first, then resolution, then noise. The background is reset to 0 later.
     """
@@ -248,8 +251,8 @@ def modern_look(
         (BRIGHTNESS, torch.mul),
         (INVERTED_GAMMA, lambda planes, power: -bend(-planes, power)),
         (GAMMA, bend),
-        (BLUR, blur),
-        (ZOOM, coarsen),
+        (BLUR, by_plane(blur)),
+        (ZOOM, by_plane(coarsen)),
         (NOISE, lambda planes, sigma: planes + sigma * normal_like(planes, noise)),
     )
     return change(image, generator, steps)
@@ -269,14 +272,15 @@ above if intensities change, and the same name in `bratstrain.config.Augment`.""
 
 
 def change(image: Tensor, generator: np.random.Generator, changes: Changes) -> Tensor:
-    """Apply changes to the modalities of (b, m, h, w) float32 that they are drawn for."""
+    """Apply changes to the modalities of (b, m, ..., h, w) float32 that they are drawn for."""
     n, m = image.shape[:2]
-    planes = image.flatten(0, 1)  # (b m, h, w)
+    images = image.flatten(0, 1)  # (b m, ..., h, w)
+    ones = (1,) * (image.dim() - 2)
     for draw, apply in changes:
         values = draw.sample(generator, n, m)
         chosen = values != draw.off
-        planes = only(planes, chosen, apply, send(values[chosen], planes)[:, None, None])
-    return planes.view_as(image)
+        images = only(images, chosen, apply, send(values[chosen], images).view(-1, *ones))
+    return images.view(image.shape)
 
 
 def only(
@@ -301,15 +305,34 @@ def place(image: Tensor, label: Tensor, pose: Pose) -> tuple[Tensor, Tensor, Ten
     """Move each sample of a batch; what enters from outside is background.
 
     Args:
-        image: (b, m, h, w) float32; bilinear interpolation, exact where a sample is only flipped.
-        label: (b, h, w) uint8; takes the nearest pixel.
+        image: (b, m, h, w) or (b, m, k, h, w) float32; bilinear interpolation, exact where a
+            sample is only flipped.
+        label: (b, h, w) uint8, of the only plane or the one in the middle, or (b, k, h, w) of all
+            planes; takes the nearest pixel.
         pose: of each sample.
 
     Returns:
-        The moved image, the moved label, and the moved brain, (b, h, w) bool: by the nearest pixel,
-        those that were not 0 in every modality.
+        The moved image, the moved label, and the moved brain, (b, h, w) or (b, k, h, w) bool: by
+        the nearest pixel, those that were not 0 in every modality.
     """
-    code = (2 * label + (image != 0).any(dim=1))[:, None].float()  # one image to move, not two
+    brain = (image != 0).any(dim=1)
+    # Label and brain are one image to move, not two.
+    flat = (len(image), -1, *image.shape[-2:])
+    code, labels = brain.to(label.dtype).reshape(flat), label.reshape(flat)
+    below = (code.shape[1] - labels.shape[1]) // 2
+    labelled = slice(below, below + labels.shape[1])
+    code[:, labelled] += 2 * labels
+    planes, moved = move(image.reshape(flat), code.float(), pose)
+    code = moved.to(label.dtype)
+    return (
+        planes.reshape(image.shape),
+        (code[:, labelled] >> 1).reshape(label.shape),
+        (code & 1).bool().reshape(brain.shape),
+    )
+
+
+def move(image: Tensor, code: Tensor, pose: Pose) -> tuple[Tensor, Tensor]:
+    """Move (b, c, h, w) float32 images linearly and (b, k, h, w) float32 codes to the nearest."""
     for flags, axis in ((pose.flip_x, -1), (pose.flip_y, -2)):
         mirror = partial(torch.flip, dims=(axis,))
         image, code = only(image, flags != 0, mirror), only(code, flags != 0, mirror)
@@ -317,8 +340,7 @@ def place(image: Tensor, label: Tensor, pose: Pose) -> tuple[Tensor, Tensor, Ten
     grid = source_grid(pose.angle[turned], pose.scale[turned], image)
     sample = partial(grid_sample, align_corners=False)
     image = only(image, turned, sample, grid)
-    codes = only(code, turned, partial(sample, mode="nearest"), grid)[:, 0].to(label.dtype)
-    return image, codes >> 1, (codes & 1).bool()
+    return image, only(code, turned, partial(sample, mode="nearest"), grid)
 
 
 def source_grid(angle: NDArray[np.float32], scale: NDArray[np.float32], image: Tensor) -> Tensor:

@@ -1,10 +1,11 @@
-"""Changes of the intensities of planes on their own device, for augmentation.
+"""Changes of the intensities of images on their own device, for augmentation.
 
 Shifted sums and look-ups, since convolutions and matrix products would run in half precision under
 autocast, or in TF32.
 """
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 import torch
 from torch import Tensor
@@ -12,54 +13,77 @@ from torch.nn.functional import pad
 
 BLUR_REACH: Final = 3
 """Pixels on either side of a blurred one: three times the widest blur."""
+Change: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""Of images, by a value for each."""
 
 
-def stretch(planes: Tensor, factor: Tensor) -> Tensor:
-    """Multiply the contrast of (k, h, w) float32 planes around the mean of their tissue.
+def stretch(images: Tensor, factor: Tensor) -> Tensor:
+    """Multiply the contrast of (k, ..., h, w) float32 images around the mean of their tissue.
 
     Args:
-        planes: (k, h, w) float32; 0 outside the tissue, where it stays 0.
-        factor: (k, 1, 1) float32, of each plane.
+        images: (k, ..., h, w) float32; 0 outside the tissue, where it stays 0.
+        factor: (k, ..., 1, 1) float32, of each image.
     """
-    inside = planes != 0
-    mean, _ = moments(planes, inside)
-    return torch.where(inside, (planes - mean) * factor + mean, 0)
+    inside = images != 0
+    mean, _ = moments(images, inside)
+    return torch.where(inside, (images - mean) * factor + mean, 0)
 
 
-def bend(planes: Tensor, power: Tensor) -> Tensor:
-    """Apply a gamma curve to planes over their range, and restore their mean and spread.
+def bend(images: Tensor, power: Tensor) -> Tensor:
+    """Apply a gamma curve to images over their range, and restore their mean and spread.
 
     Args:
-        planes: (k, h, w) float32; 0 outside the tissue, where it stays 0.
-        power: (k, 1, 1) float32, exponent of each plane.
+        images: (k, ..., h, w) float32; 0 outside the tissue, where it stays 0.
+        power: (k, ..., 1, 1) float32, exponent of each image.
 
     Returns:
-        (k, h, w) float32.
+        (k, ..., h, w) float32.
     """
-    inside = planes != 0
-    mean, spread = moments(planes, inside)
-    low, high = planes.amin((1, 2), keepdim=True), planes.amax((1, 2), keepdim=True)
-    tiny = torch.finfo(planes.dtype).tiny  # an empty plane has no range
-    bent = ((planes - low) / (high - low).clamp_min(tiny)) ** power
+    inside, axes = images != 0, tuple(range(1, images.dim()))
+    mean, spread = moments(images, inside)
+    low, high = images.amin(axes, keepdim=True), images.amax(axes, keepdim=True)
+    tiny = torch.finfo(images.dtype).tiny  # an empty image has no range
+    bent = ((images - low) / (high - low).clamp_min(tiny)) ** power
     bent_mean, bent_spread = moments(bent, inside)
     back = (bent - bent_mean) * (spread / bent_spread.clamp_min(tiny)) + mean
     return torch.where(inside, back, 0)
 
 
-def moments(planes: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of planes under a mask.
+def moments(images: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of images under a mask.
 
     Args:
-        planes: (k, h, w) float32.
-        inside: (k, h, w) bool.
+        images: (k, ..., h, w) float32.
+        inside: (k, ..., h, w) bool.
 
     Returns:
-        (k, 1, 1) float32 means and standard deviations with divisor n; 0 where the mask is empty.
+        (k, ..., 1, 1) float32 means and standard deviations with divisor n; 0 where the mask is
+        empty.
     """
-    count = inside.sum((1, 2), keepdim=True).clamp_min(1)
-    mean = (planes * inside).sum((1, 2), keepdim=True) / count
-    squares = ((planes - mean) * inside).square().sum((1, 2), keepdim=True)
+    axes = tuple(range(1, images.dim()))
+    count = inside.sum(axes, keepdim=True).clamp_min(1)
+    mean = (images * inside).sum(axes, keepdim=True) / count
+    squares = ((images - mean) * inside).square().sum(axes, keepdim=True)
     return mean, (squares / count).sqrt()
+
+
+def by_plane(change: Change) -> Change:
+    """Make a change of (k, h, w) planes one of images of any number of planes.
+
+    Args:
+        change: of (k, h, w) float32 planes by (k, 1, 1) float32 values.
+
+    Returns:
+        The same of (k, ..., h, w) images by (k, ..., 1, 1) values, plane by plane.
+    """
+
+    def changed(images: Tensor, value: Tensor) -> Tensor:
+        """Change (k, ..., h, w) float32 images by (k, ..., 1, 1) float32 values, plane by plane."""
+        planes = images.reshape(-1, *images.shape[-2:])
+        each = value.reshape(-1).repeat_interleave(len(planes) // len(images))
+        return change(planes, each[:, None, None]).reshape(images.shape)
+
+    return changed
 
 
 def blur(planes: Tensor, sigma: Tensor) -> Tensor:

@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bratsprep.errors import SchemaError
-from bratsprep.slicefile.reader import SliceFile
+from bratsprep.slicefile.reader import UNUSED, SliceFile
+from bratstrain.data.patch_plan import PatchPlan
+from bratstrain.data.reading import Reading
 from bratstrain.data.sampler import Plan
 
 ENDED: Final = -1
@@ -36,11 +38,13 @@ class Batch:
 
     step: int
     rows: NDArray[np.int64]
-    """(b,) int64, rows under /slice."""
+    """(u,) int64, rows under /slice."""
     image: Tensor
-    """(b, m, h, w) float32; float16 on a GPU where the file holds that."""
+    """(u, m, h, w) float32; float16 on a GPU where the file holds that."""
     label: Tensor
-    """(b, h, w) uint8."""
+    """(u, h, w) uint8."""
+    reading: Reading
+    """How the samples are put together from the slices."""
 
 
 class Ring:
@@ -49,21 +53,19 @@ class Ring:
     Args:
         file: open slice file.
         size: slots.
-        batch_size: slices of a slot.
+        most: slices that a slot has room for.
         dtype: of the images: the stored one or float32.
         pinned: page-locked memory, from which a GPU copies by itself.
     """
 
     def __init__(
-        self, file: SliceFile, size: int, batch_size: int, dtype: torch.dtype, *, pinned: bool
+        self, file: SliceFile, size: int, most: int, dtype: torch.dtype, *, pinned: bool
     ) -> None:
-        self.rows = np.zeros((size, batch_size), np.int64)
-        self.later = np.zeros((size, batch_size), np.int64)
-        shape = (size, batch_size, len(file.modalities), *file.shape)
+        self.rows = np.zeros((size, most), np.int64)
+        self.later = np.zeros((size, most), np.int64)
+        shape = (size, most, len(file.modalities), *file.shape)
         self.image = torch.empty(shape, dtype=dtype, pin_memory=pinned)
-        self.label = torch.empty(
-            (size, batch_size, *file.shape), dtype=torch.uint8, pin_memory=pinned
-        )
+        self.label = torch.empty((size, most, *file.shape), dtype=torch.uint8, pin_memory=pinned)
         self.errors: list[BaseException] = []
         """Errors that ended a thread."""
         self._file = file
@@ -84,15 +86,16 @@ class Ring:
 
         Args:
             slot: number of the slot.
-            rows: (b,) int64, rows under /slice for the slot.
-            later: (b,) int64, rows under /slice of a later batch.
+            rows: (u,) int64, rows under /slice for the slot, at most as many as it has room for.
+            later: (v,) int64, rows under /slice of a later batch, likewise.
 
         Raises:
             ValueError: a row is beyond the file.
         """
         for target, source in ((self.rows, rows), (self.later, later)):
             self._file.check_rows(source)
-            target[slot] = source
+            target[slot, : len(source)] = source
+            target[slot, len(source) :] = UNUSED
         os.write(self._tasks, slot.to_bytes(8, "little"))
 
     def receive(self) -> tuple[int, SchemaError | None]:
@@ -159,7 +162,7 @@ class Loader:
     def __init__(
         self,
         file: SliceFile,
-        plan: Plan,
+        plan: Plan | PatchPlan,
         *,
         first: int,
         last: int,
@@ -180,10 +183,11 @@ class Loader:
         is_gpu = self._device.type == "cuda"
         dtype = torch.float16 if is_gpu and file.dtype == np.float16 else torch.float32
         self._size = min(prefetch + 1, max(last - first, 1))
-        self._ring = Ring(file, self._size, plan.batch_size, dtype, pinned=is_gpu)
+        self._ring = Ring(file, self._size, plan.most_rows, dtype, pinned=is_gpu)
         self._stop = weakref.finalize(self, self._ring.stop)
         self._ahead = min(threads, self._size)
-        self._rows = lru_cache(2 * self._ahead + 2)(plan.rows)  # each step is requested twice
+        # Each step is requested for the disk, for the ring, and when it is there.
+        self._reading = lru_cache(2 * self._ahead + self._size + 2)(plan.reading)
         self._ring.start(self._ahead)
         self._ready: dict[int, SchemaError | None] = {}
         self._copies = (StreamCopy if is_gpu else DirectCopy)(self._device)
@@ -231,7 +235,7 @@ class Loader:
     def _send(self, step: int) -> None:
         """Request the batch of a step, and let the disk read as many steps ahead as threads."""
         later = min(step + self._ahead, self._steps[-1])
-        self._ring.send(step % self._size, self._rows(step), self._rows(later))
+        self._ring.send(step % self._size, self._reading(step).rows, self._reading(later).rows)
 
     def _wait(self, slot: int) -> None:
         """Receive answers until a slot is filled.
@@ -250,9 +254,12 @@ class Loader:
 
     def _batch(self, step: int, slot: int) -> Batch:
         """View of a slot, or its copy on the device."""
-        image = self._copies.copy(self._ring.image[slot])
-        label = self._copies.copy(self._ring.label[slot])
-        return Batch(step, self._ring.rows[slot].copy(), image, label)
+        reading = self._reading(step)
+        used = slice(len(reading.rows))
+        reading = reading.settled(self._ring.label[slot, used].numpy())
+        image = self._copies.copy(self._ring.image[slot, used])
+        label = self._copies.copy(self._ring.label[slot, used])
+        return Batch(step, reading.rows.copy(), image, label, reading)
 
 
 class DirectCopy:

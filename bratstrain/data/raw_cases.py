@@ -21,7 +21,7 @@ from bratsprep.system.memory import Pool
 from bratsprep.system.threads import in_order
 from bratsprep.volumes import fingerprint
 from bratsprep.volumes.case_volumes import Asked, CaseVolumes, read_scan
-from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve, scheme_name
+from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve, scan_keywords
 from bratsprep.volumes.warm import warm
 from bratstrain.apply_config import SplitsConfig
 
@@ -40,7 +40,7 @@ def read_rows(
     Args:
         source: raw data.
         people: table of subjects.
-        config: modalities and label scheme.
+        config: what raw files are taken for.
         workers: threads.
         shown: show a bar on standard error.
 
@@ -54,12 +54,7 @@ def read_rows(
         ValueError: there is no such label scheme.
     """
     _, chosen = chosen_scheme(config.labels)
-    found = scan(
-        source,
-        labels=scheme_name(chosen),
-        modalities=config.modalities,
-        missing=config.missing,
-    )
+    found = scan(source, **scan_keywords(config.source, chosen))
     cases = found.cases
     schemes = resolve(source, cases, chosen)
     asked = Asked(found.mapping.modalities, common_classes(schemes.values()))

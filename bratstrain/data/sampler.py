@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bratsprep.errors import BratsError
+from bratstrain.data.neighbours import Neighbours
+from bratstrain.data.reading import Reading
 
 FOREGROUND_SHARE: Final = 3
 """Of so many slices, `foreground` draws one from those that hold tumour."""
@@ -192,6 +194,18 @@ class Plan:
     """Slices that may be drawn."""
     rows: Draw
     """The slices of a step: (batch_size,) int64, rows under /slice."""
+    neighbours: Neighbours | None = None
+    """The planes around each slice; None where a sample is one plane."""
+
+    @property
+    def most_rows(self) -> int:
+        """Largest number of slices that a step reads."""
+        return self.batch_size * (1 if self.neighbours is None else self.neighbours.context)
+
+    def reading(self, step: int) -> Reading:
+        """What a step reads."""
+        rows = self.rows(step)
+        return Reading(rows) if self.neighbours is None else self.neighbours.reading(rows)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -210,6 +224,8 @@ def make_plan(
     sampling: str = "uniform",
     block: int = 1,
     seed: int = 0,
+    *,
+    neighbours: Neighbours | None = None,
 ) -> Plan:
     """Plan the slices of every step.
 
@@ -220,6 +236,7 @@ def make_plan(
         sampling: a name in `SAMPLINGS`.
         block: neighbouring slices kept together, at least 1; 1 is a full shuffle.
         seed: the run's seed, at least 0.
+        neighbours: the planes around each slice of the file; None where a sample is one plane.
 
     Raises:
         ValueError: an argument is out of its range, or `rows` and `voxels` differ in length.
@@ -237,4 +254,4 @@ def make_plan(
     if len(rows) == 0:
         raise BratsError("training: no slice is left; check the split and the slice file")
     draw = SAMPLINGS[sampling](Candidates(rows, voxels, block, seed), batch_size)
-    return Plan(batch_size, len(rows), draw)
+    return Plan(batch_size, len(rows), draw, neighbours)

@@ -107,6 +107,30 @@ def read_trained(path: Path) -> NDArray[np.void] | None:
     return table
 
 
+def read_all_trained(paths: Sequence[Path]) -> NDArray[np.void] | None:
+    """Read the training cases of several runs, each once.
+
+    Args:
+        paths: as of `read_trained`, at least one.
+
+    Returns:
+        (n,) `row_dtype` in the order of the ids, or of the one run; None where a run did not keep
+        its training cases.
+
+    Raises:
+        BratsError: a file holds something else.
+    """
+    tables = [rows for rows in map(read_trained, paths) if rows is not None]
+    if len(tables) < len(paths):
+        return None
+    if len(tables) == 1:
+        return tables[0]
+    rows = np.concatenate(tables)
+    _, first = np.unique(rows["id"], return_index=True)
+    every: NDArray[np.void] = rows[first]
+    return every
+
+
 def _is_table(dtype: np.dtype[Any]) -> bool:
     """Whether a dtype is that of training cases of some number of modalities."""
     if "fingerprint" not in (dtype.names or ()):

@@ -12,6 +12,7 @@ from bratsprep.sources.source import Source
 from bratstrain.apply_config import ApplyConfig, ScoreConfig
 from bratstrain.evaluation.folders import listing, settings_facts, sha256
 from bratstrain.inference.small_components import read_cleanup
+from bratstrain.runs.ensemble import runs_of
 from bratstrain.runs.files import SPLIT, read_text, versions
 from bratstrain.runs.fitted import best_of
 from bratstrain.scoring.metric_registry import EVALUATION_VERSION
@@ -38,7 +39,7 @@ def inputs_digest(
     """
     parts = (
         EVALUATION_VERSION,
-        sha256(best_of(run).read_bytes()),
+        ",".join(sha256(best_of(one).read_bytes()) for one in runs_of(run)),
         sha256(read_text(run / SPLIT).encode()),
         str(read_cleanup(run)) if apply.cleanup else "",
         part,

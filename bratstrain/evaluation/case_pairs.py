@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from bratsprep.case import CaseFiles
@@ -21,11 +20,11 @@ from bratsprep.system.faulty_cases import set_aside
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import read_scan
 from bratstrain.apply_config import ApplyConfig
-from bratstrain.data.intake import Intake
 from bratstrain.data.trained_cases import stored_prints
 from bratstrain.evaluation.case_images import brain_images, stored_images
 from bratstrain.evaluation.image_facts import ImageFacts, raw_facts, stored_facts
 from bratstrain.evaluation.label_pair import Images, LabelPair, Pairs
+from bratstrain.evaluation.stored_planes import network_image, planes_around
 from bratstrain.evaluation.tables import Picture
 from bratstrain.inference.applied import source_choice
 from bratstrain.inference.segment import (
@@ -35,7 +34,7 @@ from bratstrain.inference.segment import (
     read_ahead,
     segment,
 )
-from bratstrain.inference.small_components import drop_small, read_cleanup
+from bratstrain.inference.small_components import cleanup_of, drop_small
 from bratstrain.inference.to_source import source_entropy, source_label
 from bratstrain.runs.fitted import Fitted, load_fitted
 from bratstrain.scoring.calibration import Calibration, calibrations
@@ -43,16 +42,16 @@ from bratstrain.scoring.calibration import Calibration, calibrations
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labelled:
-    """What networks say of some planes."""
+    """What networks make of the planes of a case."""
 
     planes: NDArray[np.uint8]
-    """(s, h, w) stored labels."""
+    """(s, h, w) stored classes."""
     probability: NDArray[np.float32]
-    """(classes, s, h, w); of 0 planes where it was not kept."""
-    calibration: dict[str, Calibration]
-    """By class and region, over the brain."""
+    """(classes, s, h, w); of 0 planes where it was not asked for."""
     entropy: NDArray[np.uint8]
     """(s, h, w) of the mean probabilities, 255 where all classes are equally likely."""
+    calibration: Mapping[str, Calibration]
+    """By class and region, over the brain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,28 +76,40 @@ class Labeller:
         return self.fitted.brain_mask(self.config.brain_mask)
 
     def label(
-        self, image: NDArray[Any], truth: NDArray[np.uint8], *, keep: bool = False
+        self,
+        image: NDArray[Any],
+        z: NDArray[np.integer[Any]],
+        truth: NDArray[np.uint8],
+        counted: NDArray[np.bool_] | None = None,
+        *,
+        keep: bool = False,
     ) -> Labelled:
-        """Label planes, and count how well their probabilities are calibrated.
+        """Label planes of one case, and count how well their probabilities are calibrated.
 
         Args:
             image: (s, m, h, w) float16 or float32, standard deviations; 0 outside the brain.
+            z: (s,) int, plane of each in the volume, rising.
             truth: (s, h, w) uint8, stored labels.
+            counted: (s,) bool, planes that are scored and not only looked at; None for all.
             keep: return the probabilities too.
         """
         parts = self.fitted.classes.parts
         inside = (image != 0).any(axis=1)
-        counted: list[list[Calibration]] = []
+        if counted is not None:
+            inside &= counted[:, None, None]
+        entropy = np.empty(truth.shape, np.uint8)
+        batches: list[list[Calibration]] = []
 
         def see(planes: slice, probability: NDArray[np.float32]) -> None:
             """Count a batch: (b, c, h, w) float32 probabilities of some planes."""
             rows = calibrations(probability, truth[planes], inside[planes], [*parts.values()])
-            counted.append(rows)
+            batches.append(rows)
 
-        entropy = np.empty((len(image), *image.shape[2:]), np.uint8)
-        label, kept = segment(self.fitted, image, self.config, keep=keep, see=see, entropy=entropy)
-        totals = (reduce(add, rows) for rows in zip(*counted, strict=True))
-        return Labelled(label, kept, dict(zip(parts, totals, strict=False)), entropy)
+        planes, kept = segment(
+            self.fitted, image, z, self.config, keep=keep, see=see, entropy=entropy
+        )
+        totals = (reduce(add, rows) for rows in zip(*batches, strict=True))
+        return Labelled(planes, kept, entropy, dict(zip(parts, totals, strict=False)))
 
     def clean(self, volume: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Drop small components of a whole (z, y, x) uint8 volume, where sizes are given."""
@@ -116,7 +127,7 @@ def load_labeller(run: Path, apply: ApplyConfig) -> Labeller:
     fitted = load_fitted([run], apply.device, apply.trusted_models)
     if not apply.cleanup:
         return Labeller(fitted, apply, {})
-    cleanup = read_cleanup(run)
+    cleanup = cleanup_of(run, fitted.classes)
     return Labeller(fitted, apply, cleanup.least_voxels, frozenset(cleanup.cases))
 
 
@@ -188,7 +199,7 @@ def raw_pair(
     """
     if case.label is None or case.seen is None:
         raise ValueError(f"{case.files.id}: the case was prepared without its label")
-    found = labeller.label(case.image, case.seen, keep=case.is_resampled)
+    found = labeller.label(case.image, case.z, case.seen, keep=case.is_resampled)
     predicted = labeller.clean(source_label(case, found.planes, found.probability))
     shown = found.planes if case.is_resampled else case.box.cut(predicted)[case.z]
     window = case.grid.part(case.box, case.source_grid)
@@ -271,13 +282,11 @@ def file_pair(
     case = file.cases[c]
     if not labeller.config.any_spacing:
         check_spacing(labeller.fitted, f"{file.path}: {case['id']}", case["spacing"])
-    if file.config.normalise == "none" or not (case["present"] > 0).all():
-        image = Intake(file, torch.device("cpu"))(torch.from_numpy(image), rows).numpy()
+    image = network_image(file, rows, image)
     z = file.slices["z"][rows].astype(np.int64)
-    found = labeller.label(image, label)
-    planes = found.planes
-    predicted = labeller.clean(file.paste(c, planes, z))
-    picture = pictured(str(case["id"]), z, image[:, labeller.fitted.shown], (label, planes))
+    found = label_stored(labeller, file, rows, (image, label))
+    predicted = labeller.clean(file.paste(c, found.planes, z))
+    picture = pictured(str(case["id"]), z, image[:, labeller.fitted.shown], (label, found.planes))
     x_mm, y_mm, z_mm = case["spacing"].tolist()
     return LabelPair(
         case=str(case["id"]),
@@ -292,6 +301,32 @@ def file_pair(
         entropy=file.paste(c, found.entropy, z),
         facts=stored_facts(case),
     )
+
+
+def label_stored(
+    labeller: Labeller,
+    file: SliceFile,
+    rows: NDArray[np.int64],
+    stored: tuple[NDArray[Any], NDArray[np.uint8]],
+) -> Labelled:
+    """Label stored planes of one case, given all planes of the case that the network looks at.
+
+    Args:
+        labeller: what predicts.
+        file: open slice file.
+        rows: (s,) int64, rows of the case under /slice, rising.
+        stored: (s, m, h, w) images, standard deviations, and (s, h, w) labels of the rows.
+
+    Raises:
+        SchemaError: a chunk is damaged.
+    """
+    image, label = stored
+    whole, images = planes_around(labeller.fitted, file, rows, image)
+    mine = np.isin(whole, rows)
+    truth = np.zeros((len(whole), *label.shape[1:]), np.uint8)
+    truth[mine] = label
+    found = labeller.label(images, file.slices["z"][whole], truth, mine)
+    return replace(found, planes=found.planes[mine], entropy=found.entropy[mine])
 
 
 def check_file(fitted: Fitted, file: SliceFile) -> None:

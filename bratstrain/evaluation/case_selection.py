@@ -17,7 +17,7 @@ from bratsprep.volumes.label_schemes import chosen_scheme, resolve
 from bratstrain.apply_config import ApplyConfig
 from bratstrain.data.intake import planes_name
 from bratstrain.data.splits import Split
-from bratstrain.data.trained_cases import read_trained
+from bratstrain.data.trained_cases import read_all_trained
 from bratstrain.data.twins import Training
 from bratstrain.evaluation.case_pairs import Labeller, check_file, file_pairs, raw_pairs
 from bratstrain.evaluation.folder_selection import (
@@ -262,7 +262,7 @@ def training(
         named: subject of each case as its source names it.
         subjects: subject by case id from the user's table, which goes before all else.
     """
-    trained = read_trained(labeller.fitted.folders[0] / TRAINED)
+    trained = read_all_trained([run / TRAINED for run in labeller.fitted.folders])
     if not subjects:
         return Training(split, labeller.fitted.preparation.subjects, named, trained)
     known = replace(split, subjects={**split.subjects, **subjects})

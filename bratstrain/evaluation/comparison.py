@@ -13,6 +13,7 @@ from bratsprep.errors import BratsError
 from bratstrain.evaluation.formatting import aligned, none_for_nan
 from bratstrain.evaluation.ranks import challenge_ranks
 from bratstrain.evaluation.stored import Evaluation
+from bratstrain.scoring.conventions import convention_named
 from bratstrain.scoring.intervals import METHOD, mean_interval
 from bratstrain.scoring.metric import Metric
 from bratstrain.scoring.metric_registry import HEADLINE, compared_metrics
@@ -56,7 +57,8 @@ class Difference:
     """Of `run` minus `other`."""
     median: float
     low: float
-    """Lower end of the 95 % interval of the mean difference, over `n_cases`; nan for none."""
+    """Lower end of the 95 % interval of the mean difference, over `n_cases`; nan for none, as of
+    distances where an empty side costs a penalty."""
     high: float
     """Upper end of that interval."""
     p: float
@@ -210,6 +212,7 @@ def differences(
     """Compare every pair of runs in one metric and part; p values are corrected over the pairs."""
     values = [evaluation.values(metric.name, part) for evaluation in evaluations]
     sign = -1.0 if metric.better == "lower" else 1.0
+    is_given = metric.has_interval(convention_named(evaluations[0].convention))
     rows = []
     for i, j in combinations(range(len(values)), 2):
         both = values[i] - values[j]
@@ -219,7 +222,7 @@ def differences(
         test = signed_rank(both)
         counts = both.size, int((sign * both > 0).sum()), int((sign * both < 0).sum())
         centre = float(both.mean()), float(np.median(both))
-        spread = mean_interval(both, "difference")
+        spread = mean_interval(both, "difference") if is_given else (math.nan, math.nan)
         rows.append((names[i], names[j], *counts, *centre, *spread, test.p, test.method))
     corrected = holm([row[-2] for row in rows])
     return [

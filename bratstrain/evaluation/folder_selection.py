@@ -11,7 +11,7 @@ from bratsprep.errors import BratsError, LayoutError
 from bratsprep.labels import Scheme
 from bratsprep.sources.source import Source
 from bratsprep.system.faulty_cases import SetAside, advised
-from bratsprep.volumes.label_schemes import common_classes, resolve, scheme_name
+from bratsprep.volumes.label_schemes import common_classes, resolve, scan_keywords
 from bratstrain.data.twins import Training
 from bratstrain.evaluation.folder_pairs import Schemes, folder_pairs
 from bratstrain.evaluation.label_pair import Pairs
@@ -102,7 +102,7 @@ def truth_choice(choice: FilesConfig, truth: Scheme | None) -> SourceConfig:
         choice: what is given.
         truth: label scheme of the cases; None to find out.
     """
-    given = asdict(choice) | {"labels": scheme_name(truth)}
+    given = scan_keywords(choice, truth)
     if choice.same_grid or choice.case_table:
         return SourceConfig(**given, missing="zeros")
     return SourceConfig(**given, modalities="")

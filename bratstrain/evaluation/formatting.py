@@ -43,9 +43,7 @@ def interval(row: Row) -> str:
     if math.isfinite(row.low):
         ends = f"{number(row.low, row.metric)}-{number(row.high, row.metric)}"
         return f"{ends} (n {row.n_interval})"
-    if not row.n_interval:
-        return "-"
-    return "none: 1 case" if row.n_interval == 1 else f"none: {row.n_interval} equal cases"
+    return f"none: {row.no_interval}" if row.n_interval else "-"
 
 
 def none_for_nan(value: float) -> float | None:

@@ -56,13 +56,13 @@ class LabelPair:
     """Modalities of the case, where they were asked for."""
     fingerprint: NDArray[np.int8] | None = None
     """(1 + m, *BRAIN_CELLS) of the images; None where they are unknown or of too small a brain."""
+    calibration: Mapping[str, Calibration] = field(default_factory=dict)
+    """Of the predicted probabilities, by class and region; empty where there are none."""
     entropy: NDArray[np.uint8] | None = None
     """(z, y, x) of the mean probabilities, 255 where all classes are equally likely; None of label
     files."""
     facts: ImageFacts | None = None
     """Of the images; None of label files."""
-    calibration: Mapping[str, Calibration] = field(default_factory=dict)
-    """Of the predicted probabilities, by class and region; empty where there are none."""
 
 
 Pairs: TypeAlias = Generator[LabelPair | SetAside, None, None]

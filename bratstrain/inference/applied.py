@@ -1,12 +1,12 @@
 """What a run asks of raw cases: modalities, and label schemes whose classes are its own."""
 
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 from bratsprep.config import SourceConfig
 from bratsprep.errors import LabelError
 from bratsprep.labels import Scheme
-from bratsprep.volumes.label_schemes import chosen_scheme, scheme_name
+from bratsprep.volumes.label_schemes import chosen_scheme, scan_keywords
 from bratstrain.apply_config import ApplyConfig
 from bratstrain.runs.fitted import Fitted
 
@@ -25,12 +25,9 @@ def source_choice(config: ApplyConfig, fitted: Fitted) -> SourceConfig:
         LabelError: the file of a label scheme is none.
         ValueError: there is no such scheme.
     """
-    given = asdict(config.files) | {
-        "labels": scheme_name(scheme_for(config.labels, fitted)),
-        "brain_mask": fitted.brain_mask(config.brain_mask),
-    }
+    files = replace(config.files, brain_mask=fitted.brain_mask(config.brain_mask))
     return SourceConfig(
-        **given,
+        **scan_keywords(files, scheme_for(config.labels, fitted)),
         modalities=fitted.preparation.modalities,
         missing="zeros" if fitted.survives_missing else fitted.preparation.missing,
     )

@@ -26,6 +26,7 @@ from bratsprep.system.atomic import replacing
 from bratstrain.inference.segment import as_the_network_sees
 from bratstrain.runs.files import versions
 from bratstrain.runs.fitted import Fitted, load_fitted
+from bratstrain.runs.hub import located
 
 OPSET: Final = 18
 TOLERANCE: Final = 1e-3
@@ -34,9 +35,16 @@ INPUT: Final = "image"
 OUTPUT: Final = "probability"
 AXES: Final = ("batch", "modality", "height", "width")
 """Of the input; rows run from posterior to anterior, columns from left to right (RAS+)."""
+STACK_AXES: Final = ("batch", "modality", "plane", "height", "width")
+"""Of the input of a network that is given several planes; they run from inferior to superior, and
+the output is of the one in the middle, or of all planes of a patch."""
 OUTPUT_AXES: Final = ("batch", "class", "height", "width")
-DENOTATIONS: Final = ("DATA_BATCH", "DATA_CHANNEL", "DATA_FEATURE", "DATA_FEATURE")
-"""Standard meanings of the axes in ONNX (IR specification, dimension denotation)."""
+PATCH_AXES: Final = ("batch", "class", "plane", "height", "width")
+"""Of the output of a network that takes patches."""
+DENOTATIONS: Final = ("DATA_BATCH", "DATA_CHANNEL")
+"""Standard meanings of the first axes in ONNX (IR specification, dimension denotation)."""
+FEATURE: Final = "DATA_FEATURE"
+"""Meaning of all further axes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,29 +66,42 @@ class Exported:
 
 
 class Probability(nn.Module):
-    """A network with its softmax.
+    """The mean of the softmax of some networks.
 
     Args:
-        network: of (b, modalities, h, w) to (b, classes, h, w) logits.
+        networks: of images as `as_input` lays them out to (b, classes, ...) logits; at least one.
+        volumetric: whether they take patches.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, *networks: nn.Module, volumetric: bool = False) -> None:
         super().__init__()
-        self.network = network
+        self.networks = nn.ModuleList(networks)
+        self.volumetric = volumetric
 
     def forward(self, image: Tensor) -> Tensor:
-        """Compute (b, classes, h, w) float32 probabilities of a (b, modalities, h, w) image."""
-        logits: Tensor = self.network(image)
-        return logits.softmax(dim=1)
+        """Compute (b, classes, h, w) float32 probabilities, (b, classes, planes, h, w) of patches.
+
+        Args:
+            image: (b, modalities, h, w) or (b, modalities, planes, h, w) float32.
+        """
+        is_stack = image.dim() == 5 and not self.volumetric
+        planes = image.flatten(1, 2) if is_stack else image
+        first, *others = (network(planes).softmax(dim=1) for network in self.networks)
+        total: Tensor = first
+        for probability in others:
+            total = total + probability
+        return total / len(self.networks) if others else total
 
 
 def export(run: Path | str, out: Path | str, *, trusted_models: Sequence[str] = ()) -> Exported:
     """Write the network of a run as ONNX; `bratstrain.export`.
 
     Input `image` is (batch, modality, height, width) float32, slices as `bratsprep build` prepares
-    them; output `probability` is (batch, class, height, width) float32. The batch is of any size;
-    height and width are those of the run's crop window, the only ones that it was fitted and
-    scored on, and the model refuses others. `describe` lists the metadata.
+    them, or (batch, modality, plane, height, width) where the run has a context or takes patches;
+    output `probability` is (batch, class, height, width) float32, with the planes of a patch before
+    the height. The batch is of any size; the sides are those of the run's crop window or patch, the
+    only ones that it was fitted and scored on, and the model refuses others. `describe` lists the
+    metadata.
 
     Args:
         run: run folder.
@@ -92,16 +113,15 @@ def export(run: Path | str, out: Path | str, *, trusted_models: Sequence[str] = 
         BratsError: the folder is no finished run, its network is a custom one that is not
             trusted, the file cannot be written, or onnxruntime computes other probabilities.
     """
-    fitted = load_fitted([Path(run)], "cpu", trusted_models)
-    network = Probability(fitted.networks[0]).eval()
+    fitted = load_fitted([located(run)], "cpu", trusted_models)
+    network = Probability(*fitted.networks, volumetric=fitted.model.is_volumetric).eval()
     model = describe(to_onnx(network, fitted), fitted)
     content = model.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    n_modalities = len(fitted.preparation.channels)
-    shapes = tuple((n_slices, n_modalities, *fitted.size) for n_slices in (2, 1))
+    shapes = tuple((n_samples, *sample_shape(fitted)) for n_samples in (2, 1))
 
     def by_onnx(image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Compute (b, classes, h, w) float32 probabilities of a (b, modalities, h, w) image."""
+        """Compute (b, classes, ...) float32 probabilities of a (b, modalities, ...) image."""
         return np.asarray(session.run([OUTPUT], {INPUT: image})[0], np.float32)
 
     worst = max(difference(network, by_onnx, shape) for shape in shapes)
@@ -116,17 +136,26 @@ def export(run: Path | str, out: Path | str, *, trusted_models: Sequence[str] = 
     return Exported(Path(out), worst, shapes)
 
 
+def sample_shape(fitted: Fitted) -> tuple[int, ...]:
+    """Shape of one sample of a run: modalities, then planes where there are several, h and w."""
+    model, n_modalities = fitted.model, len(fitted.preparation.channels)
+    if model.is_volumetric:
+        return (n_modalities, *model.patch_sides)
+    planes = (model.context,) if model.context > 1 else ()
+    return (n_modalities, *planes, *fitted.size)
+
+
 def to_onnx(network: nn.Module, fitted: Fitted) -> onnx.ModelProto:
     """Trace a network with a free batch size and the (h, w) of its run.
 
     Args:
-        network: (b, modalities, h, w) float32 to (b, classes, h, w) float32.
+        network: (b, modalities, ..., h, w) float32 to (b, classes, ..., h, w) float32.
         fitted: the run, for the size.
 
     Raises:
         BratsError: torch cannot export it.
     """
-    image = torch.zeros(2, len(fitted.preparation.channels), *fitted.size)
+    image = torch.zeros(2, *sample_shape(fitted))
     with quiet():
         program = torch.onnx.export(
             network,
@@ -162,6 +191,8 @@ def describe(model: onnx.ModelProto, fitted: Fitted) -> onnx.ModelProto:
     - `modalities`, `classes`: names, in the order of the channels.
     - `regions`: classes of each region, by their numbers.
     - `axes`: names of the axes of input and output.
+    - `context`: planes of a sample, the one that is labelled in the middle.
+    - `patch`: depth, height and width of a patch, all of which is labelled; null for planes.
     - `orientation`: directions in which column and row numbers rise.
     - `window`: height and width, voxels; centred on the box of the brain in the whole volume,
       or null where whole planes are taken.
@@ -182,19 +213,26 @@ def describe(model: onnx.ModelProto, fitted: Fitted) -> onnx.ModelProto:
     metadata = {key: json.dumps(value) for key, value in metadata_of(fitted).items()}
     onnx.helper.set_model_props(model, metadata)
     for value in (*model.graph.input, *model.graph.output):
-        for axis, meaning in zip(value.type.tensor_type.shape.dim, DENOTATIONS, strict=True):
-            axis.denotation = meaning
+        for i, axis in enumerate(value.type.tensor_type.shape.dim):
+            axis.denotation = DENOTATIONS[i] if i < len(DENOTATIONS) else FEATURE
     return model
 
 
 def metadata_of(fitted: Fitted) -> dict[str, object]:
     """Collect the metadata of a run's model, which `describe` lists."""
+    model = fitted.model
+    upwards = {"plane": "inferior to superior"} if len(sample_shape(fitted)) > 3 else {}
     return {
         "modalities": list(fitted.preparation.channels),
         "classes": list(fitted.classes.classes),
         "regions": dict(fitted.classes.regions),
-        "axes": {INPUT: list(AXES), OUTPUT: list(OUTPUT_AXES)},
-        "orientation": {"width": "left to right", "height": "posterior to anterior"},
+        "axes": {
+            INPUT: list(AXES if len(sample_shape(fitted)) == 3 else STACK_AXES),
+            OUTPUT: list(PATCH_AXES if model.is_volumetric else OUTPUT_AXES),
+        },
+        "context": model.context,
+        "patch": list(model.patch_sides) if model.is_volumetric else None,
+        "orientation": {"width": "left to right", "height": "posterior to anterior"} | upwards,
         "window": None if fitted.window is None else list(fitted.window),
         "normalisation": normalisation(fitted),
         "spacings_mm": [list(size) for size in fitted.spacings[0].sizes],
@@ -233,16 +271,16 @@ def difference(
     """Compare the probabilities of two networks on random slices with a background of 0.
 
     Args:
-        network: (b, modalities, h, w) to (b, classes, h, w) float32 tensors.
+        network: (b, modalities, ..., h, w) to (b, classes, ..., h, w) float32 tensors.
         other: likewise, of arrays.
-        shape: (b, modalities, h, w) of the slices.
+        shape: of the image.
 
     Returns:
         Largest absolute difference.
     """
     generator = np.random.default_rng(0)
     image = generator.normal(size=shape).astype(np.float32)
-    rows, columns = (np.abs(np.linspace(-1, 1, side)) for side in shape[2:])
+    rows, columns = (np.abs(np.linspace(-1, 1, side)) for side in shape[-2:])
     image[..., (rows[:, None] ** 2 + columns**2) > 0.9] = 0
     with torch.inference_mode():
         expected = network(torch.from_numpy(image)).numpy()

@@ -54,8 +54,10 @@ from bratstrain.inference.volumes_csv import (
     row,
     write_rows,
 )
+from bratstrain.runs.ensemble import every_run
 from bratstrain.runs.files import TRAINED
 from bratstrain.runs.fitted import Fitted, load_fitted
+from bratstrain.runs.hub import located
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class Work:
     def do(self, case: Prepared) -> Predicted:
         """Label one case and write it."""
         keep = self.out.probabilities or case.is_resampled
-        planes, probability = segment(self.fitted, case.image, self.config, keep=keep)
+        planes, probability = segment(self.fitted, case.image, case.z, self.config, keep=keep)
         label = source_label(case, planes, probability)
         if self.sizes:
             label = drop_small(label, self.sizes, self.fitted.classes)
@@ -209,7 +211,8 @@ def predict(
         bratstrain.predict("runs/a", "BraTS20_Training_001", "predicted", tta="lr")
 
     Args:
-        run: run folder, or several for the mean of their probabilities.
+        run: run folder, published folder or `hf://owner/name`, or several for the mean of their
+            probabilities.
         raw: case folder, data set or archive, labelled or not.
         out: folder to write to; made where it is missing.
         cases: ids of the cases to label; all by default.
@@ -229,9 +232,10 @@ def predict(
     if config.same_grid:
         raise ValueError("same_grid has no effect on predictions; leave it out")
     chosen_scheme(config.labels)
-    runs = [Path(run)] if isinstance(run, Path | str) else [Path(one) for one in run]
+    given = [run] if isinstance(run, Path | str) else run
+    runs = every_run([located(one) for one in given])
     fitted = load_fitted(runs, config.device, config.trusted_models)
-    sizes = shared_sizes(runs) if config.cleanup else {}
+    sizes = shared_sizes(runs, fitted.classes) if config.cleanup else {}
     files = OutputFiles(Path(out), output.probabilities, draw is not None)
     with open_source(Path(raw)) as source:
         choice = source_choice(config, fitted)

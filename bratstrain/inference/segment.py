@@ -1,12 +1,10 @@
 """From a case to its labels: every brain plane, prepared by the code that builds slice files."""
 
-import math
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
-from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -26,17 +24,10 @@ from bratsprep.volumes.grids import Grid, source_grid
 from bratsprep.volumes.planes import image_planes_
 from bratsprep.voxel_sizes import size_text
 from bratstrain.apply_config import ApplyConfig
+from bratstrain.data.neighbours import Stacked
+from bratstrain.inference.volumes import FLIPS, See, entropy_of, segment_volume
+from bratstrain.networks.build import as_input
 from bratstrain.runs.fitted import Fitted
-
-FLIPS: Final = MappingProxyType(
-    {
-        "none": ((),),
-        "lr": ((), (-1,)),
-        "lr+ap": ((), (-1,), (-2,), (-2, -1)),
-    }
-)
-"""Axes of (b, c, h, w) along which each pass is flipped: left-right, and front-back too."""
-
 
 Read = TypeVar("Read")
 """What is read of a case."""
@@ -208,19 +199,20 @@ def probabilities(fitted: Fitted, image: NDArray[Any], tta: str) -> torch.Tensor
 
     Args:
         fitted: the networks.
-        image: (b, m, h, w) float16 or float32, standard deviations.
+        image: (b, m, h, w), or (b, m, k, h, w) with the planes around each, float16 or float32,
+            standard deviations.
         tta: a name in `FLIPS`.
 
     Returns:
         (b, classes, h, w) float32 on the device.
     """
     planes = torch.from_numpy(image).to(fitted.device).float()
-    total = torch.zeros(len(image), len(fitted.classes), *image.shape[2:], device=fitted.device)
+    total = torch.zeros(len(image), len(fitted.classes), *image.shape[-2:], device=fitted.device)
     passes = list(product(FLIPS[tta], fitted.networks))
     for axes, network in passes:
         flipped = planes.flip(axes) if axes else planes
         with fitted.autocast():
-            logits = network(flipped.contiguous(memory_format=torch.channels_last))
+            logits = network(as_input(flipped))
         probability = logits.float().softmax(dim=1)
         total += probability.flip(axes) if axes else probability
     return total / len(passes)
@@ -230,33 +222,38 @@ def probabilities(fitted: Fitted, image: NDArray[Any], tta: str) -> torch.Tensor
 def segment(
     fitted: Fitted,
     image: NDArray[Any],
+    z: NDArray[np.integer[Any]],
     config: ApplyConfig,
     *,
     keep: bool = False,
+    see: See | None = None,
     entropy: NDArray[np.uint8] | None = None,
-    see: Callable[[slice, NDArray[np.float32]], None] | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Label planes in batches.
+    """Label planes of one case in batches.
 
     Args:
         fitted: the networks.
         image: (s, m, h, w) float16 or float32, standard deviations.
+        z: (s,) int, plane of each in the volume, rising.
         config: flips and batch size.
         keep: return the probabilities too.
+        see: receives the planes of each batch and their (b, classes, h, w) float32 probabilities.
         entropy: (s, h, w) uint8, overwritten with the entropy of the mean probabilities, 255 where
             all classes are equally likely; None does not compute it.
-        see: receives the planes of each batch and their (b, classes, h, w) float32 probabilities.
 
     Returns:
         (s, h, w) uint8 stored classes; and (classes, s, h, w) float32 probabilities, of 0 planes
         where `keep` is False.
     """
+    if fitted.model.is_volumetric:
+        return segment_volume(fitted, image, z, config, keep=keep, see=see, entropy=entropy)
     n_planes, (h, w) = len(image), image.shape[2:]
     label = np.empty((n_planes, h, w), np.uint8)
     kept = np.empty((len(fitted.classes), n_planes if keep else 0, h, w), np.float32)
+    stacked = Stacked(image, z, fitted.model.context)
     for first in range(0, n_planes, config.batch_size):
         part = slice(first, first + config.batch_size)
-        probability = probabilities(fitted, image[part], config.tta)
+        probability = probabilities(fitted, stacked[part], config.tta)
         label[part] = probability.argmax(dim=1).to("cpu", torch.uint8).numpy()
         if entropy is not None:
             entropy[part] = entropy_of(probability).cpu().numpy()
@@ -267,17 +264,3 @@ def segment(
         if see is not None:
             see(part, given)
     return label, kept
-
-
-def entropy_of(probability: torch.Tensor) -> torch.Tensor:
-    """Entropy of the classes of each pixel, as a share of that of equal chances.
-
-    Args:
-        probability: (b, classes, h, w) float32, sums of 1.
-
-    Returns:
-        (b, h, w) uint8, 0 to 255.
-    """
-    bits = torch.special.entr(probability).sum(dim=1)
-    steps: torch.Tensor = bits * (255 / math.log(probability.shape[1]))
-    return steps.round_().clamp_(0, 255).to(torch.uint8)

@@ -131,7 +131,7 @@ def drop_small(
 
     Args:
         predicted: (z, y, x) uint8, stored labels.
-        least_voxels: minimum sizes by class name; a missing class keeps everything.
+        least_voxels: minimum sizes of some classes by name; the others keep everything.
         classes: of the labels.
 
     Returns:
@@ -300,11 +300,27 @@ def read_cleanup(run: Path) -> Cleanup:
         raise BratsError(f"{path}: cannot be read: {error}; tune it again") from error
 
 
-def shared_sizes(runs: Sequence[Path]) -> dict[str, int]:
+def cleanup_of(run: Path, classes: ClassSet) -> Cleanup:
+    """Read the sizes of a run, one for each class that it gives.
+
+    Raises:
+        BratsError: they have not been tuned, the file is damaged, or a class is missing.
+    """
+    cleanup = read_cleanup(run)
+    lacking = [name for name in classes.tumour if name not in cleanup.least_voxels]
+    if lacking:
+        raise BratsError(
+            f"{run / CLEANUP}: has no size for {', '.join(lacking)}, of which nothing would be "
+            "dropped; tune it again with 'bratstrain evaluate --tune-cleanup'"
+        )
+    return cleanup
+
+
+def shared_sizes(runs: Sequence[Path], classes: ClassSet) -> dict[str, int]:
     """Minimum sizes for an ensemble: for each class the smallest of its runs.
 
     Raises:
-        BratsError: a run's sizes are not tuned.
+        BratsError: a run's sizes are not tuned, or lack a class.
     """
-    tuned = [read_cleanup(run).least_voxels for run in runs]
-    return {name: min(sizes.get(name, 0) for sizes in tuned) for name in tuned[0]}
+    tuned = [cleanup_of(run, classes).least_voxels for run in runs]
+    return {name: min(sizes[name] for sizes in tuned) for name in classes.tumour}

@@ -55,21 +55,22 @@ def source_volumes(
         yield volume.astype(np.float32, copy=False)
 
 
-def source_entropy(case: Prepared, entropy: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Place the entropy of the predicted planes into a whole volume on the scan's grid.
+def source_entropy(case: Prepared, planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Place the entropy of the predicted planes into a volume on the scan's grid.
 
     Args:
         case: whose planes they are.
-        entropy: (s, h, w) uint8, 255 where all classes are equally likely.
+        planes: (s, h, w) uint8.
 
     Returns:
-        (z, y, x) uint8 in RAS+ order; 0 where nothing was predicted.
+        (z, y, x) uint8, interpolated where the case was resampled; 0 where nothing was predicted.
     """
+    volume = case.paste(planes)
     if not case.is_resampled:
-        return np.asarray(case.paste(entropy))
+        return volume
     move = Move.between(case.grid, case.source_grid, LINEAR)
-    volume = resample(move, partial(_fill, case.paste(entropy)), Buffers(), case.files.id)
-    return volume.round().clip(0, 255).astype(np.uint8)
+    moved = resample(move, partial(_fill, volume), Buffers(), case.files.id)
+    return moved.round().clip(0, 255).astype(np.uint8)
 
 
 def _fill(volume: NDArray[Any], out: NDArray[np.float64]) -> None:

@@ -1,7 +1,7 @@
 """The registry of networks, and the one place that turns a config into a network.
 
 To add a network: a module beside this one with a function of a `ModelConfig`, a line in
-`NETWORKS`, and the same name in `bratstrain.config.ModelName`.
+`NETWORKS`, and the same name in `bratstrain.config.ModelName` or `VolumeModelName`.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,18 +9,25 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bratstrain.config import ModelConfig
 from bratstrain.networks.custom import custom_network
 from bratstrain.networks.unet import attention_unet, plain_unet, residual_unet
 
 Builder: TypeAlias = Callable[[ModelConfig], nn.Module]
-"""Makes a network whose weights are drawn from torch's global generator. It maps (b, modalities,
+"""Makes a network whose weights are drawn from torch's global generator. It maps (b, channels,
 h, w) float32 to (b, classes, h, w) logits for any h and w, and in training it may give a list of
-them, see `bratstrain.networks.losses.supervise`."""
+them, see `bratstrain.networks.losses.supervise`; one whose name ends in 3d has a depth before h."""
 NETWORKS: Final[Mapping[str, Builder]] = MappingProxyType(
-    {"unet": plain_unet, "attention": attention_unet, "residual": residual_unet}
+    {
+        "unet": plain_unet,
+        "attention": attention_unet,
+        "residual": residual_unet,
+        "unet3d": plain_unet,
+        "attention3d": attention_unet,
+        "residual3d": residual_unet,
+    }
 )
 
 
@@ -38,9 +45,27 @@ def build_model(config: ModelConfig, seed: int = 0) -> nn.Module:
         A network on the CPU in float32, in training mode.
 
     Raises:
-        ValueError: a custom network cannot be imported or made.
+        ValueError: a custom network cannot be imported or made, or a patch is too small for the
+            depth.
     """
     builder = custom_network if config.is_custom else NETWORKS[config.kind]
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return builder(config)
+
+
+def as_input(image: Tensor, *, volumetric: bool = False) -> Tensor:
+    """Lay out a batch as a network takes it, with the channels last in memory.
+
+    Args:
+        image: (b, m, h, w) or (b, m, k, h, w) float, k planes a sample, the lowest first.
+        volumetric: whether the network takes patches.
+
+    Returns:
+        (b, m, h, w), or (b, m k, h, w): all planes of the first modality, then of the next;
+        (b, m, k, h, w) for patches.
+    """
+    if volumetric:
+        return image.to(memory_format=torch.channels_last_3d)
+    planes = image if image.dim() == 4 else image.flatten(1, 2)
+    return planes.to(memory_format=torch.channels_last)

@@ -36,10 +36,10 @@ def check_contract(config: ModelConfig, h: int, w: int) -> None:
     name = config.kind
     network, again = build_custom(config), build_custom(config)
     check_state(name, network.network, again.network)
-    shape = (TRIED, config.modalities, h, w)
+    shape = (TRIED, config.channels, h, w)
     image = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     image = image.contiguous(memory_format=torch.channels_last)
-    padded = pad_to_cells(image, network.cell)
+    padded = pad_to_cells(image, (network.cell, network.cell))
     inner = network.network
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)

@@ -1,9 +1,11 @@
 """Networks of the user's own: `package.module:function` instead of a name in the registry.
 
 The function is called as `function(modalities=m, classes=c, **options)` and returns a module that
-maps (b, m, h, w) float32 images to (b, c, h, w) logits, background first. In training it may
-return a list instead, level k of which is (b, c, h / 2**k, w / 2**k), for deep supervision. If
-its attribute `cell` is n, the module is only given sides that are multiples of n. Everything that
+maps (b, m, h, w) float32 images to (b, c, h, w) logits, background first. With `--context`, m is
+the number of modalities times that of planes: all planes of the first modality, the lowest first,
+then those of the next; the logits are of the plane in the middle. In training it may return a list
+instead, level k of which is (b, c, h / 2**k, w / 2**k), for deep supervision. If its attribute
+`cell` is n, the module is only given sides that are multiples of n. Everything that
 training changes is in its `state_dict`, as tensors. Its weights are drawn from torch's global
 generator. `bratstrain.networks.contract` checks all of this before a run begins.
 """
@@ -43,7 +45,7 @@ class PaddedNetwork(nn.Module):
             ceil(w / 2**k)).
         """
         h, w = image.shape[-2:]
-        logits = self.network(pad_to_cells(image, self.cell))
+        logits = self.network(pad_to_cells(image, (self.cell, self.cell)))
         if isinstance(logits, Tensor):
             return logits[..., :h, :w]
         return [level[..., : -(-h // 2**k), : -(-w // 2**k)] for k, level in enumerate(logits)]
@@ -60,7 +62,7 @@ def custom_network(config: ModelConfig) -> PaddedNetwork:
     """
     name = config.kind
     function = import_function(name)
-    arguments: dict[str, Any] = {"modalities": config.modalities, "classes": config.classes}
+    arguments: dict[str, Any] = {"modalities": config.channels, "classes": config.classes}
     arguments |= config.model_options
     try:
         inspect.signature(function).bind(**arguments)

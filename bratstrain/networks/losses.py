@@ -181,8 +181,9 @@ def supervise(
         classes: channels that the logits must have.
         weights: (classes,) float or None, handed to the loss.
         logits: (b, classes, h, w) float, or a list: level k has ceil(h / 2**k) rows and
-            ceil(w / 2**k) columns, and is compared with every 2**k-th pixel of the label.
-        label: (b, h, w) uint8 or int64, 0 to classes - 1.
+            ceil(w / 2**k) columns, and is compared with every 2**k-th pixel of the label. Patches
+            have a depth before h, and their axes may be halved less often.
+        label: (b, h, w) or (b, d, h, w) uint8 or int64, 0 to classes - 1.
 
     Returns:
         () float32.
@@ -196,12 +197,34 @@ def supervise(
     shares = [2.0**-k for k in range(len(levels))]
     parts = []
     for k, (level, share) in enumerate(zip(levels, shares, strict=True)):
-        coarse = label[:, :: 2**k, :: 2**k]
+        coarse = label[(slice(None), *(slice(None, None, step) for step in steps(level, label, k)))]
         expected = (coarse.shape[0], classes, *coarse.shape[1:])
         if level.shape != expected:
             raise ValueError(f"logits of level {k} must be {expected}, got {tuple(level.shape)}")
         parts.append(share / sum(shares) * loss(level, coarse, weights))
     return torch.stack(parts).sum()
+
+
+def steps(level: Tensor, label: Tensor, k: int) -> tuple[int, ...]:
+    """Voxels of a label per voxel of a level, along each axis.
+
+    Args:
+        level: (b, classes, h, w) float, or (b, classes, d, h, w) of patches.
+        label: (b, h, w) or (b, d, h, w) uint8 or int64.
+        k: number of the level, from 0.
+
+    Returns:
+        2**k for slices. For patches, of which each axis was halved k times or less, the power of
+        two that gives the level's side, or 2**k where none does.
+    """
+    most = 2**k
+    if label.dim() == 3:
+        return most, most
+    powers = [2**n for n in range(k + 1)]
+    return tuple(
+        next((power for power in powers if -(-side // power) == given), most)
+        for side, given in zip(label.shape[1:], level.shape[2:], strict=True)
+    )
 
 
 def class_sums(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -218,8 +241,8 @@ def class_sums(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     # Elementwise on purpose: autocast would turn an einsum back into half precision.
     probability = widen(logits).softmax(dim=1)
     codes = torch.arange(logits.shape[1], dtype=label.dtype, device=label.device)
-    truth = label[:, None] == codes[:, None, None]  # (b, c, h, w)
-    axes = (0, 2, 3)
+    truth = label[:, None] == codes.view(-1, *(1,) * (label.dim() - 1))  # (b, c, h, w)
+    axes = (0, *range(2, logits.dim()))
     return (probability * truth).sum(axes), probability.sum(axes), truth.sum(axes)
 
 

@@ -28,7 +28,8 @@ EXPLAINED: Final = {
     "case. Cases vary far more than runs do; pairing removes that variation.",
     "95 %": "Range of the mean difference to expect if other cases like these were drawn: "
     "Student's t (1908), wider on the side of the longer tail. An interval that contains 0 means "
-    "that these cases cannot distinguish the runs.",
+    "that these cases cannot distinguish the runs. Distances have none where an empty side costs "
+    "the convention's penalty, since a rare case decides their mean.",
     "p": "Wilcoxon's signed-rank test, two-sided (Wilcoxon 1945): probability of a difference at "
     "least as large as this one if neither run were better.",
     "p (Holm)": "The same, corrected for the number of pairs of runs in this table (Holm 1979).",

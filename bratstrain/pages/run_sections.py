@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from bratsprep.drawing.charts import Curve, curves
 from bratsprep.drawing.svg import Drawing
+from bratstrain.config import VOLUME_MODELS
 from bratstrain.data.splits import Split
 from bratstrain.evaluation.stored import Evaluation
 from bratstrain.runs.files import CONFIG, FACTS, LOG, read_json, read_log
@@ -127,9 +128,13 @@ def summary(record: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, s
     used, waited = record.get("used_s", 0.0), record.get("waited_s", 0.0)
     model, memory = config.get("model", {}), record.get("peak_memory_mb")
     gpu = record.get("peak_gpu_memory_mb", 0.0)
-    steps = f"{record['step']:,} of {config['batch_size']} slices" if "step" in record else ""
+    unit = f"patches of {model.get('patch')}" if model.get("kind") in VOLUME_MODELS else "slices"
+    steps = f"{record['step']:,} of {config['batch_size']} {unit}" if "step" in record else ""
+    lost = record.get("neighbours_lost")
+    planes = "" if lost is None else f"{model['context']}, neighbours: {1 - lost:.1%} stored"
     return {
         "network": f"{model.get('kind')}, width {model.get('width')}, depth {model.get('depth')}",
+        "planes a sample": planes,
         "steps": steps,
         "time": f"{used / 60:.1f} minutes" if used else "",
         "waiting for data": f"{waited / used:.1%} of the time" if used else "",

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bratsprep.drawing.pictures import png_uri, webp_uri
-from bratstrain.device import cores
+from bratsprep.system.threads import cores
 from bratstrain.evaluation.label_pair import Images
 
 QUALITY: Final = 75

@@ -155,6 +155,21 @@ def load_network(path: Path, trusted: Collection[str] = ()) -> tuple[nn.Module, 
             not finite, or its network is a custom one that is not trusted or cannot be imported.
     """
     weights = load(path, Weights)
+    return assemble(path, weights, trusted), weights
+
+
+def assemble(path: Path, weights: Weights, trusted: Collection[str] = ()) -> nn.Module:
+    """Build a network with its weights, in evaluation mode on the CPU.
+
+    Args:
+        path: of the file that the weights are from, for errors.
+        weights: settings and tensors.
+        trusted: custom networks, as `package.module:function`, whose code may be imported.
+
+    Raises:
+        BratsError: the weights do not fit the settings or are not finite, or the network is a
+            custom one that is not trusted or cannot be imported.
+    """
     model = read_config(path, weights.config).model
     check_trust(path, model, trusted)
     check_finite(path, weights.network)
@@ -169,7 +184,7 @@ def load_network(path: Path, trusted: Collection[str] = ()) -> tuple[nn.Module, 
     except ValueError as error:
         raise BratsError(f"{path}: its network cannot be built: {error}") from error
     load_state(path, network, weights.network)
-    return network.eval(), weights
+    return network.eval()
 
 
 def check_trust(where: Path, model: ModelConfig, trusted: Collection[str]) -> None:

@@ -10,7 +10,6 @@ best.pt         the weights of the best validation
 events/         the log for TensorBoard
 """
 
-import fcntl
 import json
 import math
 import platform
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from bratsprep.errors import BratsError
+from bratsprep.system import unix
 from bratsprep.system.atomic import replacing
 
 CONFIG: Final = "config.json"
@@ -124,7 +124,7 @@ def _locked(folder: Path) -> TextIO:
     except OSError as error:
         raise BratsError(f"{folder}: cannot be used: {error.strerror or error}") from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        unix.lock(lock.fileno())
     except BlockingIOError as error:
         lock.close()
         raise BratsError(f"{folder}: another process is fitting this run; wait for it") from error

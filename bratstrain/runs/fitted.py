@@ -3,7 +3,7 @@
 import json
 import operator
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -16,11 +16,15 @@ from bratsprep.errors import BratsError
 from bratsprep.labels import ClassSet, Scheme
 from bratsprep.volumes.case_volumes import Asked
 from bratsprep.voxel_sizes import size_text
+from bratstrain.config import ModelConfig
 from bratstrain.data.splits import PARTS, Split
 from bratstrain.data.trained_spacings import TrainedSpacings, read_spacings
 from bratstrain.device import DTYPES, choose_device, choose_precision
-from bratstrain.runs.checkpoint import Weights, load_network, read_config
+from bratstrain.runs.checkpoint import Weights, assemble, load_network, read_config
+from bratstrain.runs.ensemble import every_run
 from bratstrain.runs.files import BEST, CONFIG, FACTS, SPLIT, read_json
+from bratstrain.runs.published import WEIGHTS as PUBLISHED_WEIGHTS
+from bratstrain.runs.published import is_published, read_published
 
 MAX_SIDE: Final = 4096
 """Largest height or width of a slice, pixels."""
@@ -51,6 +55,8 @@ class Fitted:
     """Whether they were fitted on cases without some modality, drawn or real."""
     data_digest: str
     """Digest of the first run's slice file."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """Of the first run; the others take samples of the same form."""
 
     @property
     def name(self) -> str:
@@ -93,7 +99,7 @@ def load_fitted(
     """Load the best weights of one run, or of several as an ensemble.
 
     Args:
-        runs: run folders, at least one.
+        runs: run folders or folders of cross-validations, at least one.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         trusted: custom networks, as `package.module:function`, whose code may be imported.
 
@@ -104,8 +110,8 @@ def load_fitted(
     """
     if not runs:
         raise ValueError("runs holds 0 folders; name at least one")
-    on = choose_device(device)
-    loaded = [(run, *load_network(best_of(run), trusted)) for run in runs]
+    runs, on = every_run(runs), choose_device(device)
+    loaded = [(run, *network_of(run, trusted)) for run in runs]
     facts = [read_json(run / FACTS) for run in runs]
     first, weights = loaded[0][0], loaded[0][2]
     preparation, size = preparation_of(first, weights)
@@ -128,7 +134,20 @@ def load_fitted(
         scheme=scheme_of(loaded),
         survives_missing=all(survives_missing(run, other) for run, _, other in loaded),
         data_digest=weights.data_digest,
+        model=model_of(loaded),
     )
+
+
+def network_of(run: Path, trusted: Collection[str]) -> tuple[nn.Module, Weights]:
+    """Load the network of a run folder, or of a published one.
+
+    Raises:
+        BratsError: the folder is neither, or its files are damaged.
+    """
+    if not is_published(run):
+        return load_network(best_of(run), trusted)
+    weights = read_published(run)
+    return assemble(run / PUBLISHED_WEIGHTS, weights, trusted), weights
 
 
 def preparation_of(run: Path, weights: Weights) -> tuple[PrepConfig, tuple[int, int]]:
@@ -254,6 +273,29 @@ def scheme_of(loaded: Sequence[tuple[Path, nn.Module, Weights]]) -> Scheme | Non
     return schemes.pop() if len(schemes) == 1 else None
 
 
+def model_of(loaded: Sequence[tuple[Path, nn.Module, Weights]]) -> ModelConfig:
+    """Settings of the first network; all have to take samples of its form.
+
+    Raises:
+        BratsError: they do not.
+    """
+    models = [read_config(run / BEST, weights.config).model for run, _, weights in loaded]
+    for (run, _, _), model in zip(loaded, models, strict=True):
+        if form_of(model) != form_of(models[0]):
+            raise BratsError(
+                f"{run}: takes {form_of(model)}, {loaded[0][0]} takes {form_of(models[0])}; an "
+                "ensemble needs one"
+            )
+    return models[0]
+
+
+def form_of(model: ModelConfig) -> str:
+    """Say what a network takes as a sample."""
+    if model.is_volumetric:
+        return f"patches of {model.patch}"
+    return "single planes" if model.context == 1 else f"{model.context} planes"
+
+
 def survives_missing(run: Path, weights: Weights) -> bool:
     """Whether a run was fitted on cases that lacked a modality."""
     return read_config(run / BEST, weights.config).drop_modality > 0
@@ -272,6 +314,11 @@ def read_split(run: Path) -> Split:
     Raises:
         BratsError: it is missing or not as `bratstrain fit` wrote it.
     """
+    if is_published(run):
+        raise BratsError(
+            f"{run}: is published and names no training case, so that no split can be scored; "
+            "label cases with 'bratstrain predict' and score them with 'evaluate --predictions'"
+        )
     split = read_json(run / SPLIT)
     try:
         sides = {part: tuple(split[part]) for part in PARTS}

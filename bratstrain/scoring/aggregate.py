@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bratsprep.labels import ClassSet
-from bratstrain.scoring.conventions import Convention, convention_named
+from bratstrain.scoring.conventions import CONVENTIONS, Convention, convention_named
 from bratstrain.scoring.intervals import interval_of
 from bratstrain.scoring.metric import Measure
 from bratstrain.scoring.metric_registry import METRICS, POOLED, every_metric
@@ -46,6 +46,8 @@ class Row:
     """Upper end of that interval."""
     n_interval: int
     """Cases that the interval is from: for several parts, those scored in any of them."""
+    no_interval: str
+    """Why there is none; empty where there is one."""
     nothing: float
     """The mean that an empty prediction has."""
 
@@ -192,7 +194,6 @@ def _rows(column: Column, masks: PartMasks, classes: ClassSet) -> list[Row]:
     empty = _divide(column.nothing.above.sum(axis=0), column.nothing.scored.sum(axis=0))
     case_values = _divide(above, scored)
     influence = _influence(column.values, means)
-    scale = METRICS[column.metric].scale if column.metric in METRICS else "share"
     rows = []
     names = list(classes.parts)
     for part, members in ({name: (name,) for name in names} | classes.means).items():
@@ -203,7 +204,7 @@ def _rows(column: Column, masks: PartMasks, classes: ClassSet) -> list[Row]:
         known = [place for place in places if not math.isnan(means[place])]
         n_interval = int(np.count_nonzero(scored[:, known].any(axis=1)))
         errors = influence[:, known].mean(axis=1) if known else influence[:, 0]
-        low, high = interval_of(mean, errors, n_interval, scale)
+        low, high, no_interval = _interval(column, mean, errors, n_interval)
         rows.append(
             Row(
                 convention=column.convention,
@@ -219,10 +220,31 @@ def _rows(column: Column, masks: PartMasks, classes: ClassSet) -> list[Row]:
                 low=low,
                 high=high,
                 n_interval=n_interval,
+                no_interval=no_interval,
                 nothing=_defined(np.mean, empty[places]),
             )
         )
     return rows
+
+
+def _interval(
+    column: Column, mean: float, errors: NDArray[np.float64], n_cases: int
+) -> tuple[float, float, str]:
+    """Interval of the mean of a metric, and why there is none.
+
+    Args:
+        column: metric and convention.
+        mean: over the cases.
+        errors: (cases,) float64, what each case adds to the error of the mean, times their number.
+        n_cases: that the mean is over.
+    """
+    metric, rule = METRICS.get(column.metric), CONVENTIONS.get(column.convention)
+    if n_cases and metric is not None and rule is not None and not metric.has_interval(rule):
+        return math.nan, math.nan, "a rare penalty has no interval"
+    low, high = interval_of(mean, errors, n_cases, "share" if metric is None else metric.scale)
+    reasons = {0: "no case", 1: "1 case"}
+    reason = "" if math.isfinite(low) else reasons.get(n_cases, f"{n_cases} equal cases")
+    return low, high, reason
 
 
 def _influence(values: Ratios, means: NDArray[np.float64]) -> NDArray[np.float64]:

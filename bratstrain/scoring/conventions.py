@@ -36,6 +36,11 @@ class Convention:
     tasks: tuple[str, ...] = ()
     """Tasks and years of BraTS whose published code scores so."""
 
+    @property
+    def has_penalty(self) -> bool:
+        """Whether an empty side costs a distance, instead of leaving the case out."""
+        return self.penalty_mm is None or math.isfinite(self.penalty_mm)
+
     def overlap(self, value: float | None, counts: Counts) -> float:
         """Apply the convention to a Dice or surface Dice; nan for None."""
         if value is None:

@@ -33,6 +33,8 @@ class Metric:
     """Compared between runs, case by case."""
     is_ranked: bool = False
     """Enters the rank of a run, as in the BraTS challenge."""
+    is_penalised: bool = False
+    """A distance that the convention sets where a side is empty: its mean has no interval."""
     range: str = ""
     """Of the values, one of `bratstrain.scoring.intervals.SCALES`; empty for a share, or for what
     is at least 0 where there is a unit."""
@@ -42,6 +44,10 @@ class Metric:
             raise ValueError(f"{self.name}: better is {self.better!r}; must be higher, lower or ''")
         if self.scale not in SCALES:
             raise ValueError(f"{self.name}: range is {self.range!r}; one of {', '.join(SCALES)}")
+
+    def has_interval(self, convention: Convention) -> bool:
+        """Whether the mean over cases has an interval that can be right from few cases."""
+        return not (self.is_penalised and convention.has_penalty)
 
     @property
     def heading(self) -> str:

@@ -72,6 +72,7 @@ METRICS: Final[dict[str, Metric]] = {
             name="HD95 (mm)",
             unit="mm",
             better="lower",
+            is_penalised=True,
             explained="95 % of the predicted surface lies at most this far from the true one, and "
             "the other way round; an empty side costs the convention's penalty.",
             measure=distance(lambda surface: surface.hd95_mm),
@@ -83,6 +84,7 @@ METRICS: Final[dict[str, Metric]] = {
             name="HD100 (mm)",
             unit="mm",
             better="lower",
+            is_penalised=True,
             explained="Hausdorff distance: the point of either surface that is furthest from the "
             "other; an empty side costs the convention's penalty.",
             measure=distance(lambda surface: surface.hd100_mm),
@@ -91,6 +93,7 @@ METRICS: Final[dict[str, Metric]] = {
             name="ASSD (mm)",
             unit="mm",
             better="lower",
+            is_penalised=True,
             explained="Average symmetric surface distance: mean distance over both surfaces "
             "together; an empty side costs the convention's penalty.",
             measure=distance(lambda surface: surface.assd_mm),
@@ -99,6 +102,7 @@ METRICS: Final[dict[str, Metric]] = {
             name="MASD (mm)",
             unit="mm",
             better="lower",
+            is_penalised=True,
             explained="Mean average surface distance: mean of the mean distances of the two "
             "directions; an empty side costs the convention's penalty.",
             measure=distance(lambda surface: surface.masd_mm),
@@ -170,6 +174,7 @@ METRICS: Final[dict[str, Metric]] = {
             name="lesion-wise HD95 (mm)",
             unit="mm",
             better="lower",
+            is_penalised=True,
             explained="As HD95, for each lesion; a missed or a false lesion counts the "
             "convention's penalty.",
             measure=of_lesions(lambda lesions, penalty: lesions.lesionwise_hd95(penalty)),
@@ -229,6 +234,7 @@ METRICS: Final[dict[str, Metric]] = {
             short="HD95 (mm), dropped",
             unit="mm",
             better="lower",
+            is_penalised=True,
             explained="HD95 as BraTS 2024 reports it for the whole case: predicted lesions of few "
             "voxels are removed first, and the numbers of the lesions enter the surface.",
             measure=kept_distance,

@@ -9,7 +9,7 @@ import torch
 from bratsprep.slicefile.reader import SliceFile
 from bratstrain.config import Precision, TrainConfig
 from bratstrain.device import CPU_BATCH, set_up
-from bratstrain.training.step import Trainer
+from bratstrain.training.step import Trainer, empty_batch
 
 NATIVE: Final = ("avx512_bf16", "amx_bf16")
 """Instructions without which torch converts to fp32 and back, which is slower than fp32."""
@@ -69,8 +69,7 @@ def _fastest(
     tried = replace(config, precision=precision, compile=False)
     trainer = Trainer(tried, device)
     n_slices = config.batch_size or CPU_BATCH
-    image = torch.zeros((n_slices, len(file.modalities), *file.shape))
-    label = torch.zeros((n_slices, *file.shape), dtype=torch.uint8)
+    image, label = empty_batch(config.model, file.shape, n_slices, device)
     times = []
     for step in range(1 + STEPS):
         start = perf_counter()

@@ -194,13 +194,14 @@ class Fitting:
 
     def train(self, batch: Batch) -> None:
         """Learn one batch."""
-        image = self._intake(batch.image, batch.rows)
+        read = self._intake(batch.image, batch.rows)
+        image, label = batch.reading.gather(read, batch.label)
         progress = self.job.share_done(self.state)
         with full_memory_explained(
             f"begin a new run with --batch below {self.job.config.batch_size}, or auto for the "
             "largest that fits, or a smaller --width; other programs on the GPU count too"
         ):
-            self._losses.append(self.trainer.step(image, batch.label, batch.step, progress))
+            self._losses.append(self.trainer.step(image, label, batch.step, progress))
         self.state.step += 1
         self._update_time()
         self._bar.advance()
@@ -238,7 +239,7 @@ class Fitting:
             "epoch": self.job.plan.epoch(state.step - 1),
             "loss": files.finite(state.mean_loss()),
             "learning_rate": self.trainer.rate,
-            "slices_per_s": (state.step - step) * self.job.config.batch_size / seconds,
+            "slices_per_s": (state.step - step) * self.job.slices / seconds,
             "wait_share": (state.waited_s - waited_s) / seconds,
             "memory_mb": peak_bytes() / 1e6,
             "gpu_memory_mb": peak_device_bytes(self.job.device) / 1e6,
@@ -258,7 +259,7 @@ class Fitting:
         scores = validate(
             self.trainer.segment,
             job.file,
-            job.validation_rows,
+            job.validation,
             job.device,
             batch_size=job.config.batch_size,
             stopped=self._signals.is_set,

@@ -13,10 +13,13 @@ from bratsprep.slicefile.reader import SliceFile
 from bratstrain.config import Session, TrainConfig
 from bratstrain.data.intake import planes_name
 from bratstrain.data.loader import Loader
+from bratstrain.data.neighbours import Samples, check_stored, neighbours_of
+from bratstrain.data.patch_plan import PatchPlan, check_whole, make_patch_plan
 from bratstrain.data.sampler import Plan, make_plan
 from bratstrain.data.splits import Split
 from bratstrain.data.twins import Twins, compared_validation_twins
 from bratstrain.device import loader_threads
+from bratstrain.training.predictions import Cases
 from bratstrain.training.result import Progress
 from bratstrain.training.schedule import FORWARD, time_to_learn
 
@@ -35,14 +38,16 @@ class Job:
     session: Session
     split: Split
     device: torch.device
-    plan: Plan
-    """The training slices of every step."""
+    plan: Plan | PatchPlan
+    """What every step reads."""
+    validation: Samples | Cases
+    """What is validated on."""
     voxels: NDArray[np.integer[Any]]
     """(n, classes) int, pixels of each class in each training slice, background first."""
-    validation_rows: NDArray[np.int64]
-    """(n,) int64, rows under /slice."""
     twins: Twins
     """Validation cases with a twin in training."""
+    neighbours_lost: float | None = None
+    """Share of the neighbours of training slices that are missing; None for single planes."""
 
     @property
     def steps(self) -> int:
@@ -79,13 +84,19 @@ class Job:
             return min(1.0, progress.used_s / self._learning_s(progress))
         return progress.step / self.steps
 
+    @property
+    def slices(self) -> int:
+        """Slices that a step learns from; the planes of each patch."""
+        model = self.config.model
+        return self.config.batch_size * (model.patch_sides[0] if model.is_volumetric else 1)
+
     def _learning_s(self, progress: Progress) -> float:
         """Seconds for learning in a run whose length is in minutes.
 
         The rest is for the last validation. Before the first one its time is estimated from the
         steps so far.
         """
-        n_batches = len(self.validation_rows) / self.config.batch_size
+        n_batches = len(self.validation.rows) / self.slices
         estimated_s = FORWARD * n_batches * progress.used_s / max(progress.step, 1)
         return time_to_learn(60 * self.config.minutes, progress.validation_s or estimated_s)
 
@@ -109,7 +120,18 @@ class Job:
             f"{self.folder}: {f'resumes after step {step}' if step else 'begins'}; "
             f"{config.model.kind}, {n_parameters:,} parameters, {config.precision} on "
             f"{self.device}; {len(split.train)} training and {len(split.validation)} validation "
-            f"{unit}, batches of {config.batch_size}"
+            f"{unit}, batches of {config.batch_size}{self._about_samples()}"
+        )
+
+    def _about_samples(self) -> str:
+        """Say what a sample is: patches, or how many planes; empty for single slices."""
+        model = self.config.model
+        if model.is_volumetric:
+            return f" patches of {model.patch}"
+        if self.neighbours_lost is None:
+            return ""
+        return (
+            f"; {model.context} planes a sample, neighbours: {1 - self.neighbours_lost:.1%} stored"
         )
 
 
@@ -132,7 +154,8 @@ def make_job(
         device: where to compute.
 
     Raises:
-        BratsError: the slice file holds no slice of the training or of the validation cases.
+        BratsError: the slice file holds no slice of the training or of the validation cases, or
+            lacks too many of the planes around them.
     """
     train, validation = (
         split.rows(part, file.slices, file.cases) for part in ("train", "validation")
@@ -143,6 +166,52 @@ def make_job(
             "another --fold or --split"
         )
     voxels = file.slices["voxels"][train]
-    plan = make_plan(train, voxels, config.batch_size, config.sampling, config.block, config.seed)
+    plan, samples, lost = dealt(file, config, train, validation)
     twins = compared_validation_twins(split, file)
-    return Job(folder, file, config, session, split, device, plan, voxels, validation, twins)
+    return Job(folder, file, config, session, split, device, plan, samples, voxels, twins, lost)
+
+
+def dealt(
+    file: SliceFile,
+    config: TrainConfig,
+    train: NDArray[np.int64],
+    validation: NDArray[np.int64],
+) -> tuple[Plan | PatchPlan, Samples | Cases, float | None]:
+    """Plan what every step reads, and what is validated on.
+
+    Args:
+        file: open slice file.
+        config: settled on the device.
+        train: (n,) int64, rows under /slice of the training cases.
+        validation: (v,) int64, rows under /slice of the validation cases.
+
+    Returns:
+        Plan, validation, and the share of the neighbours of training slices that is missing; None
+        where a sample is one plane or a patch.
+
+    Raises:
+        BratsError: there is no slice, or the file lacks too many planes around the slices.
+    """
+    model, voxels = config.model, file.slices["voxels"][train]
+    if model.is_volumetric:
+        check_whole(file, np.concatenate([train, validation]))
+        sides = model.patch_sides
+        patches = make_patch_plan(
+            file, train, sides, config.batch_size, config.sampling, config.seed
+        )
+        return patches, Cases(validation, sides), None
+    neighbours, lost = None, None
+    if model.context > 1:
+        neighbours = neighbours_of(file, model.context)
+        lost = neighbours.lost_share(train)
+        check_stored(file, lost, config.missing_neighbours, model.context // 2)
+    plan = make_plan(
+        train,
+        voxels,
+        config.batch_size,
+        config.sampling,
+        config.block,
+        config.seed,
+        neighbours=neighbours,
+    )
+    return plan, Samples(validation, neighbours), lost

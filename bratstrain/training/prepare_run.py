@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import torch
 
 from bratsprep.errors import BratsError
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.system.atomic import replacing
+from bratsprep.system.threads import cores
 from bratstrain.config import Session, TrainConfig
 from bratstrain.data.augment import rare_classes
 from bratstrain.data.splits import Split, enhancing_label, make_split
@@ -21,7 +23,6 @@ from bratstrain.data.twins import leak_warning
 from bratstrain.device import (
     choose_device,
     choose_precision,
-    cores,
     largest_batch,
     set_up,
 )
@@ -44,10 +45,13 @@ from bratstrain.runs.files import (
 from bratstrain.training.cpu_precision import Trial, needs_trial, try_steps
 from bratstrain.training.job import Job, make_job
 from bratstrain.training.result import Progress
-from bratstrain.training.step import Trainer, class_weights
+from bratstrain.training.step import Trainer, class_weights, empty_batch
 
 RUNS: Final = Path("runs")
 """Parent of the run folders that the caller does not name."""
+RUN: Final = 4
+"""Neighbouring slices read together where samples share planes; six planes give four samples of
+three."""
 Settings = Mapping[str, Any]
 
 
@@ -124,9 +128,20 @@ def check_slices(file: SliceFile) -> None:
 
 
 def sized(config: TrainConfig, file: SliceFile) -> TrainConfig:
-    """The same settings for a network with the modalities and classes of a slice file."""
-    model = replace(config.model, modalities=len(file.modalities), classes=len(file.classes))
+    """The same settings for a network with the modalities, classes and voxels of a slice file."""
+    model = replace(
+        config.model,
+        modalities=len(file.modalities),
+        classes=len(file.classes),
+        thickness=thickness(file) if config.model.is_volumetric else 1.0,
+    )
     return replace(config, model=model)
+
+
+def thickness(file: SliceFile) -> float:
+    """Height of a voxel over its width, the median of the cases of a slice file."""
+    x, y, z = file.cases["spacing"].astype(float).T
+    return float(np.round(np.median(z / np.sqrt(x * y)), 2))
 
 
 def settings_of(
@@ -209,6 +224,7 @@ def begin(job: Job, trial: Trial | None) -> None:
         "split_leaks": split.leaks,
         "twins": job.twins.to_json(),
         "planes": job.planes,
+        "neighbours_lost": job.neighbours_lost,
         "scheme": scheme_of(file),
         "spacings": trained_spacings(file.path, split.trained_cases).to_json(),
         "device": device_name(job.device),
@@ -238,7 +254,7 @@ def device_name(device: torch.device) -> str:
 
 
 def on_device(config: TrainConfig, file: SliceFile, device: torch.device) -> TrainConfig:
-    """Settle what was left to the device: the precision, and the batch size where it is 0.
+    """Settle what was left open: the precision, the batch size, and the slices read together.
 
     Raises:
         ValueError: the network's lowest level would be one pixel under instance norm, or the
@@ -246,7 +262,7 @@ def on_device(config: TrainConfig, file: SliceFile, device: torch.device) -> Tra
     """
     model = config.model
     if (
-        not model.is_custom
+        not (model.is_custom or model.is_volumetric)
         and model.norm == "instance"
         and max(file.shape) <= 2 ** (model.depth - 1)
     ):
@@ -255,12 +271,12 @@ def on_device(config: TrainConfig, file: SliceFile, device: torch.device) -> Tra
             "has no standard deviation for instance norm; take a smaller --depth or --norm batch"
         )
     config = replace(config, precision=choose_precision(config.precision, device))
+    config = replace(config, block=config.block or (RUN if model.context > 1 else 1))
     if config.batch_size:
         return config
 
     def attempt(n_slices: int) -> None:
-        image = torch.zeros((n_slices, len(file.modalities), *file.shape), device=device)
-        label = torch.zeros((n_slices, *file.shape), dtype=torch.uint8, device=device)
+        image, label = empty_batch(model, file.shape, n_slices, device)
         Trainer(replace(config, compile=False), device).step(image, label, 0, 0.0)
 
     with set_up(device):

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from bratstrain.config import TrainConfig
+from bratstrain.config import ModelConfig, TrainConfig
 from bratstrain.data.augment import augment, drop_modalities
 from bratstrain.device import DTYPES
-from bratstrain.networks.build import build_model
+from bratstrain.networks.build import as_input, build_model
 from bratstrain.networks.losses import build_loss
 from bratstrain.training.optimizer import build_optimizer, load_moments, moments
 from bratstrain.training.schedule import ema_decay, learning_rate
@@ -40,7 +40,8 @@ class Trainer:
         self.config = config
         self.device = device
         network = build_model(config.model, config.seed)
-        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+        last = torch.channels_last_3d if config.model.is_volumetric else torch.channels_last
+        self.network = network.to(device, memory_format=last)  # type: ignore[call-overload]  # torch's stub
         self.average: nn.Module | None = None
         if config.ema:
             self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
@@ -63,8 +64,8 @@ class Trainer:
         are restored. All of this is decided on the device, so that a GPU is not waited for.
 
         Args:
-            image: (b, m, h, w) float32, standard deviations.
-            label: (b, h, w) uint8.
+            image: (b, m, h, w) or (b, m, k, h, w) float32, standard deviations.
+            label: (b, h, w) uint8, or (b, k, h, w) of patches.
             step: counted from 0.
             progress: part of the run that is over, 0 to 1.
 
@@ -99,16 +100,16 @@ class Trainer:
         """Compute logits with the weights that are to be used: averaged ones, if they are kept.
 
         Args:
-            image: (b, m, h, w) float32, standard deviations.
+            image: (b, m, h, w) or (b, m, k, h, w) float32, standard deviations.
 
         Returns:
-            (b, classes, h, w) logits.
+            (b, classes, h, w) logits, or (b, classes, k, h, w) of patches.
         """
         network = self.network if self.average is None else self.average
         was_training = network.training
         network.eval()
         with self._precision():
-            logits: Tensor = network(image)
+            logits: Tensor = network(self._as_input(image))
         network.train(was_training)
         return logits
 
@@ -153,8 +154,8 @@ class Trainer:
         """Compute the gradients of a batch, scaled in fp16, and its loss.
 
         Args:
-            image: (b, m, h, w) float32, standard deviations.
-            label: (b, h, w) uint8.
+            image: (b, m, h, w) or (b, m, k, h, w) float32, standard deviations.
+            label: (b, h, w) uint8, or (b, k, h, w) of patches.
             step: counted from 0.
 
         Returns:
@@ -164,10 +165,14 @@ class Trainer:
         image, label = augment(image, label, self._rare, kind=kind, seed=seed, step=step)
         image = drop_modalities(image, self.config.drop_modality, seed=seed, step=step)
         with self._precision():
-            logits = self.network(image.to(memory_format=torch.channels_last))
+            logits = self.network(self._as_input(image))
         loss = self._loss(logits, label)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's stub
         return loss.detach()
+
+    def _as_input(self, image: Tensor) -> Tensor:
+        """Lay out a (b, m, h, w) or (b, m, k, h, w) float batch for the network."""
+        return as_input(image, volumetric=self.config.model.is_volumetric)
 
     def _precision(self) -> torch.autocast:
         """Run convolutions in the run's precision."""
@@ -235,3 +240,24 @@ def class_weights(voxels: NDArray[np.integer[Any]]) -> Tensor:
     pixels[pixels == 0] = pixels[pixels > 0].min()
     weights = pixels**-0.5
     return torch.from_numpy((weights / weights.mean()).astype(np.float32))
+
+
+def empty_batch(
+    model: ModelConfig, plane: tuple[int, int], n_samples: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Make a batch of zeros, as large as one that a network learns.
+
+    Args:
+        model: sized to the slice file: its modalities, and the planes or patches that it takes.
+        plane: (h, w) of the slices.
+        n_samples: samples of the batch.
+        device: where to make it.
+
+    Returns:
+        (n, m, ...) float32 images and (n, ...) uint8 labels, of planes or patches.
+    """
+    around = (model.context,) if model.context > 1 else ()
+    labelled = model.patch_sides if model.is_volumetric else plane
+    sides = labelled if model.is_volumetric else (*around, *plane)
+    image = torch.zeros((n_samples, model.modalities, *sides), device=device)
+    return image, torch.zeros((n_samples, *labelled), dtype=torch.uint8, device=device)

@@ -4,21 +4,21 @@ It covers the stored planes of each case inside the crop, which is fast and enou
 epochs. Reported scores cover every plane of the volume, see `bratstrain.evaluate`.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from bratsprep.labels import ClassSet
 from bratsprep.slicefile.reader import SliceFile
-from bratstrain.data.intake import Intake, planes_name
+from bratstrain.data.intake import planes_name
+from bratstrain.data.neighbours import Samples
 from bratstrain.scoring.conventions import CONVENTIONS
 from bratstrain.scoring.metrics import counts_from_confusion, plane_confusion
+from bratstrain.training.predictions import Cases, Segment, by_cases, by_slices
 
 CONVENTION: Final = "brats"
 """How empty masks are scored."""
@@ -87,9 +87,9 @@ def mean_of_regions(dice: Mapping[str, float], regions: Sequence[str]) -> float:
 
 
 def validate(
-    network: Callable[[Tensor], Tensor],
+    network: Segment,
     file: SliceFile,
-    rows: NDArray[np.int64],
+    samples: Samples | Cases,
     device: torch.device,
     *,
     batch_size: int,
@@ -99,30 +99,34 @@ def validate(
     """Score a network on the stored planes of some cases.
 
     Args:
-        network: (b, m, h, w) float32 to (b, classes, h, w) logits, in evaluation mode.
+        network: see `bratstrain.training.predictions.Segment`; in evaluation mode.
         file: open slice file.
-        rows: (n,) int64, rows under /slice, rising.
+        samples: slices of the cases, whose rows rise, or the cases as wholes.
         device: of the network.
-        batch_size: slices at a time, at least 1.
+        batch_size: slices or windows at a time, at least 1.
         twins: ids of the cases that have a twin in training.
         stopped: called before each batch; True abandons the validation.
 
     Returns:
         The scores; None where it was abandoned.
     """
-    intake = Intake(file, device)
     n_classes = len(file.classes)
     confusion = np.zeros((len(file.cases), n_classes, n_classes), np.int64)
     with torch.inference_mode():
-        for chosen, stored, label in _read_ahead(file, rows, batch_size):
-            if stopped():
-                return None
-            image = intake(torch.from_numpy(stored).to(device), chosen)
-            logits = network(image.to(memory_format=torch.channels_last))
-            predicted = logits.argmax(dim=1).to("cpu", torch.uint8).numpy()
-            planes = plane_confusion(label, predicted, n_classes)
-            np.add.at(confusion, file.slices["case"][chosen], planes)
-    seen = np.unique(file.slices["case"][rows])
+        if isinstance(samples, Cases):
+            labelled = by_cases(network, file, samples, device, batch_size)
+        else:
+            labelled = by_slices(network, file, samples, device, batch_size)
+        while not (is_stopped := stopped()):
+            if (part := next(labelled, None)) is None:
+                break
+            rows, truth, predicted = part
+            planes = plane_confusion(truth, predicted, n_classes)
+            np.add.at(confusion, file.slices["case"][rows], planes)
+        labelled.close()
+    if is_stopped:
+        return None
+    seen = np.unique(file.slices["case"][samples.rows])
     has_twin = np.isin(file.cases["id"][seen].astype(str), list(twins))
     return scores(confusion[seen], has_twin, planes_name(file), file.classes)
 
@@ -159,26 +163,3 @@ def scores(
     return Validation(
         planes, len(confusion), dice, cases, n_without, classes.region_names, without or None
     )
-
-
-def _read_ahead(
-    file: SliceFile, rows: NDArray[np.int64], batch_size: int
-) -> Iterator[tuple[NDArray[np.int64], NDArray[Any], NDArray[np.uint8]]]:
-    """Read slices in order, one batch ahead, in a thread.
-
-    Args:
-        file: open slice file.
-        rows: (n,) int64, rows under /slice, at least one.
-        batch_size: slices of a batch.
-
-    Yields:
-        (b,) int64 rows, (b, m, h, w) images as stored, and (b, h, w) uint8 labels.
-    """
-    batches = np.array_split(rows, range(batch_size, len(rows), batch_size))
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(file.read, batches[0])
-        for batch, following in zip(batches, [*batches[1:], None], strict=True):
-            image, label = coming.result()
-            if following is not None:
-                coming = pool.submit(file.read, following)
-            yield batch, image, label

@@ -12,6 +12,7 @@ import pytest
 import bratsprep.cli
 import bratsprep.slicefile.schema
 import bratstrain.commands.cli
+from tests.helpers import links
 
 ROOT = Path(__file__).parent.parent.parent
 COMMANDS = [
@@ -40,14 +41,17 @@ def test_help_of_each_command_has_an_example(program, name, command):
     assert re.search(rf"Example:\n +{program} {name} ", text)
 
 
-@pytest.mark.parametrize("path", [
-    "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/README.md",
-    *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md")),
-])  # fmt: skip
-def test_links_lead_somewhere(path):
-    page = ROOT / path
-    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-        assert (page.parent / target).exists(), target
+@pytest.mark.parametrize("page", links.pages(), ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    assert [*links.broken(page)] == []
+
+
+def test_broken_links_are_found(tmp_path):
+    page = tmp_path / "a.md"
+    page.write_text("# One `b` (c)\n[a](#one-b-c) [b](#two) [c](d.md) [e](https://e.org)\n"
+                    "```text\n[f](g.md)\n```\n")  # fmt: skip
+    found = [*links.broken(page)]
+    assert [line.split(": ")[1] for line in found] == ["#two", "d.md"]
 
 
 MARK = re.compile(

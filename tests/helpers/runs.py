@@ -49,13 +49,15 @@ def write(
     schemes=(SCHEME,),
     classes=4,
     drop=0.0,
+    **sizes_of_model,
 ):
     """Write a run folder; gives its network.
 
-    The label schemes have equal classes, which are those of the network.
+    The label schemes have equal classes, which are those of the network. Further keywords are
+    those of a `ModelConfig`.
     """
     folder.mkdir(parents=True)
-    model = replace(CONFIG.model, classes=classes)
+    model = replace(CONFIG.model, classes=classes, **sizes_of_model)
     config = replace(CONFIG, precision="fp32", drop_modality=drop, model=model)
     network = network_of(seed, config)
     (folder / "config.json").write_text(config.to_json())

@@ -10,6 +10,7 @@ from bratsprep.settings import choices, default_text, described, facts_of, keywo
 from bratstrain.apply_config import (
     ApplyConfig,
     CardConfig,
+    CrossvalConfig,
     OutputConfig,
     ReportConfig,
     ShownConfig,
@@ -84,6 +85,14 @@ SECTIONS = (
     ("A report", "`bratstrain.report`, `bratstrain report`.", [ShownConfig]),
     ("A model card", "`bratstrain.card`, `bratstrain card`.", [CardConfig]),
     ("A study", "`bratstrain.study`, `bratstrain study`.", [StudyConfig]),
+    (
+        "A cross-validation",
+        (
+            "`bratstrain.crossval`, `bratstrain crossval`, beside the settings of a run but\n"
+            "`fold`, of a session, and of raw data."
+        ),
+        [CrossvalConfig],
+    ),
     ("Folds for nnU-Net", "`bratstrain.splits`, `bratstrain splits`.", [SplitsConfig]),
 )
 

@@ -4,12 +4,15 @@ import multiprocessing
 import pickle
 import subprocess
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from importlib.util import find_spec
 
 import pytest
+from click.testing import CliRunner
 
 import bratsprep
 from bratsprep.building import far
 from bratsprep.building.far import WIDTH, width_of
+from bratsprep.cli import main
 from bratsprep.errors import BuildError
 
 WINDOW = "48x40"
@@ -132,3 +135,11 @@ def test_width_is_what_the_caller_or_the_executor_says():
     with ThreadPoolExecutor(3) as threads:
         assert [width_of(threads, 0), width_of(threads, 8)] == [3, 8]
     assert width_of(Pickled(), 0) == WIDTH
+
+
+@pytest.mark.skipif(find_spec("distributed") is not None, reason="Dask is installed")
+def test_without_dask_the_command_names_the_extra(raw, tmp_path):
+    command = ["build", str(raw), str(tmp_path / "out.h5"), "--dask", "tcp://localhost:1"]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 1
+    assert "pip install 'bratsprep[dask]'" in done.output

@@ -1,3 +1,4 @@
+import errno
 import os
 
 import numpy as np
@@ -115,6 +116,15 @@ def test_a_second_process_is_refused(tmp_path):
         Journal(tmp_path / "out.h5"),
         pytest.raises(BuildError, match=r"out\.h5: is being written by another process"),
     ):
+        Journal(tmp_path / "out.h5")
+
+
+def test_a_file_system_without_locks_is_named_as_such(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("bratsprep.building.journal.fcntl.flock", refuse)
+    with pytest.raises(BuildError, match=r"journal: cannot be locked: .*Lustre: -o flock"):
         Journal(tmp_path / "out.h5")
 
 

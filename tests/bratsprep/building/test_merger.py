@@ -4,8 +4,10 @@ import re
 
 import h5py
 import pytest
+from click.testing import CliRunner
 
 import bratsprep
+from bratsprep.cli import main
 from bratsprep.errors import BuildError, SchemaError
 
 WINDOW = "48x40"
@@ -166,3 +168,12 @@ def test_versions_of_all_files_are_kept(pair, tmp_path):
     bratsprep.merge([pair / "a.h5", other], tmp_path / "all.h5", workers=1)
     with h5py.File(tmp_path / "all.h5") as file:
         assert " and 9" in bytes(file.attrs["software"]).decode()
+
+
+def test_the_command_says_what_was_joined(pair, tmp_path):
+    files = [str(pair / "a.h5"), str(pair / "b.h5")]
+    done = CliRunner().invoke(main, ["merge", *files, "-o", str(tmp_path / "all.h5")])
+    assert done.exit_code == 0, done.output
+    assert "6 cases of 6 subjects (3 of " in done.output
+    again = CliRunner().invoke(main, ["merge", *files, "-o", str(tmp_path / "all.h5")])
+    assert again.exit_code == 1

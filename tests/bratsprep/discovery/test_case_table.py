@@ -181,5 +181,7 @@ def test_columns_follow_the_modalities_asked_for(raw):
     text = "case,adc,FLAIR,T2,seg\n" + "a,x/1.nii.gz,x/2.nii.gz,x/3.nii.gz,x/tumour.nii.gz\n"
     (one,) = found(raw, text, modalities="t2w,adc").cases
     assert [channel.member for channel in one.images] == ["x/3.nii.gz", "x/1.nii.gz"]
-    assert "'adc' is unknown" in refusal(raw, text, modalities="t2w")
+    unasked = refusal(raw, text, modalities="t2w")
+    assert "'adc' is unknown" in unasked
+    assert "--modalities" in unasked
     assert "column swi is missing" in refusal(raw, text, modalities="adc,swi")

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from bratsprep.system import limits
+from bratsprep.system.threads import cores
 
 
 def tree(root, groups, files):
@@ -49,6 +50,12 @@ def test_limits_of_control_groups(tmp_path, groups, files, cores, memory):
     root = tree(tmp_path, groups, files)
     assert limits.core_quota(root) == cores
     assert limits.memory_limit(root) == memory
+
+
+def test_default_threads_keep_to_the_quota(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(limits, "core_quota", lambda _: 1.5)
+    assert cores() == 2
 
 
 def test_without_control_groups_nothing_is_limited(tmp_path):

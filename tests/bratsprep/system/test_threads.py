@@ -15,6 +15,7 @@ from bratsprep.case import Channel
 from bratsprep.config import PrepConfig
 from bratsprep.errors import BuildError, NiftiError
 from bratsprep.sources.source import open_source
+from bratsprep.system import limits
 from bratsprep.system.memory import Buffers, Pool
 from bratsprep.system.threads import LOOK_AHEAD, cores, in_order
 from bratsprep.volumes.case_volumes import read_scan
@@ -296,6 +297,7 @@ def test_share_refuses_a_limit_below_one_case(tmp_path, room):
 
 def test_cores_are_those_that_the_process_may_use(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2, 5}, raising=False)
+    monkeypatch.setattr(limits, "core_quota", lambda _: None)
     assert cores() == 3
 
 
@@ -303,4 +305,5 @@ def test_cores_are_those_that_the_process_may_use(monkeypatch):
 def test_cores_are_those_of_the_machine_where_that_cannot_be_told(monkeypatch, counted, expected):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: counted)
+    monkeypatch.setattr(limits, "core_quota", lambda _: None)
     assert cores() == expected

@@ -23,9 +23,7 @@ class Recorder:
 @pytest.fixture
 def recorder(monkeypatch):
     made = Recorder()
-    monkeypatch.setattr(
-        demonstration, "PROGRAMS", dict.fromkeys(("bratsprep", "bratstrain"), made)
-    )  # fmt: skip
+    monkeypatch.setattr(demonstration, "program", lambda _: made)
     return made
 
 

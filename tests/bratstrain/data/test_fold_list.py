@@ -113,3 +113,20 @@ def test_dataset_json_that_is_a_list_names_no_ending(tmp_path):
     folder = named(tmp_path / "raw", "abc", "[]")
     done = bratstrain.splits(folder, tmp_path / "s.json", repeats="off")
     assert sorted(done.folds[0].subjects) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("exclude", ["labelsTs/*"]), ("labels", "msd"), ("missing", "zeros"), ("same_grid", True)],
+)
+def test_what_raw_files_are_taken_for_has_no_effect_without_reading_them(tmp_path, name, value):
+    folder = named(tmp_path / "raw", "abc")
+    with pytest.raises(ValueError, match=f"{name} .* has no effect with repeats off"):
+        bratstrain.splits(folder, tmp_path / "s.json", repeats="off", **{name: value})
+
+
+@pytest.mark.slow
+def test_files_that_are_excluded_are_in_no_fold(raw, tmp_path):
+    cases = sorted(path.name[:-7] for path in (raw / "labelsTr").iterdir())
+    done = bratstrain.splits(raw, tmp_path / "s.json", exclude=[f"*/{cases[0]}*"])
+    assert sorted(done.folds[0].subjects) == cases[1:]

@@ -1,6 +1,7 @@
 """Runs against runs: differences of the same cases, and what is refused."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -160,3 +161,14 @@ def test_missing_number_is_a_dash(value, text):
 @pytest.mark.parametrize(("p", "text"), [(0.0004, "<0.001"), (0.0312, "0.031")])
 def test_chance_is_short(p, text):
     assert chance(p) == text
+
+
+def test_difference_of_distances_with_a_penalty_has_no_interval():
+    runs = [
+        scored_runs.evaluation(hd95_mm=distances, run=name)
+        for name, distances in (("a", (3.0, 4.0)), ("b", (5.0, 9.0)))
+    ]
+    comparison = compare_evaluations(runs)
+    (row,) = comparison.chosen("HD95 (mm)", "ET")
+    assert (row.mean, row.n_cases) == (-3.5, 2)
+    assert math.isnan(row.low)

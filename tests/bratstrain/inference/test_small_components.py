@@ -221,7 +221,14 @@ def test_ensemble_takes_the_smallest_sizes(tmp_path):
         (tmp_path / name).mkdir()
         least = dict(zip(ALL, sizes, strict=True))
         write_cleanup(tmp_path / name, Cleanup(least, "", [], 0.0, 0.0))
-    assert shared_sizes([tmp_path / "a", tmp_path / "b"]) == {"NCR": 10, "ED": 10, "ET": 0}
+    both = [tmp_path / "a", tmp_path / "b"]
+    assert shared_sizes(both, GLIOMA) == {"NCR": 10, "ED": 10, "ET": 0}
+
+
+def test_class_without_a_size_is_refused(tmp_path):
+    write_cleanup(tmp_path, Cleanup({"NCR": 10, "ET": 0}, "", [], 0.0, 0.0))
+    with pytest.raises(BratsError, match="has no size for ED"):
+        shared_sizes([tmp_path], GLIOMA)
 
 
 def test_prediction_is_cleaned_by_the_sizes_of_the_run(tmp_path):

@@ -2,13 +2,13 @@
 
 import torch
 
-from bratstrain.config import MODELS, ModelConfig
+from bratstrain.config import MODELS, VOLUME_MODELS, ModelConfig
 from bratstrain.networks import build
 from bratstrain.networks.build import NETWORKS, build_model
 
 
 def test_networks_are_those_that_the_settings_know():
-    assert tuple(NETWORKS) == MODELS
+    assert tuple(NETWORKS) == (*MODELS, *VOLUME_MODELS)
 
 
 def test_network_can_be_added(monkeypatch):

@@ -210,7 +210,7 @@ def test_plain_skip_passes_all():
 )
 def test_padding_fills_at_least_two_cells(size, padded):
     image = torch.ones(1, 1, *size)
-    out = pad_to_cells(image, 4)
+    out = pad_to_cells(image, (4, 4))
     assert out.shape[2:] == padded
     assert out.sum() == size[0] * size[1]
 

@@ -288,3 +288,33 @@ def test_summary_refuses_cases_of_different_classes():
     both = [scored(A, A, classes=classes, lesions=()) for classes in (GLIOMA, GLIOMA_2024)]
     with pytest.raises(ValueError, match="the cases are of different classes"):
         summarise(both, cases="mixed")
+
+
+DISTANCES = [metric.name for metric in METRICS.values() if metric.is_penalised]
+
+
+@pytest.mark.parametrize("metric", DISTANCES)
+def test_mean_of_distances_with_a_penalty_has_no_interval(metric):
+    many = [scored(A, np.roll(A, shift, axis=2)) for shift in (1, 2, 3)]
+    found = row(
+        summarise(many, cases="three", conventions=("brats2024",)), "brats2024", metric, "ET"
+    )
+    assert math.isnan(found.low)
+    assert (found.n_interval, found.no_interval) == (3, "a rare penalty has no interval")
+
+
+@pytest.mark.parametrize("metric", ["HD95 (mm)", "ASSD (mm)"])
+def test_mean_of_distances_without_a_penalty_has_an_interval(metric):
+    many = [scored(A, np.roll(A, shift, axis=2), lesions=()) for shift in (1, 2, 3)]
+    found = row(summarise(many, cases="three", conventions=("nnunet",)), "nnunet", metric, "ET")
+    assert found.low < found.mean < found.high
+    assert found.no_interval == ""
+
+
+def test_every_distance_that_a_convention_can_set_is_penalised():
+    far = scored(A, EMPTY).parts["ET"]
+    moved = {
+        name for name, metric in METRICS.items()
+        if metric.measure(far, CONVENTIONS["brats2024"]) == 337
+    }  # fmt: skip
+    assert moved == set(DISTANCES)

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -167,3 +168,14 @@ def test_empty_masks_are_scored_by_the_convention(metric):
 def test_decimals_follow_the_unit():
     assert decimals("HD95 (mm)") == 1
     assert decimals(HEADLINE) == decimals("pooled Dice") == 3
+
+
+@pytest.mark.parametrize(
+    "name", [*METRICS, *(task for c in CONVENTIONS.values() for task in c.tasks)]
+)
+def test_every_metric_and_task_stands_in_the_document(name):
+    """Short forms such as `at 1 mm` and `GLI, SSA, PED 2023` name several in one row."""
+    page = (Path(__file__).parents[3] / "docs" / "numbers.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("|")]
+    words = name.replace(" 2023", "").replace("small lesions dropped", "").rstrip(", ").split(", ")
+    assert any(all(word in line for word in words[0].split()) for line in rows)

@@ -1,6 +1,7 @@
 """A study's file: how settings come together, and each way in which it can be wrong."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -154,7 +155,9 @@ def test_study_is_found_by_path_and_by_name(tmp_path):
 
 
 def test_study_that_is_nowhere_is_refused():
-    with pytest.raises(BratsError, match=r"desk: is neither a file .* or deck or negatives"):
+    with pytest.raises(
+        BratsError, match=r"desk: is neither a file .* or context or deck or negatives"
+    ):
         find_study("desk")
 
 
@@ -189,6 +192,14 @@ def test_deck_changes_one_thing_at_a_time(profile):
             if name != "model" and getattr(one, name) != getattr(two, name)
         ]  # fmt: skip
         assert len(differing) == 1, (each.name, differing)
+
+
+def test_contexts_differ_in_nothing_else():
+    plan = read_study(find_study("context"), "full", METRICS)
+    assert [each.fit.model.context for each in plan.experiments] == [1, 3, 5, 7]
+    alike = {replace(each.fit, model=replace(each.fit.model, context=1))
+             for each in plan.experiments}  # fmt: skip
+    assert len(alike) == len({each.build for each in plan.experiments}) == 1
 
 
 def test_negatives_differ_in_nothing_else():

@@ -4,6 +4,7 @@ import torch
 
 from bratsprep.slicefile.reader import SliceFile
 from bratstrain.data.intake import Intake, planes_name
+from bratstrain.data.neighbours import Samples
 from bratstrain.training.validate import scores, validate
 from tests.helpers import fitfiles
 from tests.helpers.class_sets import GLIOMA
@@ -75,7 +76,9 @@ def test_twins_are_found_by_their_ids(data):
             return torch.zeros((len(image), 4, *image.shape[2:]))
 
         twins = file.cases["id"][:2].tolist()
-        found = validate(nothing, file, np.arange(len(file)), CPU, batch_size=99, twins=twins)
+        found = validate(
+            nothing, file, Samples(np.arange(len(file))), CPU, batch_size=99, twins=twins
+        )
     assert (found.n_cases, found.n_without_twins) == (6, 4)
 
 
@@ -89,7 +92,7 @@ def test_truth_itself_scores_1(data, batch_size):
             label = torch.from_numpy(next(labels)).long()
             return torch.nn.functional.one_hot(label, 4).movedim(-1, 1).float()
 
-        found = validate(oracle, file, rows, CPU, batch_size=batch_size)
+        found = validate(oracle, file, Samples(rows), CPU, batch_size=batch_size)
     assert found.n_cases == 3
     assert set(found.volume_dice.values()) == {1.0}
 
@@ -97,7 +100,7 @@ def test_truth_itself_scores_1(data, batch_size):
 def test_validation_stops_when_it_is_told_to(data):
     with SliceFile(data) as file:
         rows = np.arange(len(file))
-        assert validate(None, file, rows, CPU, batch_size=4, stopped=lambda: True) is None
+        assert validate(None, file, Samples(rows), CPU, batch_size=4, stopped=lambda: True) is None
 
 
 @pytest.mark.parametrize(

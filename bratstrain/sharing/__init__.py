@@ -1,0 +1,1 @@
+"""Networks for others: what is written, and what is left out."""

@@ -1,0 +1,82 @@
+"""`publish`: the network of a run as a folder that can be given to others."""
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from bratsprep.errors import BratsError
+from bratsprep.system.atomic import make_empty
+from bratstrain.runs.checkpoint import Weights, load, read_config
+from bratstrain.runs.files import FACTS, read_json
+from bratstrain.runs.fitted import best_of, load_fitted
+from bratstrain.runs.published import write_published
+from bratstrain.sharing.card import card_text
+
+SHARED_FACTS: Final = ("scheme", "spacings", "versions")
+"""Facts of a run that say nothing of a person or a machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What `publish` wrote."""
+
+    folder: Path
+    sums: Mapping[str, str]
+    """SHA-256 of each file by name."""
+
+    def lines(self) -> list[str]:
+        """One line a file, and how to use the folder."""
+        lines = [f"{digest}  {self.folder / name}" for name, digest in self.sums.items()]
+        return [*lines, f"use      bratstrain predict {self.folder} RAW -o DIR"]
+
+
+def publish(run: Path | str, out: Path | str) -> Published:
+    """Write the network of a run to a folder for others; `bratstrain.publish`.
+
+    Weights as safetensors, settings and preparation as JSON, a model card, and the SHA-256 of
+    each. Neither ids nor fingerprints of cases are written, nor paths of this machine.
+
+    Example:
+        bratstrain.publish("runs/a", "shared/a")
+
+    Args:
+        run: finished run folder.
+        out: folder to make; it may exist where it is empty.
+
+    Raises:
+        BratsError: the folder is no finished run, its network is made by code of the user, or
+            `out` holds something or cannot be written.
+        TypeError: a keyword is unknown.
+    """
+    source, folder = Path(run), Path(out)
+    best = best_of(source)
+    weights = load(best, Weights)
+    model = read_config(best, weights.config).model
+    if model.is_custom:
+        raise BratsError(
+            f"{source}: its network is made by {model.kind}, code that a published folder cannot "
+            "hold; share the run folder together with that code"
+        )
+    fitted = load_fitted([source], "cpu")
+    facts = shared_facts(read_json(source / FACTS))
+    make_empty(folder)
+    weights = replace(weights, preparation=without_paths(weights.preparation))
+    sums = write_published(folder, weights, facts, card_text(fitted, weights, facts))
+    return Published(folder, sums)
+
+
+def shared_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep the facts of a run that say nothing of a person or a machine."""
+    kept = {name: facts[name] for name in SHARED_FACTS if name in facts}
+    return {"versions": {"python": platform.python_version()}, **kept}
+
+
+def without_paths(preparation: str) -> str:
+    """Leave the path of a table of subjects out of a preparation, which needs it no more."""
+    content = json.loads(preparation)
+    if content.get("subjects", "auto") in ("auto", "names"):
+        return preparation
+    return json.dumps(content | {"subjects": "auto"})

@@ -1,0 +1,105 @@
+"""Labels of stored planes from a network that is being fitted: slice by slice, or by case."""
+
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bratsprep.slicefile.reader import SliceFile
+from bratstrain.data.intake import Intake
+from bratstrain.data.neighbours import Samples
+from bratstrain.data.reading import Reading
+from bratstrain.networks.windows import dense, slide
+
+Segment: TypeAlias = Callable[[Tensor], Tensor]
+"""(b, m, h, w) float32, (b, m, k, h, w) with neighbours, or patches of that shape, to logits."""
+Labelled: TypeAlias = tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.uint8]]
+"""(b,) int64 rows under /slice, and (b, h, w) uint8 truth and prediction of them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cases:
+    """Slices that are labelled case by case, through windows of a network that takes patches."""
+
+    rows: NDArray[np.int64]
+    """(n,) int64, rows under /slice, rising: all of each case."""
+    window: tuple[int, ...]
+    """Depth, height and width of a window."""
+
+
+def by_slices(
+    segment: Segment, file: SliceFile, samples: Samples, device: torch.device, batch_size: int
+) -> Generator[Labelled, None, None]:
+    """Label slices in batches, reading one ahead in a thread.
+
+    Args:
+        segment: the network, in evaluation mode.
+        file: open slice file.
+        samples: at least one.
+        device: of the network.
+        batch_size: slices of a batch.
+    """
+    intake, rows = Intake(file, device), samples.rows
+    batches = np.array_split(rows, range(batch_size, len(rows), batch_size))
+    readings = [samples.reading(batch) for batch in batches]
+    for (stored, label), batch, reading in zip(
+        read_ahead(file, readings), batches, readings, strict=True
+    ):
+        read = intake(torch.from_numpy(stored).to(device), reading.rows)
+        image, truth = reading.gather(read, torch.from_numpy(label))
+        found = segment(image).argmax(dim=1).to("cpu", torch.uint8)
+        yield batch, truth.numpy(), found.numpy()
+
+
+def by_cases(
+    segment: Segment, file: SliceFile, cases: Cases, device: torch.device, batch_size: int
+) -> Generator[Labelled, None, None]:
+    """Label case after case through windows, reading one case ahead in a thread.
+
+    Args:
+        segment: the network, in evaluation mode.
+        file: open slice file.
+        cases: at least one.
+        device: of the network.
+        batch_size: windows of a batch.
+    """
+    intake, case = Intake(file, device), file.slices["case"][cases.rows]
+    parts = np.split(cases.rows, np.flatnonzero(np.diff(case)) + 1)
+    readings = [Reading(part) for part in parts]
+    for (stored, label), rows in zip(read_ahead(file, readings), parts, strict=True):
+        image = intake(torch.from_numpy(stored).to(device), rows)
+        z = file.slices["z"][rows].astype(np.int64)
+        found = slide(
+            lambda patches: segment(patches).float().softmax(dim=1),
+            dense(image, z),
+            cases.window,
+            batch_size,
+        )
+        predicted = found.argmax(dim=0).to("cpu", torch.uint8).numpy()
+        yield rows, label, predicted[z - z[0]]
+
+
+def read_ahead(
+    file: SliceFile, readings: list[Reading]
+) -> Iterator[tuple[NDArray[Any], NDArray[np.uint8]]]:
+    """Read slices in order, one reading ahead, in a thread.
+
+    Args:
+        file: open slice file.
+        readings: at least one.
+
+    Yields:
+        (u, m, h, w) images as stored, and (u, h, w) uint8 labels.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(file.read, readings[0].rows)
+        for following in [*readings[1:], None]:
+            current = coming.result()
+            if following is not None:
+                coming = pool.submit(file.read, following.rows)
+            yield current

@@ -1,0 +1,68 @@
+"""Scores of cases that come back from JSON as they were."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from bratstrain.data.trained_cases import Compared
+from bratstrain.data.twins import Twins
+from bratstrain.evaluation.kept_scores import Kept, plain, read_kept, restored
+from bratstrain.scoring.aggregate import summarise
+from bratstrain.scoring.metrics import Grid, score_case
+from tests.helpers.class_sets import GLIOMA
+
+
+def made(seed):
+    """Scores of two random label volumes, one of them without a class."""
+    generator = np.random.default_rng(seed)
+    truth, predicted = generator.integers(0, 4, (2, 6, 7, 8)).astype(np.uint8)
+    truth[truth == 3] = 0
+    return score_case(
+        truth, predicted, Grid((1.0, 1.0, 2.0)), GLIOMA, case=f"case-{seed}", lesions=("brats2023",)
+    )
+
+
+def kept():
+    images = Compared(2, 3, 0.5, {"a": ("b", "c")}, {})
+    twins = Twins("case", 2, {"a": ("b",)}, are_told=False, images=images)
+    scores = (made(0), made(1))
+    return Kept("digest", "cases", "planes", ("note",), twins, {"bad": "why"}, scores)
+
+
+def returned(value):
+    return restored(Kept, json.loads(json.dumps(plain(value))))
+
+
+def test_scores_give_the_same_table():
+    before, after = kept(), returned(kept())
+    tables = [summarise(each.scores, cases="x").to_rows() for each in (before, after)]
+    assert tables[0] == tables[1]
+    np.testing.assert_array_equal(before.scores[1].confusion, after.scores[1].confusion)
+
+
+def test_everything_else_comes_back():
+    before, after = kept(), returned(kept())
+    assert after.repeats == before.repeats
+    assert (after.inputs, after.notes, after.set_aside) == ("digest", ("note",), {"bad": "why"})
+
+
+def test_infinite_and_missing_numbers_come_back():
+    scores = returned(kept()).scores[0].parts
+    before = kept().scores[0].parts
+    assert [part.hd95_mm for part in scores.values()] == [part.hd95_mm for part in before.values()]
+    assert any(math.isinf(part.hd95_mm) for part in scores.values())
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "x", '{"inputs": "a"}'])
+def test_a_file_of_another_version_counts_as_none(tmp_path, text):
+    (tmp_path / "scores.json").write_text(text)
+    assert read_kept(tmp_path / "scores.json") is None
+
+
+def test_a_record_with_other_fields_counts_as_none(tmp_path):
+    record = plain(kept())
+    del record["scores"][0]["classes"]
+    (tmp_path / "scores.json").write_text(json.dumps(record))
+    assert read_kept(tmp_path / "scores.json") is None
