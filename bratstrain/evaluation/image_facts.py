@@ -28,7 +28,9 @@ def raw_facts(scan: CaseVolumes) -> ImageFacts:
     """Of a raw case that has been read."""
     measured = scan.measured
     present = np.array(scan.named.present, np.bool_)
-    return ImageFacts(case_notes(scan), measured.mean.copy(), measured.std.copy(), present)
+    return ImageFacts(
+        case_notes(scan.on_source), measured.mean.copy(), measured.std.copy(), present
+    )
 
 
 def stored_facts(row: np.void) -> ImageFacts:
