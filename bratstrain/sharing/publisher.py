@@ -1,9 +1,8 @@
 """`publish`: the network of a run as a folder that can be given to others."""
 
-import json
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,7 +62,6 @@ def publish(run: Path | str, out: Path | str) -> Published:
     fitted = load_fitted([source], "cpu")
     facts = shared_facts(read_json(source / FACTS))
     make_empty(folder)
-    weights = replace(weights, preparation=without_paths(weights.preparation))
     sums = write_published(folder, weights, facts, card_text(fitted, weights, facts))
     return Published(folder, sums)
 
@@ -72,11 +70,3 @@ def shared_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Keep the facts of a run that say nothing of a person or a machine."""
     kept = {name: facts[name] for name in SHARED_FACTS if name in facts}
     return {"versions": {"python": platform.python_version()}, **kept}
-
-
-def without_paths(preparation: str) -> str:
-    """Leave the path of a table of subjects out of a preparation, which needs it no more."""
-    content = json.loads(preparation)
-    if content.get("subjects", "auto") in ("auto", "names"):
-        return preparation
-    return json.dumps(content | {"subjects": "auto"})

@@ -74,15 +74,6 @@ def test_the_folder_holds_no_case_and_no_path(shared):
         assert word not in content
 
 
-def test_path_of_a_table_of_subjects_is_left_out(run, tmp_path):
-    weights = load(run / "best.pt", Weights)
-    own = json.loads(weights.preparation) | {"subjects": "/home/me/subjects.csv"}
-    save(run / "best.pt", replace(weights, preparation=json.dumps(own)))
-    bratstrain.publish(run, tmp_path / "shared")
-    read = published.read_published(tmp_path / "shared")
-    assert json.loads(read.preparation) == own | {"subjects": "auto"}
-
-
 def test_the_card_names_modalities_classes_and_the_score(shared):
     card = (shared / "README.md").read_text()
     assert card.startswith("---\n")
