@@ -43,7 +43,7 @@ def test_entropy_of_planes_is_that_of_the_probabilities_returned(tmp_path, tta):
     image = np.random.default_rng(0).normal(size=(5, 4, *runs.WINDOW)).astype(np.float32)
     entropy = np.empty((5, *runs.WINDOW), np.uint8)
     config = ApplyConfig(tta=tta, batch_size=2)
-    _, kept = segment(fitted, image, config, keep=True, entropy=entropy)
+    _, kept = segment(fitted, image, np.arange(5), config, keep=True, entropy=entropy)
     wanted = stats.entropy(kept, axis=0) / np.log(4) * 255
     np.testing.assert_allclose(entropy, wanted, atol=0.51)
 
