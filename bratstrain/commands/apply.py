@@ -24,6 +24,7 @@ from bratsprep.settings import keywords
 from bratstrain.apply_config import (
     PARTS,
     ApplyConfig,
+    CardConfig,
     OutputConfig,
     ReportConfig,
     ScoreConfig,
@@ -197,7 +198,8 @@ def check_alone(context: click.Context) -> None:
 @click.command()
 @click.argument("run", type=FOLDER)
 @click.argument("out", type=FOLDER)
-def publish(run: Path, out: Path) -> None:
+@settings_options(CardConfig, only=("data_license",))
+def publish(run: Path, out: Path, **settings: Any) -> None:
     """Write the network of a run to a folder that can be shared, without any patient's data.
 
     Weights as safetensors, settings and preparation as JSON, a model card, and SHA-256 of each;
@@ -205,10 +207,10 @@ def publish(run: Path, out: Path) -> None:
 
     \b
     Example:
-        bratstrain publish runs/a shared/a
+        bratstrain publish runs/a shared/a --license CC-BY-SA-4.0
     """
     with reported():
-        done = bratstrain.publish(run, out)
+        done = bratstrain.publish(run, out, **given(settings))
     click.echo("\n".join(done.lines()))
 
 

@@ -64,7 +64,7 @@ def card_facts(run: Path, data_license: str = "") -> CardFacts:
         limits=[*said, *limits(spacings, split, evaluations=len(evaluations))],
         usage=f"bratstrain predict {run.resolve().name} RAW -o OUT",
         data_license=data_license,
-        data_name=str(record.get("data", "")),
+        data_name=Path(str(record.get("data", ""))).name,
     )
 
 
@@ -86,7 +86,7 @@ def data_facts(
     n_subjects = len(set(split.subjects.values()))
     is_cases = not split.sliced and n_subjects
     return {
-        "slice file": str(record.get("data", "")),
+        "slice file": Path(str(record.get("data", ""))).name,
         "digest of the slice file": weights.data_digest,
         "cases": f"{n_cases:,}" if is_cases else "",
         "subjects": f"{n_subjects:,}" if n_subjects else "",
@@ -115,6 +115,15 @@ def split_facts(split: Split, record: Mapping[str, Any]) -> dict[str, str]:
 def network_facts(config: Mapping[str, Any], weights: Weights, digest: str) -> dict[str, str]:
     """Kind and size of the network."""
     model = config.get("model", {})
+    seen = (
+        "patches of the volume"
+        if str(model.get("kind")).endswith("3d")
+        else (
+            f"{model.get('context', 1)} planes around each plane"
+            if model.get("context", 1) > 1
+            else "each plane alone"
+        )
+    )
     count = sum(
         value.numel() for name, value in weights.network.items() if not name.endswith(RUNNING)
     )
@@ -122,6 +131,7 @@ def network_facts(config: Mapping[str, Any], weights: Weights, digest: str) -> d
     kind = ", ".join(f"{name} {model[name]}" for name in shown if name in model)
     return {
         "network": kind,
+        "sees": seen,
         "parameters": f"{count:,}",
         "weights": f"step {weights.step:,}, the best validation",
         "digest of the weights": digest,
@@ -142,7 +152,6 @@ def training_facts(record: Mapping[str, Any], config: Mapping[str, Any]) -> dict
 
 def limits(spacings: TrainedSpacings, split: Split, *, evaluations: int) -> Iterator[str]:
     """What these weights cannot do, as far as the run tells."""
-    yield "Two-dimensional: a plane is labelled without its neighbours."
     sizes = "; ".join(f"{size_text(size)} mm" for size in spacings.sizes) or "none is recorded"
     yield f"Only voxel sizes of the training cases are accepted ({sizes}), to a tenth."
     if not split.test:

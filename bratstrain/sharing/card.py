@@ -1,61 +1,62 @@
-"""The model card of a published network: what it is, what it was fitted on, how to use it."""
+"""The model card of a published network: that of its run, without a word on any single case."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
 
-from bratstrain.runs.checkpoint import Weights
-from bratstrain.runs.fitted import Fitted
+from bratstrain.evaluation.stored import Evaluation
+from bratstrain.evaluation.tables import EVERYTHING
+from bratstrain.pages.card_facts import card_facts
+from bratstrain.pages.card_text import CardFacts, card_text
+from bratstrain.runs.files import read_json
+from bratstrain.runs.fitted import read_split
 
-HEAD: Final = """---
-library_name: bratstrain
-pipeline_tag: image-segmentation
-tags: [brain-tumour, mri, medical, segmentation]
----
-"""
+WITHHELD: Final = "a sentence of the run that names cases is left out"
+CHECKED: Final = (
+    "The folder holds no code, case id or image; 'sha256sum --check SHA256SUMS' verifies it."
+)
 
 
-def card_text(fitted: Fitted, weights: Weights, facts: Mapping[str, Any]) -> str:
-    """Write the card in Markdown, with the metadata that the Hugging Face Hub reads.
+def shared_card(run: Path, data_license: str = "") -> str:
+    """Write the card of a run in Markdown, for people who must not learn of any case.
 
     Args:
-        fitted: the run.
-        weights: of its best validation.
-        facts: of the published `run.json`.
+        run: finished run folder.
+        data_license: as the user states it; empty where nothing is stated.
+
+    Raises:
+        BratsError: the folder is no finished run.
     """
-    classes, regions = fitted.classes.classes, dict(fitted.classes.regions)
-    sizes = "; ".join(" x ".join(f"{side:g}" for side in one) for one in fitted.spacings[0].sizes)
-    software = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
-    rows = {
-        "task": "segmentation of axial slices, 2D",
-        "modalities, in order": ", ".join(fitted.preparation.channels),
-        "classes": ", ".join(classes),
-        "regions": ", ".join(regions) or "none",
-        "label scheme": fitted.scheme.name if fitted.scheme else "several",
-        "slice size": f"{fitted.size[0]} x {fitted.size[1]} voxels, "
-        + ("whole planes" if fitted.window is None else "centred on the brain"),
-        "voxel sizes of the training cases (mm)": sizes or "not recorded",
-        "selection": f"step {weights.step}, mean region volume Dice {weights.score:.4f} on "
-        "validation cases, over the stored planes",
-        "software": software,
-    }
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
-    return f"""{HEAD}
-# {fitted.name}
+    facts = without_cases(card_facts(run, data_license), known_ids(run))
+    return card_text(replace(facts, usage="bratstrain predict FOLDER RAW -o OUT"))
 
-A network of bratstrain. Not a medical device.
 
-| | |
-| --- | --- |
-{table}
+def known_ids(run: Path) -> set[str]:
+    """Ids of cases and subjects that the files of a run name."""
+    split = read_split(run)
+    ids = {*map(str, split.trained_cases), *split.test, *split.subjects, *split.subjects.values()}
+    ids.update(split.sliced or map(str, split.validation))
+    for path in run.glob(f"evaluation-*/{EVERYTHING}"):
+        ids.update(Evaluation(run, read_json(path)).cases)
+    return ids
 
-The score above chose the weights and is therefore optimistic; it is no test result.
 
-## Use
+def without_cases(facts: CardFacts, ids: Iterable[str]) -> CardFacts:
+    """Leave out of a card the sentences that name a case.
 
-```sh
-bratstrain predict FOLDER raw/ -o predicted/
-```
+    Args:
+        facts: of the run.
+        ids: that must not stand in it.
+    """
+    words = "|".join(re.escape(each) for each in sorted(ids, key=len, reverse=True) if each)
+    named = re.compile(rf"(?<![\w-])(?:{words})(?![\w-])") if words else None
 
-Scans are prepared by bratstrain as the training cases were. The folder holds no code, case id or
-image; `sha256sum --check SHA256SUMS` verifies it.
-"""
+    def kept(sentences: Sequence[str]) -> list[str]:
+        """Sentences without an id; the others are replaced, so that the gap shows."""
+        return [WITHHELD if named and named.search(text) else text for text in sentences]
+
+    split = dict(zip(facts.split, kept([*facts.split.values()]), strict=True))
+    scores = [replace(each, said=kept(each.said)) for each in facts.scores]
+    return replace(facts, split=split, scores=scores, limits=[*kept(facts.limits), CHECKED])

@@ -12,7 +12,7 @@ from bratstrain.runs.checkpoint import Weights, load, read_config
 from bratstrain.runs.files import FACTS, read_json
 from bratstrain.runs.fitted import best_of, load_fitted
 from bratstrain.runs.published import write_published
-from bratstrain.sharing.card import card_text
+from bratstrain.sharing.card import shared_card
 
 SHARED_FACTS: Final = ("scheme", "spacings", "versions")
 """Facts of a run that say nothing of a person or a machine."""
@@ -32,7 +32,7 @@ class Published:
         return [*lines, f"use      bratstrain predict {self.folder} RAW -o DIR"]
 
 
-def publish(run: Path | str, out: Path | str) -> Published:
+def publish(run: Path | str, out: Path | str, *, data_license: str = "") -> Published:
     """Write the network of a run to a folder for others; `bratstrain.publish`.
 
     Weights as safetensors, settings and preparation as JSON, a model card, and the SHA-256 of
@@ -44,6 +44,7 @@ def publish(run: Path | str, out: Path | str) -> Published:
     Args:
         run: finished run folder.
         out: folder to make; it may exist where it is empty.
+        data_license: of the data that it was fitted on, for the card; not stated by default.
 
     Raises:
         BratsError: the folder is no finished run, its network is made by code of the user, or
@@ -59,10 +60,11 @@ def publish(run: Path | str, out: Path | str) -> Published:
             f"{source}: its network is made by {model.kind}, code that a published folder cannot "
             "hold; share the run folder together with that code"
         )
-    fitted = load_fitted([source], "cpu")
+    load_fitted([source], "cpu")  # refuses what 'predict' would refuse
     facts = shared_facts(read_json(source / FACTS))
+    card = shared_card(source, data_license)
     make_empty(folder)
-    sums = write_published(folder, weights, facts, card_text(fitted, weights, facts))
+    sums = write_published(folder, weights, facts, card)
     return Published(folder, sums)
 
 

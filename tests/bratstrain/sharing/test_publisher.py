@@ -15,9 +15,11 @@ from click.testing import CliRunner
 import bratstrain
 from bratsprep.errors import BratsError
 from bratstrain.commands.cli import main
+from bratstrain.pages.card_text import CardFacts, ScoreSet
 from bratstrain.runs import published
 from bratstrain.runs.checkpoint import Weights, load, save
 from bratstrain.runs.fitted import load_fitted, read_split
+from bratstrain.sharing.card import CHECKED, WITHHELD, without_cases
 from tests.helpers import niftis, runs
 
 pytest.importorskip("safetensors", reason="published networks need safetensors")
@@ -77,8 +79,32 @@ def test_the_folder_holds_no_case_and_no_path(shared):
 def test_the_card_names_modalities_classes_and_the_score(shared):
     card = (shared / "README.md").read_text()
     assert card.startswith("---\n")
-    for word in ("flair, t1w, t1gd, t2w", "ET", "0.5000", "optimistic", "Not a medical device"):
+    for word in ("flair, t1w, t1gd, t2w", "ET", "Not a medical device", "not stated"):
         assert word in card
+
+
+def test_the_card_states_the_licence_of_the_data(run, tmp_path):
+    done = CliRunner().invoke(
+        main, ["publish", str(run), str(tmp_path / "b"), "--license", "CC-BY-SA-4.0"]
+    )
+    assert done.exit_code == 0, done.output
+    assert "licence of the data**: CC-BY-SA-4.0" in (tmp_path / "b" / "README.md").read_text()
+
+
+def test_sentences_that_name_a_case_are_withheld_and_the_gap_shows():
+    told = ScoreSet(
+        title="test", convention="x", head=["", "Dice"], rows=[["ET", ".8"]],
+        said=["a-1 is a-10 again", "5 cases, no twin"],
+    )  # fmt: skip
+    facts = CardFacts(
+        name="n", about="", data={}, preparation={}, network={}, training={}, scores=[told],
+        split={"training": "5 cases", "repeated patients": "1 twin: a-10 = b"}, limits=["a-100"],
+    )  # fmt: skip
+    found = without_cases(facts, {"a-10", "5"})
+    assert found.split == {"training": WITHHELD, "repeated patients": WITHHELD}
+    assert found.scores[0].said == [WITHHELD, WITHHELD]
+    assert found.limits == ["a-100", CHECKED]
+    assert without_cases(facts, {"a-1"}).scores[0].said == [WITHHELD, "5 cases, no twin"]
 
 
 def test_checksums_are_in_the_form_of_sha256sum(shared):
