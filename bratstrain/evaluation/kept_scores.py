@@ -119,10 +119,12 @@ def _of_several(kind: Any, value: Any) -> Any:  # noqa: ANN401  as above
         (own,) = (one for one in arguments if one is not NoneType)
         return None if value is None else restored(own, value)
     if origin is np.ndarray:
-        table: NDArray[np.int64] = np.array(value, np.int64)
+        (number,) = get_args(arguments[1])  # of np.dtype[number]
+        table: NDArray[Any] = np.array(value, number)
         return table
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return {key: restored(arguments[1], one) for key, one in value.items()}
+        key_kind, one_kind = arguments
+        return {key_kind(key): restored(one_kind, one) for key, one in value.items()}
     if origin is tuple:
         return tuple(restored(arguments[0], one) for one in value)
     return value

@@ -10,7 +10,9 @@ from bratstrain.data.trained_cases import Compared
 from bratstrain.data.twins import Twins
 from bratstrain.evaluation.kept_scores import Kept, plain, read_kept, restored
 from bratstrain.scoring.aggregate import summarise
+from bratstrain.scoring.calibration import Calibration
 from bratstrain.scoring.metrics import Grid, score_case
+from bratstrain.scoring.surface_scores import TOLERANCES_MM
 from tests.helpers.class_sets import GLIOMA
 
 
@@ -19,9 +21,11 @@ def made(seed):
     generator = np.random.default_rng(seed)
     truth, predicted = generator.integers(0, 4, (2, 6, 7, 8)).astype(np.uint8)
     truth[truth == 3] = 0
-    return score_case(
+    scores = score_case(
         truth, predicted, Grid((1.0, 1.0, 2.0)), GLIOMA, case=f"case-{seed}", lesions=("brats2023",)
     )
+    sums = Calibration(np.array([3, 4]), np.array([0.25, 3.5]), np.array([1, 4]))
+    return scores.with_calibration(dict.fromkeys(scores.parts, sums))
 
 
 def kept():
@@ -48,11 +52,22 @@ def test_everything_else_comes_back():
     assert (after.inputs, after.notes, after.set_aside) == ("digest", ("note",), {"bad": "why"})
 
 
+def test_numbers_keep_their_types():
+    part = next(iter(returned(kept()).scores[0].parts.values()))
+    assert part.calibration.confidence.tolist() == [0.25, 3.5]
+    assert part.calibration.n.dtype == np.int64
+    assert list(part.surface.dice) == list(TOLERANCES_MM)
+    assert {type(value) for value in part.lesions["brats2023"].hd95_mm} <= {float}
+
+
 def test_infinite_and_missing_numbers_come_back():
     scores = returned(kept()).scores[0].parts
     before = kept().scores[0].parts
-    assert [part.hd95_mm for part in scores.values()] == [part.hd95_mm for part in before.values()]
-    assert any(math.isinf(part.hd95_mm) for part in scores.values())
+    found, wanted = (
+        [part.surface.hd95_mm for part in parts.values()] for parts in (scores, before)
+    )
+    assert found == wanted
+    assert any(math.isinf(distance) for distance in found)
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", "x", '{"inputs": "a"}'])
