@@ -17,7 +17,7 @@ from bratsprep.volumes.nifti import Header
 from bratsprep.volumes.resample_case import resampled_bytes
 from bratsprep.voxel_sizes import Spacing
 
-BASE_BYTES: Final = 205 << 20
+BASE_BYTES: Final = 200 << 20
 """Program, libraries, compiled kernels, and the finished cases that wait to be written."""
 
 

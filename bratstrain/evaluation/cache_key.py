@@ -39,7 +39,7 @@ def inputs_digest(
     """
     parts = (
         EVALUATION_VERSION,
-        ",".join(sha256(best_of(one).read_bytes()) for one in runs_of(run)),
+        weights_digest(run),
         sha256(read_text(run / SPLIT).encode()),
         str(read_cleanup(run)) if apply.cleanup else "",
         part,
@@ -51,3 +51,12 @@ def inputs_digest(
         list(score.tolerances),
     )
     return sha256(json.dumps(parts, sort_keys=True).encode())
+
+
+def weights_digest(run: Path) -> str:
+    """SHA-256 of the weights of a run; of each fold in the folder of a cross-validation.
+
+    Raises:
+        BratsError: the folder is no finished run.
+    """
+    return ",".join(sha256(best_of(one).read_bytes()) for one in runs_of(run))

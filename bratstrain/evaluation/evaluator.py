@@ -9,7 +9,7 @@ from bratsprep.settings import take
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.sources.source import Source
 from bratstrain.apply_config import PARTS, ApplyConfig, EvaluateSettings, Part, ReportConfig
-from bratstrain.evaluation.cache_key import inputs_digest
+from bratstrain.evaluation.cache_key import inputs_digest, weights_digest
 from bratstrain.evaluation.case_pairs import load_labeller
 from bratstrain.evaluation.case_selection import open_cases, select_cases
 from bratstrain.evaluation.folder_selection import Wanted
@@ -17,11 +17,10 @@ from bratstrain.evaluation.folders import (
     evaluation_folder,
     evaluation_name,
     settings_facts,
-    sha256,
 )
 from bratstrain.evaluation.scorer import Destination, Watch, conclude
 from bratstrain.evaluation.tables import Report
-from bratstrain.runs.fitted import best_of, read_split
+from bratstrain.runs.fitted import read_split
 
 INPUTS: Final = "inputs digest"
 """Name of the fact that tells evaluations of the same inputs."""
@@ -127,7 +126,7 @@ def evaluate_opened(
     else:
         about |= {"raw": where.path.name, "slice file digest": labeller.fitted.data_digest}
     about[INPUTS] = job.inputs(where)
-    about[WEIGHTS] = sha256(best_of(job.run).read_bytes())
+    about[WEIGHTS] = weights_digest(job.run)
     destination = Destination(job.name(where), about, job.folder(where), job.run)
     return conclude(selection, job.config, destination, progress=progress, watch=watch)
 

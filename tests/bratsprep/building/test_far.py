@@ -13,6 +13,7 @@ import bratsprep
 from bratsprep.building import far
 from bratsprep.building.far import WIDTH, width_of
 from bratsprep.cli import main
+from bratsprep.config import PrepConfig
 from bratsprep.errors import BuildError
 
 WINDOW = "48x40"
@@ -119,9 +120,9 @@ def test_a_failed_executor_keeps_the_finished_cases(raw, whole, tmp_path):
 
 
 def test_a_worker_of_other_versions_is_refused(raw, tmp_path, monkeypatch):
-    versions = far.versions()
+    versions = far.versions(PrepConfig())
     answers = iter([versions])
-    monkeypatch.setattr(far, "versions", lambda: next(answers, versions | {"numpy": "0.1"}))
+    monkeypatch.setattr(far, "versions", lambda _: next(answers, versions | {"numpy": "0.1"}))
     with pytest.raises(BuildError, match=r"a worker has numpy 0\.1 instead of"):
         build(raw, tmp_path / "out.h5", executor=Pickled())
 

@@ -123,7 +123,7 @@ def test_a_file_system_without_locks_is_named_as_such(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOSYS, "Function not implemented")
 
-    monkeypatch.setattr("bratsprep.building.journal.fcntl.flock", refuse)
+    monkeypatch.setattr("bratsprep.system.unix.fcntl.flock", refuse)
     with pytest.raises(BuildError, match=r"journal: cannot be locked: .*Lustre: -o flock"):
         Journal(tmp_path / "out.h5")
 

@@ -123,7 +123,7 @@ def test_a_part_of_other_settings_is_refused(raw, tmp_path):
 
 def test_a_part_of_other_software_is_refused(raw, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(part_writer, "versions", lambda: {"numpy": "0.1"})
+        patch.setattr(part_writer, "versions", lambda _: {"numpy": "0.1"})
         build(raw, tmp_path / "out.h5", part="1/2")
     with pytest.raises(BuildError, match=r"other settings or software \(.*numpy 0\.1, now"):
         build(raw, tmp_path / "out.h5")

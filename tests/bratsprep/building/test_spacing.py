@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import bratsprep
-from bratsprep.building import builder
+from bratsprep.building import builder, job
 from bratsprep.building.memory_budget import case_bytes
 from bratsprep.config import PrepConfig
 from bratsprep.discovery.discover import scan
@@ -192,13 +192,13 @@ def test_build_keeps_to_the_memory_that_was_counted(mixed, tmp_path, monkeypatch
     with open_source(mixed) as source:
         cases = scan(source).cases
         most = max(case_bytes(source, files, (1.0, 1.0, 1.0)) for files in cases)
-    pools = builder.pools
+    pools = job.pools
 
     def bounded(source, cases, workers, limit, spacing):
         scans, _ = pools(source, cases, workers, most, spacing)
         return scans, pools(source, cases, workers, limit, spacing)[1]
 
-    monkeypatch.setattr(builder, "pools", bounded)
+    monkeypatch.setattr(job, "pools", bounded)
     assert build(mixed, tmp_path / "out.h5").cases == 2
 
 
