@@ -100,10 +100,17 @@ class Predictions:
     """Labelled cases, by id."""
     skipped: tuple[SetAside, ...] = ()
     """Faulty cases, which have no prediction."""
+    unknown: tuple[str, ...] = ()
+    """Runs that keep nothing of their training cases, such as published ones."""
 
     def lines(self) -> list[str]:
-        """One line a case, then the faulty ones with their faults."""
-        return [*(case.line() for case in self.cases), *skipped_lines(self.skipped)]
+        """One line a case, what is unknown, then the faulty ones with their faults."""
+        notes = [
+            f"note: {run} keeps no fingerprints of its training cases, so nobody has looked "
+            "whether these people are among them"
+            for run in self.unknown
+        ]
+        return [*(case.line() for case in self.cases), *notes, *skipped_lines(self.skipped)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +256,8 @@ def predict(
         work = Work(source, schemes, fitted, config, sizes, files, draw, rows, trained)
         done = work_through(work, chosen, faulty, skip=skip, progress=progress)
     check_any_left(raw, len(done), faulty)
-    return Predictions(tuple(done), tuple(sorted(faulty, key=lambda case: case.id)))
+    unknown = tuple(run for run in kept if run not in trained)
+    return Predictions(tuple(done), tuple(sorted(faulty, key=lambda case: case.id)), unknown)
 
 
 def work_through(

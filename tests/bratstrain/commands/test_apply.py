@@ -33,7 +33,7 @@ def test_predict_says_where_and_how_much(place):
     done = call("predict", place / "run", place / "raw", "-o", place / "out")
     assert done.exit_code == 0, done.output
     wanted = rf"{place}/out/{CASE}\.nii\.gz: NCR [\d.]+ ml, ED [\d.]+ ml, ET .* \(brats2017\)\n"
-    assert re.fullmatch(wanted, done.stdout)
+    assert re.fullmatch(rf"{wanted}note: run keeps no fingerprints .*\n", done.stdout)
 
 
 def test_predict_takes_several_runs(place):

@@ -62,6 +62,13 @@ def test_a_copy_predicts_the_same_labels_in_another_process(run, shared, tmp_pat
     np.testing.assert_array_equal(labels(tmp_path / "theirs"), wanted)
 
 
+def test_it_is_said_that_the_training_cases_are_unknown(shared, tmp_path):
+    niftis.write_case(tmp_path / "raw")
+    done = bratstrain.predict(shared, tmp_path / "raw", tmp_path / "out", device="cpu")
+    assert done.unknown == (shared.name,)
+    assert "shared keeps no fingerprints of its training cases" in done.lines()[-1]
+
+
 def test_weights_and_settings_are_those_of_the_run(run, shared):
     own, read = load(run / "best.pt", Weights), published.read_published(shared)
     assert replace(own, network={}) == replace(read, network={})
