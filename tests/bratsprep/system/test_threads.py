@@ -288,7 +288,7 @@ def test_share_refuses_a_limit_below_one_case(tmp_path, room):
         shared(tmp_path, 2, BASE_BYTES + room)
     assert str(caught.value) == (
         f"{tmp_path}: --max-ram {(BASE_BYTES + room) >> 20} MB is too little; "
-        "the program takes 205 MB and one case 2 MB"
+        "the program takes 200 MB and one case 2 MB"
     )
 
 
