@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from benchmarks import train_parts
-from benchmarks.train_parts import PRECISIONS, ROOT, Size, asked, fresh, settings_of
+from benchmarks.train_parts import PRECISIONS, ROOT, Size, answered, asked, fresh, settings_of
 from benchmarks.train_ways import Task
 from bratstrain.device import cores
 
@@ -145,13 +145,7 @@ def rates(kit: Kit) -> Rows:
 def way(kit: Kit, name: str, **settings: Any) -> dict[str, Any]:
     """Make a measurement of `benchmarks.gpu_ways` in a process of its own."""
     task = {"way": name, "device": kit.kind, "data": str(kit.data), "raw": str(kit.raw)}
-    command = [sys.executable, "-m", "benchmarks.gpu_ways", json.dumps(task | settings)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.stderr.write(done.stderr)
-        return {"missing": f"failed with exit status {done.returncode}"}
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return answered([sys.executable, "-m", "benchmarks.gpu_ways", json.dumps(task | settings)])
 
 
 PARTS: Final[MappingProxyType[str, Callable[[Kit], Rows]]] = MappingProxyType(

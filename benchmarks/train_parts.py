@@ -56,7 +56,12 @@ QUICK = {
 
 def asked(task: Task) -> dict[str, Any]:
     """Make a measurement in a process of its own; `missing` says why there is none."""
-    done = subprocess.run(command(task), cwd=ROOT, capture_output=True, text=True, check=False)
+    return answered(command(task))
+
+
+def answered(command: list[str]) -> dict[str, Any]:
+    """Run a process that prints JSON as its last line; `missing` says why there is none."""
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.stderr.write(done.stderr)
         return {"missing": f"failed with exit status {done.returncode}"}
