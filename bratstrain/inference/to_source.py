@@ -1,7 +1,8 @@
 """From what networks give for a resampled case back to the grid of its scan."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -46,12 +47,9 @@ def source_volumes(
     Yields:
         (z, y, x) float32 for each class; voxels that were not predicted are background, 1.
     """
-    move = Move.between(case.grid, case.source_grid, LINEAR)
-    buffers = Buffers()
-    for label, planes in enumerate(probability):
-        volume = case.paste(planes - 1) + 1 if label == 0 else case.paste(planes)
-        if case.is_resampled:
-            volume = resample(move, partial(_fill, volume), buffers, case.files.id)
+    background, *classes = probability
+    pasted = chain((case.paste(background - 1) + 1,), map(case.paste, classes))
+    for volume in _on_source(case, pasted):
         yield volume.astype(np.float32, copy=False)
 
 
@@ -65,12 +63,26 @@ def source_entropy(case: Prepared, planes: NDArray[np.uint8]) -> NDArray[np.uint
     Returns:
         (z, y, x) uint8, interpolated where the case was resampled; 0 where nothing was predicted.
     """
-    volume = case.paste(planes)
     if not case.is_resampled:
-        return volume
+        return case.paste(planes)
+    (volume,) = _on_source(case, (case.paste(planes),))
+    return volume.round().clip(0, 255).astype(np.uint8)
+
+
+def _on_source(case: Prepared, volumes: Iterable[NDArray[Any]]) -> Iterator[NDArray[Any]]:
+    """Bring (z, y, x) volumes of any real dtype to the scan's grid, each valid until the next.
+
+    Args:
+        case: that they are of.
+        volumes: on the grid that the planes were cut from; given back where that is the scan's.
+    """
     move = Move.between(case.grid, case.source_grid, LINEAR)
-    moved = resample(move, partial(_fill, volume), Buffers(), case.files.id)
-    return moved.round().clip(0, 255).astype(np.uint8)
+    buffers = Buffers()
+    for volume in volumes:
+        if case.is_resampled:
+            yield resample(move, partial(_fill, volume), buffers, case.files.id)
+        else:
+            yield volume
 
 
 def _fill(volume: NDArray[Any], out: NDArray[np.float64]) -> None:
