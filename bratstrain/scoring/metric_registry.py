@@ -4,7 +4,7 @@ To add a metric, add a record to `METRICS` and raise `EVALUATION_VERSION`. A met
 measurement of the masks also needs a field of `bratstrain.scoring.metrics.PartScores`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from bratstrain.scoring.measures import (
@@ -17,7 +17,7 @@ from bratstrain.scoring.measures import (
     surface_dice,
 )
 from bratstrain.scoring.metric import Metric
-from bratstrain.scoring.surface_scores import TOLERANCES_MM
+from bratstrain.scoring.surface_scores import TOLERANCES_MM, SurfaceScores
 
 EVALUATION_VERSION: Final = 4
 """Raised with every change of a number in an evaluation, so that stored ones are made anew."""
@@ -25,6 +25,24 @@ HEADLINE: Final = "volume Dice"
 """The one metric that is called Dice without a further word."""
 POOLED: Final = "pooled Dice"
 """Dice of the summed voxels of all cases; large tumours dominate it. It has no value per case."""
+
+
+def surface_distance(name: str, explained: str, score: Callable[[SurfaceScores], float]) -> Metric:
+    """Record of a distance between the surfaces, mm.
+
+    Args:
+        name: without the unit.
+        explained: what it is, without a full stop.
+        score: reads it from the scores of the surfaces.
+    """
+    return Metric(
+        name=f"{name} (mm)",
+        unit="mm",
+        better="lower",
+        is_penalised=True,
+        explained=f"{explained}; an empty side costs the convention's penalty.",
+        measure=distance(score),
+    )
 
 
 def surface_dice_at(tolerance_mm: float) -> Metric:
@@ -80,32 +98,20 @@ METRICS: Final[dict[str, Metric]] = {
             is_compared=True,
             is_ranked=True,
         ),
-        Metric(
-            name="HD100 (mm)",
-            unit="mm",
-            better="lower",
-            is_penalised=True,
-            explained="Hausdorff distance: the point of either surface that is furthest from the "
-            "other; an empty side costs the convention's penalty.",
-            measure=distance(lambda surface: surface.hd100_mm),
+        surface_distance(
+            "HD100",
+            "Hausdorff distance: the point of either surface that is furthest from the other",
+            lambda surface: surface.hd100_mm,
         ),
-        Metric(
-            name="ASSD (mm)",
-            unit="mm",
-            better="lower",
-            is_penalised=True,
-            explained="Average symmetric surface distance: mean distance over both surfaces "
-            "together; an empty side costs the convention's penalty.",
-            measure=distance(lambda surface: surface.assd_mm),
+        surface_distance(
+            "ASSD",
+            "Average symmetric surface distance: mean distance over both surfaces together",
+            lambda surface: surface.assd_mm,
         ),
-        Metric(
-            name="MASD (mm)",
-            unit="mm",
-            better="lower",
-            is_penalised=True,
-            explained="Mean average surface distance: mean of the mean distances of the two "
-            "directions; an empty side costs the convention's penalty.",
-            measure=distance(lambda surface: surface.masd_mm),
+        surface_distance(
+            "MASD",
+            "Mean average surface distance: mean of the mean distances of the two directions",
+            lambda surface: surface.masd_mm,
         ),
         *map(surface_dice_at, TOLERANCES_MM),
         Metric(
