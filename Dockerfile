@@ -22,9 +22,9 @@ FROM python:3.12-slim-bookworm
 COPY --from=build /opt/bratsprep /opt/bratsprep
 ENV PATH=/opt/bratsprep/bin:$PATH \
     HOME=/tmp \
-    NUMBA_CACHE_DIR=/tmp/numba \
-    MPLCONFIGDIR=/tmp/matplotlib \
     PYTHONUNBUFFERED=1
+ENV NUMBA_CACHE_DIR=$HOME/numba \
+    MPLCONFIGDIR=$HOME/matplotlib
 RUN useradd --uid 1000 --no-create-home bratsprep
 USER 1000
 WORKDIR /data
