@@ -27,6 +27,9 @@ LAUNCH = (
     "os.execv(sys.argv[3], sys.argv[3:])\n"
 )
 PATIENCE_S = 60
+TWO_FRAMES = (
+    "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
+)
 KEYS = {"ArrowRight": 39, "ArrowLeft": 37, "Home": 36, "End": 35, " ": 32, "Tab": 9}
 
 
@@ -121,6 +124,7 @@ class Browser:
         """Click the middle of an element, wherever the page has to be scrolled to."""
         found = f"document.querySelector({json.dumps(selector)})"
         self.run(f"{found}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
+        self.run(TWO_FRAMES)  # a click is dealt by the frame shown, not by the one to come
         middle = "(b => [b.x + b.width / 2, b.y + b.height / 2])"
         box = self.run(f"{middle}({found}.getBoundingClientRect())")
         for kind in ("mousePressed", "mouseReleased"):
