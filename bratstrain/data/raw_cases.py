@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from contextlib import closing
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -66,12 +67,12 @@ def read_rows(
         with memory.borrow() as buffers:
             return row_of(read_scan(files, source, buffers, schemes[files.id], asked), people)
 
-    made = in_order(cases, row, workers)
     rows = []
-    for _, result in tqdm(made, total=len(cases), unit="case", disable=not shown):
-        if isinstance(result, BratsError):
-            raise result
-        rows.append(result)
+    with closing(in_order(cases, row, workers)) as made:
+        for _, result in tqdm(made, total=len(cases), unit="case", disable=not shown):
+            if isinstance(result, BratsError):
+                raise result
+            rows.append(result)
     return np.concatenate(rows), asked.classes.classes
 
 

@@ -1,6 +1,7 @@
 """Fitted networks applied to raw cases: NIfTI labels in each scan's own space."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Unpack
@@ -291,9 +292,12 @@ def work_through(
         return case
 
     hidden = None if progress else True
-    with tqdm(total=len(cases), desc="predict", unit="case", disable=hidden) as bar:
+    with (
+        closing(read_ahead(cases, read)) as coming,
+        tqdm(total=len(cases), desc="predict", unit="case", disable=hidden) as bar,
+    ):
         done = []
-        for case in without_faulty(read_ahead(cases, read), faulty, skip=skip):
+        for case in without_faulty(coming, faulty, skip=skip):
             done.append(work.do(case))
             work.note(done[-1])
             bar.update()

@@ -4,6 +4,7 @@ What an evaluation of this very call has left in a gallery is neither read nor p
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -144,17 +145,18 @@ def raw_cases(
                     check_prepared(labeller, source, cases[i])
         return images[0], [cases[i] for i in range(len(labellers))]
 
-    for images, ready in without_faulty(read_ahead(chosen, read), [], skip=False):
-        first = ready[0]
-        x, y, z = first.geometry.spacing.tolist()
-        yield ReadCase(
-            first.files.id,
-            Kept.of(images, np.asarray(first.label), (x, y, z)),
-            tuple(
-                partial(raw_pair, labeller, case)
-                for labeller, case in zip(labellers, ready, strict=True)
-            ),
-        )
+    with closing(read_ahead(chosen, read)) as coming:
+        for images, ready in without_faulty(coming, [], skip=False):
+            first = ready[0]
+            x, y, z = first.geometry.spacing.tolist()
+            yield ReadCase(
+                first.files.id,
+                Kept.of(images, np.asarray(first.label), (x, y, z)),
+                tuple(
+                    partial(raw_pair, labeller, case)
+                    for labeller, case in zip(labellers, ready, strict=True)
+                ),
+            )
 
 
 def reading_of(labeller: Labeller) -> tuple[SourceConfig, Asked]:

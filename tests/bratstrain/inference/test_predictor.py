@@ -1,6 +1,8 @@
 """Predictions: the labels that NumPy and nibabel give, where the scan's own voxels are."""
 
+import shutil
 import tarfile
+import threading
 from dataclasses import replace
 
 import nibabel as nib
@@ -10,7 +12,7 @@ import torch
 
 from bratsprep.case import Geometry
 from bratsprep.config import PrepConfig
-from bratsprep.errors import BratsError, LabelError, LayoutError
+from bratsprep.errors import BratsError, LabelError, LayoutError, SourceError
 from bratsprep.labels import shipped
 from bratsprep.orientation import Orientation
 from bratsprep.volumes.case_volumes import to_file_order
@@ -226,6 +228,14 @@ def test_faulty_cases_stop_the_prediction_and_the_note_names_the_way_on(run, fau
     with pytest.raises(LayoutError, match="00003: t2w is missing") as caught:
         predict(run, faulty, tmp_path / "out")
     assert "--on-error skip" in caught.value.__notes__[0]
+
+
+def test_stopped_prediction_leaves_no_thread_behind(run, faulty, tmp_path):
+    shutil.rmtree(faulty / "BraTS2021_00003")
+    with pytest.raises(SourceError) as caught:
+        predict(run, faulty, tmp_path / "out")
+    assert caught.tb is not None  # what the frames of the error hold is not collected yet
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("case")]
 
 
 def test_faulty_cases_are_set_aside_and_the_others_predicted(run, faulty, tmp_path):
