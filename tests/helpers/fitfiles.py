@@ -15,10 +15,15 @@ TIMES = ("seconds", "slices_per_s", "wait_share", "memory_mb", "gpu_memory_mb")
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """Have torch use one thread in every test of a module that imports this."""
+    """Have torch use one thread in every test of a module that imports this, and in its children.
+
+    Weights depend on the number of threads, by the rounding of sums.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
     torch.set_num_threads(before)
 
 

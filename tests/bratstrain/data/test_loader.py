@@ -261,7 +261,7 @@ def test_program_that_forgets_its_loader_ends(path):
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-c", PROGRAM, path],
         capture_output=True,
-        timeout=60,
+        timeout=300,
         check=True,
         text=True,
     )

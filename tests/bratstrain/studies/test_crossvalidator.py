@@ -22,6 +22,7 @@ from bratstrain.runs.ensemble import runs_of
 from bratstrain.scoring.aggregate import summarise
 from bratstrain.studies import crossvalidator
 from bratstrain.studies.side_by_side import StoppedFolds, fit_side_by_side
+from tests.helpers.fitfiles import one_thread  # noqa: F401  for every test here
 
 SETTINGS = {"width": 2, "depth": 2, "steps": 4, "batch_size": 4, "device": "cpu"}
 OPTIONS = ["--width", "2", "--depth", "2", "--steps", "4", "--batch", "4"]
@@ -57,17 +58,8 @@ def weights_of(folder):
 
 
 def check_same(folder, other):
-    """Same weights and rows to the bit; sums of probabilities, to the rounding of torch's threads.
-
-    Labels do not feel that rounding, the calibration error does.
-    """
-    for ours, theirs in zip(rows_of(folder), rows_of(other), strict=True):
-        if "ECE" not in ours["metric"]:
-            assert ours == theirs
-            continue
-        sides = ({k: v for k, v in row.items() if isinstance(v, float)} for row in (ours, theirs))
-        found, wanted = sides
-        assert found == pytest.approx(wanted, rel=1e-5)
+    """Same weights and rows to the bit."""
+    assert rows_of(folder) == rows_of(other)
     for ours, theirs in zip(weights_of(folder), weights_of(other), strict=True):
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[name], theirs[name]) for name in ours)
