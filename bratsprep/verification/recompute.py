@@ -1,6 +1,6 @@
 """One case from the bytes of its raw files, the slow and plain way, to hold a slice file against.
 
-Nothing here is shared with `build`: gzip of the standard library instead of libdeflate, nibabel's
+Nothing here is shared with `build`: isal's and Python's gzip instead of libdeflate, nibabel's
 headers and orientation, NumPy's moments in float64, no kernel.
 """
 
@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import nibabel as nib
 import numpy as np
+from isal import isal_zlib
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
@@ -29,8 +30,11 @@ from bratsprep.volumes.background import (
     is_too_full,
 )
 
-_BROKEN: Final = (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError)
-"""What gzip and nibabel raise on a broken file."""
+_BROKEN: Final = (
+    OSError, EOFError, ValueError, zlib.error, isal_zlib.error, ImageFileError, HeaderDataError,
+)  # fmt: skip
+"""What isal, gzip and nibabel raise on a broken file."""
+_GZIP: Final = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,8 +172,10 @@ def raw_label(
     voxels, own = opened[files.label]
     affine = opened[files.first][1] if files.same_grid else own
     codes = canonical(voxels, affine, None)
-    whole = np.rint(codes) if codes.dtype.kind == "f" else codes
-    label: NDArray[np.uint8] = scheme.table()[np.clip(whole, 0, 255).astype(np.uint8)]
+    if codes.dtype != np.uint8:
+        whole = np.rint(codes) if codes.dtype.kind == "f" else codes
+        codes = np.clip(whole, 0, 255).astype(np.uint8)
+    label: NDArray[np.uint8] = scheme.table()[codes]
     return label
 
 
@@ -206,7 +212,9 @@ def stripped(
 
 def brain_of(volumes: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
     """(z, y, x) bool: where one of some volumes of any real dtype is not 0."""
-    brain: NDArray[np.bool_] = np.logical_or.reduce([volume != 0 for volume in volumes])
+    brain: NDArray[np.bool_] = volumes[0] != 0
+    for volume in volumes[1:]:
+        brain |= volume != 0
     return brain
 
 
@@ -257,7 +265,7 @@ def read_nifti(member: str, content: bytes) -> tuple[NDArray[Any], NDArray[np.fl
     try:
         if content.startswith(metaimage.MARK):
             return metaimage.read(content, member)
-        plain = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+        plain = unpacked(content) if content.startswith(_GZIP) else content
         is_second = 540 in (int.from_bytes(plain[:4], order) for order in ("little", "big"))
         image = (nib.Nifti2Image if is_second else nib.Nifti1Image).from_bytes(plain)
         return voxels_of(image, plain), np.asarray(image.affine, np.float64)
@@ -265,6 +273,17 @@ def read_nifti(member: str, content: bytes) -> tuple[NDArray[Any], NDArray[np.fl
         raise NiftiError(
             f"{member}: cannot be unpacked: {error}; download the file again"
         ) from error
+
+
+def unpacked(content: bytes) -> bytes:
+    """Unpack a gzip file: by isal where it has one member, by Python's gzip where it has more.
+
+    Raises:
+        Exception: one of `_BROKEN`.
+    """
+    claimed = int.from_bytes(content[-4:], "little")
+    plain = isal_zlib.decompress(content, 31, max(claimed, 1))
+    return plain if len(plain) == claimed else gzip.decompress(content)
 
 
 def voxels_of(image: Any, plain: bytes) -> NDArray[Any]:  # noqa: ANN401  nibabel has no types
