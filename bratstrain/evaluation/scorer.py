@@ -32,7 +32,7 @@ from bratstrain.scoring.aggregate import Table, summarise
 from bratstrain.scoring.conventions import CONVENTIONS
 from bratstrain.scoring.metric_registry import metrics_named
 from bratstrain.scoring.metrics import CaseScores, Grid, score_case
-from bratstrain.scoring.surface_scores import TOLERANCES_MM
+from bratstrain.scoring.surface_scores import SURFACE_TOLERANCES_MM
 
 Watch: TypeAlias = Callable[[LabelPair, CaseScores], None]
 """Receives each case, its images included, with its scores while it is in memory; several threads
@@ -217,7 +217,9 @@ def score_pairs(
     metrics.warm()
     conventions = (CONVENTIONS[name] for name in tally.config.conventions)
     rules = tuple(dict.fromkeys(rule.rules for rule in conventions if rule.rules))
-    tolerances = tuple(dict.fromkeys((*TOLERANCES_MM, *map(float, tally.config.tolerances))))
+    tolerances = tuple(
+        dict.fromkeys((*SURFACE_TOLERANCES_MM, *map(float, tally.config.tolerances)))
+    )
     workers = cores()
     off = None if progress else True
     waiting: deque[Future[CaseScores]] = deque()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bratstrain.scoring.distances import squared_distances
 from bratstrain.scoring.surface import union_box
 
-TOLERANCES_MM: Final = (0.5, 1.0)
+BORDER_TOLERANCES_MM: Final = (0.5, 1.0)
 """At which BraTS 2024 gives it."""
 REFERENCE_EPSILON: Final = 1e-8
 """What the reference adds to the denominator, so that a perfect border scores 1 - 5e-9."""
@@ -41,11 +41,11 @@ def border_dice(
         spacing: (3,) mm, voxel size along x, y, z.
 
     Returns:
-        One value for each of `TOLERANCES_MM`; 0 where one mask is empty, 1 where both are.
+        One value for each of `BORDER_TOLERANCES_MM`; 0 where one mask is empty, 1 where both are.
     """
     sides = bool(truth.any()), bool(predicted.any())
     if not all(sides):
-        return (0.0 if any(sides) else 1.0,) * len(TOLERANCES_MM)
+        return (0.0 if any(sides) else 1.0,) * len(BORDER_TOLERANCES_MM)
     part = union_box(truth, predicted, 0)
     step = np.array(tuple(spacing)[::-1], np.float64)
     borders = [np.ascontiguousarray(border(mask[part])) for mask in (truth, predicted)]
@@ -54,5 +54,5 @@ def border_dice(
     return tuple(
         (float(np.mean(to_predicted <= limit)) + float(np.mean(to_truth <= limit)))
         / (2 + REFERENCE_EPSILON)
-        for limit in TOLERANCES_MM
+        for limit in BORDER_TOLERANCES_MM
     )

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
-from bratstrain.scoring.borders import TOLERANCES_MM
+from bratstrain.scoring.borders import BORDER_TOLERANCES_MM
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class KeptScores:
     hd95_mm: float
     """inf where one side is empty, nan where both are."""
     border_dice: tuple[float, ...]
-    """At each of `TOLERANCES_MM`; 0 where one side is empty, 1 where both are."""
+    """At each of `BORDER_TOLERANCES_MM`; 0 where one side is empty, 1 where both are."""
 
     @property
     def volume_dice(self) -> float:
@@ -46,7 +46,7 @@ class LesionScores:
     n_small: int
     """Truth lesions too small to count; they absorb predictions all the same."""
     border_dice: tuple[tuple[float, ...], ...] = ()
-    """Of each kept lesion at each of `TOLERANCES_MM`; empty where it was not measured."""
+    """Of each kept lesion at each of `BORDER_TOLERANCES_MM`; empty where it was not measured."""
     surface_dice: tuple[tuple[float, ...], ...] = ()
     """Of each kept lesion at each of `tolerances`; 0 where it is missed."""
     tolerances: tuple[float, ...] = ()
@@ -110,11 +110,11 @@ class LesionScores:
         """Mean over kept lesions and false positives; nan where it was not measured.
 
         Args:
-            tolerance_mm: one of `TOLERANCES_MM`.
+            tolerance_mm: one of `BORDER_TOLERANCES_MM`.
         """
         if len(self.border_dice) < len(self.overlap) or self.kept is None:
             return math.nan
-        place = TOLERANCES_MM.index(tolerance_mm)
+        place = BORDER_TOLERANCES_MM.index(tolerance_mm)
         total = math.fsum(values[place] for values in self.border_dice)
         return total / self.n_scored if self.n_scored else 1.0
 
@@ -126,7 +126,7 @@ class LesionScores:
             overlap=(0.0,) * n,
             hd95_mm=(math.inf,) * n,
             n_false=0,
-            border_dice=((0.0,) * len(TOLERANCES_MM),) * len(self.border_dice),
+            border_dice=((0.0,) * len(BORDER_TOLERANCES_MM),) * len(self.border_dice),
             surface_dice=((0.0,) * len(self.tolerances),) * n,
             kept=None if self.kept is None else self.kept.of_nothing(),
         )

@@ -22,7 +22,7 @@ from bratstrain.scoring.lesion_groups import (
 from bratstrain.scoring.lesion_rules import LesionRules
 from bratstrain.scoring.lesion_scores import KeptScores, LesionScores
 from bratstrain.scoring.surface import check_pair, surface_distances, union_box
-from bratstrain.scoring.surface_scores import TOLERANCES_MM
+from bratstrain.scoring.surface_scores import SURFACE_TOLERANCES_MM
 
 Crop = tuple[slice, slice, slice]
 
@@ -34,7 +34,7 @@ def case_lesions(
     rules: LesionRules,
     *,
     orientation: str = "RAS",
-    tolerances: Sequence[float] = TOLERANCES_MM,
+    tolerances: Sequence[float] = SURFACE_TOLERANCES_MM,
 ) -> dict[str, LesionScores]:
     """Match the lesions of every class and region with predicted components, and score each.
 
@@ -109,7 +109,7 @@ def score_lesions(
     spacing: Sequence[float],
     rules: LesionRules,
     least_mm3: float,
-    tolerances: Sequence[float] = TOLERANCES_MM,
+    tolerances: Sequence[float] = SURFACE_TOLERANCES_MM,
 ) -> LesionScores:
     """Score numbered lesions of one class or region.
 

@@ -17,7 +17,7 @@ from bratstrain.scoring.measures import (
     surface_dice,
 )
 from bratstrain.scoring.metric import Metric
-from bratstrain.scoring.surface_scores import TOLERANCES_MM, SurfaceScores
+from bratstrain.scoring.surface_scores import SURFACE_TOLERANCES_MM, SurfaceScores
 
 EVALUATION_VERSION: Final = 4
 """Raised with every change of a number in an evaluation, so that stored ones are made anew."""
@@ -113,7 +113,7 @@ METRICS: Final[dict[str, Metric]] = {
             "Mean average surface distance: mean of the mean distances of the two directions",
             lambda surface: surface.masd_mm,
         ),
-        *map(surface_dice_at, TOLERANCES_MM),
+        *map(surface_dice_at, SURFACE_TOLERANCES_MM),
         Metric(
             name="sensitivity",
             better="higher",
@@ -185,7 +185,7 @@ METRICS: Final[dict[str, Metric]] = {
             "convention's penalty.",
             measure=of_lesions(lambda lesions, penalty: lesions.lesionwise_hd95(penalty)),
         ),
-        *map(lesion_surface_dice_at, TOLERANCES_MM),
+        *map(lesion_surface_dice_at, SURFACE_TOLERANCES_MM),
         Metric(
             name="lesions TP",
             unit="lesions",

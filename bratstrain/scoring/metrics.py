@@ -19,7 +19,7 @@ from bratstrain.scoring.lesion_rules import RULES
 from bratstrain.scoring.lesion_scores import LesionScores
 from bratstrain.scoring.lesions import case_lesions
 from bratstrain.scoring.surface import check_pair, surface_distances, union_box
-from bratstrain.scoring.surface_scores import TOLERANCES_MM, SurfaceScores, surface_scores
+from bratstrain.scoring.surface_scores import SURFACE_TOLERANCES_MM, SurfaceScores, surface_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +296,7 @@ def score_case(
     classes: ClassSet,
     *,
     case: str = "",
-    tolerances: Sequence[float] | None = TOLERANCES_MM,
+    tolerances: Sequence[float] | None = SURFACE_TOLERANCES_MM,
     lesions: Sequence[str] = ("brats2023", "brats2024"),
 ) -> CaseScores:
     """Score every class and region of a case, over every voxel of it.

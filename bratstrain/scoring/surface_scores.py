@@ -11,7 +11,7 @@ from typing import Final
 
 from bratstrain.scoring.surface import SurfaceDistances
 
-TOLERANCES_MM: Final = (0.5, 1.0)
+SURFACE_TOLERANCES_MM: Final = (0.5, 1.0)
 """Of the surface Dice of every evaluation: those of BraTS 2025."""
 
 
@@ -41,7 +41,7 @@ class SurfaceScores:
 
 
 def surface_scores(
-    distances: SurfaceDistances, tolerances: Sequence[float] = TOLERANCES_MM
+    distances: SurfaceDistances, tolerances: Sequence[float] = SURFACE_TOLERANCES_MM
 ) -> SurfaceScores:
     """Read every score of two surfaces off their distances.
 

@@ -12,7 +12,7 @@ from bratstrain.evaluation.kept_scores import Kept, plain, read_kept, restored
 from bratstrain.scoring.aggregate import summarise
 from bratstrain.scoring.calibration import Calibration
 from bratstrain.scoring.metrics import Grid, score_case
-from bratstrain.scoring.surface_scores import TOLERANCES_MM
+from bratstrain.scoring.surface_scores import SURFACE_TOLERANCES_MM
 from tests.helpers.class_sets import GLIOMA
 
 
@@ -56,7 +56,7 @@ def test_numbers_keep_their_types():
     part = next(iter(returned(kept()).scores[0].parts.values()))
     assert part.calibration.confidence.tolist() == [0.25, 3.5]
     assert part.calibration.n.dtype == np.int64
-    assert list(part.surface.dice) == list(TOLERANCES_MM)
+    assert list(part.surface.dice) == list(SURFACE_TOLERANCES_MM)
     assert {type(value) for value in part.lesions["brats2023"].hd95_mm} <= {float}
 
 

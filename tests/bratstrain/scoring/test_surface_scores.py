@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from surface_distance import metrics as published
 
 from bratstrain.scoring.surface import surface_distances
-from bratstrain.scoring.surface_scores import TOLERANCES_MM, surface_scores
+from bratstrain.scoring.surface_scores import SURFACE_TOLERANCES_MM, surface_scores
 from tests.helpers import metric_oracles as oracle
 
 UNIT = (1.0, 1.0, 1.0)
@@ -122,4 +122,4 @@ def test_nothing_is_scored_as_an_empty_prediction(truth):
 
 
 def test_usual_tolerances_are_those_of_the_challenge():
-    assert [*scored(cube(1, 2), cube(1, 2), tolerances=TOLERANCES_MM).dice] == [0.5, 1]
+    assert [*scored(cube(1, 2), cube(1, 2), tolerances=SURFACE_TOLERANCES_MM).dice] == [0.5, 1]
