@@ -23,7 +23,8 @@ Part = Literal["validation", "test", "train", "all"]
 Tta = Literal["none", "lr", "lr+ap"]
 Convention = Literal[
     "brats", "brats2023", "brats2023-men", "brats2023-met", "brats2024", "brats2024-met",
-    "brats2024-ped", "brats2024-ssa", "brats2024-men", "brats2024-men-rt", "nnunet", "present",
+    "brats2024-ped", "brats2024-ssa", "brats2024-men", "brats2024-men-rt", "brats2026",
+    "brats2026-met", "nnunet", "present",
 ]  # fmt: skip
 PARTS: Final[tuple[str, ...]] = get_args(Part)
 DEFAULT_CONVENTIONS: Final[tuple[Convention, ...]] = ("brats", "brats2023", "brats2024", "nnunet")

@@ -4,6 +4,7 @@ It counts border voxels, not areas: a voxel of the mask with a face neighbour ou
 are not comparable to the surface Dice of `bratstrain.scoring.surface`.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -46,13 +47,47 @@ def border_dice(
     sides = bool(truth.any()), bool(predicted.any())
     if not all(sides):
         return (0.0 if any(sides) else 1.0,) * len(BORDER_TOLERANCES_MM)
-    part = union_box(truth, predicted, 0)
-    step = np.array(tuple(spacing)[::-1], np.float64)
-    borders = [np.ascontiguousarray(border(mask[part])) for mask in (truth, predicted)]
-    to_predicted = np.sqrt(squared_distances(borders[1], borders[0], step))
-    to_truth = np.sqrt(squared_distances(borders[0], borders[1], step))
+    to_predicted, to_truth = _border_distances(truth, predicted, spacing)
     return tuple(
         (float(np.mean(to_predicted <= limit)) + float(np.mean(to_truth <= limit)))
         / (2 + REFERENCE_EPSILON)
         for limit in BORDER_TOLERANCES_MM
+    )
+
+
+def border_hd95(
+    truth: NDArray[np.bool_], predicted: NDArray[np.bool_], spacing: Sequence[float]
+) -> float:
+    """95th percentile of the distances between border voxels, those of both directions together.
+
+    The HD95 of panoptica, which BraTS 2026 uses.
+
+    Args:
+        truth: (z, y, x) bool.
+        predicted: (z, y, x) bool, same shape.
+        spacing: (3,) mm, voxel size along x, y, z.
+
+    Returns:
+        Distance, mm; inf where one mask is empty, nan where both are.
+    """
+    sides = bool(truth.any()), bool(predicted.any())
+    if not all(sides):
+        return math.inf if any(sides) else math.nan
+    return float(np.percentile(np.concatenate(_border_distances(truth, predicted, spacing)), 95))
+
+
+def _border_distances(
+    truth: NDArray[np.bool_], predicted: NDArray[np.bool_], spacing: Sequence[float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Distances from each border voxel of two (z, y, x) bool masks to the other border.
+
+    Returns:
+        (n,) float64 mm from the truth and (m,) float64 mm from the prediction.
+    """
+    part = union_box(truth, predicted, 0)
+    step = np.array(tuple(spacing)[::-1], np.float64)
+    borders = [np.ascontiguousarray(border(mask[part])) for mask in (truth, predicted)]
+    return (
+        np.sqrt(squared_distances(borders[1], borders[0], step)),
+        np.sqrt(squared_distances(borders[0], borders[1], step)),
     )

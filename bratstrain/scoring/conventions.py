@@ -3,7 +3,8 @@
 The tasks of 2023 are those that rachitsaluja/BraTS-2023-Metrics knows (commit 43c9052), those of
 2024 and 2025 those of rachitsaluja/BraTS-2024-Metrics (commit f1131e3). The challenge's scoring of
 2025 ran the latter (Sage-Bionetworks-Challenges/brats-infra, commit 3c04557). In 2024 the same
-files had no surface Dice, and MET the penalty 374.
+files had no surface Dice, and MET the penalty 374. The scoring of 2026 (brats-infra, commit
+4d6b4b8) runs BraTS_evaluation 0.0.8, which pairs lesions one to one.
 """
 
 import math
@@ -92,6 +93,12 @@ CONVENTIONS: Final = MappingProxyType(
                 None,
                 "brats2024-men-rt",
                 ("MEN-RT 2024", "MEN-RT 2025"),
+            ),
+            Convention(
+                "brats2026", LEFT_OUT, 0.0, LEFT_OUT, 373.0, "brats2026", ("PED 2026", "GoAT 2026")
+            ),
+            Convention(
+                "brats2026-met", LEFT_OUT, 0.0, LEFT_OUT, 373.0, "brats2026-met", ("MET 2026",)
             ),
             Convention("nnunet", LEFT_OUT, 0.0, LEFT_OUT, LEFT_OUT, ""),
             Convention("present", LEFT_OUT, LEFT_OUT, LEFT_OUT, LEFT_OUT, ""),

@@ -27,8 +27,19 @@ class Lesions:
     pieces are not grouped by dilation."""
 
 
-def is_small(n_voxels: int, voxel_mm3: float, least_mm3: float) -> bool:
-    """Whether a lesion is of at most a volume, up to the rounding of the voxel sizes."""
+def is_small(
+    n_voxels: int, voxel_mm3: float, least_mm3: float, *, keeps_least: bool = False
+) -> bool:
+    """Whether a lesion is of at most a volume, up to the rounding of the voxel sizes.
+
+    Args:
+        n_voxels: of the lesion.
+        voxel_mm3: volume of a voxel.
+        least_mm3: the volume.
+        keeps_least: a lesion of exactly this volume is not small.
+    """
+    if keeps_least:
+        return n_voxels * voxel_mm3 < least_mm3 * (1 - RELATIVE_ROUNDING)
     return n_voxels * voxel_mm3 <= least_mm3 * (1 + RELATIVE_ROUNDING)
 
 

@@ -1,17 +1,22 @@
 """What each edition of the BraTS evaluation counts as a lesion, as data.
 
 Read from the public evaluation code of 2023 and 2024 (rachitsaluja/BraTS-2023-Metrics and
-rachitsaluja/BraTS-2024-Metrics). Where that code differs from its own description, the rules follow
-the code, since published scores come from it; the difference is named here.
+rachitsaluja/BraTS-2024-Metrics) and of 2026 (BraTS_evaluation 0.0.8). Where that code differs from
+its own description, the rules follow the code, since published scores come from it; the difference
+is named here.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 CAVITY: Final = "RC"
 """Class of the resection cavity, through which lesions of BraTS 2024 are joined."""
+
+MeanOver = Literal["all", "truth", "found"]
+"""Lesions that a mean is over: those of the truth and the false ones, those of the truth, or those
+that were found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +25,8 @@ class LesionRules:
 
     name: str
     least_mm3: float
-    """Lesions of the truth of at most this volume leave the score, mm3."""
+    """Lesions of the truth of at most this volume leave the score, mm3; `pairs` keeps those of
+    exactly this volume, and counts the smaller ones among those found or missed."""
     least_mm3_of: Mapping[str, float] = field(default_factory=dict)
     """The same of single classes or regions."""
     dilations: int
@@ -35,8 +41,14 @@ class LesionRules:
     the scores of the whole case too: `voxels`, `mm3`, or empty where none is dropped."""
     joins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By class: the tissues through which its lesions are joined, in order."""
-    counts_false: bool = True
-    """False lesions enter the lesion-wise means."""
+    mean_over: MeanOver = "all"
+    """Lesions that the lesion-wise means are over."""
+    pairs: bool = False
+    """A lesion is found by one predicted component and a component finds one lesion, as
+    `bratstrain.scoring.lesion_pairs` pairs them; distances are those between border voxels."""
+    least_dice: float = 0.0
+    """Dice with its pair from which a lesion counts as found in the F1 of small and of large
+    lesions; 0 where the rules have no such scores."""
     with_borders: bool = True
     """Border Dice is measured, as the code of 2024 and 2025 prints it."""
 
@@ -109,7 +121,11 @@ RULES: Final = MappingProxyType(
                 dilations=1,
                 groups_predicted=True,
                 drops_predicted="mm3",
-                counts_false=False,
+                mean_over="truth",
+            ),
+            LesionRules(name="brats2026", least_mm3=0, dilations=0, pairs=True, mean_over="found"),
+            LesionRules(
+                name="brats2026-met", least_mm3=27, dilations=0, pairs=True, least_dice=0.2
             ),
         )
     }

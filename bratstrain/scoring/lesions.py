@@ -1,17 +1,18 @@
 """Lesion-wise scores, after the evaluation code of BraTS 2023 and 2024.
 
 Nearby pieces of the truth are one lesion; a lesion is found where a predicted component comes
-near it; a component that belongs to no lesion is a false positive, of whatever size.
+near it; a component that belongs to no lesion is a false positive, of whatever size. Since 2026
+lesions and components are paired one to one instead.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bratstrain.scoring.borders import border_dice
+from bratstrain.scoring.borders import border_dice, border_hd95
 from bratstrain.scoring.components import label_boxes, touching
 from bratstrain.scoring.lesion_groups import (
     Lesions,
@@ -19,6 +20,7 @@ from bratstrain.scoring.lesion_groups import (
     predicted_lesions,
     truth_lesions,
 )
+from bratstrain.scoring.lesion_pairs import best_pairs, component_dice
 from bratstrain.scoring.lesion_rules import LesionRules
 from bratstrain.scoring.lesion_scores import KeptScores, LesionScores
 from bratstrain.scoring.surface import check_pair, surface_distances, union_box
@@ -121,16 +123,17 @@ def score_lesions(
         least_mm3: lesions of at most this volume leave the score, mm3.
         tolerances: of the surface Dice, mm.
     """
-    zones = truth.labels if truth.zones is None else truth.zones
-    near = touching(zones, predicted.labels, truth.n, predicted.n)
+    near, dice = _matches(truth, predicted, rules)
+    counted, small = _by_size(truth, math.prod(spacing), least_mm3, keeps_least=rules.pairs)
+    boxes, _ = label_boxes(truth.labels, truth.n)
     predicted_boxes, predicted_sizes = label_boxes(predicted.labels, predicted.n)
     overlap, hd95_mm, surfaces, borders = [], [], [], []
-    for i, box in _counted_boxes(truth, math.prod(spacing), least_mm3):
-        cut = _cover(box, predicted_boxes[np.flatnonzero(near[i])])
+    for i in counted:
+        cut = _cover(boxes[i : i + 1], predicted_boxes[np.flatnonzero(near[i])])
         lesion, union = truth.labels[cut] == i, near[i][predicted.labels[cut]]
         overlap.append(_dice(lesion, union))
         apart = surface_distances(lesion, union, spacing)
-        hd95_mm.append(apart.hausdorff())
+        hd95_mm.append(border_hd95(lesion, union, spacing) if rules.pairs else apart.hausdorff())
         surfaces.append(tuple(apart.surface_dice(limit) for limit in tolerances))
         if rules.with_borders:
             borders.append(border_dice(lesion, union, spacing))
@@ -139,55 +142,85 @@ def score_lesions(
         overlap=tuple(overlap),
         hd95_mm=tuple(hd95_mm),
         n_false=int(np.count_nonzero(exists & ~near.any(axis=0))),
-        n_small=truth.n - len(overlap),
+        n_small=len(small),
         border_dice=tuple(borders),
         surface_dice=tuple(surfaces),
         tolerances=tuple(tolerances),
-        kept=_kept(truth.labels, predicted.labels, spacing, rules) if rules.with_borders else None,
-        counts_false=rules.counts_false,
+        kept=_kept(truth, predicted, spacing, rules, bool(near.any()))
+        if rules.with_borders
+        else None,
+        mean_over=rules.mean_over,
+        pairs=rules.pairs,
+        small_overlap=tuple(float(dice[i, near[i]].sum()) for i in small) if rules.pairs else (),
+        least_dice=rules.least_dice,
     )
 
 
-def _counted_boxes(
-    lesions: Lesions, voxel_mm3: float, least_mm3: float
-) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Number of each lesion that is large enough to count, and its box, (1, 2, 3) int64."""
-    boxes, sizes = label_boxes(lesions.labels, lesions.n)
-    for i in range(1, lesions.n + 1):
-        if not is_small(int(sizes[i]), voxel_mm3, least_mm3):
-            yield i, boxes[i : i + 1]
+def _matches(
+    truth: Lesions, predicted: Lesions, rules: LesionRules
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Find the predicted components of each lesion.
+
+    Returns:
+        (n + 1, m + 1) bool, which component belongs to which lesion; and under rules of pairs the
+        float64 Dice of every lesion and component of the same shape, otherwise zeros.
+    """
+    if rules.pairs:
+        dice = component_dice(truth.labels, predicted.labels, truth.n, predicted.n)
+        return best_pairs(dice), dice
+    zones = truth.labels if truth.zones is None else truth.zones
+    near = touching(zones, predicted.labels, truth.n, predicted.n)
+    return near, np.zeros(near.shape)
+
+
+def _by_size(
+    lesions: Lesions, voxel_mm3: float, least_mm3: float, *, keeps_least: bool
+) -> tuple[list[int], list[int]]:
+    """Numbers of the lesions that are large enough to count, and of the others."""
+    _, sizes = label_boxes(lesions.labels, lesions.n)
+    counted: list[int] = []
+    small: list[int] = []
+    for i, size in enumerate(sizes[1:].tolist(), start=1):
+        is_out = is_small(size, voxel_mm3, least_mm3, keeps_least=keeps_least)
+        (small if is_out else counted).append(i)
+    return counted, small
 
 
 def _kept(
-    truth: NDArray[np.int32],
-    predicted: NDArray[np.int32],
+    truth: Lesions,
+    predicted: Lesions,
     spacing: Sequence[float],
     rules: LesionRules,
+    has_match: bool,
 ) -> KeptScores:
     """Score the whole case after small lesions were dropped.
 
     The HD95 is that of the official code, which measures lesion numbers as if they were a mask
-    wherever it numbers both sides.
+    wherever it numbers both sides, and border voxels where it pairs lesions; there a case without a
+    pair counts as one with an empty side.
 
     Args:
-        truth: (z, y, x) int32 lesion numbers, 0 outside.
-        predicted: (z, y, x) int32, same shape.
+        truth: numbered lesions.
+        predicted: numbered components that are left.
         spacing: (3,) mm, voxel size along x, y, z.
         rules: of the edition.
+        has_match: whether any lesion is found.
     """
-    masks = truth > 0, predicted > 0
+    masks = truth.labels > 0, predicted.labels > 0
     n_truth, n_predicted = (int(np.count_nonzero(mask)) for mask in masks)
-    if rules.groups_predicted:
-        surfaces = surface_distances(truth, predicted, spacing, are_numbers=True)
+    borders = border_dice(*masks, spacing)
+    if not (n_truth or n_predicted):
+        hd95_mm = math.nan
+    elif not rules.pairs:
+        one, other = (truth.labels, predicted.labels) if rules.groups_predicted else masks
+        surfaces = surface_distances(one, other, spacing, are_numbers=rules.groups_predicted)
+        hd95_mm = surfaces.hausdorff()
+    elif has_match:
+        hd95_mm = border_hd95(*masks, spacing)
     else:
-        surfaces = surface_distances(*masks, spacing)
-    return KeptScores(
-        n_truth,
-        n_predicted,
-        int(np.count_nonzero(masks[0] & masks[1])),
-        surfaces.hausdorff() if n_truth or n_predicted else math.nan,
-        border_dice(*masks, spacing),
-    )
+        hd95_mm, borders = math.inf, (0.0,) * len(borders)
+    n_shared = int(np.count_nonzero(masks[0] & masks[1]))
+    return KeptScores(n_truth, n_predicted, n_shared, hd95_mm, borders)
 
 
 def _cover(one: NDArray[np.int64], more: NDArray[np.int64]) -> Crop:

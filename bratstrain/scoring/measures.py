@@ -22,27 +22,24 @@ def of_lesions(score: Callable[[LesionScores, float], float]) -> Measure:
 
 
 def of_kept(score: Callable[[KeptScores], float]) -> Measure:
-    """Make an overlap of the case without small predicted lesions; nan where none is dropped."""
+    """Make an overlap of the whole case as the convention's code prints it; nan without one."""
 
     def measure(part: PartScores, rule: Convention) -> float:
         kept = kept_scores(part, rule)
-        return float("nan") if kept is None else score(kept)
+        if kept is None:
+            return math.nan
+        return score(kept) if kept.n_truth or kept.n_predicted else rule.both_empty
 
     return measure
 
 
 def kept_scores(part: PartScores, rule: Convention) -> KeptScores | None:
-    """Scores of the case without small predicted lesions; None where the rules drop none."""
+    """Scores of the whole case as the convention's code prints them; None where it prints none."""
     return part.lesions[rule.rules].kept if rule.rules in part.lesions else None
 
 
-def kept_dice(kept: KeptScores) -> float:
-    """Volume Dice; 1 where both sides are empty."""
-    return kept.volume_dice if kept.n_truth or kept.n_predicted else 1.0
-
-
 def kept_distance(part: PartScores, rule: Convention) -> float:
-    """HD95 without small predicted lesions, mm."""
+    """HD95 of the whole case as the convention's code prints it, mm."""
     kept = kept_scores(part, rule)
     return rule.distance(None if kept is None else kept.hd95_mm, part)
 

@@ -10,7 +10,6 @@ from typing import Final
 from bratstrain.scoring.measures import (
     calibration_error,
     distance,
-    kept_dice,
     kept_distance,
     of_kept,
     of_lesions,
@@ -19,7 +18,7 @@ from bratstrain.scoring.measures import (
 from bratstrain.scoring.metric import Metric
 from bratstrain.scoring.surface_scores import SURFACE_TOLERANCES_MM, SurfaceScores
 
-EVALUATION_VERSION: Final = 4
+EVALUATION_VERSION: Final = 5
 """Raised with every change of a number in an evaluation, so that stored ones are made anew."""
 HEADLINE: Final = "volume Dice"
 """The one metric that is called Dice without a further word."""
@@ -190,7 +189,8 @@ METRICS: Final[dict[str, Metric]] = {
             name="lesions TP",
             unit="lesions",
             better="higher",
-            explained="Lesions of the truth that a predicted component comes near.",
+            explained="Lesions of the truth that a predicted component comes near, or is paired "
+            "with, by the convention.",
             measure=of_lesions(lambda lesions, _: lesions.n_found),
         ),
         Metric(
@@ -204,7 +204,8 @@ METRICS: Final[dict[str, Metric]] = {
             name="lesions FN",
             unit="lesions",
             better="lower",
-            explained="Lesions of the truth that no predicted component comes near.",
+            explained="Lesions of the truth that no predicted component comes near, or is paired "
+            "with.",
             measure=of_lesions(lambda lesions, _: lesions.n_missed),
         ),
         Metric(
@@ -214,6 +215,20 @@ METRICS: Final[dict[str, Metric]] = {
             explained="2 TP / (2 TP + FP + FN) of the lesions above; 1 with no lesion on either "
             "side.",
             measure=of_lesions(lambda lesions, _: lesions.f1),
+        ),
+        Metric(
+            name="F1 of small lesions",
+            better="higher",
+            explained="As lesion-wise F1, of the lesions below the least volume of the "
+            "convention; one is found by a component of at least its Dice (BraTS-MET 2026: 27 "
+            "mm3, 0.2). False lesions of every size count. Left out without a small lesion.",
+            measure=of_lesions(lambda lesions, _: lesions.small_f1),
+        ),
+        Metric(
+            name="F1 of large lesions",
+            better="higher",
+            explained="The same of the other lesions.",
+            measure=of_lesions(lambda lesions, _: lesions.large_f1),
         ),
         Metric(
             name="lesion-wise border Dice at 0.5 mm",
@@ -233,7 +248,7 @@ METRICS: Final[dict[str, Metric]] = {
             better="higher",
             explained="Volume Dice as BraTS 2024 reports it for the whole case: predicted lesions "
             "of few voxels are removed first.",
-            measure=of_kept(kept_dice),
+            measure=of_kept(lambda kept: kept.volume_dice),
         ),
         Metric(
             name="HD95 (mm), small lesions dropped",

@@ -24,6 +24,9 @@ OFFICIAL = {
     "SSA 2025": (3, 50, 374, "voxels", ("ET",)),
     "MEN 2025": (1, 50, 374, "", ()),
     "MEN-RT 2025": (1, 50, None, "mm3", ()),
+    "PED 2026": (0, 0, 373, "", ()),
+    "GoAT 2026": (0, 0, 373, "", ()),
+    "MET 2026": (0, 27, 373, "", ()),
 }
 """Dilations, volume in mm3 at or below which a lesion of the truth is ignored, penalty of HD95 in
 mm (None for the diagonal), unit in which predicted components are dropped, and classes whose
@@ -49,6 +52,13 @@ def test_exceptions_of_single_tissues_are_those_of_glioma():
     assert [rules.reach(part) for part in ("NCR", "RC", "ED", "ET")] == [5, 5, 3, 3]
     assert [rules.least(part) for part in ("ET", "NCR", "WT")] == [10, 20, 20]
     assert all(not rules.dilations_of for name, rules in RULES.items() if name != "brats2024")
+
+
+def test_lesions_are_paired_since_2026():
+    paired = {name: rules for name, rules in RULES.items() if rules.pairs}
+    assert {name: (rules.mean_over, rules.least_dice) for name, rules in paired.items()} == {
+        "brats2026": ("found", 0.0), "brats2026-met": ("all", 0.2),
+    }  # fmt: skip
 
 
 def test_border_dice_is_measured_where_the_code_prints_it():

@@ -1,8 +1,14 @@
-"""Scores against MONAI, panoptica and torchmetrics, where they are installed.
+"""Scores against MONAI, panoptica, torchmetrics and BraTS_evaluation, where they are installed.
 
-They are no dependency of the tests: `pip install monai panoptica torchmetrics` to run these.
+They are no dependency of the tests: `pip install monai panoptica torchmetrics BraTS_evaluation` to
+run these.
 """
 
+import csv
+import json
+import math
+
+import nibabel
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -124,6 +130,79 @@ def test_lesion_f1_and_dice_equal_panoptica(predicted):
     found = [dice for dice in got.overlap if dice > 0]
     if found:
         assert np.mean(found) == pytest.approx(theirs["sq_dsc"], abs=1e-6)
+
+
+PRINTED = {
+    "all_instance_tp": lambda lesions: lesions.n_found,
+    "all_instance_fp": lambda lesions: lesions.n_false,
+    "all_instance_fn": lambda lesions: lesions.n_missed,
+    "all_instance_f1": lambda lesions: lesions.f1,
+    "lesionwise_dsc_mean": lambda lesions: lesions.lesionwise_dice,
+    "lesionwise_hd95_mean": lambda lesions: lesions.lesionwise_hd95(373),
+    "lesionwise_nsd_mean": lambda lesions: lesions.lesionwise_border_dice(1.0),
+    "small_instance_f1": lambda lesions: lesions.small_f1,
+    "large_instance_f1": lambda lesions: lesions.large_f1,
+    "global_dsc": lambda lesions: lesions.kept.volume_dice,
+    "global_nsd": lambda lesions: lesions.kept.border_dice[0],
+    "global_hd95": lambda lesions: min(lesions.kept.hd95_mm, 373),
+}
+"""Columns of BraTS_evaluation 0.0.10, and what they are here; 0.0.8 has the first of them."""
+NO_MASK = np.zeros((40, 40, 40), bool)
+SMALL = cubes((30, 3, 30))[:, :, :] & (np.indices((40, 40, 40))[2] < 32)  # 4 x 4 x 2 voxels
+TINY = SMALL & (np.indices((40, 40, 40))[1] < 5)  # 16 voxels
+PAIRS = {
+    "all found": (cubes((2, 2, 2), (12, 12, 12)), cubes((2, 3, 2), (12, 12, 13))),
+    "two for one": (cubes((2, 2, 2)) | cubes((2, 2, 6)), cubes((2, 2, 2), (2, 3, 7))),
+    "one for two": (cubes((2, 2, 2), (2, 2, 8)), cubes((2, 2, 2)) | cubes((2, 2, 5), (2, 2, 7))),
+    "one missed, one false": (cubes((2, 2, 2), (12, 12, 12)), cubes((2, 2, 3), (30, 30, 30))),
+    "small ones": (cubes((2, 2, 2)) | TINY, cubes((2, 2, 3)) | SMALL),
+    "small missed": (TINY | cubes((2, 2, 2)), cubes((2, 2, 2), (20, 20, 20))),
+    "nothing small": (SMALL, SMALL),
+    "only small": (TINY, TINY),
+    "nothing met": (cubes((2, 2, 2)), cubes((20, 20, 20))),
+    "no prediction": (cubes((2, 2, 2)), NO_MASK),
+    "no truth": (NO_MASK, cubes((2, 2, 2))),
+    "nothing": (NO_MASK, NO_MASK),
+}
+TASKS = {"mets": ("brats2026-met", "et"), "GoAT": ("brats2026", "et")}
+
+
+def official_scores(folder, config, truth, predicted):
+    """The row that BraTS_evaluation prints for a case, by column without the region."""
+    official = pytest.importorskip("brats_evaluation", reason="BraTS_evaluation is not installed")
+    panoptica = pytest.importorskip("panoptica")
+    paths = [str(folder / name) for name in ("p.nii.gz", "t.nii.gz")]
+    for path, mask in zip(paths, (predicted, truth), strict=True):
+        label = np.ascontiguousarray(3 * mask.astype(np.uint8).transpose())
+        nibabel.save(nibabel.Nifti1Image(label, np.eye(4)), path)
+    evaluator = panoptica.Panoptica_Evaluator.load_from_config(str(official.config_path(config)))
+    case = official.evaluate_single_exam(*paths, "00001-000", evaluator)
+    printed, table = folder / "printed.json", folder / "table.csv"
+    printed.write_text(json.dumps({"metrics": [case], "missings": []}, default=float))
+    if config == "mets":
+        official.parse_mets_results(str(printed), 27.0, 0.2, str(table))
+    else:
+        official.parse_seg_results(str(printed), str(table))
+    row = next(csv.DictReader(table.open()))
+    end = f"_{TASKS[config][1]}"
+    return {
+        name.removesuffix(end): float(value or "nan")
+        for name, value in row.items()
+        if name.endswith(end)
+    }
+
+
+@pytest.mark.parametrize("config", TASKS)
+@pytest.mark.parametrize("name", [*PAIRS, 0, 1, 2, 3])
+def test_pairs_score_as_the_official_package_prints_them(tmp_path, config, name):
+    truth, predicted = PAIRS[name] if name in PAIRS else blobs(name)
+    printed = official_scores(tmp_path, config, truth, predicted)
+    lesions = lesion_scores(truth, predicted, (1.0, 1.0, 1.0), RULES[TASKS[config][0]])
+    is_empty = not (truth.any() or predicted.any())
+    for column in PRINTED.keys() & printed.keys():
+        got = math.nan if is_empty and "global" in column else PRINTED[column](lesions)
+        wanted = min(printed[column], 373)  # inf, where nothing is found
+        assert got == pytest.approx(wanted, abs=1e-6, nan_ok=True), column
 
 
 @pytest.mark.parametrize("seed", range(3))
