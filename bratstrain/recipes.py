@@ -62,10 +62,28 @@ def configure(**settings: Unpack[RunSettings]) -> TrainConfig:
         TypeError: a keyword is unknown.
         ValueError: a value is not allowed or has no effect, or two lengths are given.
     """
+    return configure_like(None, settings)
+
+
+def configure_like(model: ModelConfig | None, settings: Mapping[str, Any]) -> TrainConfig:
+    """Make the settings of a run as `configure` does, but with the sizes of another network.
+
+    Args:
+        model: of the network; None for that of the recipe.
+        settings: as `configure` takes them.
+
+    Raises:
+        TypeError: a keyword is unknown.
+        ValueError: a value is not allowed or has no effect, or two lengths are given.
+    """
     recipe = settings.get("recipe", "strong")
     if recipe not in RECIPES:
         raise ValueError(f"recipe must be one of {', '.join(RECIPES)}, got {recipe!r}")
-    return depart(RECIPES[recipe], settings)
+    base = RECIPES[recipe]
+    if model is not None:
+        batch_size = PATCHES if model.is_volumetric else base.batch_size
+        base = replace(base, model=model, batch_size=batch_size)
+    return depart(base, settings)
 
 
 def depart(base: TrainConfig, settings: Mapping[str, Any]) -> TrainConfig:

@@ -37,6 +37,15 @@ RUN_OPTIONS = combined(
         help="Run folder; by default one under runs/, named after data and settings.",
     ),
     click.option(
+        "--from",
+        "start",
+        metavar="RUN",
+        cls=SectionOption,
+        section="Run",
+        help="Begin with the weights of this run, its published folder or hf://OWNER/NAME, as far "
+        "as they fit; the network's settings are its own by default.",
+    ),
+    click.option(
         "--quiet",
         is_flag=True,
         cls=SectionOption,
@@ -58,7 +67,7 @@ def main() -> None:
 @main.command(cls=SectionedCommand)
 @click.argument("data", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @RUN_OPTIONS
-def fit(data: Path, run: Path | None, quiet: bool, **settings: Any) -> None:
+def fit(data: Path, run: Path | None, start: str | None, quiet: bool, **settings: Any) -> None:
     """Fit a network on a slice file, or resume an interrupted run.
 
     Options not given are taken from the recipe, or from the run being resumed. The defaults shown
@@ -70,7 +79,9 @@ def fit(data: Path, run: Path | None, quiet: bool, **settings: Any) -> None:
     """
     show = ignore if quiet else tell
     with reported(), stopping():
-        done = bratstrain.fit(data, run, progress=not quiet, tell=show, **given(settings))
+        done = bratstrain.fit(
+            data, run, start=start, progress=not quiet, tell=show, **given(settings)
+        )
     for line in done.lines():
         click.echo(line)
 

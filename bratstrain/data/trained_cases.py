@@ -131,6 +131,35 @@ def read_all_trained(paths: Sequence[Path]) -> NDArray[np.void] | None:
     return every
 
 
+def has_modalities(rows: NDArray[np.void], n_modalities: int) -> bool:
+    """Whether the fingerprints of (n,) structured `row_dtype` cases are of so many modalities."""
+    return rows.dtype == row_dtype(n_modalities)
+
+
+def joined_rows(own: NDArray[np.void], earlier: NDArray[np.void]) -> NDArray[np.void]:
+    """Add the training cases of an earlier run, those that are the very same left out.
+
+    Where it was of another number of modalities, its images cannot be compared with others: ids and
+    subjects are kept, with a brain of no voxels.
+
+    Args:
+        own: (n,) structured `row_dtype`.
+        earlier: (k,) structured `row_dtype`.
+
+    Returns:
+        (n to n + k,) `row_dtype` of the modalities of `own`.
+    """
+    if earlier.dtype != own.dtype:
+        names_alone = np.zeros(len(earlier), own.dtype)
+        for name in ("id", "subject"):
+            names_alone[name] = earlier[name]
+        earlier = names_alone
+    known = {row.tobytes() for row in own}
+    added = np.array([row.tobytes() not in known for row in earlier], bool)
+    every: NDArray[np.void] = np.concatenate([own, earlier[added]])
+    return every
+
+
 def _is_table(dtype: np.dtype[Any]) -> bool:
     """Whether a dtype is that of training cases of some number of modalities."""
     if "fingerprint" not in (dtype.names or ()):

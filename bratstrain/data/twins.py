@@ -113,35 +113,42 @@ class Training:
         named = dict(self.named)
         for case, counts in voxels.items():
             named[case] = people.subject(case, named.get(case, case), counts.tolist())
-        by_name = find_twins(self.split, tuple(voxels), named, self.table, noun)
+        by_name = find_twins(self.split, tuple(voxels), named, self.table, noun, self.trained)
         if self.trained is None:
             return by_name
         return with_images(by_name, compare(self.trained, prints))
 
 
-def validation_twins(split: Split, file: SliceFile) -> Twins:
-    """Find the validation cases of a fold whose person is trained on.
+def validation_twins(
+    split: Split, file: SliceFile, trained: NDArray[np.void] | None = None
+) -> Twins:
+    """Find the validation cases of a fold whose person is trained on, by names.
 
     Args:
         split: of the file.
         file: open slice file.
+        trained: (n,) structured, as in `find_twins`.
     """
     rows = split.rows("validation", file.slices, file.cases)
     ids = tuple(file.cases["id"][np.unique(file.slices["case"][rows])].tolist())
-    return find_twins(split, ids, {}, file.config.subjects, "validation case")
+    return find_twins(split, ids, {}, file.config.subjects, "validation case", trained)
 
 
-def compared_validation_twins(split: Split, file: SliceFile) -> Twins:
+def compared_validation_twins(
+    split: Split, file: SliceFile, trained: NDArray[np.void] | None = None
+) -> Twins:
     """Find the validation cases whose person is trained on, by names and by images.
 
     Args:
         split: of the file.
         file: open slice file.
+        trained: (n,) structured `trained_cases.row_dtype`; None for those of the split.
     """
-    by_name = validation_twins(split, file)
+    by_name = validation_twins(split, file, trained)
     if split.sliced:
         return by_name  # nearly every case is in training itself
-    trained = trained_rows(file.path, split.trained_cases)
+    if trained is None:
+        trained = trained_rows(file.path, split.trained_cases)
     return with_images(by_name, compare(trained, stored_prints(file.path, split_ids(split))))
 
 
@@ -160,7 +167,12 @@ def with_images(twins: Twins, images: Compared) -> Twins:
 
 
 def find_twins(
-    split: Split, ids: Sequence[str], subjects: Mapping[str, str], table: str, noun: str
+    split: Split,
+    ids: Sequence[str],
+    subjects: Mapping[str, str],
+    table: str,
+    noun: str,
+    trained: NDArray[np.void] | None = None,
 ) -> Twins:
     """Find the cases whose person is trained on.
 
@@ -171,10 +183,16 @@ def find_twins(
             as a person of its own.
         table: origin of the split's subjects, as in `PrepConfig.subjects`.
         noun: name of a case of the set.
+        trained: (n,) structured `trained_cases.row_dtype`, where a run was fitted on more cases
+            than those of its split, since it began from another run.
     """
-    everyone = {name: name for name in (*split.trained_cases, *ids)}
-    everyone |= {**subjects, **split.subjects}
-    cases = known_twins(everyone, split.trained_cases, ids)
+    earlier: dict[str, str] = {}
+    if trained is not None:
+        earlier = dict(trained[["id", "subject"]].tolist())
+    learnt = tuple(dict.fromkeys((*split.trained_cases, *earlier)))
+    everyone = {name: name for name in (*learnt, *ids)}
+    everyone |= {**earlier, **subjects, **split.subjects}
+    cases = known_twins(everyone, learnt, ids)
     return Twins(noun, len(ids), cases, table.startswith("csv:"))
 
 

@@ -31,6 +31,7 @@ from bratstrain.evaluation.folder_selection import (
 )
 from bratstrain.inference.applied import check_classes, scheme_for
 from bratstrain.runs.files import TRAINED
+from bratstrain.runs.fitted import untold_start
 
 USER_TABLE: Final = "csv:--subjects"
 """Where subjects are from that the user gives with an evaluation."""
@@ -284,6 +285,12 @@ def caveats(labeller: Labeller, split: Split, part: str, ids: Sequence[str]) -> 
         notes.append(
             FITTED if fitted in (0, len(ids)) else f"the network was fitted on {fitted} of them"
         )
+    notes += [
+        f"{run.name} began from {start}, whose training cases are unknown: these people may be "
+        "among them"
+        for run in labeller.fitted.folders
+        if (start := untold_start(run))
+    ]
     if labeller.tuned_on & set(ids):
         notes.append("sizes of small components were tuned on these very cases")
     return tuple(notes)

@@ -57,7 +57,7 @@ from bratstrain.inference.volumes_csv import (
 )
 from bratstrain.runs.ensemble import every_run
 from bratstrain.runs.files import TRAINED
-from bratstrain.runs.fitted import Fitted, load_fitted
+from bratstrain.runs.fitted import Fitted, load_fitted, untold_start
 from bratstrain.runs.hub import located
 
 
@@ -102,7 +102,8 @@ class Predictions:
     skipped: tuple[SetAside, ...] = ()
     """Faulty cases, which have no prediction."""
     unknown: tuple[str, ...] = ()
-    """Runs that keep nothing of their training cases, such as published ones."""
+    """Runs that keep nothing of their training cases, such as published ones, and those that a
+    fine-tuned run began from."""
 
     def lines(self) -> list[str]:
         """One line a case, what is unknown, then the faulty ones with their faults."""
@@ -257,7 +258,10 @@ def predict(
         work = Work(source, schemes, fitted, config, sizes, files, draw, rows, trained)
         done = work_through(work, chosen, faulty, skip=skip, progress=progress)
     check_any_left(raw, len(done), faulty)
-    unknown = tuple(run for run in kept if run not in trained)
+    unknown = (
+        *(run for run in kept if run not in trained),
+        *(f"{start}, which {run.name} began from," for run in runs if (start := untold_start(run))),
+    )
     return Predictions(tuple(done), tuple(sorted(faulty, key=lambda case: case.id)), unknown)
 
 

@@ -15,7 +15,13 @@ from bratstrain.pages.card_text import CardFacts
 from bratstrain.pages.run_sections import counted, summary
 from bratstrain.runs.checkpoint import Weights, load
 from bratstrain.runs.files import CONFIG, FACTS, read_json
-from bratstrain.runs.fitted import best_of, classes_of, preparation_of, read_split
+from bratstrain.runs.fitted import (
+    best_of,
+    classes_of,
+    preparation_of,
+    read_split,
+    untold_start,
+)
 
 RUNNING: Final = ("running_mean", "running_var", "num_batches_tracked")
 """Ends of the names of moments, which training does not fit."""
@@ -61,7 +67,7 @@ def card_facts(run: Path, data_license: str = "") -> CardFacts:
         network=network_facts(config, weights, digest),
         training=training_facts(record, config),
         scores=evaluations,
-        limits=[*said, *limits(spacings, split, evaluations=len(evaluations))],
+        limits=[*said, *started(run), *limits(spacings, split, evaluations=len(evaluations))],
         usage=f"bratstrain predict {run.resolve().name} RAW -o OUT",
         data_license=data_license,
         data_name=Path(str(record.get("data", ""))).name,
@@ -143,11 +149,22 @@ def training_facts(record: Mapping[str, Any], config: Mapping[str, Any]) -> dict
     used = summary(record, config)
     names = ("recipe", "loss", "augment", "sampling", "learning_rate", "schedule", "seed")
     software = ", ".join(f"{name} {value}" for name, value in record.get("versions", {}).items())
+    begun = {"begun from": used["begun from"]} if used["begun from"] else {}
     return {
         **{name: used[name] for name in ("steps", "time", "device", "finished")},
+        **begun,
         **{name: str(config[name]) for name in names if name in config},
         "software": software,
     }
+
+
+def started(run: Path) -> Iterator[str]:
+    """What is not known of the people whom an earlier run has learnt."""
+    if start := untold_start(run):
+        yield (
+            f"The run began from {start}, whose training cases are unknown: people of the "
+            "validation and test cases may be among them."
+        )
 
 
 def limits(spacings: TrainedSpacings, split: Split, *, evaluations: int) -> Iterator[str]:

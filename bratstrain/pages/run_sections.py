@@ -118,6 +118,19 @@ def run_facts(run: Path, evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
+def begun_from(record: Mapping[str, Any]) -> str:
+    """The run that a run began from, and how much of it; empty where it began from none.
+
+    Args:
+        record: content of `run.json`.
+    """
+    start = record.get("start")
+    if not isinstance(start, Mapping):
+        return ""
+    taken, left = len(start["taken"]), len(start["left"])
+    return f"{start['run']}, step {start['step']:,}: {taken} of {taken + left} tensors"
+
+
 def summary(record: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, str]:
     """Facts of a run as text; empty where the run did not record them.
 
@@ -134,6 +147,7 @@ def summary(record: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, s
     planes = "" if lost is None else f"{model['context']}, neighbours: {1 - lost:.1%} stored"
     return {
         "network": f"{model.get('kind')}, width {model.get('width')}, depth {model.get('depth')}",
+        "begun from": begun_from(record),
         "planes a sample": planes,
         "steps": steps,
         "time": f"{used / 60:.1f} minutes" if used else "",

@@ -174,17 +174,23 @@ def assemble(path: Path, weights: Weights, trusted: Collection[str] = ()) -> nn.
     check_trust(path, model, trusted)
     check_finite(path, weights.network)
     try:
-        # The sizes alone, which a damaged config may make of any size.
-        with torch.device("cpu" if model.is_custom else "meta"):
-            expected = {
-                name: value.shape for name, value in build_model(model).state_dict().items()
-            }
-        check_shapes(path, weights.network, expected)
+        check_shapes(path, weights.network, state_shapes(model))
         network = build_model(model)
     except ValueError as error:
         raise BratsError(f"{path}: its network cannot be built: {error}") from error
     load_state(path, network, weights.network)
     return network.eval()
+
+
+def state_shapes(model: ModelConfig) -> dict[str, torch.Size]:
+    """Shape of each tensor of a network by name; no memory is taken but by a custom network.
+
+    Raises:
+        ValueError: the network cannot be built.
+    """
+    # The sizes alone, which a damaged config may make of any size.
+    with torch.device("cpu" if model.is_custom else "meta"):
+        return {name: value.shape for name, value in build_model(model).state_dict().items()}
 
 
 def check_trust(where: Path, model: ModelConfig, trusted: Collection[str]) -> None:

@@ -4,6 +4,7 @@ config.json     settings; batch size and precision as the device had them
 run.json        slice file, split, versions, machine, memory, time and best score
 split.json      case ids of training, validation and test
 training.npy    image fingerprints of the training cases
+start.pt        the weights that a fine-tuned run began with
 log.jsonl       a line for every few steps and for every validation
 last.pt         all that the run needs to go on
 best.pt         the weights of the best validation
@@ -35,6 +36,9 @@ SPLIT: Final = "split.json"
 TRAINED: Final = "training.npy"
 
 
+START: Final = "start.pt"
+
+
 LOG: Final = "log.jsonl"
 
 
@@ -51,7 +55,7 @@ LOCK: Final = ".lock"
 
 
 BEGINNINGS: Final = frozenset(
-    {LOCK, *(name + end for name in (FACTS, SPLIT, TRAINED, CONFIG) for end in ("", ".new"))}
+    {LOCK, *(name + end for name in (FACTS, SPLIT, TRAINED, START, CONFIG) for end in ("", ".new"))}
     - {CONFIG}
 )
 """What a run that was killed at its very start may have left."""

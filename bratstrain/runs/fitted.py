@@ -2,10 +2,10 @@
 
 import json
 import operator
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -20,7 +20,7 @@ from bratstrain.config import ModelConfig
 from bratstrain.data.splits import PARTS, Split
 from bratstrain.data.trained_spacings import TrainedSpacings, read_spacings
 from bratstrain.device import DTYPES, choose_device, choose_precision
-from bratstrain.runs.checkpoint import Weights, assemble, load_network, read_config
+from bratstrain.runs.checkpoint import Weights, assemble, load, load_network, read_config
 from bratstrain.runs.ensemble import every_run
 from bratstrain.runs.files import BEST, CONFIG, FACTS, SPLIT, read_json
 from bratstrain.runs.published import WEIGHTS as PUBLISHED_WEIGHTS
@@ -146,8 +146,17 @@ def network_of(run: Path, trusted: Collection[str]) -> tuple[nn.Module, Weights]
     """
     if not is_published(run):
         return load_network(best_of(run), trusted)
-    weights = read_published(run)
+    weights = weights_of(run)
     return assemble(run / PUBLISHED_WEIGHTS, weights, trusted), weights
+
+
+def weights_of(run: Path) -> Weights:
+    """Read the best weights of a run folder, or those of a published network.
+
+    Raises:
+        BratsError: the folder is neither, or its files are damaged.
+    """
+    return read_published(run) if is_published(run) else load(best_of(run), Weights)
 
 
 def preparation_of(run: Path, weights: Weights) -> tuple[PrepConfig, tuple[int, int]]:
@@ -187,28 +196,43 @@ def check_alike(first: Path, weights: Weights, run: Path, other: Weights) -> Non
     Raises:
         BratsError: settings or sizes of the slices differ.
     """
-    one, two = (
-        {
-            "modalities": PrepConfig().modalities,
-            "spacing": PrepConfig().spacing,
-            **json.loads(run_weights.preparation),
-            "size": run_weights.shape,
-            "brain": "masked"
-            if "brain_mask" in json.loads(run_weights.preparation)
-            else "stripped",
-            "classes": json.loads(run_weights.classes)["classes"],
-        }
-        for run_weights in (weights, other)
+    differing = differences(
+        sliced(other.preparation, other.shape, other.classes),
+        sliced(weights.preparation, weights.shape, weights.classes),
     )
-    names = ("modalities", "normalise", "spacing", "crop", "dtype", "size", "brain", "classes")
-    differing = [
-        f"{name} {two.get(name)}, not {one[name]}" for name in names if one[name] != two.get(name)
-    ]
     if differing:
         raise BratsError(
             f"{run}: was fitted on other slices than {first}: {'; '.join(differing)}; "
             "an ensemble needs one preparation"
         )
+
+
+def sliced(preparation: str, shape: Sequence[int], classes: str) -> dict[str, Any]:
+    """What makes slices what they are to a network, by name.
+
+    Args:
+        preparation: a `PrepConfig` as JSON.
+        shape: (h, w) of the slices.
+        classes: a `ClassSet` as JSON.
+    """
+    settings = json.loads(preparation)
+    usual = PrepConfig()
+    facts = {"modalities": usual.modalities, "spacing": usual.spacing, **settings}
+    names = ("modalities", "normalise", "spacing", "crop", "dtype")
+    return {name: facts.get(name) for name in names} | {
+        "size": list(shape),
+        "brain": "masked" if "brain_mask" in settings else "stripped",
+        "classes": json.loads(classes)["classes"],
+    }
+
+
+def differences(slices: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
+    """Say in what slices differ from others, both as `sliced` describes them."""
+    return [
+        f"{name} {value}, not {others[name]}"
+        for name, value in slices.items()
+        if value != others[name]
+    ]
 
 
 def check_spacings(
@@ -306,6 +330,19 @@ def precision_of(run: Path, weights: Weights, device: torch.device) -> str:
     if device.type != "cuda":
         return "fp32"
     return choose_precision(read_config(run / BEST, weights.config).precision, device)
+
+
+def untold_start(run: Path) -> str:
+    """Name of the run that a run began from, where nothing is known of who that was fitted on.
+
+    Returns:
+        Empty where it is known, or where the run began from no other.
+
+    Raises:
+        BratsError: the facts of the run cannot be read.
+    """
+    start = read_json(run / FACTS).get("start")
+    return str(start.get("untold", "")) if isinstance(start, dict) else ""
 
 
 def read_split(run: Path) -> Split:

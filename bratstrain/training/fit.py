@@ -27,6 +27,7 @@ from bratstrain.training.log import Bar, RunLog
 from bratstrain.training.prepare_run import make_trainer, prepare, restore, run_folder
 from bratstrain.training.result import Progress, Run
 from bratstrain.training.signals import Signals, Stopped
+from bratstrain.training.start import Origin, read_origin, start_lines
 from bratstrain.training.step import Trainer
 from bratstrain.training.validate import Validation, validate
 
@@ -41,6 +42,7 @@ def fit(
     run: Path | str | None = None,
     *,
     config: TrainConfig | None = None,
+    start: Path | str | None = None,
     progress: bool = False,
     tell: Callable[[str], None] = lambda line: None,
     **settings: Unpack[FitSettings],
@@ -51,6 +53,10 @@ def fit(
     with the same weights, bit for bit, as an uninterrupted one, if torch has as many threads and
     the length is not in minutes. A finished run is left as it is. A custom `model` is imported.
 
+    With `start` the run begins with the weights of another one, as far as they fit, and with the
+    settings of its network. `run.json` says what did not fit, and which validation cases show a
+    person that the other run was fitted on.
+
     Example:
         bratstrain.fit("out.h5", model="residual", epochs=2)
 
@@ -58,8 +64,9 @@ def fit(
         data: slice file.
         run: run folder; None derives one under `runs` from the content of data and settings.
         config: all settings at once, instead of by name.
+        start: run that the weights are from: its folder, a published one, or `hf://owner/name`.
         progress: show a bar on standard error, where that is a terminal.
-        tell: receives a line that names the run folder, and one per validation if no bar is shown.
+        tell: receives lines about the beginning, and one per validation if no bar is shown.
         **settings: keywords of `TrainConfig`, `ModelConfig` and `Session` in `bratstrain.config`;
             those of the run are by default the recipe's, or those of the run being resumed.
 
@@ -72,8 +79,9 @@ def fit(
         Stopped: SIGINT or SIGTERM was received; see `bratstrain.training.signals`.
     """
     session, of_run = divide(settings)
-    with opened(data, run, config, of_run) as (file, folder, is_begun):
-        job = prepare(file, folder, session, config, of_run, is_begun=is_begun)
+    origin = None if start is None else read_origin(start)
+    with opened(data, run, config, of_run, origin) as (file, folder, is_begun):
+        job = prepare(file, folder, session, config, of_run, is_begun=is_begun, origin=origin)
         return finish(job, shown=progress, tell=tell)
 
 
@@ -93,7 +101,11 @@ def divide(settings: Mapping[str, Any]) -> tuple[Session, dict[str, Any]]:
 
 @contextmanager
 def opened(
-    data: Path | str, run: Path | str | None, config: TrainConfig | None, settings: dict[str, Any]
+    data: Path | str,
+    run: Path | str | None,
+    config: TrainConfig | None,
+    settings: dict[str, Any],
+    origin: Origin | None = None,
 ) -> Iterator[tuple[SliceFile, Path, bool]]:
     """Open the slice file of a run, and claim the run's folder.
 
@@ -102,6 +114,7 @@ def opened(
         run: run folder; None derives one.
         config: all settings of the run at once, or None.
         settings: of the run, by name.
+        origin: the run that it begins from, or None.
 
     Yields:
         The slice file, the folder, and whether the folder holds a run already.
@@ -111,7 +124,7 @@ def opened(
         ValueError: a setting is not allowed.
     """
     with SliceFile(data, prints=False) as file:
-        folder = run_folder(file, run, config, settings)
+        folder = run_folder(file, run, config, settings, origin)
         with files.claimed(folder) as is_begun:
             yield file, folder, is_begun
 
@@ -132,6 +145,9 @@ def finish(job: Job, *, shown: bool, tell: Callable[[str], None]) -> Run:
         trainer = make_trainer(job)
         state = restore(job, trainer)
         tell(job.line(state.step, count_parameters(trainer.network)))
+        start = files.read_json(job.folder / files.FACTS).get("start")
+        for line in start_lines(start) if start and not state.step else ():
+            tell(line)
         was_complete = job.is_finished(state)
         if not was_complete:
             with (

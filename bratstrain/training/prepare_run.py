@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bratsprep.errors import BratsError
 from bratsprep.slicefile.reader import SliceFile
@@ -17,9 +18,14 @@ from bratsprep.system.threads import cores
 from bratstrain.config import Session, TrainConfig
 from bratstrain.data.augment import rare_classes
 from bratstrain.data.splits import Split, enhancing_label, make_split
-from bratstrain.data.trained_cases import trained_rows, write_trained
+from bratstrain.data.trained_cases import (
+    joined_rows,
+    read_trained,
+    trained_rows,
+    write_trained,
+)
 from bratstrain.data.trained_spacings import trained_spacings
-from bratstrain.data.twins import leak_warning
+from bratstrain.data.twins import compared_validation_twins, leak_warning
 from bratstrain.device import (
     choose_device,
     choose_precision,
@@ -28,14 +34,15 @@ from bratstrain.device import (
 )
 from bratstrain.networks.contract import check_contract
 from bratstrain.networks.losses import LOSSES
-from bratstrain.recipes import check_same, configure, depart
-from bratstrain.runs.checkpoint import Checkpoint, load, read_config
+from bratstrain.recipes import check_same, configure_like, depart
+from bratstrain.runs.checkpoint import Checkpoint, Weights, load, read_config, save
 from bratstrain.runs.files import (
     BEST,
     CONFIG,
     FACTS,
     LAST,
     SPLIT,
+    START,
     TRAINED,
     read_json,
     read_text,
@@ -45,6 +52,13 @@ from bratstrain.runs.files import (
 from bratstrain.training.cpu_precision import Trial, needs_trial, try_steps
 from bratstrain.training.job import Job, make_job
 from bratstrain.training.result import Progress
+from bratstrain.training.start import (
+    Origin,
+    learnt_before,
+    start_facts,
+    start_warning,
+    taken_state,
+)
 from bratstrain.training.step import Trainer, class_weights, empty_batch
 
 RUNS: Final = Path("runs")
@@ -56,13 +70,30 @@ Settings = Mapping[str, Any]
 
 
 def run_folder(
-    file: SliceFile, run: Path | str | None, config: TrainConfig | None, settings: Settings
+    file: SliceFile,
+    run: Path | str | None,
+    config: TrainConfig | None,
+    settings: Settings,
+    origin: Origin | None = None,
 ) -> Path:
-    """Name the folder of a run: the given one, or one derived from slice file and settings."""
+    """Name the folder of a run: the given one, or one derived from slice file and settings.
+
+    Args:
+        file: open slice file.
+        run: the given one, or None.
+        config: all settings at once, or None.
+        settings: by name, as `bratstrain.recipes.configure` takes them.
+        origin: the run that it begins from, whose weights decide about the name too.
+
+    Raises:
+        BratsError: the settings of that run cannot be read.
+        ValueError: a setting is not allowed.
+    """
     if run is not None:
         return Path(run)
-    requested = config or configure(**settings)
-    content = f"{file.digest}{requested.to_json()}".encode()
+    model = None if origin is None else origin.model
+    requested = config or configure_like(model, settings)
+    content = f"{file.digest}{requested.to_json()}{origin.digest if origin else ''}".encode()
     short = hashlib.sha256(content).hexdigest()[:8]
     return RUNS / f"{file.path.stem}-{requested.model.kind.replace(':', '.')}-{short}"
 
@@ -75,6 +106,7 @@ def prepare(
     settings: Settings,
     *,
     is_begun: bool,
+    origin: Origin | None = None,
 ) -> Job:
     """Prepare a run: read it from its folder, or begin it there.
 
@@ -85,15 +117,16 @@ def prepare(
         config: all settings at once, or None.
         settings: by name, as `bratstrain.recipes.configure` takes them.
         is_begun: the folder holds a run, whose settings apply where no others are given.
+        origin: the run that this one begins from; None where none is given.
 
     Raises:
-        BratsError: the run was begun with another slice file or split, its files are damaged, or
-            its network is a custom one that `settings` do not name.
+        BratsError: the run was begun with another slice file, split or weights, its files are
+            damaged, or its network is a custom one that `settings` do not name.
         ValueError: a setting is not allowed, or the run was begun with another.
     """
     device = choose_device(session.device)
     check_slices(file)
-    settled = settings_of(folder, file, config, settings, is_begun=is_begun)
+    settled = settings_of(folder, file, config, settings, is_begun=is_begun, origin=origin)
     if settled.model.is_custom:
         check_contract(settled.model, *file.shape)
     trial = None
@@ -108,10 +141,27 @@ def prepare(
     if warning := leak_warning(split, job.twins):
         warnings.warn(warning, stacklevel=3)
     if is_begun:
-        check_origin(job)
-    else:
-        begin(job, trial)
+        check_origin(job, origin)
+        return with_learnt_before(job, read_trained(folder / TRAINED))
+    trained = trained_rows(file.path, split.trained_cases)
+    if origin is not None and origin.trained is not None:
+        trained = joined_rows(trained, origin.trained)
+    job = with_learnt_before(job, trained)
+    begin(job, trial, trained, origin)
     return job
+
+
+def with_learnt_before(job: Job, trained: NDArray[np.void] | None) -> Job:
+    """Count people whom an earlier run has learnt as learnt by the one that begins from it.
+
+    Args:
+        job: of the run.
+        trained: (n,) `trained_cases.row_dtype` of it and of the earlier runs; None where they are
+            not known.
+    """
+    if trained is None or len(trained) == len(job.split.trained_cases):
+        return job
+    return replace(job, twins=compared_validation_twins(job.split, job.file, trained))
 
 
 def check_slices(file: SliceFile) -> None:
@@ -151,11 +201,13 @@ def settings_of(
     settings: Settings,
     *,
     is_begun: bool,
+    origin: Origin | None = None,
 ) -> TrainConfig:
     """Settings of a run: those given where it begins, its own where it is resumed.
 
     Its own are checked against those given. Code that a run folder names is not run unless the
-    caller has named it too.
+    caller has named it too. A run that begins from another one has the network of that one, and
+    what departs from it.
 
     Raises:
         BratsError: its own cannot be read, or name a custom network that the caller does not.
@@ -164,15 +216,41 @@ def settings_of(
     if config is not None and settings:
         raise ValueError(f"give config or settings by name, got both: {', '.join(settings)}")
     if not is_begun:
-        return sized(config or configure(**settings), file)
+        model = None if origin is None else origin.model
+        settled = sized(config or configure_like(model, settings), file)
+        if origin is not None:
+            refuse_unnamed(settled, config, settings, "beginning from it", origin.name)
+        return settled
     begun = read_config(folder / CONFIG, read_text(folder / CONFIG))
     check_same(str(folder), sized(config or depart(begun, settings), file), begun)
-    if begun.model.is_custom and config is None and "model" not in settings:
-        raise BratsError(
-            f"{folder}: its network is made by {begun.model.kind}, and resuming the run would "
-            f"execute that code; if you trust it, add --model {begun.model.kind}"
-        )
+    refuse_unnamed(begun, config, settings, "resuming the run", str(folder))
     return begun
+
+
+def refuse_unnamed(
+    settled: TrainConfig,
+    config: TrainConfig | None,
+    settings: Settings,
+    doing: str,
+    run: str,
+) -> None:
+    """Refuse to run the code of a custom network that a run names and the caller does not.
+
+    Args:
+        settled: settings whose network would be made.
+        config: all settings of the caller at once, or None.
+        settings: of the caller, by name.
+        doing: what would run the code.
+        run: where the network is named.
+
+    Raises:
+        BratsError: the caller does not name it.
+    """
+    if settled.model.is_custom and config is None and "model" not in settings:
+        raise BratsError(
+            f"{run}: its network is made by {settled.model.kind}, and {doing} would execute that "
+            f"code; if you trust it, add --model {settled.model.kind}"
+        )
 
 
 def split_of(config: TrainConfig, file: SliceFile) -> Split:
@@ -191,13 +269,23 @@ def split_of(config: TrainConfig, file: SliceFile) -> Split:
     )
 
 
-def check_origin(job: Job) -> None:
-    """Refuse to resume a run with another slice file or another split.
+def check_origin(job: Job, origin: Origin | None = None) -> None:
+    """Refuse to resume a run with another slice file, another split or from other weights.
+
+    Args:
+        job: of the run.
+        origin: the run that it is to begin from; None takes the run's own.
 
     Raises:
         BratsError: a digest differs.
     """
     facts = read_json(job.folder / FACTS)
+    start = facts.get("start") or {}
+    if origin is not None and start.get("weights_digest") != origin.digest:
+        raise BratsError(
+            f"{job.folder}: the run was begun from {start.get('run', 'no other run')}, not from "
+            f"these weights of {origin.name}; leave --from out, or name another --run"
+        )
     for name, digest in (("data", job.file.digest), ("split", job.split.digest)):
         begun = facts.get(f"{name}_digest")
         if begun != digest:
@@ -207,7 +295,7 @@ def check_origin(job: Job) -> None:
             )
 
 
-def begin(job: Job, trial: Trial | None) -> None:
+def begin(job: Job, trial: Trial | None, trained: NDArray[np.void], origin: Origin | None) -> None:
     """Write the files that stay the same during a run.
 
     The settings are written last: a folder with settings counts as a run.
@@ -215,8 +303,14 @@ def begin(job: Job, trial: Trial | None) -> None:
     Args:
         job: the run.
         trial: what the precision was decided by, None where nothing was tried.
+        trained: (n,) `trained_cases.row_dtype`, the cases that it and earlier runs are fitted on.
+        origin: the run that it begins from, or None.
+
+    Raises:
+        BratsError: a file cannot be written, or no layer of the earlier run fits.
     """
     folder, file, split = job.folder, job.file, job.split
+    start = None if origin is None else begin_from(job, origin)
     facts = {
         "data": file.path.name,
         "data_digest": file.digest,
@@ -235,11 +329,34 @@ def begin(job: Job, trial: Trial | None) -> None:
         "peak_memory_mb": 0.0,
         "finished": False,
     }
+    if start is not None:
+        facts["start"] = start
     write_json(folder / FACTS, facts)
-    write_trained(folder / TRAINED, trained_rows(file.path, split.trained_cases))
+    write_trained(folder / TRAINED, trained)
     for name, text in ((SPLIT, split.to_json()), (CONFIG, job.config.to_json())):
         with replacing(folder / name) as out:
             out.write(f"{text}\n".encode())
+
+
+def begin_from(job: Job, origin: Origin) -> dict[str, Any]:
+    """Copy the weights of an earlier run, and warn of validation cases that it has learnt.
+
+    Args:
+        job: of the run that begins, whose twins are those in the training of both.
+        origin: the earlier run.
+
+    Returns:
+        What `run.json` says of it.
+
+    Raises:
+        BratsError: no layer fits, or the weights cannot be written.
+    """
+    facts = start_facts(origin, job.file, job.config.model)
+    facts["learnt"] = learnt_before(job.twins, job.split)
+    if warning := start_warning(origin.name, facts["learnt"], job.twins.n_cases):
+        warnings.warn(warning, stacklevel=5)
+    save(job.folder / START, origin.weights)
+    return facts
 
 
 def scheme_of(file: SliceFile) -> str:
@@ -291,13 +408,15 @@ def make_trainer(job: Job) -> Trainer:
 
 
 def restore(job: Job, trainer: Trainer) -> Progress:
-    """Bring a trainer to the last checkpoint of a run; without one it stays at the beginning.
+    """Bring a trainer to the last checkpoint of a run, or to its beginning.
 
     Raises:
         BratsError: the checkpoint is damaged, or of another run.
     """
     path = job.folder / LAST
     if not path.exists():
+        if start := read_json(job.folder / FACTS).get("start"):
+            trainer.begin_with(taken_state(load(job.folder / START, Weights), start["taken"]))
         return Progress()
     try:
         checkpoint = load(path, Checkpoint)

@@ -117,6 +117,21 @@ class Trainer:
         """Weights that are to be used, on the device: averaged ones, if they are kept."""
         return dict((self.network if self.average is None else self.average).state_dict())
 
+    def begin_with(self, state: Mapping[str, Tensor]) -> None:
+        """Begin with the weights of another run, before the first step.
+
+        Args:
+            state: by name, tensors of the shapes of the network's; those of other names stay.
+
+        Raises:
+            RuntimeError: a shape is another.
+        """
+        for network in (self.network, self.average):
+            if network is not None:
+                network.load_state_dict({**network.state_dict(), **state})
+        with torch.no_grad():
+            _copy_all(self._sound, list(self.network.buffers()))
+
     def state(self) -> dict[str, Any]:
         """Everything that `load_state` needs, by the names of a `Checkpoint`'s fields."""
         return {
