@@ -22,7 +22,7 @@ from bratstrain.apply_config import (
 from bratstrain.evaluation.case_selection import open_cases
 from bratstrain.evaluation.evaluator import EvaluationJob
 from bratstrain.evaluation.stored import Evaluation, evaluation_of
-from bratstrain.pages import run_sections, score_sections, volume_section
+from bratstrain.pages import calibration_section, run_sections, score_sections, volume_section
 from bratstrain.pages.attention import attention
 from bratstrain.pages.card_facts import card_facts
 from bratstrain.pages.card_text import card_text
@@ -194,6 +194,7 @@ def page(evaluation: Evaluation, shown: Shown, config: ShownConfig) -> str:
         "runs": [run.name],
         "dots": score_sections.case_dots(evaluation),
         "volumes": volume_section.volumes(evaluation),
+        "calibration": calibration_section.calibration(evaluation),
         "learning": run_sections.learning(run),
         "balance": score_sections.balance(evaluation),
         "split": run_sections.splitting(run, evaluation),
