@@ -30,17 +30,18 @@ SHOWN: Final = ("normalise", "crop", "slices", "margin", "negatives", "dtype", "
 """Settings of the build that a reader of a card needs."""
 
 
-def card_facts(run: Path, data_license: str = "") -> CardFacts:
+def card_facts(run: Path, data_license: str = "", *, weights: Weights | None = None) -> CardFacts:
     """Read a run folder and its evaluations.
 
     Args:
         run: run folder.
         data_license: as the user states it; empty where nothing is stated.
+        weights: of the run, where they have been read; None reads them.
 
     Raises:
         BratsError: the folder is no finished run.
     """
-    weights = load(best_of(run), Weights)
+    weights = weights or load(best_of(run), Weights)
     record, config, split = read_json(run / FACTS), read_json(run / CONFIG), read_split(run)
     preparation, (h, w) = preparation_of(run, weights)
     classes = classes_of(run, weights)

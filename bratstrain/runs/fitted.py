@@ -30,6 +30,8 @@ MAX_SIDE: Final = 4096
 """Largest height or width of a slice, pixels."""
 _SHOWN: Final = 3
 """Voxel sizes named in one message."""
+Loaded = tuple[Path, nn.Module, Weights]
+"""Run folder, its network on the CPU, and what its file of weights holds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +113,21 @@ def load_fitted(
     if not runs:
         raise ValueError("runs holds 0 folders; name at least one")
     runs, on = every_run(runs), choose_device(device)
-    loaded = [(run, *network_of(run, trusted)) for run in runs]
+    return fitted_of([(run, *network_of(run, trusted)) for run in runs], on)
+
+
+def fitted_of(loaded: Sequence[Loaded], on: torch.device) -> Fitted:
+    """Put networks that were read together, with all that their runs say about them.
+
+    Args:
+        loaded: at least one.
+        on: the device to move them to.
+
+    Raises:
+        BratsError: a run is not as it should be, or the runs were fitted on slices of different
+            preparation, size or spacing.
+    """
+    runs = [run for run, _, _ in loaded]
     facts = [read_json(run / FACTS) for run in runs]
     first, weights = loaded[0][0], loaded[0][2]
     preparation, size = preparation_of(first, weights)
@@ -291,13 +307,13 @@ def schemes_of(run: Path, weights: Weights) -> dict[str, Scheme]:
         raise BratsError(f"{run / BEST}: its label schemes cannot be read: {error}") from error
 
 
-def scheme_of(loaded: Sequence[tuple[Path, nn.Module, Weights]]) -> Scheme | None:
+def scheme_of(loaded: Sequence[Loaded]) -> Scheme | None:
     """Label scheme that all runs were fitted on; None where there are several."""
     schemes = {scheme for run, _, weights in loaded for scheme in schemes_of(run, weights).values()}
     return schemes.pop() if len(schemes) == 1 else None
 
 
-def model_of(loaded: Sequence[tuple[Path, nn.Module, Weights]]) -> ModelConfig:
+def model_of(loaded: Sequence[Loaded]) -> ModelConfig:
     """Settings of the first network; all have to take samples of its form.
 
     Raises:

@@ -10,6 +10,7 @@ from bratstrain.evaluation.stored import Evaluation
 from bratstrain.evaluation.tables import EVERYTHING
 from bratstrain.pages.card_facts import card_facts
 from bratstrain.pages.card_text import CardFacts, card_text
+from bratstrain.runs.checkpoint import Weights
 from bratstrain.runs.files import read_json
 from bratstrain.runs.fitted import read_split
 
@@ -19,17 +20,18 @@ CHECKED: Final = (
 )
 
 
-def shared_card(run: Path, data_license: str = "") -> str:
+def shared_card(run: Path, weights: Weights, data_license: str = "") -> str:
     """Write the card of a run in Markdown, for people who must not learn of any case.
 
     Args:
         run: finished run folder.
+        weights: of the run.
         data_license: as the user states it; empty where nothing is stated.
 
     Raises:
         BratsError: the folder is no finished run.
     """
-    facts = without_cases(card_facts(run, data_license), known_ids(run))
+    facts = without_cases(card_facts(run, data_license, weights=weights), known_ids(run))
     return card_text(replace(facts, usage="bratstrain predict FOLDER RAW -o OUT"))
 
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import torch
+
 from bratsprep.errors import BratsError
 from bratsprep.system.atomic import make_empty
-from bratstrain.runs.checkpoint import Weights, load, read_config
+from bratstrain.runs.checkpoint import Weights, assemble, load, read_config
 from bratstrain.runs.files import FACTS, read_json
-from bratstrain.runs.fitted import best_of, load_fitted
+from bratstrain.runs.fitted import best_of, fitted_of
 from bratstrain.runs.published import write_published
 from bratstrain.sharing.card import shared_card
 
@@ -60,9 +62,10 @@ def publish(run: Path | str, out: Path | str, *, data_license: str = "") -> Publ
             f"{source}: its network is made by {model.kind}, code that a published folder cannot "
             "hold; share the run folder together with that code"
         )
-    load_fitted([source], "cpu")  # refuses what 'predict' would refuse
+    loaded = source, assemble(best, weights), weights
+    fitted_of([loaded], torch.device("cpu"))  # refuses what 'predict' would refuse
     facts = shared_facts(read_json(source / FACTS))
-    card = shared_card(source, data_license)
+    card = shared_card(source, weights, data_license)
     make_empty(folder)
     sums = write_published(folder, weights, facts, card)
     return Published(folder, sums)

@@ -10,6 +10,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 import bratstrain
@@ -192,6 +193,15 @@ def test_custom_network_is_not_published(run, tmp_path):
     with pytest.raises(BratsError, match="made by mine"):
         bratstrain.publish(run, tmp_path / "shared")
     assert not (tmp_path / "shared").exists()
+
+
+def test_the_weights_are_read_once(run, tmp_path, monkeypatch):
+    paths, load_file = [], torch.load
+    monkeypatch.setattr(
+        torch, "load", lambda path, **how: paths.append(path) or load_file(path, **how)
+    )
+    bratstrain.publish(run, tmp_path / "shared")
+    assert paths == [run / "best.pt"]
 
 
 def test_nothing_is_overwritten(run, shared):
