@@ -14,9 +14,8 @@ from bratstrain.runs.fitted import load_fitted
 from tests.helpers.class_sets import ONE, ONE_TOML, SIX, SIX_TOML
 from tests.helpers.fitfiles import (  # noqa: F401  one_thread is a fixture of this module
     SMALL,
-    CutError,
     content,
-    cut,
+    cut_and_resumed,
     one_thread,
 )
 
@@ -69,14 +68,10 @@ def test_predictions_are_written_in_the_values_of_the_scheme(made, tmp_path):
         assert values <= scheme.values()
 
 
-def test_run_that_was_cut_off_is_resumed(made, tmp_path):
+def test_run_that_was_cut_off_is_resumed(made, tmp_path, monkeypatch):
     folder, _, _ = made
     arguments = folder / "small.h5", tmp_path / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        cut(patch, 3)
-        with pytest.raises(CutError):
-            bratstrain.fit(*arguments, **SETTINGS)
-    bratstrain.fit(*arguments, **SETTINGS)
+    cut_and_resumed(monkeypatch, *arguments, 3, **SETTINGS)
     assert content(tmp_path / "run" / "best.pt") == content(folder / "run" / "best.pt")
 
 

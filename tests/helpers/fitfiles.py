@@ -1,6 +1,5 @@
 """A slice file of small phantoms to fit on, and ways to look at what a run left."""
 
-import contextlib
 import json
 
 import pytest
@@ -51,7 +50,21 @@ def cut(monkeypatch, step, what=None):
             what()
 
     monkeypatch.setattr(fit.Fitting, "train", train_and_meet)
-    return contextlib.nullcontext()
+
+
+def cut_and_resumed(monkeypatch, data, folder, step, **settings):
+    """Fit in a folder with a cut after a step, and to the end from what it left."""
+    with monkeypatch.context() as patch, pytest.raises(CutError):  # noqa: PT012
+        cut(patch, step)
+        fit.fit(data, folder, **settings)
+    return fit.fit(data, folder, **settings)
+
+
+def assert_same(run, whole):
+    """Hold weights, moments, counters and log of two runs against each other, bit for bit."""
+    for name in ("last.pt", "best.pt"):
+        assert content(run / name) == content(whole / name)
+    assert records(run) == records(whole)
 
 
 def content(path):

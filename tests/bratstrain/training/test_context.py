@@ -13,11 +13,9 @@ from tests.bratstrain.training.test_step import CONFIG, CPU, batch
 from tests.helpers import fitfiles
 from tests.helpers.fitfiles import (
     SMALL,
-    CutError,
-    content,
-    cut,
+    assert_same,
+    cut_and_resumed,
     one_thread,  # noqa: F401  for every test here
-    records,
 )
 
 WHOLE = SMALL | {"context": 3, "steps": 6, "validate_steps": 3, "checkpoint_steps": 2, "ema": 0.9}
@@ -61,11 +59,8 @@ def test_neighbours_alone_teach_the_plane_in_the_middle():
 def test_interrupted_run_ends_with_the_same_weights(data, tmp_path, monkeypatch):
     lines = []
     fit(data, tmp_path / "whole", tell=lines.append, **WHOLE)
-    with monkeypatch.context() as patch, cut(patch, 5), pytest.raises(CutError):
-        fit(data, tmp_path / "run", **WHOLE)
-    fit(data, tmp_path / "run", **WHOLE)
-    assert content(tmp_path / "run" / "last.pt") == content(tmp_path / "whole" / "last.pt")
-    assert records(tmp_path / "run") == records(tmp_path / "whole")
+    cut_and_resumed(monkeypatch, data, tmp_path / "run", 5, **WHOLE)
+    assert_same(tmp_path / "run", tmp_path / "whole")
     assert "3 planes a sample, neighbours: " in lines[0]
     facts = json.loads((tmp_path / "whole" / "run.json").read_text())
     assert 0 <= facts["neighbours_lost"] < 0.2

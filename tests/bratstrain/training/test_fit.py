@@ -30,8 +30,10 @@ from tests.helpers import fitfiles, niftis
 from tests.helpers.fitfiles import (
     SMALL,
     CutError,
+    assert_same,
     content,
     cut,
+    cut_and_resumed,
     one_thread,  # noqa: F401  for every test here
     records,
 )
@@ -57,12 +59,6 @@ def whole(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "run"
     fit(data, folder, **WHOLE)
     return folder
-
-
-def assert_same(run, whole):
-    assert content(run / "last.pt") == content(whole / "last.pt")
-    assert content(run / "best.pt") == content(whole / "best.pt")
-    assert records(run) == records(whole)
 
 
 def test_fit_is_a_verb_of_the_package():
@@ -143,10 +139,7 @@ def test_fit_leaves_the_global_generator_alone(data, tmp_path):
 
 @pytest.mark.parametrize("step", [1, 3, 5, 7, 8])
 def test_cut_run_ends_as_the_whole_one(data, whole, tmp_path, monkeypatch, step):
-    with monkeypatch.context() as patch, pytest.raises(CutError):  # noqa: PT012
-        cut(patch, step)
-        fit(data, tmp_path / "run", **WHOLE)
-    fit(data, tmp_path / "run")
+    cut_and_resumed(monkeypatch, data, tmp_path / "run", step, **WHOLE)
     assert_same(tmp_path / "run", whole)
 
 

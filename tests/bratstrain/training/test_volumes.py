@@ -17,9 +17,8 @@ from tests.bratstrain.training.test_step import CONFIG, CPU
 from tests.helpers import fitfiles
 from tests.helpers.fitfiles import (
     SMALL,
-    CutError,
-    content,
-    cut,
+    assert_same,
+    cut_and_resumed,
     one_thread,  # noqa: F401  for every test here
     records,
 )
@@ -61,11 +60,8 @@ def test_patches_are_augmented_with_their_labels(augment):
 def test_interrupted_run_ends_with_the_same_weights(data, tmp_path, monkeypatch):
     lines = []
     fit(data, tmp_path / "whole", tell=lines.append, **WHOLE)
-    with monkeypatch.context() as patch, cut(patch, 5), pytest.raises(CutError):
-        fit(data, tmp_path / "run", **WHOLE)
-    fit(data, tmp_path / "run", **WHOLE)
-    assert content(tmp_path / "run" / "last.pt") == content(tmp_path / "whole" / "last.pt")
-    assert records(tmp_path / "run") == records(tmp_path / "whole")
+    cut_and_resumed(monkeypatch, data, tmp_path / "run", 5, **WHOLE)
+    assert_same(tmp_path / "run", tmp_path / "whole")
     assert "batches of 2 patches of 8x16x16" in lines[0]
     found = records(tmp_path / "whole", "validation")
     assert [record["step"] for record in found] == [3, 6]
