@@ -1,10 +1,14 @@
 """One hypothesis profile for every test, slow fixtures, and the real cases where there are any."""
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+# Before torch is loaded: networks as small as these, in as many processes as there are cores, gain
+# nothing from more threads, which wait for each other in loops.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("bratsprep", deadline=None, derandomize=True, max_examples=40)
 settings.load_profile("bratsprep")
 

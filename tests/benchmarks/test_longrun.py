@@ -50,7 +50,7 @@ def child(code, *arguments):
     """Run code in a process of its own; gives what it said."""
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
-        capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "2"},
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -100,7 +100,7 @@ def test_blocks_of_a_page_run_in_order(path, tmp_path):
         program = ["sh", "-e", "-c"] if language == "sh" else [sys.executable, "-c"]
         done = subprocess.run(
             [*program, code], cwd=tmp_path,
-            env={**os.environ, "PATH": paths, "OMP_NUM_THREADS": "2"},
+            env={**os.environ, "PATH": paths},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, code + done.stdout + done.stderr

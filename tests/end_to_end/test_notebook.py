@@ -59,7 +59,7 @@ def run(folder, until=""):
     found = sources()
     last = next((n for n, source in enumerate(found, 1) if until and until in source), len(found))
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    away = {"IPYTHONDIR": str(folder / "ipython"), "OMP_NUM_THREADS": "2", "PATH": path}
+    away = {"IPYTHONDIR": str(folder / "ipython"), "PATH": path}
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", RUNNER], input=json.dumps(found[:last]), cwd=folder,
         env={**os.environ, **away}, capture_output=True, text=True, check=False, timeout=600,

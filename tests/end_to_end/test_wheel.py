@@ -60,7 +60,7 @@ def installed(wheel, tmp_path_factory):
 def at(installed):
     """Environment variables under which the installed commands come first, and no checkout."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return {**kept, "PATH": f"{installed / 'bin'}:{os.environ['PATH']}", "OMP_NUM_THREADS": "2"}
+    return {**kept, "PATH": f"{installed / 'bin'}:{os.environ['PATH']}"}
 
 
 def test_every_file_of_the_packages_is_in_the_wheel(wheel):
