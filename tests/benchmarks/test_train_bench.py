@@ -96,7 +96,7 @@ def test_our_networks_step_without_the_peers(monkeypatch):
 @pytest.mark.slow
 def test_runner_answers_each_line_with_one():
     command = [sys.executable, "-m", "benchmarks.peers.train_ours", "unet", "--width", "2"]
-    command += ["--batch", "1", "--precision", "bf16", "--layout", "plain", "--device", "cpu"]
+    command += ["--batch", "1", "--precision", "fp32", "--layout", "plain", "--device", "cpu"]
     asked = "step\nlay_channels_last\nmatrix\nmemory\n"
     done = subprocess.run(
         [*command, "--threads", "1"], input=asked, capture_output=True, text=True, check=True,
