@@ -19,9 +19,12 @@ runpy.run_module("%s", run_name="__main__")
 """
 FIT = ("--model", "residual", "--width", "4", "--depth", "2", "--batch", "4", "--steps", "12",
        "--test-share", "0.3", "--device", "cpu")  # fmt: skip
+BUILD = ("--crop", "32x32", "--negatives", "0.5", "--workers", "2")
 COMMANDS = {
+    "help of bratsprep": ("bratsprep", "--help"),
+    "help of bratstrain": ("bratstrain", "--help"),
     "phantom": ("bratsprep", "phantom", "raw", "--cases", "6", "--shape", "32x32x16"),
-    "build": ("bratsprep", "build", "raw", "train.h5", "--crop", "32x32", "--negatives", "0.5"),
+    "build": ("bratsprep", "build", "raw", "train.h5", *BUILD),
     "verify": ("bratsprep", "verify", "train.h5", "raw"),
     "inspect": ("bratsprep", "inspect", "train.h5", "--html", "inspect.html"),
     "preview": ("bratsprep", "preview", "train.h5", "-o", "preview.png"),
