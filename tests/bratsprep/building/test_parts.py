@@ -217,7 +217,7 @@ def test_three_processes_of_which_one_is_killed(raw, whole, tmp_path):
             os.kill(processes[1].pid, signal.SIGKILL)
             break
         time.sleep(0.002)
-    assert [process.wait(120) for process in processes][::2] == [0, 0]
+    assert [process.wait(600) for process in processes][::2] == [0, 0]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert " of 3 joined" in done.stdout
     assert (tmp_path / "out.h5").read_bytes() == whole

@@ -53,7 +53,7 @@ def test_faults_of_the_data_exit_with_1(words, message, tmp_path, monkeypatch):
     assert message in result.output
 
 
-def wait_for(is_there, seconds=300):
+def wait_for(is_there, seconds=600):
     """Wait until something is there."""
     end = time.monotonic() + seconds
     while not is_there() and time.monotonic() < end:

@@ -219,7 +219,7 @@ def test_a_signal_stops_every_fold_at_a_checkpoint(data, tmp_path):
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=600)
     assert process.returncode == 128 + signal.SIGTERM
     assert "stopped by SIGTERM; repeat the command to resume" in said
     assert all((log.parent / "last.pt").is_file() for log in logs)
