@@ -2,8 +2,6 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import h5py
@@ -15,7 +13,7 @@ import bratsprep
 from bratsprep.building import builder
 from bratsprep.building.journal import Journal
 from bratsprep.errors import BratsError, BuildError, LabelError
-from tests.helpers import niftis
+from tests.helpers import forks, niftis
 
 WINDOW = "48x40"
 
@@ -324,34 +322,21 @@ def test_a_journal_line_cut_short_is_passed_over(raw, built, tmp_path, monkeypat
     assert digest(out) == digest(built)
 
 
-KILLED = """
-import sys, bratsprep, bratsprep.building.builder, bratsprep.volumes.warm
-bratsprep.volumes.warm.warm(4)
-print("go", flush=True)
-bratsprep.build(sys.argv[1], sys.argv[2], workers=2, crop="64x64")
-"""
-
-
 @pytest.mark.slow
 def test_a_build_killed_thirty_times_ends_with_the_same_content(tmp_path):
     raw = bratsprep.phantoms(tmp_path / "raw", cases=20, shape=(64, 64, 48))
     started = time.monotonic()
-    bratsprep.build(raw, tmp_path / "whole.h5", workers=2, crop="64x64")
+    settings = {"workers": 2, "crop": "64x64"}
+    bratsprep.build(raw, tmp_path / "whole.h5", **settings)
     whole_s = time.monotonic() - started
     out = tmp_path / "out.h5"
     generator = np.random.default_rng(0)
     kills, finished = 0, 0
     while kills < 30:
         before = _done(out)
-        child = subprocess.Popen(
-            [sys.executable, "-c", KILLED, raw, out], stdout=subprocess.PIPE, text=True
-        )
-        assert child.stdout.readline() == "go\n"
+        child = forks.begin(forks.building, raw, out, settings)
         time.sleep(generator.uniform(0, whole_s))
-        child.kill()
-        child.wait()
-        child.stdout.close()
-        kills += child.returncode == -signal.SIGKILL
+        kills += forks.kill(child) == -signal.SIGKILL
         if out.exists():
             bratsprep.verify(out)
             assert digest(out) == digest(tmp_path / "whole.h5")
@@ -359,7 +344,7 @@ def test_a_build_killed_thirty_times_ends_with_the_same_content(tmp_path):
             finished += 1
         else:
             assert _done(out) >= before
-    bratsprep.build(raw, out, workers=2, crop="64x64")
+    bratsprep.build(raw, out, **settings)
     bratsprep.verify(out)
     assert digest(out) == digest(tmp_path / "whole.h5")
 

@@ -1,8 +1,5 @@
 """`bratstrain study` as a user meets it: its output, its exit codes, and what a kill costs."""
 
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,9 +10,8 @@ from click.testing import CliRunner
 import bratsprep
 from bratstrain.commands.cli import main
 from bratstrain.studies.study_file import SHIPPED
+from tests.helpers import forks
 from tests.helpers.studies import FILE, phantoms, written
-
-ROOT = Path(__file__).parent.parent.parent.parent
 
 
 def invoke(*words):
@@ -63,13 +59,13 @@ def wait_for(is_there, seconds=600):
 
 def begun(folder, raw):
     """Begin the small study in another process."""
+    return forks.begin(forks.commanding, words_of(folder, raw))
+
+
+def words_of(folder, raw):
+    """Words of the call."""
     words = ["study", str(folder / "small.toml"), "--raw", str(raw), "-o", str(folder / "out")]
-    code = "from bratstrain.commands.cli import main; main()"
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *words, "--device", "cpu", "--threads", "1"], cwd=ROOT,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    return [*words, "--device", "cpu", "--threads", "1"]
 
 
 def stamps(folder):
@@ -82,24 +78,23 @@ def stamps(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_killed_study_goes_on_and_leaves_finished_runs_as_they_are(tmp_path):
     raw = phantoms(tmp_path)
     written(tmp_path, FILE.replace("steps = 4", "steps = 40"))
     runs = tmp_path / "out" / "runs"
     first = begun(tmp_path, raw)
     wait_for(lambda: list(runs.glob("plain-*/log.jsonl")))
-    first.kill()
-    first.communicate()
+    forks.kill(first)
     (leaky,) = runs.glob("leaky-*")
     (plain,) = runs.glob("plain-*")
     before = stamps(leaky)
     assert not list(plain.glob("evaluation-test-raw*"))
-    second = begun(tmp_path, raw)
-    out, err = second.communicate()
-    assert second.returncode == 0, err
+    second = CliRunner().invoke(main, words_of(tmp_path, raw))
+    assert second.exit_code == 0, second.output
     assert stamps(leaky) == before
-    assert "run 1 of 3: leaky is finished" in err
-    assert "3 of 3 experiments on raw" in out
+    assert "run 1 of 3: leaky is finished" in second.stderr
+    assert "3 of 3 experiments on raw" in second.stdout
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@ import json
 import math
 import os
 import signal
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,10 +21,10 @@ from bratstrain.runs.checkpoint import load_network
 from bratstrain.training import fit as fit_module
 from bratstrain.training import prepare_run
 from bratstrain.training import step as step_module
-from bratstrain.training.fit import Stopped, fit
+from bratstrain.training.fit import Fitting, Stopped, fit
 from bratstrain.training.job import make_job
 from bratstrain.training.prepare_run import scheme_of
-from tests.helpers import fitfiles, niftis
+from tests.helpers import fitfiles, forks, niftis
 from tests.helpers.fitfiles import (
     SMALL,
     CutError,
@@ -173,35 +171,30 @@ def test_signal_in_a_validation_puts_it_off(data, whole, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_killed_process_goes_on_to_the_same_end(data, whole, tmp_path):
     folder = tmp_path / "run"
-    code = (
-        "import sys, time, torch, bratstrain\n"
-        "from bratstrain.training import fit\n"
-        "torch.set_num_threads(1)\n"
-        "train = fit.Fitting.train\n"
-        "def slowly(self, batch):\n"
-        "    train(self, batch)\n"
-        "    time.sleep(60 if self.state.step == 5 else 0)\n"
-        "fit.Fitting.train = slowly\n"
-        f"bratstrain.fit({str(data)!r}, {str(folder)!r}, **{WHOLE!r})\n"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
-    deadline = time.monotonic() + 60
+    process = forks.begin(fitting_slowly, data, folder, WHOLE)
+    deadline = time.monotonic() + 600
     while not (folder / "last.pt").exists() or content(folder / "last.pt")["progress"]["step"] < 4:
-        assert process.poll() is None
+        assert process.is_alive()
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
+    assert forks.kill(process) == -signal.SIGKILL
     fit(data, folder)
     assert_same(folder, whole)
 
 
-LONG = WHOLE | {"steps": 300, "validate_steps": 60, "checkpoint_steps": 11}
-KILLED = """
-import sys, torch, bratstrain
-torch.set_num_threads(1)
-bratstrain.fit(sys.argv[1], sys.argv[2], tell=lambda line: print(line, flush=True), **{settings})
-"""
+def fitting_slowly(says, data, folder, settings):
+    """Fit a run that sleeps after its fifth step."""
+    train = Fitting.train
+
+    def slowly(self, batch):
+        train(self, batch)
+        time.sleep(600 if self.state.step == 5 else 0)
+
+    Fitting.train = slowly
+    forks.fitting(says, data, folder, settings)
+
+
+LONG = WHOLE | {"steps": 120, "validate_steps": 40, "checkpoint_steps": 7}
 
 
 @pytest.mark.slow
@@ -210,17 +203,11 @@ def test_run_killed_ten_times_ends_with_the_same_weights(data, tmp_path):
     fit(data, tmp_path / "whole", **LONG)
     length_s = time.monotonic() - started
     folder = tmp_path / "run"
-    code = KILLED.replace("{settings}", repr(LONG))
     generator = np.random.default_rng(0)
     for _ in range(10):
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, data, folder], stdout=subprocess.PIPE, cwd=ROOT
-        )
-        process.stdout.readline()
+        process = forks.begin(forks.fitting, data, folder, LONG)
         time.sleep(generator.uniform(0, length_s / 8))
-        process.kill()
-        process.wait()
-        process.stdout.close()
+        forks.kill(process)
     fit(data, folder, **LONG)
     assert_same(folder, tmp_path / "whole")
 
