@@ -214,6 +214,7 @@ sys.exit(f"loaded {found}" if found else 0)
 """
 
 
+@pytest.mark.slow
 def test_commands_on_labels_load_neither_torch_nor_tensorboard(tmp_path):
     for number in (1, 2):
         niftis.write_case(
