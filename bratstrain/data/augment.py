@@ -26,34 +26,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from bratstrain.data.chance import Chance, Draw
 from bratstrain.data.intensities import bend, blur, by_plane, coarsen, stretch
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """How one number is drawn: with a given chance uniform between two ends, else `off`."""
-
-    chance: float
-    low: float
-    high: float
-    off: float = 0.0
-    """The value that changes nothing."""
-    share: float = 1.0
-    """Chance of each modality of a chosen sample."""
-
-    def sample(self, generator: np.random.Generator, n: int, m: int = 1) -> NDArray[np.float32]:
-        """Draw for n samples of m modalities.
-
-        The number of draws does not depend on their outcome.
-
-        Returns:
-            (n m,) float32.
-        """
-        value = generator.uniform(self.low, self.high, (n, m))
-        is_chosen = generator.random((n, 1)) < self.chance
-        is_shared = generator.random((n, m)) < self.share
-        return np.where(is_chosen & is_shared, value, self.off).astype(np.float32).ravel()
-
+from bratstrain.ranks.group import ALONE, Group
 
 Changes: TypeAlias = Iterable[tuple[Draw, Callable[[Tensor, Tensor], Tensor]]]
 """What is drawn for each modality of a sample, and its effect: (k, ..., h, w) images and
@@ -93,9 +68,9 @@ class Pose:
     """(b,) above 1 makes the head larger."""
 
 
-Look: TypeAlias = Callable[[Tensor, Tensor, np.random.Generator, torch.Generator], Tensor]
+Look: TypeAlias = Callable[[Tensor, Tensor, Chance], Tensor]
 """Changes the intensities of (b, m, ..., h, w) float32 images, given (b, ..., h, w) bool where a
-rare class is, the generator of all decisions, and that of noise, which lies on the device."""
+rare class is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +83,10 @@ class Augmentation:
     scale: Draw = NO_SCALE
     look: Look | None = None
 
-    def draw_pose(self, generator: np.random.Generator, n: int) -> "Pose":
-        """Draw where each of n samples is moved."""
+    def draw_pose(self, chance: Chance, n: int) -> "Pose":
+        """Draw where each of n samples of this rank is moved."""
         draws = (self.flip_x, self.flip_y, self.angle, self.scale)
-        return Pose(*(draw.sample(generator, n) for draw in draws))
+        return Pose(*(chance.own(draw, n) for draw in draws))
 
 
 def augment(
@@ -122,6 +97,7 @@ def augment(
     kind: str,
     seed: int,
     step: int,
+    group: Group = ALONE,
 ) -> tuple[Tensor, Tensor]:
     """Augment a batch; a pure function of its arguments, on each kind of device.
 
@@ -136,6 +112,7 @@ def augment(
         kind: a name in `AUGMENTS`.
         seed: the run's seed, at least 0.
         step: optimiser step, at least 0.
+        group: the ranks that hold the whole batch, of which image and label are this one's share.
 
     Returns:
         Image and label like those given, on the same device.
@@ -150,12 +127,13 @@ def augment(
         return image, label
     generator = np.random.default_rng((seed, step))
     noise = torch.Generator(image.device).manual_seed(int(generator.integers(2**63)))
-    image, label, brain = place(image, label, augmentation.draw_pose(generator, len(image)))
+    chance = Chance(generator, noise, group)
+    image, label, brain = place(image, label, augmentation.draw_pose(chance, len(image)))
     if augmentation.look is not None:
         is_rare = torch.zeros_like(label, dtype=torch.bool)
         for k in rare:
             is_rare |= label == k
-        image = augmentation.look(image, is_rare, generator, noise)
+        image = augmentation.look(image, is_rare, chance)
     return image.masked_fill(~brain[:, None], 0), label
 
 
@@ -170,7 +148,9 @@ def rare_classes(voxels: NDArray[np.integer[Any]]) -> tuple[int, ...]:
     return tuple(k + 1 for k in range(len(pixels)) if k != largest)
 
 
-def drop_modalities(image: Tensor, chance: float, *, seed: int, step: int) -> Tensor:
+def drop_modalities(
+    image: Tensor, chance: float, *, seed: int, step: int, group: Group = ALONE
+) -> Tensor:
     """Leave whole modalities out of some samples, and scale the others up.
 
     A sample keeps one modality at least. What is left is scaled by the number of modalities over
@@ -181,67 +161,62 @@ def drop_modalities(image: Tensor, chance: float, *, seed: int, step: int) -> Te
         chance: of each modality of each sample, 0 to below 1.
         seed: the run's seed.
         step: optimiser step.
+        group: the ranks that hold the whole batch.
 
     Returns:
         (b, m, ...) float32; `image` itself where nothing is left out.
     """
     if not chance:
         return image
-    n, m = image.shape[:2]
+    n, m = len(image) * group.size, image.shape[1]
     generator = np.random.default_rng((seed, step, 1))
     kept = generator.random((n, m)) >= chance
     spared = generator.integers(m, size=n)
     kept[np.arange(n), spared] |= ~kept.any(axis=1)
-    factor = (kept * (m / kept.sum(axis=1, keepdims=True))).astype(np.float32)
-    return image * send(factor, image).view(n, m, *(1,) * (image.dim() - 2))
+    factor = (kept * (m / kept.sum(axis=1, keepdims=True))).astype(np.float32)[group.own(n)]
+    return image * send(factor, image).view(len(image), m, *(1,) * (image.dim() - 2))
 
 
-def plain_look(
-    image: Tensor, is_rare: Tensor, generator: np.random.Generator, noise: torch.Generator
-) -> Tensor:
+def plain_look(image: Tensor, is_rare: Tensor, chance: Chance) -> Tensor:
     """Change intensities as `deck_look` does, but without regard to rare classes.
 
     Args:
         image: (b, m, ..., h, w) float32.
         is_rare: (b, ..., h, w) bool; only its shape and device are used.
-        generator: of all decisions.
-        noise: of the noise, on the device of `image`.
+        chance: what is drawn from.
 
     Returns:
         (b, m, ..., h, w) float32.
     """
-    return deck_look(image, torch.zeros_like(is_rare), generator, noise)
+    return deck_look(image, torch.zeros_like(is_rare), chance)
 
 
-def deck_look(
-    image: Tensor, is_rare: Tensor, generator: np.random.Generator, noise: torch.Generator
-) -> Tensor:
+def deck_look(image: Tensor, is_rare: Tensor, chance: Chance) -> Tensor:
     """Scale and shift the intensities of (b, m, ..., h, w) float32, and add targeted noise."""
-    image = change(image, generator, ((DECK_SCALE, torch.mul), (DECK_SHIFT, torch.add)))
-    sigma = targeted_noise(is_rare, generator).view(-1, *(1,) * (image.dim() - 1))
-    return image + sigma * normal_like(image, noise)
+    image = change(image, chance, ((DECK_SCALE, torch.mul), (DECK_SHIFT, torch.add)))
+    sigma = targeted_noise(is_rare, chance).view(-1, *(1,) * (image.dim() - 1))
+    every = np.ones(len(image) * chance.group.size, bool)
+    return image + sigma * chance.normal_like(image, every)
 
 
-def targeted_noise(is_rare: Tensor, generator: np.random.Generator) -> Tensor:
+def targeted_noise(is_rare: Tensor, chance: Chance) -> Tensor:
     """Draw the amplitude of each sample's noise, larger where a rare class occurs.
 
     Both amplitudes are drawn for every sample, so that the CPU need not read the labels.
 
     Args:
         is_rare: (b, ..., h, w) bool, where a rare class is.
-        generator: of all decisions.
+        chance: what is drawn from.
 
     Returns:
         (b,) float32 standard deviations, on the device of `is_rare`.
     """
-    plain = send(DECK_NOISE.sample(generator, len(is_rare)), is_rare)
-    strong = send(DECK_TARGETED.sample(generator, len(is_rare)), is_rare)
+    plain = send(chance.own(DECK_NOISE, len(is_rare)), is_rare)
+    strong = send(chance.own(DECK_TARGETED, len(is_rare)), is_rare)
     return torch.where(is_rare.flatten(1).any(dim=1), strong, plain)
 
 
-def modern_look(
-    image: Tensor, _is_rare: Tensor, generator: np.random.Generator, noise: torch.Generator
-) -> Tensor:
+def modern_look(image: Tensor, _is_rare: Tensor, chance: Chance) -> Tensor:
     """Change the intensities of (b, m, ..., h, w) float32 images as different scanners would.
 
     Contrast of tissue first, then resolution, then noise. The background is reset to 0 later.
@@ -253,9 +228,8 @@ def modern_look(
         (GAMMA, bend),
         (BLUR, by_plane(blur)),
         (ZOOM, by_plane(coarsen)),
-        (NOISE, lambda planes, sigma: planes + sigma * normal_like(planes, noise)),
     )
-    return change(image, generator, steps)
+    return add_noise(change(image, chance, steps), NOISE, chance)
 
 
 AUGMENTS: Final[Mapping[str, Augmentation | None]] = MappingProxyType(
@@ -271,16 +245,28 @@ AUGMENTS: Final[Mapping[str, Augmentation | None]] = MappingProxyType(
 above if intensities change, and the same name in `bratstrain.config.Augment`."""
 
 
-def change(image: Tensor, generator: np.random.Generator, changes: Changes) -> Tensor:
+def change(image: Tensor, chance: Chance, changes: Changes) -> Tensor:
     """Apply changes to the modalities of (b, m, ..., h, w) float32 that they are drawn for."""
     n, m = image.shape[:2]
     images = image.flatten(0, 1)  # (b m, ..., h, w)
-    ones = (1,) * (image.dim() - 2)
     for draw, apply in changes:
-        values = draw.sample(generator, n, m)
-        chosen = values != draw.off
-        images = only(images, chosen, apply, send(values[chosen], images).view(-1, *ones))
+        values = chance.own(draw, n, m)
+        images = only(images, values != draw.off, apply, beside(values[values != draw.off], images))
     return images.view(image.shape)
+
+
+def add_noise(image: Tensor, draw: Draw, chance: Chance) -> Tensor:
+    """Add noise to the modalities of (b, m, ..., h, w) float32 that an amplitude is drawn for."""
+    images = image.flatten(0, 1)  # (b m, ..., h, w)
+    sigma = chance.whole(draw, *image.shape[:2])
+    is_noisy, own = sigma != draw.off, chance.group.own(len(sigma))
+
+    def noisy(planes: Tensor, amplitude: Tensor) -> Tensor:
+        """Add noise to (k, ..., h, w) float32, with (k, ..., 1, 1) float32 amplitudes."""
+        return planes + amplitude * chance.normal_like(planes, is_noisy)
+
+    amplitude = beside(sigma[own][is_noisy[own]], images)
+    return only(images, is_noisy[own], noisy, amplitude).view(image.shape)
 
 
 def only(
@@ -364,9 +350,9 @@ def source_grid(angle: NDArray[np.float32], scale: NDArray[np.float32], image: T
     return torch.stack([(cos * x + sin * y) * (2 / w), (cos * y - sin * x) * (2 / h)], dim=-1)
 
 
-def normal_like(planes: Tensor, noise: torch.Generator) -> Tensor:
-    """Draw float32 standard normal numbers of the shape and on the device of `planes`."""
-    return torch.randn(planes.shape, generator=noise, device=planes.device)
+def beside(values: NDArray[np.float32], images: Tensor) -> Tensor:
+    """Send (k,) float32, one of each image, to (k, 1, ...) float32 beside (n, ...) images."""
+    return send(values, images).view(-1, *(1,) * (images.dim() - 1))
 
 
 def send(numbers: NDArray[Any], beside: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bratsprep.errors import BratsError
 from bratsprep.slicefile.reader import SliceFile
 from bratstrain.data.reading import Reading, united
+from bratstrain.ranks.group import ALONE, Group
 
 
 def places_around(
@@ -100,6 +101,8 @@ class Samples:
     """(n,) int64, rows under /slice."""
     neighbours: Neighbours | None = None
     """The planes around each slice of the file; None where a sample is one plane."""
+    group: Group = ALONE
+    """The ranks that batches of them are dealt to."""
 
     def reading(self, rows: NDArray[np.int64]) -> Reading:
         """Read the samples of (b,) int64 rows under /slice."""

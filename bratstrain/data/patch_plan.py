@@ -17,6 +17,7 @@ from bratsprep.errors import BratsError
 from bratsprep.slicefile.reader import SliceFile
 from bratstrain.data.patches import ANYWHERE, Aim, PatchReading
 from bratstrain.data.sampler import FOREGROUND_SHARE, RowStream
+from bratstrain.ranks.group import ALONE, Group
 
 AIMED: Final = {"uniform": 0, "foreground": FOREGROUND_SHARE, "balanced": 1}
 """Of so many patches, each sampling has one around a voxel of a class; 0 has none."""
@@ -66,11 +67,13 @@ class PatchPlan:
     aimed: int
     """As in `AIMED`."""
     seed: int
+    group: Group = ALONE
+    """The ranks that each step is divided over; this one reads its share."""
 
     @property
     def most_rows(self) -> int:
-        """Largest number of slices that a step reads."""
-        return self.batch_size * self.sides[0]
+        """Largest number of slices that a step reads here."""
+        return self.batch_size // self.group.size * self.sides[0]
 
     @property
     def steps_per_epoch(self) -> int:
@@ -82,10 +85,11 @@ class PatchPlan:
         return step // self.steps_per_epoch
 
     def reading(self, step: int) -> PatchReading:
-        """What a step reads."""
-        first = step * self.batch_size
+        """What a step reads here."""
+        own = self.group.own(self.batch_size)
+        first = step * self.batch_size + own.start
         order = RowStream(np.arange(len(self.stacks)), 1, (self.seed, 3))
-        cases = order.take(first, first + self.batch_size).tolist()
+        cases = order.take(first, first + own.stop - own.start).tolist()
         aims = tuple(self._aim(case, place) for place, case in enumerate(cases, first))
         wanted = np.array([aim.rows for aim in aims])
         rows = np.unique(wanted[wanted >= 0])

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bratsprep.errors import BratsError
 from bratstrain.data.neighbours import Neighbours
 from bratstrain.data.reading import Reading
+from bratstrain.ranks.group import ALONE, Group
 
 FOREGROUND_SHARE: Final = 3
 """Of so many slices, `foreground` draws one from those that hold tumour."""
@@ -196,15 +197,18 @@ class Plan:
     """The slices of a step: (batch_size,) int64, rows under /slice."""
     neighbours: Neighbours | None = None
     """The planes around each slice; None where a sample is one plane."""
+    group: Group = ALONE
+    """The ranks that each step is divided over; this one reads its share."""
 
     @property
     def most_rows(self) -> int:
-        """Largest number of slices that a step reads."""
-        return self.batch_size * (1 if self.neighbours is None else self.neighbours.context)
+        """Largest number of slices that a step reads here."""
+        planes = 1 if self.neighbours is None else self.neighbours.context
+        return self.batch_size // self.group.size * planes
 
     def reading(self, step: int) -> Reading:
-        """What a step reads."""
-        rows = self.rows(step)
+        """What a step reads here."""
+        rows = self.rows(step)[self.group.own(self.batch_size)]
         return Reading(rows) if self.neighbours is None else self.neighbours.reading(rows)
 
     @property

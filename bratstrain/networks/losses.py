@@ -13,17 +13,25 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy as mean_cross_entropy
 
+from bratstrain.ranks.group import ALONE, Group
+
 Loss: TypeAlias = Callable[[Tensor | list[Tensor], Tensor], Tensor]
 """(b, c, h, w) logits, or a list of them from fine to coarse, and (b, h, w) label to a scalar."""
-PlainLoss: TypeAlias = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-"""(b, c, h, w) logits, (b, h, w) label and (c,) class weights, or None, to a scalar."""
+PlainLoss: TypeAlias = Callable[[Tensor, Tensor, Tensor | None, Group], Tensor]
+"""(b, c, h, w) logits, (b, h, w) label, (c,) class weights, or None, and the ranks that hold the
+other samples of the batch, to a scalar; its mean over the ranks is the loss of the whole batch."""
 
 SMOOTH: Final = 1e-5
 """Pixels above and below the line, so that a class absent from both sides gives no 0 / 0."""
 
 
 def soft_dice(
-    logits: Tensor, label: Tensor, weights: Tensor | None = None, *, background: bool = True
+    logits: Tensor,
+    label: Tensor,
+    weights: Tensor | None = None,
+    group: Group = ALONE,
+    *,
+    background: bool = True,
 ) -> Tensor:
     """One minus the soft Dice overlap (2 sum Y T + e) / (sum Y + sum T + e), mean over classes.
 
@@ -34,12 +42,13 @@ def soft_dice(
         logits: (b, c, h, w) float, before the softmax, background first.
         label: (b, h, w) uint8 or int64, 0 to c - 1.
         weights: (c,) float, weight of each class in the mean; None weighs them alike.
+        group: the ranks that hold the other samples of the batch.
         background: whether class 0 takes part.
 
     Returns:
         () float32 in [0, 1).
     """
-    overlap, predicted, truth = class_sums(logits, label)
+    overlap, predicted, truth = group.total(*class_sums(logits, label))
     dice = (2 * overlap + SMOOTH) / (predicted + truth + SMOOTH)
     return 1 - class_mean(dice, weights, background)
 
@@ -48,6 +57,7 @@ def tversky(
     logits: Tensor,
     label: Tensor,
     weights: Tensor | None = None,
+    group: Group = ALONE,
     *,
     false_positive: float = 0.3,
     false_negative: float = 0.7,
@@ -61,33 +71,44 @@ def tversky(
         logits: (b, c, h, w) float, before the softmax, background first.
         label: (b, h, w) uint8 or int64, 0 to c - 1.
         weights: (c,) float, weight of each class in the mean; None weighs them alike.
+        group: the ranks that hold the other samples of the batch.
         false_positive: the paper's alpha.
         false_negative: the paper's beta; both at 0.5 give the soft Dice.
 
     Returns:
         () float32 in [0, 1).
     """
-    overlap, predicted, truth = class_sums(logits, label)
+    overlap, predicted, truth = group.total(*class_sums(logits, label))
     wrong = false_positive * (predicted - overlap) + false_negative * (truth - overlap)
     return 1 - class_mean((overlap + SMOOTH) / (overlap + wrong + SMOOTH), weights, False)
 
 
-def cross_entropy(logits: Tensor, label: Tensor, weights: Tensor | None = None) -> Tensor:
+def cross_entropy(
+    logits: Tensor, label: Tensor, weights: Tensor | None = None, group: Group = ALONE
+) -> Tensor:
     """Mean of -log p of the true class over all pixels, each weighing as its class does.
 
     Args:
         logits: (b, c, h, w) float, before the softmax.
         label: (b, h, w) uint8 or int64, 0 to c - 1.
         weights: (c,) float, weight of each class; None weighs pixels alike.
+        group: the ranks that hold the other samples of the batch.
 
     Returns:
         () float32, nats, at least 0.
     """
-    return mean_cross_entropy(widen(logits), label.long(), weight=weights)
+    index = label.long()
+    own = mean_cross_entropy(widen(logits), index, weight=weights)
+    return of_whole_batch(own, index, weights, group)
 
 
 def focal(
-    logits: Tensor, label: Tensor, weights: Tensor | None = None, *, gamma: float = 2.0
+    logits: Tensor,
+    label: Tensor,
+    weights: Tensor | None = None,
+    group: Group = ALONE,
+    *,
+    gamma: float = 2.0,
 ) -> Tensor:
     """Cross-entropy in which a pixel weighs (1 - p)**gamma too (Lin et al. 2017, eq. 5).
 
@@ -95,6 +116,7 @@ def focal(
         logits: (b, c, h, w) float, before the softmax.
         label: (b, h, w) uint8 or int64, 0 to c - 1.
         weights: (c,) float, weight of each class; None weighs pixels alike.
+        group: the ranks that hold the other samples of the batch.
         gamma: how strongly well-classified pixels are down-weighted; 0 is `cross_entropy`.
 
     Returns:
@@ -105,17 +127,20 @@ def focal(
     pixels = -((1 - log_p.exp()) ** gamma) * log_p
     if weights is None:
         return pixels.mean()
-    share = weights[index]
-    return (share * pixels).sum() / share.sum()
+    weight = weights[index]
+    own = (weight * pixels).sum() / weight.sum()
+    return of_whole_batch(own, index, weights, group)
 
 
-def dice_ce(logits: Tensor, label: Tensor, weights: Tensor | None = None) -> Tensor:
+def dice_ce(
+    logits: Tensor, label: Tensor, weights: Tensor | None = None, group: Group = ALONE
+) -> Tensor:
     """Batch Dice without the background plus cross-entropy (Isensee et al. 2021).
 
     Arguments are those of `soft_dice`; the result is () float32, at least 0.
     """
-    overlap = soft_dice(logits, label, weights, background=False)
-    return overlap + cross_entropy(logits, label, weights)
+    overlap = soft_dice(logits, label, weights, group, background=False)
+    return overlap + cross_entropy(logits, label, weights, group)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +165,16 @@ LOSSES: Final[Mapping[str, Criterion]] = MappingProxyType(
 `bratstrain.config.Loss`."""
 
 
-def build_loss(kind: str, classes: int, weights: Tensor | None = None) -> Loss:
+def build_loss(
+    kind: str, classes: int, weights: Tensor | None = None, group: Group = ALONE
+) -> Loss:
     """Build a loss that takes one tensor of logits or, with deep supervision, several.
 
     Args:
         kind: a name in `LOSSES`.
         classes: channels of the logits, background included, at least 2.
         weights: (classes,) float above 0, on the device of the logits; only ratios count.
+        group: the ranks that hold the other samples of each batch.
 
     Returns:
         Function of logits, (b, classes, h, w) float or a list of them as a `UNet` gives it, and
@@ -164,13 +192,14 @@ def build_loss(kind: str, classes: int, weights: Tensor | None = None) -> Loss:
             raise ValueError(f"weights must be of shape ({classes},), got {tuple(weights.shape)}")
         if not bool((weights.isfinite() & (weights > 0)).all()):
             raise ValueError(f"weights must be finite and above 0, got {weights.tolist()}")
-    return partial(supervise, LOSSES[kind].loss, classes, weights)
+    return partial(supervise, LOSSES[kind].loss, classes, weights, group)
 
 
 def supervise(
     loss: PlainLoss,
     classes: int,
     weights: Tensor | None,
+    group: Group,
     logits: Tensor | list[Tensor],
     label: Tensor,
 ) -> Tensor:
@@ -180,6 +209,7 @@ def supervise(
         loss: loss of one level.
         classes: channels that the logits must have.
         weights: (classes,) float or None, handed to the loss.
+        group: the ranks, likewise.
         logits: (b, classes, h, w) float, or a list: level k has ceil(h / 2**k) rows and
             ceil(w / 2**k) columns, and is compared with every 2**k-th pixel of the label. Patches
             have a depth before h, and their axes may be halved less often.
@@ -201,7 +231,7 @@ def supervise(
         expected = (coarse.shape[0], classes, *coarse.shape[1:])
         if level.shape != expected:
             raise ValueError(f"logits of level {k} must be {expected}, got {tuple(level.shape)}")
-        parts.append(share / sum(shares) * loss(level, coarse, weights))
+        parts.append(share / sum(shares) * loss(level, coarse, weights, group))
     return torch.stack(parts).sum()
 
 
@@ -244,6 +274,24 @@ def class_sums(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     truth = label[:, None] == codes.view(-1, *(1,) * (label.dim() - 1))  # (b, c, h, w)
     axes = (0, *range(2, logits.dim()))
     return (probability * truth).sum(axes), probability.sum(axes), truth.sum(axes)
+
+
+def of_whole_batch(mean: Tensor, index: Tensor, weights: Tensor | None, group: Group) -> Tensor:
+    """Scale a mean over weighted pixels so that its mean over the ranks is that of all pixels.
+
+    Args:
+        mean: () float32, over the pixels of this rank.
+        index: (b, h, w) int64, label of this rank's samples.
+        weights: (c,) float, weight of each class; None weighs pixels alike, as many on each rank.
+        group: the ranks.
+
+    Returns:
+        () float32; `mean` itself for a group of one.
+    """
+    if weights is None or group.size == 1:
+        return mean
+    own = weights[index].sum()
+    return mean * group.size * own / group.total(own)[0]
 
 
 def class_mean(score: Tensor, weights: Tensor | None, background: bool) -> Tensor:

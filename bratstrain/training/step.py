@@ -15,7 +15,9 @@ from bratstrain.config import ModelConfig, TrainConfig
 from bratstrain.data.augment import augment, drop_modalities
 from bratstrain.device import DTYPES
 from bratstrain.networks.build import as_input, build_model
+from bratstrain.networks.divided import divided
 from bratstrain.networks.losses import build_loss
+from bratstrain.ranks.group import ALONE, Group
 from bratstrain.training.optimizer import build_optimizer, load_moments, moments
 from bratstrain.training.schedule import ema_decay, learning_rate
 
@@ -28,6 +30,7 @@ class Trainer:
         device: where to compute.
         weights: (classes,) float32 weight of each class in the loss, or None.
         rare: classes that targeted augmentation is stronger for.
+        group: the ranks that learn each batch together; this one is given its share.
     """
 
     def __init__(
@@ -36,10 +39,12 @@ class Trainer:
         device: torch.device,
         weights: Tensor | None = None,
         rare: Sequence[int] = (),
+        group: Group = ALONE,
     ) -> None:
         self.config = config
         self.device = device
-        network = build_model(config.model, config.seed)
+        self.group = group
+        network = divided(build_model(config.model, config.seed), group)
         last = torch.channels_last_3d if config.model.is_volumetric else torch.channels_last
         self.network = network.to(device, memory_format=last)  # type: ignore[call-overload]  # torch's stub
         self.average: nn.Module | None = None
@@ -49,7 +54,10 @@ class Trainer:
         self.optimizer = build_optimizer(trained, config.weight_decay)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
         self._loss = build_loss(
-            config.loss, config.model.classes, None if weights is None else weights.to(device)
+            config.loss,
+            config.model.classes,
+            None if weights is None else weights.to(device),
+            group,
         )
         self._rare = tuple(rare)
         self._sound = [buffer.clone() for buffer in self.network.buffers()]
@@ -58,6 +66,8 @@ class Trainer:
 
     def step(self, image: Tensor, label: Tensor, step: int, progress: float) -> Tensor:
         """Learn one batch; a pure function of the state, the batch, the seed and the step.
+
+        Of several ranks each learns its share, and all have the same weights afterwards.
 
         Where the loss or a gradient is not finite, the step is skipped: neither the weights nor
         their average change, and where the loss is not finite, the running moments of batch norm
@@ -76,6 +86,7 @@ class Trainer:
         self._seed(step)
         self._set_rate(step, progress)
         loss = self._backward(image, label, step)
+        loss = self.group.average_(self.network.parameters(), loss)
         self.scaler.unscale_(self.optimizer)
         parameters = self.network.parameters()
         norm = nn.utils.clip_grad_norm_(parameters, self.config.clip or math.inf)
@@ -132,6 +143,12 @@ class Trainer:
         with torch.no_grad():
             _copy_all(self._sound, list(self.network.buffers()))
 
+    def content(self) -> bytes:
+        """Bytes of the weights and their average, which are to be the same on every rank."""
+        networks = (self.network, self.average or nn.Module())
+        values = (value for network in networks for value in network.state_dict().values())
+        return b"".join(value.cpu().contiguous().numpy().tobytes() for value in values)
+
     def state(self) -> dict[str, Any]:
         """Everything that `load_state` needs, by the names of a `Checkpoint`'s fields."""
         return {
@@ -177,8 +194,12 @@ class Trainer:
             () float32 loss.
         """
         kind, seed = self.config.augment, self.config.seed
-        image, label = augment(image, label, self._rare, kind=kind, seed=seed, step=step)
-        image = drop_modalities(image, self.config.drop_modality, seed=seed, step=step)
+        image, label = augment(
+            image, label, self._rare, kind=kind, seed=seed, step=step, group=self.group
+        )
+        image = drop_modalities(
+            image, self.config.drop_modality, seed=seed, step=step, group=self.group
+        )
         with self._precision():
             logits = self.network(self._as_input(image))
         loss = self._loss(logits, label)

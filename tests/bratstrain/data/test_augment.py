@@ -8,7 +8,8 @@ import torch
 
 from bratstrain.config import AUGMENTS
 from bratstrain.data import augment as module
-from bratstrain.data.augment import Draw, Pose, augment, only, place
+from bratstrain.data.augment import Pose, augment, only, place
+from bratstrain.data.chance import Chance, Draw
 from bratstrain.data.intensities import bend, blur, coarsen, stretch
 
 active = pytest.mark.parametrize("kind", AUGMENTS[1:])
@@ -31,6 +32,11 @@ def batch(n=6, h=24, w=20):
 def pose(n, *, x=0, y=0, angle=0.0, scale=1.0):
     numbers = (x, y, angle, scale)
     return Pose(*(np.full(n, number, np.float32) for number in numbers))
+
+
+def chance(generator):
+    """Decisions from a generator; no noise is drawn."""
+    return Chance(generator, torch.Generator())
 
 
 def column(*numbers):
@@ -105,7 +111,7 @@ def test_background_is_exactly_zero(kind):
         image, label = batch()
         generator = np.random.default_rng((0, step))
         generator.integers(2**63)
-        drawn = module.AUGMENTS[kind].draw_pose(generator, 6)
+        drawn = module.AUGMENTS[kind].draw_pose(chance(generator), 6)
         _, _, brain = place(image, label, drawn)
         out, _ = augment(image, label, kind=kind, seed=0, step=step)
         assert not out.masked_select(~brain[:, None]).any()
@@ -155,7 +161,7 @@ def test_rotation_only_moves():
     image, label = batch()
     generator = np.random.default_rng((0, 3))
     generator.integers(2**63)
-    turned = module.AUGMENTS["deck"].draw_pose(generator, 6)
+    turned = module.AUGMENTS["deck"].draw_pose(chance(generator), 6)
     moved = place(image, label, turned)
     out, out_label = augment(image, label, kind="rotation", seed=0, step=3)
     assert torch.equal(out, moved[0].masked_fill(~moved[2][:, None], 0))
@@ -250,7 +256,7 @@ def test_draw_leaves_modalities_of_a_chosen_sample_out():
 def test_targeted_noise_is_stronger_and_more_frequent_on_rare_classes(rare):
     label = torch.full((4_000, 1, 2), 2, dtype=torch.uint8)
     label[:2_000, 0, 1] = rare
-    sigma = module.targeted_noise(label == rare, np.random.default_rng(0))
+    sigma = module.targeted_noise(label == rare, chance(np.random.default_rng(0)))
     hit, miss = sigma[:2_000], sigma[2_000:]
     assert (hit > 0).float().mean().item() == pytest.approx(0.6, abs=0.04)
     assert (miss > 0).float().mean().item() == pytest.approx(0.2, abs=0.04)
