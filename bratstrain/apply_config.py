@@ -286,7 +286,6 @@ class CrossvalSettings(TypedDict, total=False):
     """Keywords of `CrossvalConfig`, for type checkers."""
 
     folds: str
-    gpus: str
 
 
 class CrossvalKeywords(CrossvalSettings, FilesSettings, FitSettings, total=False):
@@ -295,17 +294,11 @@ class CrossvalKeywords(CrossvalSettings, FilesSettings, FitSettings, total=False
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrossvalConfig:
-    """Which folds of a cross-validation are done here, and where."""
+    """Which folds of a cross-validation are done here."""
 
     folds: str = setting(
         "",
         help="These folds alone, such as 0,2; all by default, and the table with them.",
-        metavar="N,...",
-    )
-    gpus: str = setting(
-        "",
-        help="Fit folds side by side, one at a time on each of these GPUs, such as 0,1,2,3; in "
-        "turn by default.",
         metavar="N,...",
     )
 
@@ -313,14 +306,6 @@ class CrossvalConfig:
         check(self)
         if not all(part.isdigit() for part in self.folds.split(",") if self.folds):
             raise ValueError(f"folds must be numbers such as 0,2, got {self.folds!r}")
-        if not all(part.isdigit() or part == "cpu" for part in self.gpus.split(",") if self.gpus):
-            raise ValueError(f"gpus must be numbers such as 0,1,2,3, got {self.gpus!r}")
-
-    @property
-    def devices(self) -> tuple[str, ...]:
-        """Names of the devices; empty for folds in turn. `cpu` is one too, for tests."""
-        parts = self.gpus.split(",") if self.gpus else []
-        return tuple(f"cuda:{part}" if part.isdigit() else part for part in parts)
 
     def chosen(self, n_folds: int) -> list[int]:
         """Give the folds that are done here, rising.

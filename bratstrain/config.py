@@ -24,6 +24,8 @@ MODELS: Final[tuple[str, ...]] = get_args(ModelName)
 VOLUME_MODELS: Final[tuple[str, ...]] = get_args(VolumeModelName)
 PATCH: Final = re.compile(r"([1-9]\d{0,3})x([1-9]\d{0,3})x([1-9]\d{0,3})", re.ASCII)
 """Depth, height and width of a patch, voxels."""
+GPUS: Final = re.compile(r"[1-9]\d{0,2}|cpu|(\d{1,3}|cpu)(,(\d{1,3}|cpu))+", re.ASCII)
+"""A number of GPUs, or which they are."""
 CUSTOM_MODEL: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 """`package.module:function`, a network of the user's own."""
 NORMS: Final[tuple[str, ...]] = get_args(Norm)
@@ -373,6 +375,7 @@ class SessionSettings(TypedDict, total=False):
     """Keywords of `Session`, for type checkers."""
 
     device: str
+    gpus: str
     threads: int
     prefetch: int
     checkpoint_steps: int
@@ -385,6 +388,14 @@ class Session:
 
     device: str = setting(
         "auto", help="auto, cpu, cuda, cuda:N or mps.", metavar="NAME", section="Run"
+    )
+    gpus: str = setting(
+        "",
+        help="Several GPUs of this machine: how many, such as 4, or which, such as 0,2 (one alone "
+        "is --device cuda:N). fit divides every batch over them; crossval fits folds side by side, "
+        "one at a time on each.",
+        metavar="N|A,B,...",
+        section="Run",
     )
     threads: int = setting(
         0,
@@ -405,6 +416,23 @@ class Session:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.gpus and self.device != "auto":
+            raise ValueError("device has no effect beside gpus; leave one of them out")
+        if self.gpus and not GPUS.fullmatch(self.gpus):
+            raise ValueError(
+                f"gpus must be a number of GPUs such as 4, or which such as 0,2, got {self.gpus!r}"
+            )
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Names of the devices that `gpus` asks for; empty where it asks for none.
+
+        `cpu` is one too: several processes on the processor, for trials without a GPU.
+        """
+        parts = self.gpus.split(",") if self.gpus else []
+        if len(parts) == 1 and parts[0].isdigit():
+            parts = [str(number) for number in range(int(parts[0]))]
+        return tuple(f"cuda:{part}" if part.isdigit() else part for part in parts)
 
 
 class FitSettings(ModelSettings, TrainSettings, SessionSettings, total=False):

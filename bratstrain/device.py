@@ -76,9 +76,14 @@ def choose_precision(name: Precision, device: torch.device) -> Precision:
     return name
 
 
-def loader_threads(device: torch.device) -> int:
-    """Threads that feed a device: one is enough for a CPU, a GPU needs up to four."""
-    return 1 if device.type == "cpu" else max(1, min(4, cores() - 1))
+def loader_threads(device: torch.device, n_here: int = 1) -> int:
+    """Threads that feed a device: one is enough for a CPU, a GPU needs up to four.
+
+    Args:
+        device: that is fed.
+        n_here: processes of this machine that each feed one.
+    """
+    return 1 if device.type == "cpu" else max(1, min(4, cores() // n_here - 1))
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from bratsprep.options import (
 )
 from bratstrain.commands.apply import evaluate, export, predict, publish
 from bratstrain.commands.crossval import crossval
-from bratstrain.commands.exit_codes import ignore, stopping, tell
+from bratstrain.commands.exit_codes import as_rank, ignore, stopping, tell
 from bratstrain.commands.pages import card, compare, report
 from bratstrain.commands.splits import splits
 from bratstrain.commands.study import study
@@ -78,12 +78,12 @@ def fit(data: Path, run: Path | None, start: str | None, quiet: bool, **settings
         bratstrain fit out.h5 --model residual --epochs 2
     """
     show = ignore if quiet else tell
-    with reported(), stopping():
+    with as_rank() as speaks, reported(), stopping(speaks=speaks):
         done = bratstrain.fit(
             data, run, start=start, progress=not quiet, tell=show, **given(settings)
         )
-    for line in done.lines():
-        click.echo(line)
+        for line in done.lines() if speaks else ():
+            click.echo(line)
 
 
 @main.command()

@@ -29,7 +29,7 @@ from bratstrain.runs.files import SPLIT, versions
 from bratstrain.studies.out_of_fold import NAME, out_of_fold
 from bratstrain.studies.runner import is_finished
 from bratstrain.studies.side_by_side import fit_side_by_side, named_apart
-from bratstrain.training.fit import fit
+from bratstrain.training.fit import fit_at
 from bratstrain.training.prepare_run import run_folder, split_of
 
 Tell = Callable[[str], None]
@@ -73,6 +73,8 @@ class Bench:
     folder: Path
     splits: tuple[Split, ...]
     config: CrossvalConfig
+    devices: tuple[str, ...]
+    """Where folds are fitted side by side; empty for folds in turn."""
     settings: Mapping[str, Any]
     """Of every fit, by name; the fold is not among them."""
     apply: ApplyConfig
@@ -158,16 +160,15 @@ def begun(
     own, files, session, _, _ = take(
         "crossval", settings, CrossvalConfig, FilesConfig, Session, TrainConfig, ModelConfig
     )
-    config = CrossvalConfig(**own)
+    config, devices = CrossvalConfig(**own), Session(**session).devices
     if "fold" in settings:
         raise ValueError("fold is what crossval goes through; name some of them with folds")
-    if config.gpus and "device" in session:
-        raise ValueError("device has no effect beside gpus; leave one of them out")
+    session.pop("gpus", None)  # a fold has one
     chosen_scheme(files.get("labels", "auto"))
     names = keywords(TrainConfig) | keywords(ModelConfig)
     of_run = {name: value for name, value in settings.items() if name in names}
     base = configure(**of_run)
-    device = config.devices[0] if config.devices else session.get("device", "auto")
+    device = devices[0] if devices else session.get("device", "auto")
     trusted = (base.model.kind,) if base.model.is_custom else ()
     apply = ApplyConfig(device=device, trusted_models=trusted, **files)
     with SliceFile(data, prints=False) as file:
@@ -176,8 +177,9 @@ def begun(
         splits = all_splits(base, file)
     make_folder(folder)
     return Bench(
-        data, raw, folder, splits, config, of_run | session, apply, tell=way[0], progress=way[1]
-    )
+        data, raw, folder, splits, config, devices, of_run | session, apply,
+        tell=way[0], progress=way[1],
+    )  # fmt: skip
 
 
 def all_splits(base: TrainConfig, file: SliceFile) -> tuple[Split, ...]:
@@ -215,13 +217,13 @@ def fit_all(bench: Bench, folds: list[int]) -> None:
         Stopped, StoppedFolds: a signal was received.
     """
     runs = {bench.run_of(fold): {**bench.settings, "fold": fold} for fold in folds}
-    if bench.config.devices:
-        places = named_apart(bench.config.devices)
+    if bench.devices:
+        places = named_apart(bench.devices)
         fit_side_by_side(bench.data, runs, places, bench.tell)
         return
     for run, settings in runs.items():
         bench.tell(f"{run.name} of {len(bench.splits)} folds")
-        fit(bench.data, run, progress=bench.progress, tell=bench.tell, **settings)
+        fit_at(None, bench.data, run, progress=bench.progress, tell=bench.tell, **settings)
 
 
 def facts_of(bench: Bench) -> dict[str, Any]:

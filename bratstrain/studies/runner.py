@@ -23,7 +23,7 @@ from bratstrain.studies.outcomes import Facts, Outcome, Study
 from bratstrain.studies.page import write_page
 from bratstrain.studies.study_file import Experiment, Plan, find_study, read_study
 from bratstrain.studies.tables import terminal_lines, write_study
-from bratstrain.training.fit import fit
+from bratstrain.training.fit import fit_at
 from bratstrain.training.prepare_run import RUNS, split_of
 
 SLICES: Final = "slices"
@@ -237,7 +237,8 @@ def fit_one(bench: Bench, experiment: Experiment, split: Split) -> None:
     with warnings.catch_warnings():
         if split.leaks:  # on purpose, and stated in the table
             warnings.filterwarnings("ignore", message=f"split {split.name} has a subject on two")
-        fit(
+        fit_at(
+            None,
             path,
             run,
             config=experiment.fit,

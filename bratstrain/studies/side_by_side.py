@@ -1,24 +1,20 @@
 """Folds fitted side by side, each by a process of its own on a device of its own."""
 
-import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from bratsprep.errors import BratsError
+from bratstrain.training import children
+from bratstrain.training.children import Process
 from bratstrain.training.signals import Signals
 
 LOOK_S: Final = 0.1
 """Between two looks at the processes."""
 Settings = Mapping[str, Any]
-Process = subprocess.Popen[bytes]
 
 
 class StoppedFolds(KeyboardInterrupt):
@@ -87,18 +83,9 @@ def named_apart(devices: Sequence[str]) -> list[str]:
 
 def start(data: Path, run: Path, settings: Settings, place: str) -> Process:
     """Start the process of a run."""
-    task = {
-        "data": str(data),
-        "run": str(run),
-        "settings": {**settings, "device": place.rpartition("#")[0]},
-        "parent": os.getpid(),
-    }
-    command = [sys.executable, "-m", "bratstrain.studies.fold_process"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603  our own program
-    if process.stdin is not None:
-        with suppress(BrokenPipeError), process.stdin as pipe:  # its exit code says that it died
-            pipe.write(json.dumps(task, default=str).encode())
-    return process
+    settings = {**settings, "device": place.rpartition("#")[0]}
+    task = {"data": str(data), "run": str(run), "settings": settings}
+    return children.start("bratstrain.studies.fold_process", task)
 
 
 def finished(busy: dict[str, tuple[Path, Process]]) -> list[Path]:

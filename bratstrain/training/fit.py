@@ -1,10 +1,11 @@
 """The training loop: learn batch by batch, validate, save, and resume an interrupted run."""
 
 import json
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Unpack
@@ -20,10 +21,14 @@ from bratstrain.data.intake import Intake
 from bratstrain.data.loader import Batch, Loader
 from bratstrain.device import full_memory_explained, peak_device_bytes, set_up
 from bratstrain.networks.counts import count_parameters
+from bratstrain.ranks.group import Group
+from bratstrain.ranks.place import Place, place_of
 from bratstrain.runs import files
 from bratstrain.runs.checkpoint import Checkpoint, Weights, save
+from bratstrain.training.here import seated
 from bratstrain.training.job import Job
-from bratstrain.training.log import Bar, RunLog
+from bratstrain.training.launch import fit_over
+from bratstrain.training.log import Bar, RunLog, SilentLog
 from bratstrain.training.prepare_run import make_trainer, prepare, restore, run_folder
 from bratstrain.training.result import Progress, Run
 from bratstrain.training.signals import Signals, Stopped
@@ -57,6 +62,9 @@ def fit(
     settings of its network. `run.json` says what did not fit, and which validation cases show a
     person that the other run was fitted on.
 
+    With `gpus` a process is started for each GPU, and every batch is divided over them. Under
+    torchrun, or as a task of srun, this process is one of several that were started so.
+
     Example:
         bratstrain.fit("out.h5", model="residual", epochs=2)
 
@@ -78,11 +86,52 @@ def fit(
             custom network breaks its contract.
         Stopped: SIGINT or SIGTERM was received; see `bratstrain.training.signals`.
     """
+    session, _ = divide(settings)
+    place = place_of(os.environ)
+    if session.devices and place is None:
+        call = {
+            "config": config and config.to_json(),
+            "start": start,
+            "progress": progress,
+            **settings,
+        }
+        folder = None if run is None else Path(run)
+        return fit_over(session.devices, Path(data), folder, call, tell)
+    return fit_at(
+        place, data, run, config=config, start=start, progress=progress, tell=tell, **settings
+    )
+
+
+def fit_at(
+    place: Place | None,
+    data: Path | str,
+    run: Path | str | None = None,
+    *,
+    config: TrainConfig | None = None,
+    start: Path | str | None = None,
+    progress: bool = False,
+    tell: Callable[[str], None] = lambda line: None,
+    **settings: Unpack[FitSettings],
+) -> Run:
+    """Fit a network as one of several ranks, or alone, whatever the environment says.
+
+    Arguments and errors are those of `fit`; `place` is None for a process that fits alone.
+    """
     session, of_run = divide(settings)
-    origin = None if start is None else read_origin(start)
-    with opened(data, run, config, of_run, origin) as (file, folder, is_begun):
-        job = prepare(file, folder, session, config, of_run, is_begun=is_begun, origin=origin)
-        return finish(job, shown=progress, tell=tell)
+    with (
+        seated(session, place) as here,
+        opened(data, run, config, of_run, start, here.group) as (file, folder, is_begun, origin),
+    ):
+        job = here.group.in_turn(
+            lambda: prepare(file, folder, here, config, of_run, is_begun=is_begun, origin=origin),
+            lambda: prepare(file, folder, here, config, of_run, is_begun=True),
+        )
+        is_first = here.group.is_first
+        return finish(job, shown=progress and is_first, tell=tell if is_first else _ignore)
+
+
+def _ignore(line: str) -> None:
+    """Drop a line that the first rank tells."""
 
 
 def divide(settings: Mapping[str, Any]) -> tuple[Session, dict[str, Any]]:
@@ -105,8 +154,9 @@ def opened(
     run: Path | str | None,
     config: TrainConfig | None,
     settings: dict[str, Any],
-    origin: Origin | None = None,
-) -> Iterator[tuple[SliceFile, Path, bool]]:
+    start: Path | str | None,
+    group: Group,
+) -> Iterator[tuple[SliceFile, Path, bool, Origin | None]]:
     """Open the slice file of a run, and claim the run's folder.
 
     Args:
@@ -114,19 +164,28 @@ def opened(
         run: run folder; None derives one.
         config: all settings of the run at once, or None.
         settings: of the run, by name.
-        origin: the run that it begins from, or None.
+        start: the run that it begins from, or None.
+        group: the ranks, of which the first reads that run and claims the folder.
 
     Yields:
-        The slice file, the folder, and whether the folder holds a run already.
+        The slice file, the folder, whether the folder holds a run already, and on the first rank
+        the run that it begins from.
 
     Raises:
-        BratsError: the slice file or the folder is at fault.
+        BratsError: the slice file, the folder or the run that it begins from is at fault.
         ValueError: a setting is not allowed.
     """
-    with SliceFile(data, prints=False) as file:
-        folder = run_folder(file, run, config, settings, origin)
-        with files.claimed(folder) as is_begun:
-            yield file, folder, is_begun
+    origins: list[Origin] = []
+    with SliceFile(data, prints=False) as file, ExitStack() as claim:
+
+        def claimed() -> tuple[Path, bool]:
+            if start is not None:
+                origins.append(read_origin(start))
+            folder = run_folder(file, run, config, settings, *origins)
+            return folder, claim.enter_context(files.claimed(folder))
+
+        folder, is_begun = group.decide(claimed)
+        yield file, folder, is_begun, next(iter(origins), None)
 
 
 def finish(job: Job, *, shown: bool, tell: Callable[[str], None]) -> Run:
@@ -144,6 +203,7 @@ def finish(job: Job, *, shown: bool, tell: Callable[[str], None]) -> Run:
     with set_up(job.device):
         trainer = make_trainer(job)
         state = restore(job, trainer)
+        job.group.check_same("weights", trainer.content)
         tell(job.line(state.step, count_parameters(trainer.network)))
         start = files.read_json(job.folder / files.FACTS).get("start")
         for line in start_lines(start) if start and not state.step else ():
@@ -152,7 +212,7 @@ def finish(job: Job, *, shown: bool, tell: Callable[[str], None]) -> Run:
         if not was_complete:
             with (
                 Signals() as signals,
-                RunLog(job.folder, state.step, state.validated) as log,
+                opened_log(job, state) as log,
                 Bar(job.steps, state.step, shown=shown) as bar,
                 job.load(state.step) as loader,
             ):
@@ -160,12 +220,19 @@ def finish(job: Job, *, shown: bool, tell: Callable[[str], None]) -> Run:
         return Run(job.folder, job.config, state, job.planes, was_complete)
 
 
+def opened_log(job: Job, state: Progress) -> RunLog | SilentLog:
+    """Open the log of a run after its last checkpoint; the first rank alone writes it."""
+    if not job.group.is_first:
+        return SilentLog()
+    return RunLog(job.folder, state.step, state.validated)
+
+
 @dataclass(frozen=True, slots=True)
 class Channels:
     """What connects a run with the outside while it learns, all of it open."""
 
     signals: Signals
-    log: RunLog
+    log: RunLog | SilentLog
     bar: Bar
     loader: Loader
     tell: Callable[[str], None]
@@ -191,19 +258,24 @@ class Fitting:
         self._bar = channels.bar
         self._loader = channels.loader
         self._tell = channels.tell
+        self._group = job.group
         self._intake = Intake(job.file, job.device)
         self._before = state.used_s, state.waited_s
         self._start = self._saved = time.perf_counter()
         self._logged = (state.step, *self._before)
+        self._first = state.step
         self._losses: deque[Tensor] = deque()
+        self._number = 0
 
     def learn(self) -> None:
         """Learn, validate and save in turn until the run is finished."""
         batches = iter(self._loader)
+        self.agree()
         self.validate_if_due()  # the last session may have been stopped during a validation
         self.save_if_due()
         while not self.job.is_finished(self.state):
             self.train(next(batches))
+            self.agree()
             self.log_if_due()
             self.validate_if_due()
             self.save_if_due()
@@ -219,7 +291,6 @@ class Fitting:
         ):
             self._losses.append(self.trainer.step(image, label, batch.step, progress))
         self.state.step += 1
-        self._update_time()
         self._bar.advance()
         self.count_losses(later=1)
 
@@ -277,15 +348,15 @@ class Fitting:
             job.file,
             job.validation,
             job.device,
-            batch_size=job.config.batch_size,
-            stopped=self._signals.is_set,
+            batch_size=job.n_own,
+            stopped=lambda: bool(self._number) or self._signals.is_set(),
             twins=job.twins.cases,
         )
+        self.agree()
         if scores is None:
             return
-        state.validation_s = time.perf_counter() - start
+        (state.validation_s,) = self._group.highest(time.perf_counter() - start)
         self.count_losses()
-        self._update_time()
         self._record(scores)
         self.save()
 
@@ -295,7 +366,7 @@ class Fitting:
         Raises:
             Stopped: a signal was received.
         """
-        session, number = self.job.session, self._signals.number
+        session, number = self.job.session, self._number
         minutes = (time.perf_counter() - self._saved) / 60
         if (
             number
@@ -307,9 +378,15 @@ class Fitting:
             raise Stopped(self.job.folder, self.state.step, number)
 
     def save(self) -> None:
+        """Have the first rank write a checkpoint, and the facts of the run so far."""
+        self.count_losses()
+        if self._group.is_first:
+            self._write_state()
+        self._saved = time.perf_counter()
+
+    def _write_state(self) -> None:
         """Write a checkpoint, and the facts of the run so far."""
         job = self.job
-        self.count_losses()
         save(
             job.folder / files.LAST,
             Checkpoint(
@@ -320,45 +397,55 @@ class Fitting:
                 **self.trainer.state(),
             ),
         )
-        self._saved = time.perf_counter()
         facts = files.read_json(job.folder / files.FACTS) | self.state.to_plain()
+        facts["ranks"] = facts.get("ranks", {}) | {str(self._first): self._group.size}
         facts["finished"] = job.is_finished(self.state)
         facts["peak_memory_mb"] = max(facts["peak_memory_mb"], peak_bytes() / 1e6)
         facts["peak_gpu_memory_mb"] = peak_device_bytes(job.device) / 1e6
         files.write_json(job.folder / files.FACTS, facts)
 
-    def _update_time(self) -> None:
-        """Bring the seconds up to date."""
+    def agree(self) -> None:
+        """Bring the seconds up to date and hear of signals, alike on every rank: both decide."""
         used_s, waited_s = self._before
-        self.state.used_s = used_s + time.perf_counter() - self._start
-        self.state.waited_s = waited_s + self._loader.waited_s
+        used_s += time.perf_counter() - self._start
+        waited_s += self._loader.waited_s
+        self.state.used_s, self.state.waited_s, number = self._group.highest(
+            used_s, waited_s, self._signals.number
+        )
+        self._number = int(number)
 
     def _record(self, scores: Validation) -> None:
         """Log a validation, and write the weights if their score is the best."""
-        state, job = self.state, self.job
+        state = self.state
         state.validated = state.step
         state.since_best += 1
         if scores.mean_regions > state.best_score:
             state.best_score, state.best_step = scores.mean_regions, state.step
             state.since_best = 0
-            save(
-                job.folder / files.BEST,
-                Weights(
-                    config=job.config.to_json(),
-                    data_digest=job.file.digest,
-                    split_digest=job.split.digest,
-                    preparation=job.file.config.to_json(),
-                    classes=job.file.classes.to_json(),
-                    schemes=schemes_json(job.file),
-                    shape=list(job.file.shape),
-                    step=state.step,
-                    score=scores.mean_regions,
-                    network=self.trainer.weights(),
-                ),
-            )
+            if self._group.is_first:
+                self._write_best()
         self._log.write("validation", state.step, **scores.record(), seconds=state.used_s)
         if not self._bar.write(scores.line(state.step)):
             self._tell(scores.line(state.step))
+
+    def _write_best(self) -> None:
+        """Write the weights of the last validation."""
+        job = self.job
+        save(
+            job.folder / files.BEST,
+            Weights(
+                config=job.config.to_json(),
+                data_digest=job.file.digest,
+                split_digest=job.split.digest,
+                preparation=job.file.config.to_json(),
+                classes=job.file.classes.to_json(),
+                schemes=schemes_json(job.file),
+                shape=list(job.file.shape),
+                step=self.state.best_step,
+                score=self.state.best_score,
+                network=self.trainer.weights(),
+            ),
+        )
 
 
 def schemes_json(file: SliceFile) -> str:

@@ -1,6 +1,6 @@
 """`Job`: a run, ready to begin or to be resumed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,8 @@ from bratstrain.data.sampler import Plan, make_plan
 from bratstrain.data.splits import Split
 from bratstrain.data.twins import Twins, compared_validation_twins
 from bratstrain.device import loader_threads
+from bratstrain.ranks.group import Group
+from bratstrain.training.here import Here
 from bratstrain.training.predictions import Cases
 from bratstrain.training.result import Progress
 from bratstrain.training.schedule import FORWARD, time_to_learn
@@ -35,9 +37,9 @@ class Job:
     file: SliceFile
     config: TrainConfig
     """Settled: batch size and precision are those of the run's device."""
-    session: Session
+    here: Here
+    """How this process fits it."""
     split: Split
-    device: torch.device
     plan: Plan | PatchPlan
     """What every step reads."""
     validation: Samples | Cases
@@ -48,6 +50,21 @@ class Job:
     """Validation cases with a twin in training."""
     neighbours_lost: float | None = None
     """Share of the neighbours of training slices that are missing; None for single planes."""
+
+    @property
+    def session(self) -> Session:
+        """How this session is done."""
+        return self.here.session
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+        return self.here.device
+
+    @property
+    def group(self) -> Group:
+        """The ranks that fit the run."""
+        return self.here.group
 
     @property
     def steps(self) -> int:
@@ -85,6 +102,11 @@ class Job:
         return progress.step / self.steps
 
     @property
+    def n_own(self) -> int:
+        """Samples of a step that this rank learns."""
+        return self.config.batch_size // self.group.size
+
+    @property
     def slices(self) -> int:
         """Slices that a step learns from; the planes of each patch."""
         model = self.config.model
@@ -107,7 +129,7 @@ class Job:
             self.plan,
             first=first,
             last=self.steps or ENDLESS,
-            threads=self.session.threads or loader_threads(self.device),
+            threads=self.session.threads or loader_threads(self.device, self.group.n_here),
             prefetch=self.session.prefetch,
             device=self.device,
         )
@@ -120,7 +142,7 @@ class Job:
             f"{self.folder}: {f'resumes after step {step}' if step else 'begins'}; "
             f"{config.model.kind}, {n_parameters:,} parameters, {config.precision} on "
             f"{self.device}; {len(split.train)} training and {len(split.validation)} validation "
-            f"{unit}, batches of {config.batch_size}{self._about_samples()}"
+            f"{unit}, batches of {config.batch_size}{self._about_samples()}{self._about_ranks()}"
         )
 
     def _about_samples(self) -> str:
@@ -134,14 +156,17 @@ class Job:
             f"; {model.context} planes a sample, neighbours: {1 - self.neighbours_lost:.1%} stored"
         )
 
+    def _about_ranks(self) -> str:
+        """Say how many ranks fit the run; empty for one."""
+        return f"; {self.group.size} ranks" if self.group.size > 1 else ""
+
 
 def make_job(
     folder: Path,
     file: SliceFile,
     config: TrainConfig,
-    session: Session,
+    here: Here,
     split: Split,
-    device: torch.device,
 ) -> Job:
     """Choose the slices of a run.
 
@@ -149,14 +174,16 @@ def make_job(
         folder: of the run.
         file: open slice file.
         config: settled on the device.
-        session: how this session is done.
+        here: how this process fits it.
         split: whose training and validation cases are taken.
-        device: where to compute.
 
     Raises:
         BratsError: the slice file holds no slice of the training or of the validation cases, or
             lacks too many of the planes around them.
+        ValueError: the ranks cannot share a batch.
     """
+    check_divides(config.batch_size, here.group.size)
+    check_compiles(config, here.group.size)
     train, validation = (
         split.rows(part, file.slices, file.cases) for part in ("train", "validation")
     )
@@ -167,8 +194,38 @@ def make_job(
         )
     voxels = file.slices["voxels"][train]
     plan, samples, lost = dealt(file, config, train, validation)
+    plan, samples = replace(plan, group=here.group), replace(samples, group=here.group)
     twins = compared_validation_twins(split, file)
-    return Job(folder, file, config, session, split, device, plan, samples, voxels, twins, lost)
+    return Job(folder, file, config, here, split, plan, samples, voxels, twins, lost)
+
+
+def check_divides(batch_size: int, n_ranks: int) -> None:
+    """Refuse a batch that the ranks cannot share.
+
+    Raises:
+        ValueError: it cannot be divided.
+    """
+    if batch_size % n_ranks:
+        lower = batch_size - batch_size % n_ranks
+        batches = " or ".join(str(size) for size in (lower, lower + n_ranks) if size)
+        ranks = ", ".join(str(n) for n in range(1, n_ranks) if not batch_size % n)
+        raise ValueError(
+            f"batch {batch_size} cannot be divided over {n_ranks} ranks; begin a run with a batch "
+            f"of {batches}, or take {ranks} ranks"
+        )
+
+
+def check_compiles(config: TrainConfig, n_ranks: int) -> None:
+    """Refuse to compile a network whose layers send messages, which nobody has tried.
+
+    Raises:
+        ValueError: it is such a network.
+    """
+    if config.compile and n_ranks > 1 and config.model.norm == "batch":
+        raise ValueError(
+            f"compile has not been tried with batch norm over {n_ranks} ranks; leave it out, or "
+            "take --norm instance"
+        )
 
 
 def dealt(

@@ -1,5 +1,6 @@
 """Labels of stored planes from a network that is being fitted: slice by slice, or by case."""
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from bratstrain.data.intake import Intake
 from bratstrain.data.neighbours import Samples
 from bratstrain.data.reading import Reading
 from bratstrain.networks.windows import dense, slide
+from bratstrain.ranks.group import ALONE, Group
 
 Segment: TypeAlias = Callable[[Tensor], Tensor]
 """(b, m, h, w) float32, (b, m, k, h, w) with neighbours, or patches of that shape, to logits."""
@@ -30,12 +32,14 @@ class Cases:
     """(n,) int64, rows under /slice, rising: all of each case."""
     window: tuple[int, ...]
     """Depth, height and width of a window."""
+    group: Group = ALONE
+    """The ranks that the cases are dealt to."""
 
 
 def by_slices(
     segment: Segment, file: SliceFile, samples: Samples, device: torch.device, batch_size: int
 ) -> Generator[Labelled, None, None]:
-    """Label slices in batches, reading one ahead in a thread.
+    """Label this rank's slices in batches, reading one ahead in a thread.
 
     Args:
         segment: the network, in evaluation mode.
@@ -45,7 +49,8 @@ def by_slices(
         batch_size: slices of a batch.
     """
     intake, rows = Intake(file, device), samples.rows
-    batches = np.array_split(rows, range(batch_size, len(rows), batch_size))
+    whole = np.array_split(rows, range(batch_size, len(rows), batch_size))
+    batches = samples.group.deal(whole)
     readings = [samples.reading(batch) for batch in batches]
     for (stored, label), batch, reading in zip(
         read_ahead(file, readings), batches, readings, strict=True
@@ -59,7 +64,7 @@ def by_slices(
 def by_cases(
     segment: Segment, file: SliceFile, cases: Cases, device: torch.device, batch_size: int
 ) -> Generator[Labelled, None, None]:
-    """Label case after case through windows, reading one case ahead in a thread.
+    """Label this rank's cases, case after case through windows, reading one case ahead in a thread.
 
     Args:
         segment: the network, in evaluation mode.
@@ -69,7 +74,7 @@ def by_cases(
         batch_size: windows of a batch.
     """
     intake, case = Intake(file, device), file.slices["case"][cases.rows]
-    parts = np.split(cases.rows, np.flatnonzero(np.diff(case)) + 1)
+    parts = cases.group.deal(np.split(cases.rows, np.flatnonzero(np.diff(case)) + 1))
     readings = [Reading(part) for part in parts]
     for (stored, label), rows in zip(read_ahead(file, readings), parts, strict=True):
         image = intake(torch.from_numpy(stored).to(device), rows)
@@ -91,15 +96,15 @@ def read_ahead(
 
     Args:
         file: open slice file.
-        readings: at least one.
+        readings: none where there are more ranks than batches.
 
     Yields:
         (u, m, h, w) images as stored, and (u, h, w) uint8 labels.
     """
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(file.read, readings[0].rows)
-        for following in [*readings[1:], None]:
-            current = coming.result()
-            if following is not None:
-                coming = pool.submit(file.read, following.rows)
-            yield current
+        coming = deque(pool.submit(file.read, reading.rows) for reading in readings[:1])
+        for following in readings[1:]:
+            coming.append(pool.submit(file.read, following.rows))
+            yield coming.popleft().result()
+        for last in coming:
+            yield last.result()

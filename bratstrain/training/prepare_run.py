@@ -15,7 +15,7 @@ from bratsprep.errors import BratsError
 from bratsprep.slicefile.reader import SliceFile
 from bratsprep.system.atomic import replacing
 from bratsprep.system.threads import cores
-from bratstrain.config import Session, TrainConfig
+from bratstrain.config import TrainConfig
 from bratstrain.data.augment import rare_classes
 from bratstrain.data.splits import Split, enhancing_label, make_split
 from bratstrain.data.trained_cases import (
@@ -26,12 +26,7 @@ from bratstrain.data.trained_cases import (
 )
 from bratstrain.data.trained_spacings import trained_spacings
 from bratstrain.data.twins import compared_validation_twins, leak_warning
-from bratstrain.device import (
-    choose_device,
-    choose_precision,
-    largest_batch,
-    set_up,
-)
+from bratstrain.device import choose_precision, largest_batch, set_up
 from bratstrain.networks.contract import check_contract
 from bratstrain.networks.losses import LOSSES
 from bratstrain.recipes import check_same, configure_like, depart
@@ -50,6 +45,7 @@ from bratstrain.runs.files import (
     write_json,
 )
 from bratstrain.training.cpu_precision import Trial, needs_trial, try_steps
+from bratstrain.training.here import Here
 from bratstrain.training.job import Job, make_job
 from bratstrain.training.result import Progress
 from bratstrain.training.start import (
@@ -101,7 +97,7 @@ def run_folder(
 def prepare(
     file: SliceFile,
     folder: Path,
-    session: Session,
+    here: Here,
     config: TrainConfig | None,
     settings: Settings,
     *,
@@ -110,10 +106,12 @@ def prepare(
 ) -> Job:
     """Prepare a run: read it from its folder, or begin it there.
 
+    The first of several ranks begins it, and the others read what it has written.
+
     Args:
         file: open slice file.
         folder: of the run; it exists.
-        session: how this session is done.
+        here: how this process fits it.
         config: all settings at once, or None.
         settings: by name, as `bratstrain.recipes.configure` takes them.
         is_begun: the folder holds a run, whose settings apply where no others are given.
@@ -124,7 +122,7 @@ def prepare(
             damaged, or its network is a custom one that `settings` do not name.
         ValueError: a setting is not allowed, or the run was begun with another.
     """
-    device = choose_device(session.device)
+    device = here.device
     check_slices(file)
     settled = settings_of(folder, file, config, settings, is_begun=is_begun, origin=origin)
     if settled.model.is_custom:
@@ -134,11 +132,11 @@ def prepare(
         if needs_trial(settled, device):
             trial = try_steps(settled, file, device)
             settled = replace(settled, precision=trial.precision)
-        settled = on_device(settled, file, device)
+        settled = on_device(settled, file, here)
     choose_precision(settled.precision, device)
     split = split_of(settled, file)
-    job = make_job(folder, file, settled, session, split, device)
-    if warning := leak_warning(split, job.twins):
+    job = make_job(folder, file, settled, here, split)
+    if (warning := leak_warning(split, job.twins)) and here.group.is_first:
         warnings.warn(warning, stacklevel=3)
     if is_begun:
         check_origin(job, origin)
@@ -370,14 +368,16 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def on_device(config: TrainConfig, file: SliceFile, device: torch.device) -> TrainConfig:
+def on_device(config: TrainConfig, file: SliceFile, here: Here) -> TrainConfig:
     """Settle what was left open: the precision, the batch size, and the slices read together.
+
+    The batch is what fits the devices of all ranks, which are taken to be alike.
 
     Raises:
         ValueError: the network's lowest level would be one pixel under instance norm, or the
             precision needs another device.
     """
-    model = config.model
+    model, device = config.model, here.device
     if (
         not (model.is_custom or model.is_volumetric)
         and model.norm == "instance"
@@ -397,14 +397,14 @@ def on_device(config: TrainConfig, file: SliceFile, device: torch.device) -> Tra
         Trainer(replace(config, compile=False), device).step(image, label, 0, 0.0)
 
     with set_up(device):
-        return replace(config, batch_size=largest_batch(attempt, device))
+        return replace(config, batch_size=here.group.size * largest_batch(attempt, device))
 
 
 def make_trainer(job: Job) -> Trainer:
     """Make the trainer of a run at its beginning."""
     is_weighted = LOSSES[job.config.loss].is_weighted
     weights = class_weights(job.voxels) if is_weighted else None
-    return Trainer(job.config, job.device, weights, rare_classes(job.voxels))
+    return Trainer(job.config, job.device, weights, rare_classes(job.voxels), job.group)
 
 
 def restore(job: Job, trainer: Trainer) -> Progress:
@@ -414,7 +414,7 @@ def restore(job: Job, trainer: Trainer) -> Progress:
         BratsError: the checkpoint is damaged, or of another run.
     """
     path = job.folder / LAST
-    if not path.exists():
+    if not job.group.decide(path.exists):
         if start := read_json(job.folder / FACTS).get("start"):
             trainer.begin_with(taken_state(load(job.folder / START, Weights), start["taken"]))
         return Progress()

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from bratstrain.config import TrainConfig
 
@@ -83,6 +84,27 @@ class Run:
     """Planes that the score is over: `tumour slices only` or `stored planes`."""
     was_complete: bool
     """Whether it was finished before the call."""
+
+    def to_plain(self) -> dict[str, Any]:
+        """All of it as JSON can hold it."""
+        return {
+            "folder": str(self.folder),
+            "config": self.config.to_json(),
+            "progress": self.progress.to_plain(),
+            "planes": self.planes,
+            "was_complete": self.was_complete,
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Run":
+        """Read what `to_plain` returned."""
+        return cls(
+            Path(plain["folder"]),
+            TrainConfig.from_json(plain["config"]),
+            Progress.from_plain(plain["progress"]),
+            plain["planes"],
+            plain["was_complete"],
+        )
 
     def lines(self) -> list[str]:
         """Summarise in a few lines for a terminal."""

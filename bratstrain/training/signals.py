@@ -21,15 +21,17 @@ class Stopped(KeyboardInterrupt):
 
     Args:
         where: run folder.
-        step: of the checkpoint.
+        step: of the checkpoint; None where there was none to save yet.
         number: of the signal.
     """
 
-    def __init__(self, where: Path, step: int, number: int) -> None:
+    def __init__(self, where: Path, step: int | None, number: int) -> None:
+        when = "" if step is None else f" after step {step}"
         super().__init__(
-            f"{where}: stopped by {signal.Signals(number).name} after step {step}; repeat the "
-            "command to resume"
+            f"{where}: stopped by {signal.Signals(number).name}{when}; repeat the command to resume"
         )
+        self.where = where
+        self.step = step
         self.number = number
 
 

@@ -98,17 +98,20 @@ def validate(
 ) -> Validation | None:
     """Score a network on the stored planes of some cases.
 
+    Of several ranks each labels some of them. What is added up are numbers of voxels, so the scores
+    are those that one rank would find.
+
     Args:
         network: see `bratstrain.training.predictions.Segment`; in evaluation mode.
         file: open slice file.
-        samples: slices of the cases, whose rows rise, or the cases as wholes.
+        samples: slices of the cases, whose rows rise, or the cases as wholes; and the ranks.
         device: of the network.
         batch_size: slices or windows at a time, at least 1.
         twins: ids of the cases that have a twin in training.
         stopped: called before each batch; True abandons the validation.
 
     Returns:
-        The scores; None where it was abandoned.
+        The scores; None where it was abandoned, on whichever rank.
     """
     n_classes = len(file.classes)
     confusion = np.zeros((len(file.cases), n_classes, n_classes), np.int64)
@@ -124,8 +127,9 @@ def validate(
             planes = plane_confusion(truth, predicted, n_classes)
             np.add.at(confusion, file.slices["case"][rows], planes)
         labelled.close()
-    if is_stopped:
+    if any(samples.group.highest(is_stopped)):
         return None
+    confusion = samples.group.add(confusion)
     seen = np.unique(file.slices["case"][samples.rows])
     has_twin = np.isin(file.cases["id"][seen].astype(str), list(twins))
     return scores(confusion[seen], has_twin, planes_name(file), file.classes)

@@ -22,6 +22,7 @@ from bratstrain.training import fit as fit_module
 from bratstrain.training import prepare_run
 from bratstrain.training import step as step_module
 from bratstrain.training.fit import Fitting, Stopped, fit
+from bratstrain.training.here import Here
 from bratstrain.training.job import make_job
 from bratstrain.training.prepare_run import scheme_of
 from tests.helpers import fitfiles, forks, niftis
@@ -444,7 +445,7 @@ def test_validation_without_slices_is_refused(data, tmp_path):
         split = make_split("subject", 0, file.slices, file.cases, enhancing=3)
         nobody = Split("subject", 0, split.train, ("X",), (), leaks=False)
         with pytest.raises(BratsError, match="holds no slice of the 1 validation cases"):
-            make_job(tmp_path, file, TrainConfig(), Session(), nobody, torch.device("cpu"))
+            make_job(tmp_path, file, TrainConfig(), Here(Session(), torch.device("cpu")), nobody)
 
 
 def test_file_without_slices_is_refused_for_its_true_reason(tmp_path):
