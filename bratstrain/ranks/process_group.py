@@ -49,7 +49,7 @@ class ProcessGroup(Group):
         return parted(summed, parts)
 
     def average_(self, parameters: Iterable[Tensor], loss: Tensor) -> Tensor:
-        """Replace float32 gradients of any shapes by their mean, in one message with the () loss."""
+        """Replace gradients, float32 of any shapes, by their mean, in one message with the loss."""
         gradients = [each.grad for each in parameters if each.grad is not None]
         sent = (*gradients, loss)
         *means, mean_loss = parted(add_(joint(sent)) / self.size, sent)
