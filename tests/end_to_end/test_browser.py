@@ -321,3 +321,20 @@ def test_comparison_has_a_panel_for_each_run(chromium, pages):
     titles = f"[...document.querySelectorAll('{CASES} .panel figcaption')].map(t => t.textContent)"
     assert chromium.run(titles) == ["Original", "Ground truth", EVIL, "two"]
     assert drawn(chromium, 2) != drawn(chromium, 3)
+
+
+SEEN = "document.querySelector('#dots svg').checkVisibility({contentVisibilityAuto: true})"
+
+
+def test_charts_are_laid_out_when_they_come_into_sight(reported):
+    assert not reported.run(SEEN)
+    reported.run("document.querySelector('#dots').scrollIntoView()")
+    reported.wait(SEEN)
+
+
+def test_link_leads_to_its_section_though_charts_above_are_not_laid_out(reported):
+    reported.run("document.querySelector('nav a[href=\"#calibration\"]').click()")
+    top = "document.querySelector('#calibration').getBoundingClientRect().top"
+    reported.wait(f"Math.abs({top}) < 60")
+    reported.run(browser.TWO_FRAMES)
+    assert abs(reported.run(top)) < 60
