@@ -84,7 +84,7 @@ figures: demo  ## the pictures in README and docs, with Chromium
 	$(BIN)bratsprep inspect build/figures.h5 --plot docs/images/balance.png --html build/inspect.html
 	$(SHOT) --window-size=1100,2330 --screenshot=docs/images/inspect.png file://$(CURDIR)/build/inspect.html
 	cp demo/figure.png docs/images/evaluate.png
-	$(PY) tests/helpers/screenshot.py demo/report.html docs/images/report.png
+	$(PY) -m tests.helpers.screenshot demo/report.html docs/images/report.png
 
 docs: .venv/ready  ## the documentation site, into site/
 	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[docs]'

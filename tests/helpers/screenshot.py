@@ -1,4 +1,4 @@
-"""Take the README's picture of a report: `python tests/helpers/screenshot.py PAGE PNG`."""
+"""Take the README's picture of a report: `python -m tests.helpers.screenshot PAGE PNG`."""
 
 import base64
 import sys
@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tests.helpers import browser
 
-WIDTH = 1100
+WIDTH, HEIGHT = 1100, 8000
+"""Of the window, pixels: high enough that nothing above the section is out of sight."""
 
 
 def main(page, png):
@@ -20,7 +21,7 @@ def main(page, png):
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         shown = browser.Browser(program, Path(folder))
         try:
-            shown.open(page, width=WIDTH)
+            shown.open(page, width=WIDTH, height=HEIGHT)
             top = "document.querySelector('#cases').getBoundingClientRect()"
             y, height = shown.run(f"[{top}.top + scrollY, {top}.height]")
             clip = {"x": 0, "y": y, "width": WIDTH, "height": height, "scale": 1}
