@@ -82,7 +82,7 @@ figures: demo  ## the pictures in README and docs, with Chromium
 	$(BIN)bratsprep build build/figures build/figures.h5 --force
 	$(BIN)bratsprep preview build/figures.h5 --planes 3 -o docs/images/phantom.png
 	$(BIN)bratsprep inspect build/figures.h5 --plot docs/images/balance.png --html build/inspect.html
-	$(SHOT) --window-size=1100,2330 --screenshot=docs/images/inspect.png file://$(CURDIR)/build/inspect.html
+	$(SHOT) --window-size=1100,2165 --screenshot=docs/images/inspect.png file://$(CURDIR)/build/inspect.html
 	cp demo/figure.png docs/images/evaluate.png
 	$(PY) -m tests.helpers.screenshot demo/report.html docs/images/report.png
 
