@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from bratsprep.labels import scheme
 from bratstrain.scoring.aggregate import summarise
-from bratstrain.scoring.lesion_pairs import best_pairs, component_dice
+from bratstrain.scoring.lesion_pairs import best_pairs, component_dice, count_overlaps
 from bratstrain.scoring.lesion_rules import RULES
 from bratstrain.scoring.lesions import lesion_scores
 from bratstrain.scoring.metrics import Grid, score_case
@@ -37,6 +37,14 @@ def scored(truth, predicted, rules=ALL, spacing=UNIT):
 
 def counts(scores):
     return scores.n_found, scores.n_false, scores.n_missed
+
+
+@pytest.mark.parametrize(
+    "kernel", [count_overlaps, count_overlaps.py_func], ids=["compiled", "plain"]
+)
+def test_overlaps_are_counted_with_the_outside(kernel):
+    truth, predicted = (np.array([[row]], np.int32) for row in ([1, 1, 1, 0, 2], [1, 1, 0, 2, 2]))
+    assert kernel(truth, predicted, 2, 2).tolist() == [[0, 0, 1], [1, 2, 0], [0, 0, 1]]
 
 
 def test_dice_of_components_by_hand():
