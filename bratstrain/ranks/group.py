@@ -82,6 +82,9 @@ class Group:
         """Give the highest of each number over the ranks."""
         return numbers
 
+    def wait(self) -> None:
+        """Wait until every rank has come here."""
+
     def in_turn(self, first: Callable[[], Made], others: Callable[[], Made]) -> Made:
         """Let the first rank make something, and then each of the others.
 

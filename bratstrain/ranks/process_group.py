@@ -69,6 +69,10 @@ class ProcessGroup(Group):
         add_(found, distributed.ReduceOp.MAX)
         return tuple(found.tolist())
 
+    def wait(self) -> None:
+        """Wait until every rank has come here."""
+        self.highest(0)
+
     def in_turn(self, first: Callable[[], Made], others: Callable[[], Made]) -> Made:
         """Let the first rank make something, and then each of the others."""
         made: list[Made] = []
@@ -160,7 +164,7 @@ def loss_explained() -> Iterator[None]:
 
 @contextmanager
 def joined(place: Place, device: torch.device) -> Iterator[ProcessGroup]:
-    """Meet the other ranks, and take leave of them where nothing has gone wrong.
+    """Meet the other ranks, and take leave together where nothing has gone wrong.
 
     After an error the others are not waited for; the process is to end.
 
@@ -186,5 +190,7 @@ def joined(place: Place, device: torch.device) -> Iterator[ProcessGroup]:
             f"rank {place.rank} of {place.size}: the ranks do not meet at {place.meeting}: "
             f"{str(error).splitlines()[0]}"
         ) from error
-    yield ProcessGroup(place.rank, place.size, place.n_here)
+    group = ProcessGroup(place.rank, place.size, place.n_here)
+    yield group
+    group.wait()
     distributed.destroy_process_group()

@@ -11,6 +11,7 @@ from bratstrain.device import choose_device
 from bratstrain.ranks.group import ALONE, Group
 from bratstrain.ranks.place import Place
 from bratstrain.ranks.process_group import joined
+from bratstrain.training.signals import Stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,11 @@ def seated(session: Session, place: Place | None) -> Iterator[Here]:
         )
     device = choose_device(device_name(session.device, place, torch.cuda.device_count()))
     with joined(place, device) as group:
-        yield Here(session, device, group)
+        try:
+            yield Here(session, device, group)
+        except Stopped:
+            group.wait()  # whoever started the ranks may end the others as soon as one is gone
+            raise
 
 
 def device_name(asked: str, place: Place, n_gpus: int) -> str:

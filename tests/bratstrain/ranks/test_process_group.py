@@ -42,6 +42,11 @@ for name, call in (("echo", lambda: group.decide(fail)),
     except Exception as error:
         found[name] = type(error).__name__, str(error)
 group.check_same("settings", lambda: b"equal")
+import time
+begin = time.perf_counter()
+time.sleep(0.5 if rank == 0 else 0)
+group.wait()
+found["waited_s"] = time.perf_counter() - begin
 found["size"] = group.size, group.rank, group.n_here
 """
 
@@ -92,6 +97,11 @@ def test_an_error_of_the_first_rank_is_one_of_all(found, name):
     assert [rank[name] for rank in found] == [
         ("ValueError", "batch 5 is odd"), ("Echo", "batch 5 is odd"),
     ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_ranks_wait_for_the_last(found):
+    assert found[1]["waited_s"] > 0.3
 
 
 @pytest.mark.slow

@@ -233,9 +233,9 @@ def test_ranks_stop_when_the_command_is_killed(data, run):
         assert is_begun
 
 
-def two_of(environment, data, run, *more):
-    """Two ranks whose environment says so; their exit codes, and what each has printed."""
-    processes = [
+def begun_by(environment, data, run, *more):
+    """Two processes whose environment says that they are ranks."""
+    return [
         subprocess.Popen(
             [sys.executable, "-m", "bratstrain", "fit", data, "--run", run, *more],
             cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -243,6 +243,11 @@ def two_of(environment, data, run, *more):
         )
         for rank in range(2)
     ]  # fmt: skip
+
+
+def two_of(environment, data, run, *more):
+    """Let two ranks of an environment end; their exit codes, and what each has printed."""
+    processes = begun_by(environment, data, run, *more)
     said = [process.communicate(timeout=120) for process in processes]
     return [process.returncode for process in processes], said
 
@@ -265,6 +270,31 @@ def test_tasks_of_srun_are_ranks_and_one_speaks(data, run):
     assert f"{run}: 4 steps in " in said[0][0]
     assert "batches of 4; 2 ranks" in said[0][1]
     assert said[1] == ("", "")
+
+
+def test_a_signal_to_one_task_of_srun_stops_both_with_a_checkpoint(data, run):
+    processes = begun_by(srun, data, run, *ENDLESS, "--device", "cpu")
+    while not (run / "last.pt").exists() or not saved_step(run):
+        assert [process.poll() for process in processes] == [None, None]
+        time.sleep(0.05)
+    processes[1].send_signal(signal.SIGTERM)
+    said = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [143, 143]
+    assert f"{run}: stopped by SIGTERM after step {saved_step(run)}; repeat the" in said[0][1]
+    assert said[1] == ("", "")
+
+
+def test_a_killed_task_of_srun_ends_the_other_with_a_message(data, run):
+    processes = begun_by(srun, data, run, *ENDLESS, "--device", "cpu")
+    while not (run / "last.pt").exists():
+        assert [process.poll() for process in processes] == [None, None]
+        time.sleep(0.05)
+    processes[1].kill()
+    _, said = processes[0].communicate(timeout=60)
+    processes[1].communicate()
+    assert processes[0].returncode == 1
+    assert "Error: another rank of the run was lost (" in said
+    assert "Traceback" not in said
 
 
 def test_an_error_under_srun_is_said_once(data, run):
