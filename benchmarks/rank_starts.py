@@ -32,10 +32,10 @@ def slice_file(work):
     return path
 
 
-def started(data, run, program):
+def started(data, run):
     """Seconds that one run took, and how it ended: its exit code, or `over the limit`."""
     begin = time.perf_counter()
-    command = [sys.executable, *program, "fit", str(data), "--run", str(run), *TINY]
+    command = [sys.executable, "-m", "bratstrain", "fit", str(data), "--run", str(run), *TINY]
     try:
         code = subprocess.run(command, timeout=LIMIT_S, check=False, capture_output=True).returncode
     except subprocess.TimeoutExpired:
@@ -52,7 +52,7 @@ def main():
     args.work.mkdir(exist_ok=True, parents=True)
     data = slice_file(args.work)
     runs = args.work / f"runs-{os.getpid()}"
-    ends = [started(data, runs / str(n), ["-m", "bratstrain"]) for n in range(args.times)]
+    ends = [started(data, runs / str(n)) for n in range(args.times)]
     times = sorted(seconds for seconds, _ in ends)
     counts = {str(how): [end for _, end in ends].count(how) for how in {end for _, end in ends}}
     print(f"{args.times} starts, by exit code: {counts}")

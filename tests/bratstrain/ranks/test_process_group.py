@@ -6,7 +6,7 @@ import torch
 
 from bratsprep.errors import BratsError
 from bratstrain.ranks.place import Place
-from bratstrain.ranks.process_group import joined
+from bratstrain.ranks.process_group import LostRankError, joined, loss_explained
 from tests.helpers.ranks import found_by_ranks, place_of_one
 
 CPU = torch.device("cpu")
@@ -118,6 +118,35 @@ def test_a_group_of_one_sends_to_itself(tmp_path):
         )
         assert group.highest(3.25) == (3.25,)
         assert group.add(np.array([5])).tolist() == [5]
+
+
+def test_a_group_of_one_decides_by_itself(tmp_path):
+    with joined(place_of_one(tmp_path), CPU) as group:
+        assert group.decide(lambda: {"a": 1}) == {"a": 1}
+        assert group.in_turn(lambda: "first", lambda: "others") == "first"
+        group.check_same("weights", lambda: b"same")
+        with pytest.raises(ValueError, match="odd"):
+            group.decide(lambda: int_of("odd"))
+
+
+def int_of(text):
+    raise ValueError(text)
+
+
+def test_a_sum_of_one_has_the_gradient_of_its_part(tmp_path):
+    with joined(place_of_one(tmp_path), CPU) as group:
+        part = torch.tensor([1.0, 2.0], requires_grad=True)
+        (total,) = group.total(part)
+        (total * torch.tensor([3.0, 4.0])).sum().backward()
+        assert part.grad.tolist() == [3, 4]
+        assert group.average_([part], torch.tensor(5.0)) == 5
+        assert part.grad.tolist() == [3, 4]
+
+
+def test_a_broken_connection_is_said_with_the_way_on():
+    message = r"lost \(Connection closed\); repeat the command"
+    with pytest.raises(LostRankError, match=message), loss_explained():
+        raise RuntimeError("Connection closed\nby peer")
 
 
 def test_ranks_that_cannot_meet_are_said(tmp_path):
