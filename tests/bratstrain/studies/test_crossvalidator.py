@@ -1,7 +1,6 @@
 """A cross-validation: one table over all cases, resumable as a whole, and an ensemble."""
 
 import json
-import os
 import random
 import shutil
 import signal
@@ -13,15 +12,18 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 import bratsprep
 import bratstrain
 from bratsprep.errors import BratsError
+from bratstrain.commands.cli import main
 from bratstrain.evaluation.tables import EVERYTHING
 from bratstrain.runs.ensemble import runs_of
 from bratstrain.scoring.aggregate import summarise
 from bratstrain.studies import crossvalidator
 from bratstrain.studies.side_by_side import StoppedFolds, fit_side_by_side
+from tests.helpers import forks
 from tests.helpers.fitfiles import one_thread  # noqa: F401  for every test here
 
 SETTINGS = {"width": 2, "depth": 2, "steps": 4, "batch_size": 4, "device": "cpu"}
@@ -231,19 +233,17 @@ def test_the_number_of_the_signal_is_kept(tmp_path):
 
 @pytest.mark.slow
 def test_killed_three_times_it_ends_as_undisturbed(data, whole, tmp_path):
-    command = [
-        sys.executable, "-m", "bratstrain", "crossval", str(data[0]), "--raw", str(data[1]),
-        "-o", str(tmp_path / "cv"), "--device", "cpu", "--checkpoint-steps", "1", *OPTIONS,
+    words = [
+        "crossval", str(data[0]), "--raw", str(data[1]), "-o", str(tmp_path / "cv"),
+        "--device", "cpu", "--checkpoint-steps", "1", *OPTIONS,
     ]  # fmt: skip
     generator = random.Random(16)  # noqa: S311  no secret
     for _ in range(3):
         n_before = len([*tmp_path.rglob("*.json*")])
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        process = forks.begin(forks.commanding, words)
         n_more = generator.randrange(1, 6)
-        while process.poll() is None and len([*tmp_path.rglob("*.json*")]) < n_before + n_more:
+        while process.is_alive() and len([*tmp_path.rglob("*.json*")]) < n_before + n_more:
             time.sleep(0.005)
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    subprocess.run(command, check=True, capture_output=True)
+        forks.kill(process)
+    assert CliRunner().invoke(main, words).exit_code == 0
     check_same(tmp_path / "cv", whole.folder)
