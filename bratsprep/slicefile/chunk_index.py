@@ -96,10 +96,11 @@ def _table(
         name: of the table.
         left: columns that are left out.
     """
+    group = file[name]
     kept = [column for column in whole.names or () if column not in left]
-    rows = np.empty(len(file[name][kept[0]]), [(column, whole[column]) for column in kept])
+    rows = np.empty(len(group[kept[0]]), [(column, whole[column]) for column in kept])
     for column in kept:
-        dataset = file[name][column]
+        dataset = group[column]
         rows[column] = dataset.asstr()[:] if whole[column].hasobject else dataset[:]
     return rows
 

@@ -262,21 +262,22 @@ def check(file: h5py.File) -> Described:
     where = file.filename
     described = _check_attributes(file, where)
     size_bytes = file.id.get_filesize()
-    for column in COLUMNS:
-        _check_column(file, column, described.sizes, where)
-        _check_place(file, column, where, size_bytes)
-    if file[IMAGE.path].dtype.str != described.config.stored:
-        found = file[IMAGE.path].dtype.str
+    datasets = {column: _dataset(file, column, where) for column in COLUMNS}
+    for column, dataset in datasets.items():
+        _check_column(dataset, column, described.sizes, where)
+        _check_place(file, dataset, column, size_bytes)
+    image, label = datasets[IMAGE], datasets[LABEL]
+    if image.dtype.str != described.config.stored:
         raise SchemaError(
-            f"{where}: /{IMAGE.path} is {found}, its settings say {described.config.stored}"
+            f"{where}: /{IMAGE.path} is {image.dtype.str}, "
+            f"its settings say {described.config.stored}"
         )
-    if file[IMAGE.path].shape[2:] != file[LABEL.path].shape[1:]:
+    if image.shape[2:] != label.shape[1:]:
         raise SchemaError(
-            f"{where}: slices are {file[IMAGE.path].shape[2:]} but labels "
-            f"{file[LABEL.path].shape[1:]}; they must agree"
+            f"{where}: slices are {image.shape[2:]} but labels {label.shape[1:]}; they must agree"
         )
     for table in ("slice", "plane", "case"):
-        lengths = {c.path: len(file[c.path]) for c in COLUMNS if c.table == table}
+        lengths = {c.path: len(dataset) for c, dataset in datasets.items() if c.table == table}
         if len(set(lengths.values())) != 1:
             raise SchemaError(f"{where}: rows under /{table} differ: {lengths}; they must agree")
     _check_indices(file, where)
@@ -337,14 +338,20 @@ def _text(file: h5py.File, name: str, where: str) -> str:
         raise SchemaError(f"{where}: attribute {name!r} is no UTF-8: {error}") from error
 
 
-def _check_column(file: h5py.File, column: Column, sizes: Sizes, where: str) -> None:
-    """Presence, dtype and row shape of one dataset."""
-    if not isinstance(file.get(column.path), h5py.Dataset):
+def _dataset(file: h5py.File, column: Column, where: str) -> h5py.Dataset:
+    """Open one dataset: HDF5 finds each by its path, which takes longer than to check it."""
+    dataset = file.get(column.path)
+    if not isinstance(dataset, h5py.Dataset):
         raise SchemaError(f"{where}: dataset /{column.path} is missing")
-    dataset = file[column.path]
-    kind = h5py.check_string_dtype(dataset.dtype)
+    return dataset
+
+
+def _check_column(dataset: h5py.Dataset, column: Column, sizes: Sizes, where: str) -> None:
+    """Hold dtype and row shape of one dataset against the contract."""
+    dtype = dataset.dtype
+    kind = h5py.check_string_dtype(dtype)
     is_text = kind is not None and kind.length is not None
-    found = "str" if is_text else "str of any length" if kind else dataset.dtype.str
+    found = "str" if is_text else "str of any length" if kind else dtype.str
     allowed = IMAGE_DTYPES if column is IMAGE else (column.dtype,)
     if found not in allowed:
         raise SchemaError(f"{where}: /{column.path} is {found}, expected {' or '.join(allowed)}")
@@ -357,13 +364,14 @@ def _check_column(file: h5py.File, column: Column, sizes: Sizes, where: str) -> 
         raise SchemaError(f"{where}: rows of /{column.path} are {row}, expected {column.row}")
 
 
-def _check_place(file: h5py.File, column: Column, where: str, size_bytes: int) -> None:
+def _check_place(file: h5py.File, dataset: h5py.Dataset, column: Column, size_bytes: int) -> None:
     """Refuse a dataset that lies in another file, or claims more than this one can hold."""
-    dataset = file[column.path]
+    where = file.filename
     created = dataset.id.get_create_plist()
-    if dataset.file != file or dataset.is_virtual or created.get_external_count():
+    is_here = h5py.h5i.get_file_id(dataset.id) == file.id
+    if not is_here or dataset.is_virtual or created.get_external_count():
         raise SchemaError(f"{where}: /{column.path} lies in another file; refused")
-    claimed = dataset.size * dataset.dtype.itemsize
+    claimed = dataset.size * dataset.id.get_type().get_size()
     if column not in (IMAGE, LABEL) and claimed > size_bytes:
         raise SchemaError(
             f"{where}: /{column.path} claims {claimed:,} bytes of a file of {size_bytes:,}; "
