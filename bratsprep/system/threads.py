@@ -1,8 +1,10 @@
 """A few threads that work through many items in order."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import get_ident
 from typing import Final, Protocol, TypeVar
 
 from bratsprep.errors import BratsError, BuildError
@@ -38,6 +40,25 @@ def caught(work: Callable[[Item], Made], item: Item) -> Made | BratsError:
         return BuildError(f"{item.id}: does not fit into memory ({error}); lower --workers")
 
 
+@contextmanager
+def pool_of(workers: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """Threads for a generator; they are waited for at its end, and work not begun is dropped.
+
+    A generator that nobody closes is ended by the garbage collector in whichever thread that runs:
+    a thread of the pool itself cannot wait for its own end, and does not.
+
+    Args:
+        workers: threads, at least 1.
+        name: how their names begin.
+    """
+    own: set[int] = set()
+    threads = ThreadPoolExecutor(workers, name, initializer=lambda: own.add(get_ident()))
+    try:
+        yield threads
+    finally:
+        threads.shutdown(wait=get_ident() not in own, cancel_futures=True)
+
+
 def in_order(
     cases: Iterable[Item],
     work: Callable[[Item], Made],
@@ -56,11 +77,8 @@ def in_order(
     Yields:
         Case and result; a BratsError is a result too, any other exception is raised here.
     """
-    threads = ThreadPoolExecutor(workers, "case")
-    try:
+    with pool_of(workers, "case") as threads:
         yield from ordered(cases, lambda files: threads.submit(caught, work, files), workers)
-    finally:
-        threads.shutdown(cancel_futures=True)
 
 
 def ordered(

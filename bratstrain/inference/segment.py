@@ -1,7 +1,7 @@
 """From a case to its labels: every brain plane, prepared by the code that builds slice files."""
 
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from bratsprep.labels import Scheme
 from bratsprep.repeats.image_match import LEAST_VOXELS
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
+from bratsprep.system.threads import pool_of
 from bratsprep.volumes.case_volumes import CaseVolumes, read_scan
 from bratsprep.volumes.crop import crop_window
 from bratsprep.volumes.fingerprint import fingerprints
@@ -181,8 +182,7 @@ def read_ahead(
         except BratsError as error:
             return files, error
 
-    pool = ThreadPoolExecutor(1, "case")
-    try:
+    with pool_of(1, "case") as pool:
         coming: Future[tuple[CaseFiles, Read | BratsError]] | None = None
         for files in cases:
             current, coming = coming, pool.submit(one, files)
@@ -190,8 +190,6 @@ def read_ahead(
                 yield current.result()
         if coming is not None:
             yield coming.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def probabilities(fitted: Fitted, image: NDArray[Any], tta: str) -> torch.Tensor:

@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bratsprep.slicefile.reader import SliceFile
+from bratsprep.system.threads import pool_of
 from bratstrain.data.intake import Intake
 from bratstrain.data.neighbours import Samples
 from bratstrain.data.reading import Reading
@@ -101,7 +101,7 @@ def read_ahead(
     Yields:
         (u, m, h, w) images as stored, and (u, h, w) uint8 labels.
     """
-    with ThreadPoolExecutor(1) as pool:
+    with pool_of(1, "slices") as pool:
         coming = deque(pool.submit(file.read, reading.rows) for reading in readings[:1])
         for following in readings[1:]:
             coming.append(pool.submit(file.read, following.rows))

@@ -2,6 +2,7 @@
 
 import math
 import os
+import queue
 import threading
 import time
 from contextlib import ExitStack
@@ -106,6 +107,24 @@ def test_closing_early_starts_no_further_case():
     next(made)
     made.close()
     assert len(started) <= 2
+
+
+def test_results_may_be_dropped_by_a_thread_of_their_own():
+    is_taken, said = threading.Event(), queue.SimpleQueue()
+
+    def work(files):
+        if files.id == "01":
+            is_taken.wait()
+            try:
+                made.close()  # as the garbage collector does
+            except RuntimeError as error:
+                said.put(error)
+            said.put(None)
+
+    made = in_order(CASES, work, 1)
+    next(made)
+    is_taken.set()
+    assert said.get(timeout=60) is None
 
 
 # Memory
