@@ -53,7 +53,9 @@ class ApplyConfig(FilesConfig):
     )
     device: str = setting("auto", help="auto, cpu, cuda, cuda:N or mps.", metavar="NAME")
     cleanup: bool = setting(
-        False, help="Drop small components, by the sizes that 'evaluate --tune-cleanup' found."
+        False,
+        help="Drop small components and relabel little ET, by the sizes that 'evaluate "
+        "--tune-cleanup' found.",
     )
     any_spacing: bool = setting(
         False, help="Accept voxels of a size that no training case of the run has."

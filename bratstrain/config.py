@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal, TypedDict, get_args
 
@@ -14,12 +15,13 @@ ModelName = Literal["unet", "attention", "residual"]
 VolumeModelName = Literal["unet3d", "attention3d", "residual3d"]
 """Keys of the same table for networks that take patches of a volume."""
 Norm = Literal["batch", "instance"]
+Target = Literal["classes", "regions"]
 Recipe = Literal["strong", "deck"]
 Loss = Literal["dice", "dice_ce", "ce", "focal", "tversky"]
 Schedule = Literal["constant", "cosine", "poly"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Sampling = Literal["uniform", "foreground", "balanced"]
-Augment = Literal["none", "rotation", "noise", "deck", "modern"]
+Augment = Literal["none", "rotation", "noise", "targeted", "combined", "modern"]
 MODELS: Final[tuple[str, ...]] = get_args(ModelName)
 VOLUME_MODELS: Final[tuple[str, ...]] = get_args(VolumeModelName)
 PATCH: Final = re.compile(r"([1-9]\d{0,3})x([1-9]\d{0,3})x([1-9]\d{0,3})", re.ASCII)
@@ -43,6 +45,8 @@ class ModelSettings(TypedDict, total=False):
     depth: int
     context: int
     patch: str
+    target: Target
+    difference: str
     norm: Norm
     dropout: float
     deep_supervision: bool
@@ -66,9 +70,15 @@ class ModelConfig:
     )
     classes: int = setting(
         len(USUAL_CLASSES),
-        help="Channels of the output, background included.",
+        help="Classes of the labels, background included.",
         minimum=1,
         maximum=64,
+        is_fixed=True,
+    )
+    nesting: Sequence[int] = setting(
+        (),
+        help="With target regions, the stored label that each region has and the next smaller one "
+        "has not, from the outermost on.",
         is_fixed=True,
     )
     width: int = setting(
@@ -98,6 +108,25 @@ class ModelConfig:
         help="Depth, height and width of the patches of a 3D network, voxels.",
         metavar="DxHxW",
         section="Network",
+    )
+    target: Target = setting(
+        "classes",
+        help="What a logit is of: a class (softmax), or one of the nested regions of the label "
+        "scheme (sigmoid), from which the classes follow.",
+        section="Network",
+    )
+    difference: str = setting(
+        "",
+        help="Modalities whose difference the network is given as a further channel, such as "
+        "t1gd-t1w; several are joined by commas.",
+        metavar="A-B,...",
+        section="Network",
+    )
+    differences: Sequence[int] = setting(
+        (),
+        help="With a difference, the places of its two modalities; those of several follow each "
+        "other.",
+        is_fixed=True,
     )
     thickness: float = setting(
         1.0, help="Height of a voxel over its width.", above=0, is_fixed=True
@@ -138,8 +167,13 @@ class ModelConfig:
 
     @property
     def channels(self) -> int:
-        """Channels that the network takes: each modality of each plane."""
-        return self.modalities * self.context
+        """Channels that the network takes: each modality and difference of each plane."""
+        return (self.modalities + len(self.differences) // 2) * self.context
+
+    @property
+    def outputs(self) -> int:
+        """Channels of the logits: classes with the background, or regions without it."""
+        return self.classes - (self.target == "regions")
 
     @property
     def is_custom(self) -> bool:
@@ -201,6 +235,7 @@ class TrainSettings(TypedDict, total=False):
     warmup: int
     weight_decay: float
     ema: float
+    swa: float
     clip: float
     validate_steps: int
     precision: Precision
@@ -246,8 +281,9 @@ class TrainConfig:
     loss: Loss = setting("dice_ce", help="Loss function.", section="Learning")
     augment: Augment = setting(
         "modern",
-        help="Augmentation: rotation, noise, deck (both, and more noise on slices with rare "
-        "classes) or modern (flips, scale, gamma and more).",
+        help="Augmentation: rotation, noise, targeted (noise alone, stronger on slices with rare "
+        "classes), combined (noise and targeted, as in the course project) or modern (flips, "
+        "rotation, scale, gamma and more).",
         section="Learning",
     )
     drop_modality: float = setting(
@@ -327,6 +363,15 @@ class TrainConfig:
         below=1,
         section=ADVANCED,
     )
+    swa: float = setting(
+        0.0,
+        help="Last share of the run over whose steps the weights are averaged alike, instead of by "
+        "--ema; 0 for none. With --norm batch the running moments stay those of the last weights.",
+        minimum=0,
+        maximum=1,
+        metavar="SHARE",
+        section=ADVANCED,
+    )
     clip: float = setting(
         12.0, help="Largest gradient norm; 0 disables clipping.", minimum=0, section=ADVANCED
     )
@@ -367,7 +412,13 @@ class TrainConfig:
         names = json.loads(text)
         if not isinstance(names, dict):
             raise ValueError("settings must be names and values")
-        model = from_names(ModelConfig, names.get("model", {}))
+        sizes = names.get("model", {})
+        if isinstance(sizes, dict):
+            sizes = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in sizes.items()
+            }
+        model = from_names(ModelConfig, sizes)
         return from_names(cls, names | {"model": model})
 
 

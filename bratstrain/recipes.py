@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import Any, Final, Unpack
 
-from bratsprep.settings import is_setting, keyword_of, keywords, take
+from bratsprep.settings import facts_of, is_setting, keyword_of, keywords, take
 from bratstrain.config import MODELS, VOLUME_MODELS, ModelConfig, RunSettings, TrainConfig
 
 RECIPES: Final[Mapping[str, TrainConfig]] = MappingProxyType(
@@ -17,7 +17,7 @@ RECIPES: Final[Mapping[str, TrainConfig]] = MappingProxyType(
             recipe="deck",
             model=ModelConfig(width=64, depth=5, norm="batch", dropout=0.2),
             loss="dice",
-            augment="deck",
+            augment="combined",
             sampling="uniform",
             learning_rate=1e-4,
             schedule="constant",
@@ -179,12 +179,15 @@ def check_same(where: str, asked: TrainConfig, begun: TrainConfig) -> None:
         name: getattr(begun, name) for name, auto in AUTO.items() if getattr(asked, name) == auto
     }
     asked = replace(asked, **left)
-    differing = [
-        (keyword_of(member), getattr(now, member.name), getattr(then, member.name))
+    every = [
+        (member, getattr(now, member.name), getattr(then, member.name))
         for now, then in ((asked, begun), (asked.model, begun.model))
         for member in fields(now)
         if is_setting(member) and getattr(now, member.name) != getattr(then, member.name)
     ]
+    # What follows from a setting that differs is not named beside it.
+    given = [each for each in every if not facts_of(each[0]).is_fixed]
+    differing = [(keyword_of(member), now, then) for member, now, then in given or every]
     if differing:
         was = ", ".join(f"{name} {then}" for name, _, then in differing)
         now = ", ".join(f"{name} {value}" for name, value, _ in differing)

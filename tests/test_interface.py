@@ -174,8 +174,8 @@ def test_fit_shows_its_common_options_and_the_rest_apart():
     text = command.get_help(click.Context(command, info_name="fit"))
     text, advanced = text.split("Advanced options:")
     common, _ = text.split("Other:")  # --help
-    assert common.count("\n  --") == 24
-    assert advanced.count("\n  --") == len(command.params) - 25  # DATA is the other one
+    assert common.count("\n  --") == 25
+    assert advanced.count("\n  --") == len(command.params) - 26  # DATA is the other one
     for heading in ("Run:", "Network:", "Length:", "Learning:", "Data split:"):
         assert f"\n{heading}\n" in common
 

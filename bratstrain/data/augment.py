@@ -6,9 +6,9 @@ on the device.
 
 - `none` leaves the batch as it is.
 - `rotation` turns samples; `noise` scales and shifts intensities and adds Gaussian noise.
-- `deck` is both, after the course project, with noise that is targeted: more frequent and
-  stronger on slices that hold a rare class: every class of the tumour but the largest, so NCR
-  and ET of gliomas.
+- `targeted` adds noise alone, which is more frequent and stronger on slices that hold a rare class:
+  every class of the tumour but the largest, so NCR and ET of gliomas.
+- `combined` is `noise` with targeted noise, as the course project has it: nothing is turned.
 - `modern` is close to nnU-Net's (Isensee et al. 2021): flips, rotation and scale; then
   contrast, brightness and gamma; then blur and low resolution; then noise.
 """
@@ -194,6 +194,11 @@ def plain_look(image: Tensor, is_rare: Tensor, chance: Chance) -> Tensor:
 def deck_look(image: Tensor, is_rare: Tensor, chance: Chance) -> Tensor:
     """Scale and shift the intensities of (b, m, ..., h, w) float32, and add targeted noise."""
     image = change(image, chance, ((DECK_SCALE, torch.mul), (DECK_SHIFT, torch.add)))
+    return targeted_look(image, is_rare, chance)
+
+
+def targeted_look(image: Tensor, is_rare: Tensor, chance: Chance) -> Tensor:
+    """Add noise to (b, m, ..., h, w) float32, stronger where (b, ..., h, w) bool has a pixel."""
     sigma = targeted_noise(is_rare, chance).view(-1, *(1,) * (image.dim() - 1))
     every = np.ones(len(image) * chance.group.size, bool)
     return image + sigma * chance.normal_like(image, every)
@@ -237,7 +242,8 @@ AUGMENTS: Final[Mapping[str, Augmentation | None]] = MappingProxyType(
         "none": None,
         "rotation": Augmentation(angle=DECK_ROTATION),
         "noise": Augmentation(look=plain_look),
-        "deck": Augmentation(angle=DECK_ROTATION, look=deck_look),
+        "targeted": Augmentation(look=targeted_look),
+        "combined": Augmentation(look=deck_look),
         "modern": Augmentation(FLIP, FLIP, ROTATION, SCALE, modern_look),
     }
 )

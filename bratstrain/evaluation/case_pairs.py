@@ -200,7 +200,8 @@ def raw_pair(
     if case.label is None or case.seen is None:
         raise ValueError(f"{case.files.id}: the case was prepared without its label")
     found = labeller.label(case.image, case.z, case.seen, keep=case.is_resampled)
-    predicted = labeller.clean(source_label(case, found.planes, found.probability))
+    nesting = labeller.fitted.model.nesting
+    predicted = labeller.clean(source_label(case, found.planes, found.probability, nesting))
     shown = found.planes if case.is_resampled else case.box.cut(predicted)[case.z]
     window = case.grid.part(case.box, case.source_grid)
     x, y, z = case.geometry.spacing.tolist()

@@ -23,7 +23,10 @@ from torch import Tensor, nn
 from bratsprep.errors import BratsError
 from bratsprep.labels import Scheme
 from bratsprep.system.atomic import replacing
+from bratstrain.config import ModelConfig
 from bratstrain.inference.segment import as_the_network_sees
+from bratstrain.networks.build import as_channels
+from bratstrain.networks.outputs import HALF, probabilities_of
 from bratstrain.runs.files import versions
 from bratstrain.runs.fitted import Fitted, load_fitted
 from bratstrain.runs.hub import located
@@ -66,17 +69,17 @@ class Exported:
 
 
 class Probability(nn.Module):
-    """The mean of the softmax of some networks.
+    """The mean of the probabilities of some networks.
 
     Args:
-        networks: of images as `as_input` lays them out to (b, classes, ...) logits; at least one.
-        volumetric: whether they take patches.
+        networks: of images as `as_input` lays them out to logits; at least one.
+        config: of them.
     """
 
-    def __init__(self, *networks: nn.Module, volumetric: bool = False) -> None:
+    def __init__(self, *networks: nn.Module, config: ModelConfig) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
-        self.volumetric = volumetric
+        self.config = config
 
     def forward(self, image: Tensor) -> Tensor:
         """Compute (b, classes, h, w) float32 probabilities, (b, classes, planes, h, w) of patches.
@@ -84,9 +87,8 @@ class Probability(nn.Module):
         Args:
             image: (b, modalities, h, w) or (b, modalities, planes, h, w) float32.
         """
-        is_stack = image.dim() == 5 and not self.volumetric
-        planes = image.flatten(1, 2) if is_stack else image
-        first, *others = (network(planes).softmax(dim=1) for network in self.networks)
+        given, nesting = as_channels(image, self.config), self.config.nesting
+        first, *others = (probabilities_of(network(given), nesting) for network in self.networks)
         total: Tensor = first
         for probability in others:
             total = total + probability
@@ -114,7 +116,7 @@ def export(run: Path | str, out: Path | str, *, trusted_models: Sequence[str] = 
             trusted, the file cannot be written, or onnxruntime computes other probabilities.
     """
     fitted = load_fitted([located(run)], "cpu", trusted_models)
-    network = Probability(*fitted.networks, volumetric=fitted.model.is_volumetric).eval()
+    network = Probability(*fitted.networks, config=fitted.model).eval()
     model = describe(to_onnx(network, fitted), fitted)
     content = model.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
@@ -190,6 +192,7 @@ def describe(model: onnx.ModelProto, fitted: Fitted) -> onnx.ModelProto:
 
     - `modalities`, `classes`: names, in the order of the channels.
     - `regions`: classes of each region, by their numbers.
+    - `decision`: how labels follow from the probabilities, see `decision`.
     - `axes`: names of the axes of input and output.
     - `context`: planes of a sample, the one that is labelled in the middle.
     - `patch`: depth, height and width of a patch, all of which is labelled; null for planes.
@@ -226,6 +229,7 @@ def metadata_of(fitted: Fitted) -> dict[str, object]:
         "modalities": list(fitted.preparation.channels),
         "classes": list(fitted.classes.classes),
         "regions": dict(fitted.classes.regions),
+        "decision": decision(model),
         "axes": {
             INPUT: list(AXES if len(sample_shape(fitted)) == 3 else STACK_AXES),
             OUTPUT: list(PATCH_AXES if model.is_volumetric else OUTPUT_AXES),
@@ -242,6 +246,18 @@ def metadata_of(fitted: Fitted) -> dict[str, object]:
         "run": fitted.folders[0].resolve().name,
         "slice_file_digest": fitted.data_digest,
         "versions": versions(),
+    }
+
+
+def decision(model: ModelConfig) -> dict[str, object]:
+    """State how a class follows from the probabilities of a voxel."""
+    if not model.nesting:
+        return {"rule": "the most likely class"}
+    return {
+        "rule": "the last class of the nesting whose probability and that of all classes after it "
+        "sum to more than the threshold; class 0 where there is none",
+        "nesting": list(model.nesting),
+        "threshold": HALF,
     }
 
 

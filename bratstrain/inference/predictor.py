@@ -138,7 +138,7 @@ class Work:
         """Label one case and write it."""
         keep = self.out.probabilities or case.is_resampled
         planes, probability = segment(self.fitted, case.image, case.z, self.config, keep=keep)
-        label = source_label(case, planes, probability)
+        label = source_label(case, planes, probability, self.fitted.model.nesting)
         if self.sizes:
             label = drop_small(label, self.sizes, self.fitted.classes)
         scheme, case_id = self.schemes[case.files.id], case.files.id

@@ -28,6 +28,7 @@ from bratstrain.apply_config import ApplyConfig
 from bratstrain.data.neighbours import Stacked
 from bratstrain.inference.volumes import FLIPS, See, entropy_of, segment_volume
 from bratstrain.networks.build import as_input
+from bratstrain.networks.outputs import labels_of, probabilities_of
 from bratstrain.runs.fitted import Fitted
 
 Read = TypeVar("Read")
@@ -210,8 +211,8 @@ def probabilities(fitted: Fitted, image: NDArray[Any], tta: str) -> torch.Tensor
     for axes, network in passes:
         flipped = planes.flip(axes) if axes else planes
         with fitted.autocast():
-            logits = network(as_input(flipped))
-        probability = logits.float().softmax(dim=1)
+            logits = network(as_input(flipped, fitted.model))
+        probability = probabilities_of(logits, fitted.model.nesting)
         total += probability.flip(axes) if axes else probability
     return total / len(passes)
 
@@ -252,7 +253,7 @@ def segment(
     for first in range(0, n_planes, config.batch_size):
         part = slice(first, first + config.batch_size)
         probability = probabilities(fitted, stacked[part], config.tta)
-        label[part] = probability.argmax(dim=1).to("cpu", torch.uint8).numpy()
+        label[part] = labels_of(probability, fitted.model.nesting).cpu().numpy()
         if entropy is not None:
             entropy[part] = entropy_of(probability).cpu().numpy()
         if keep or see is not None:

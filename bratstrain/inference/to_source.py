@@ -1,6 +1,6 @@
 """From what networks give for a resampled case back to the grid of its scan."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -10,29 +10,42 @@ from numpy.typing import NDArray
 
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes.resample import LINEAR, Move, resample
-from bratsprep.volumes.resample_label import largest
+from bratsprep.volumes.resample_label import TIE, largest
 from bratstrain.inference.segment import Prepared
+from bratstrain.networks.outputs import HALF
 
 
 def source_label(
-    case: Prepared, planes: NDArray[np.uint8], probability: NDArray[np.float32]
+    case: Prepared,
+    planes: NDArray[np.uint8],
+    probability: NDArray[np.float32],
+    nesting: Sequence[int] = (),
 ) -> NDArray[np.uint8]:
     """Label of a case on the grid of its scan.
 
-    Where the case was resampled, the probabilities are interpolated and the largest wins, as in
-    nnU-Net: finer than to interpolate the label itself.
+    Where the case was resampled, the probabilities are interpolated and the decision is taken
+    afterwards, as in nnU-Net: finer than to interpolate the label itself.
 
     Args:
         case: whose planes they are.
         planes: (s, h, w) uint8 stored classes.
         probability: (classes, s, h, w) float32; not looked at where the case was not resampled.
+        nesting: as in `bratstrain.networks.outputs.labels_of`.
 
     Returns:
         (z, y, x) uint8 stored classes in RAS+ order.
     """
     if not case.is_resampled:
         return case.paste(planes)
-    return largest(source_volumes(case, probability), case.source_grid.shape)
+    if not nesting:
+        return largest(source_volumes(case, probability), case.source_grid.shape)
+    label = np.zeros(case.source_grid.shape, np.uint8)
+    region = np.zeros(case.source_grid.shape)
+    inwards = [case.paste(probability[one]) for one in nesting]
+    for one, volume in zip(nesting[::-1], _on_source(case, inwards[::-1]), strict=True):
+        region += volume
+        label[(label == 0) & (region > HALF + TIE)] = one
+    return label
 
 
 def source_volumes(

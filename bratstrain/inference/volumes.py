@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bratstrain.apply_config import ApplyConfig
 from bratstrain.networks.build import as_input
+from bratstrain.networks.outputs import labels_of, probabilities_of
 from bratstrain.networks.windows import dense, slide
 from bratstrain.runs.fitted import Fitted
 
@@ -64,11 +65,11 @@ def segment_volume(
     total = torch.zeros(len(fitted.classes), *volume.shape[1:], device=fitted.device)
     for axes, network in passes:
         flipped = volume.flip(axes) if axes else volume
-        found = slide(Softmax(fitted, network), flipped, window, n_windows)
+        found = slide(Probabilities(fitted, network), flipped, window, n_windows)
         total += found.flip(axes) if axes else found
     mine = torch.from_numpy(places - places[0]).to(total.device)
     probability = (total / len(passes))[:, mine]
-    label = probability.argmax(dim=0).to("cpu", torch.uint8).numpy()
+    label = labels_of(probability[None], fitted.model.nesting)[0].cpu().numpy()
     if entropy is not None:
         entropy[:] = entropy_of(probability.swapaxes(0, 1)).cpu().numpy()
     given = probability.cpu().numpy() if keep or see is not None else None
@@ -93,7 +94,7 @@ def entropy_of(probability: Tensor) -> Tensor:
     return steps.round_().clamp_(0, 255).to(torch.uint8)
 
 
-class Softmax:
+class Probabilities:
     """Probabilities of a network in the precision of its run.
 
     Args:
@@ -108,5 +109,5 @@ class Softmax:
     def __call__(self, patches: Tensor) -> Tensor:
         """Compute (b, classes, d, h, w) float32 probabilities of (b, m, d, h, w) patches."""
         with self._fitted.autocast():
-            logits: Tensor = self._network(as_input(patches, volumetric=True))
-        return logits.float().softmax(dim=1)
+            logits: Tensor = self._network(as_input(patches, self._fitted.model))
+        return probabilities_of(logits, self._fitted.model.nesting)

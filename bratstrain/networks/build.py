@@ -4,7 +4,7 @@ To add a network: a module beside this one with a function of a `ModelConfig`, a
 `NETWORKS`, and the same name in `bratstrain.config.ModelName` or `VolumeModelName`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
@@ -54,18 +54,56 @@ def build_model(config: ModelConfig, seed: int = 0) -> nn.Module:
         return builder(config)
 
 
-def as_input(image: Tensor, *, volumetric: bool = False) -> Tensor:
+def as_input(image: Tensor, config: ModelConfig) -> Tensor:
     """Lay out a batch as a network takes it, with the channels last in memory.
 
     Args:
         image: (b, m, h, w) or (b, m, k, h, w) float, k planes a sample, the lowest first.
-        volumetric: whether the network takes patches.
+        config: of the network.
 
     Returns:
         (b, m, h, w), or (b, m k, h, w): all planes of the first modality, then of the next;
-        (b, m, k, h, w) for patches.
+        (b, m, k, h, w) for patches. Differences of modalities follow the modalities.
     """
-    if volumetric:
-        return image.to(memory_format=torch.channels_last_3d)
-    planes = image if image.dim() == 4 else image.flatten(1, 2)
-    return planes.to(memory_format=torch.channels_last)
+    channels = as_channels(image, config)
+    is_volume = config.is_volumetric
+    return channels.to(memory_format=torch.channels_last_3d if is_volume else torch.channels_last)
+
+
+def as_channels(image: Tensor, config: ModelConfig) -> Tensor:
+    """Lay out a (b, m, h, w) or (b, m, k, h, w) float batch as `as_input` does, in any order."""
+    if config.differences:
+        first, second = config.differences[::2], config.differences[1::2]
+        image = torch.cat([image, image[:, list(first)] - image[:, list(second)]], dim=1)
+    if config.is_volumetric or image.dim() == 4:
+        return image
+    return image.flatten(1, 2)
+
+
+def places_of(difference: str, modalities: Sequence[str]) -> tuple[int, ...]:
+    """Find the modalities whose differences a network is given.
+
+    Args:
+        difference: `A-B` of two names, or several joined by commas; empty for none.
+        modalities: names, in the order of the channels.
+
+    Returns:
+        Place of A and of B for each.
+
+    Raises:
+        ValueError: a difference is not of two of the modalities.
+    """
+    places: list[int] = []
+    for pair in difference.split(",") if difference else ():
+        named = [
+            (modalities.index(pair[:at]), modalities.index(pair[at + 1 :]))
+            for at, mark in enumerate(pair)
+            if mark == "-" and pair[:at] in modalities and pair[at + 1 :] in modalities
+        ]
+        if not named or named[0][0] == named[0][1]:
+            raise ValueError(
+                f"difference must be A-B of two of the modalities {', '.join(modalities)}, got "
+                f"{pair!r}"
+            )
+        places += named[0]
+    return tuple(places)

@@ -43,8 +43,8 @@ def check_contract(config: ModelConfig, h: int, w: int) -> None:
     inner = network.network
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
-        check_training(name, inner.train(), padded, config.classes)
-        check_evaluation(name, inner.eval(), padded, config.classes)
+        check_training(name, inner.train(), padded, config.outputs)
+        check_evaluation(name, inner.eval(), padded, config.outputs)
 
 
 def build_custom(config: ModelConfig) -> PaddedNetwork:

@@ -3,10 +3,11 @@
 The function is called as `function(modalities=m, classes=c, **options)` and returns a module that
 maps (b, m, h, w) float32 images to (b, c, h, w) logits, background first. With `--context`, m is
 the number of modalities times that of planes: all planes of the first modality, the lowest first,
-then those of the next; the logits are of the plane in the middle. In training it may return a list
-instead, level k of which is (b, c, h / 2**k, w / 2**k), for deep supervision. If its attribute
-`cell` is n, the module is only given sides that are multiples of n. Everything that
-training changes is in its `state_dict`, as tensors. Its weights are drawn from torch's global
+then those of the next; the logits are of the plane in the middle. With `--target regions`, c is the
+number of regions and the logits are of those, the outermost first. In training it may return a
+list instead, level k of which is (b, c, h / 2**k, w / 2**k), for deep supervision. If its attribute
+`cell` is n, the module is only given sides that are multiples of n. Everything that training
+changes is in its `state_dict`, as tensors. Its weights are drawn from torch's global
 generator. `bratstrain.networks.contract` checks all of this before a run begins.
 """
 
@@ -62,7 +63,7 @@ def custom_network(config: ModelConfig) -> PaddedNetwork:
     """
     name = config.kind
     function = import_function(name)
-    arguments: dict[str, Any] = {"modalities": config.channels, "classes": config.classes}
+    arguments: dict[str, Any] = {"modalities": config.channels, "classes": config.outputs}
     arguments |= config.model_options
     try:
         inspect.signature(function).bind(**arguments)

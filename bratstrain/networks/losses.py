@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy as mean_cross_entropy
 
+from bratstrain.networks.overlap import SMOOTH, one_hot, overlap_sums
 from bratstrain.ranks.group import ALONE, Group
 
 Loss: TypeAlias = Callable[[Tensor | list[Tensor], Tensor], Tensor]
@@ -20,9 +21,6 @@ Loss: TypeAlias = Callable[[Tensor | list[Tensor], Tensor], Tensor]
 PlainLoss: TypeAlias = Callable[[Tensor, Tensor, Tensor | None, Group], Tensor]
 """(b, c, h, w) logits, (b, h, w) label, (c,) class weights, or None, and the ranks that hold the
 other samples of the batch, to a scalar; its mean over the ranks is the loss of the whole batch."""
-
-SMOOTH: Final = 1e-5
-"""Pixels above and below the line, so that a class absent from both sides gives no 0 / 0."""
 
 
 def soft_dice(
@@ -268,12 +266,7 @@ def class_sums(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         Three of (c,) float32, pixels: sum of the probability where the class is true, sum of the
         probability, and true pixels.
     """
-    # Elementwise on purpose: autocast would turn an einsum back into half precision.
-    probability = widen(logits).softmax(dim=1)
-    codes = torch.arange(logits.shape[1], dtype=label.dtype, device=label.device)
-    truth = label[:, None] == codes.view(-1, *(1,) * (label.dim() - 1))  # (b, c, h, w)
-    axes = (0, *range(2, logits.dim()))
-    return (probability * truth).sum(axes), probability.sum(axes), truth.sum(axes)
+    return overlap_sums(widen(logits).softmax(dim=1), one_hot(label, logits.shape[1]))
 
 
 def of_whole_batch(mean: Tensor, index: Tensor, weights: Tensor | None, group: Group) -> Tensor:

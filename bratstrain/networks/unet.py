@@ -38,7 +38,7 @@ class UNet(nn.Module):
 
     Args:
         channels: of the input.
-        classes: output channels, one logit a class, background first.
+        classes: output channels, one logit a class, background first, or one a region.
         levels: from full resolution to the bottleneck; at least two.
         block: makes the convolutions of a level.
         gate: makes what a skip connection goes through.
@@ -147,7 +147,7 @@ def _unet(config: ModelConfig, block: Block, gate: Gate) -> UNet:
         ValueError: the patch is too small for the depth.
     """
     levels = levels_of(config)
-    network = UNet(config.channels, config.classes, levels, block, gate, config.deep_supervision)
+    network = UNet(config.channels, config.outputs, levels, block, gate, config.deep_supervision)
     he_init_(network)
     return network
 

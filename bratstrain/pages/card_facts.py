@@ -139,10 +139,22 @@ def network_facts(config: Mapping[str, Any], weights: Weights, digest: str) -> d
     return {
         "network": kind,
         "sees": seen,
+        **({"differences of modalities": model["difference"]} if model.get("difference") else {}),
+        "gives": given_by(model),
         "parameters": f"{count:,}",
         "weights": f"step {weights.step:,}, the best validation",
         "digest of the weights": digest,
     }
+
+
+def given_by(model: Mapping[str, Any]) -> str:
+    """What the logits of a network are of."""
+    if model.get("target", "classes") == "classes":
+        return "classes (softmax); the most likely one is taken"
+    return (
+        "nested regions (sigmoid); a voxel is in a region that is likelier than not, and its class "
+        "follows from the innermost one"
+    )
 
 
 def training_facts(record: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, str]:

@@ -32,6 +32,13 @@ def learning(run: Path) -> dict[str, Any]:
     charts = [
         *drawing("Training loss", [series("loss", train, "loss")], "loss"),
         *drawing(title, validation(checks), "volume Dice", 1.0, best),
+        *drawing(
+            "Soft-Dice loss on the validation cases",
+            [series("soft-Dice loss", checks, "soft_dice_loss")],
+            "loss",
+            1.0,
+            best,
+        ),
         *drawing("Learning rate", [series("rate", train, "learning_rate")], "rate"),
     ]
     return {"charts": charts, "last_validation": checks[-1] if checks else None}
@@ -147,7 +154,9 @@ def summary(record: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, s
     planes = "" if lost is None else f"{model['context']}, neighbours: {1 - lost:.1%} stored"
     return {
         "network": f"{model.get('kind')}, width {model.get('width')}, depth {model.get('depth')}",
+        "logits": f"of {model.get('target', 'classes')}",
         "begun from": begun_from(record),
+        "differences of modalities": str(model.get("difference", "")),
         "planes a sample": planes,
         "steps": steps,
         "time": f"{used / 60:.1f} minutes" if used else "",

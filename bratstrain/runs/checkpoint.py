@@ -25,8 +25,6 @@ from bratstrain.networks.build import build_model
 from bratstrain.runs.plain import not_plain
 
 FORMAT: Final = "bratstrain"
-VERSION: Final = 2
-"""Raised by one whenever an old file can no longer be read as a new one."""
 BROKEN: Final[tuple[type[Exception], ...]] = (
     pickle.UnpicklingError, RuntimeError, ValueError, TypeError, LookupError, AttributeError,
     AssertionError, EOFError, OverflowError, MemoryError, OSError, struct.error,
@@ -48,6 +46,8 @@ class Checkpoint:
     network: dict[str, Tensor]
     average: dict[str, Tensor]
     """Averaged weights; empty where none are kept."""
+    averaged: int
+    """Steps whose weights they are the equal mean of; 0 before the part that `swa` averages."""
     optimizer: dict[int, dict[str, Tensor]]
     """Moments of each parameter, by its number."""
     scaler: dict[str, Any]
@@ -79,11 +79,14 @@ class Weights:
 
 Content = TypeVar("Content", Checkpoint, Weights)
 KINDS: Final = MappingProxyType({Checkpoint: "checkpoint", Weights: "weights"})
+VERSIONS: Final = MappingProxyType({Checkpoint: 3, Weights: 2})
+"""Each is raised by one whenever an old file can no longer be read as a new one."""
 TYPES: Final[Mapping[str, type]] = MappingProxyType(
     {
         "progress": dict,
         "network": dict,
         "average": dict,
+        "averaged": int,
         "optimizer": dict,
         "scaler": dict,
         "shape": list,
@@ -105,7 +108,8 @@ def save(path: Path, content: Checkpoint | Weights) -> None:
     fault = not_plain(values)
     if fault:
         raise TypeError(f"{path.name}: {fault}; a checkpoint holds plain tensors and numbers")
-    head = {"format": FORMAT, "version": VERSION, "kind": KINDS[type(content)]}
+    kind = type(content)
+    head = {"format": FORMAT, "version": VERSIONS[kind], "kind": KINDS[kind]}
     with replacing(path) as file:
         try:
             torch.save(head | values, file)
@@ -135,10 +139,10 @@ def load(path: Path, kind: type[Content]) -> Content:
     if not isinstance(values, dict) or values.get("format") != FORMAT or not_plain(values):
         raise BratsError(f"{path}: is no checkpoint of bratstrain; 'bratstrain fit' makes one")
     version, name = values.get("version"), values.get("kind")
-    if (version, name) != (VERSION, KINDS[kind]):
+    if (version, name) != (VERSIONS[kind], KINDS[kind]):
         raise BratsError(
             f"{path}: is {name!r} of version {version}; "
-            f"expected {KINDS[kind]!r} of version {VERSION}"
+            f"expected {KINDS[kind]!r} of version {VERSIONS[kind]}"
         )
     return kind(**{field.name: _field(path, values, field.name) for field in fields(kind)})
 

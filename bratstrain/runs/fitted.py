@@ -330,10 +330,11 @@ def model_of(loaded: Sequence[Loaded]) -> ModelConfig:
 
 
 def form_of(model: ModelConfig) -> str:
-    """Say what a network takes as a sample."""
-    if model.is_volumetric:
-        return f"patches of {model.patch}"
-    return "single planes" if model.context == 1 else f"{model.context} planes"
+    """Say what a network takes as a sample, and what its logits are for."""
+    planes = "single planes" if model.context == 1 else f"{model.context} planes"
+    taken = f"patches of {model.patch}" if model.is_volumetric else planes
+    more = f" with {model.difference}" if model.difference else ""
+    return f"{taken}{more} for {model.target}"
 
 
 def survives_missing(run: Path, weights: Weights) -> bool:

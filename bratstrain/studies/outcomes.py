@@ -54,6 +54,9 @@ class Facts:
     """Slices learnt from."""
     steps: int
     best_step: int
+    own_loss: float | None
+    """Soft-Dice loss on the run's own validation part at the best step; None where it is not
+    known."""
     seconds: float
     """Of fitting, over all sessions."""
     run: str

@@ -1,11 +1,11 @@
 """A study: every build, then every run and its scores, then one table; it can be resumed."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, Unpack
+from typing import Any, Final, Unpack
 
 import bratsprep
 from bratsprep.errors import BratsError, BuildError
@@ -17,7 +17,7 @@ from bratstrain.apply_config import StudyConfig, StudySettings
 from bratstrain.data.splits import Split
 from bratstrain.evaluation.stored import evaluation_of
 from bratstrain.inference.nifti_out import make_folder
-from bratstrain.runs.files import CONFIG, FACTS, read_json
+from bratstrain.runs.files import CONFIG, FACTS, LOG, read_json, read_log
 from bratstrain.scoring.metric_registry import METRICS
 from bratstrain.studies.outcomes import Facts, Outcome, Study
 from bratstrain.studies.page import write_page
@@ -259,6 +259,16 @@ def is_finished(run: Path, path: Path, split: Split) -> bool:
     return bool(facts["finished"]) and (facts["data_digest"], facts["split_digest"]) == origin
 
 
+def validation_loss(log: Sequence[Mapping[str, Any]], step: int) -> float | None:
+    """Soft-Dice loss of the validation after a step; None where the log has none."""
+    losses = (
+        record.get("soft_dice_loss")
+        for record in log
+        if (record["kind"], record["step"]) == ("validation", step)
+    )
+    return next(losses, None)
+
+
 def outcome_of(bench: Bench, experiment: Experiment, split: Split) -> Outcome:
     """Score a finished run by its own protocol and on the held-out cases.
 
@@ -280,6 +290,7 @@ def outcome_of(bench: Bench, experiment: Experiment, split: Split) -> Outcome:
         train_slices=n_slices,
         steps=recorded["step"],
         best_step=recorded["best_step"],
+        own_loss=validation_loss(read_log(run / LOG), recorded["best_step"]),
         seconds=recorded["used_s"],
         run=f"{EXPERIMENTS}/{run.name}",
         slice_file=f"{SLICES}/{experiment.file_name}",

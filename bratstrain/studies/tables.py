@@ -23,6 +23,7 @@ HEADS: Final = {
     "split": "split",
     "slices": "training slices",
     "claims": "own protocol",
+    "own_loss": "own soft-Dice loss",
     "unseen": "held-out, same metric",
     "honest": "held-out, volume Dice",
     "honest_span": "95 %",
@@ -81,8 +82,9 @@ def to_json(study: Study, records: list[dict[str, Any]]) -> dict[str, Any]:
 def terminal_lines(study: Study) -> list[str]:
     """Table of the study for a terminal, and how to read it."""
     head, rows = table(study, brief(study))
-    width = max(len(word) for word, _ in meanings(study))
-    legend = [f"{word:<{width}}  {text}" for word, text in meanings(study)]
+    shown = [(word, text) for word, text in meanings(study) if word != HEADS["own_loss"]]
+    width = max(len(word) for word, _ in shown)
+    legend = [f"{word:<{width}}  {text}" for word, text in shown]
     return [
         title(study), "", *aligned([head, *rows]), "", *legend,
         *(f"note: {note}" for note in notes(study)),
@@ -127,7 +129,8 @@ def brief(study: Study) -> list[str]:
 def whole(study: Study) -> list[str]:
     """Columns of the page's table."""
     compared = (*BASELINE, *DEPARTURE) if departs(study) else BASELINE
-    return ["experiment", "split", "slices", *SCORES, *compared, *study.plan.also, "minutes"]
+    scores = [SCORES[0], "own_loss", *SCORES[1:]]
+    return ["experiment", "split", "slices", *scores, *compared, *study.plan.also, "minutes"]
 
 
 def table(study: Study, names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
@@ -149,6 +152,7 @@ def row_cells(study: Study, outcome: Outcome) -> dict[str, str]:
         "slices": f"{facts.train_slices:,}",
         "minutes": f"{facts.seconds / 60:.1f}",
         "claims": number(outcome.claims.mean),
+        "own_loss": number(math.nan if facts.own_loss is None else facts.own_loss),
         "unseen": number(outcome.unseen.mean),
         "honest": number(outcome.honest.mean),
         "honest_span": span(outcome.honest),
@@ -187,6 +191,10 @@ def meanings(study: Study) -> list[tuple[str, str]]:
     """Meaning of the columns, by their heads."""
     plan, convention = study.plan, study.outcomes[0].held_out.convention
     own = f"{CLAIMED}, of the run's own validation part, which chose its weights"
+    loss = (
+        "one minus the soft Dice of the probabilities on that part, all of its planes as one "
+        "batch, mean of the classes without the background"
+    )
     same = (
         "the same metric on the held-out cases: different patients, so sampling variation applies"
     )
@@ -194,6 +202,7 @@ def meanings(study: Study) -> list[tuple[str, str]]:
     difference = "held-out volume Dice minus that of this baseline, case by case"
     lines = [
         (HEADS["claims"], own),
+        (HEADS["own_loss"], loss),
         (HEADS["unseen"], same),
         (HEADS["honest"], dice),
         (f"{MINUS} {plan.baseline}", difference),

@@ -29,6 +29,7 @@ from bratstrain.training.here import seated
 from bratstrain.training.job import Job
 from bratstrain.training.launch import fit_over
 from bratstrain.training.log import Bar, RunLog, SilentLog
+from bratstrain.training.predictions import Segment
 from bratstrain.training.prepare_run import make_trainer, prepare, restore, run_folder
 from bratstrain.training.result import Progress, Run
 from bratstrain.training.signals import Signals, Stopped
@@ -344,7 +345,7 @@ class Fitting:
             return
         start = time.perf_counter()
         scores = validate(
-            self.trainer.segment,
+            Segment(self.trainer.segment, job.config.model.nesting),
             job.file,
             job.validation,
             job.device,

@@ -1,9 +1,9 @@
 """Labels of stored planes from a network that is being fitted: slice by slice, or by case."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,13 +15,60 @@ from bratsprep.system.threads import pool_of
 from bratstrain.data.intake import Intake
 from bratstrain.data.neighbours import Samples
 from bratstrain.data.reading import Reading
+from bratstrain.networks.outputs import labels_of, probabilities_of
+from bratstrain.networks.overlap import one_hot, overlap_sums
 from bratstrain.networks.windows import dense, slide
 from bratstrain.ranks.group import ALONE, Group
 
-Segment: TypeAlias = Callable[[Tensor], Tensor]
-"""(b, m, h, w) float32, (b, m, k, h, w) with neighbours, or patches of that shape, to logits."""
-Labelled: TypeAlias = tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.uint8]]
-"""(b,) int64 rows under /slice, and (b, h, w) uint8 truth and prediction of them."""
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A network that is being fitted."""
+
+    logits: Callable[[Tensor], Tensor]
+    """(b, m, h, w) float32, (b, m, k, h, w) with neighbours, or patches of that shape, to logits;
+    in evaluation mode."""
+    nesting: Sequence[int] = ()
+    """What the logits are of, as in `bratstrain.networks.outputs.probabilities_of`."""
+
+    def probabilities(self, image: Tensor) -> Tensor:
+        """Compute (b, classes, ...) float32 probabilities of a (b, m, ...) float32 image."""
+        return probabilities_of(self.logits(image), self.nesting)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """Slices with their truth and their prediction."""
+
+    rows: NDArray[np.int64]
+    """(b,) int64, rows under /slice."""
+    truth: NDArray[np.uint8]
+    """(b, h, w) uint8 stored labels."""
+    predicted: NDArray[np.uint8]
+    """(b, h, w) uint8 stored labels."""
+    overlap: NDArray[np.float64]
+    """(3, classes) float64, as `bratstrain.networks.overlap.overlap_sums` gives it."""
+
+
+def labelled(
+    rows: NDArray[np.int64], truth: Tensor, probability: Tensor, nesting: Sequence[int]
+) -> Labelled:
+    """Decide for a class in each pixel, and measure the overlap of the probabilities.
+
+    Args:
+        rows: (b,) int64.
+        truth: (b, h, w) uint8, on any device.
+        probability: (b, classes, h, w) float32, on the device.
+        nesting: as in `bratstrain.networks.outputs.labels_of`.
+    """
+    there = truth.to(probability.device)
+    sums = torch.stack(overlap_sums(probability, one_hot(there, probability.shape[1])))
+    return Labelled(
+        rows,
+        truth.cpu().numpy(),
+        labels_of(probability, nesting).cpu().numpy(),
+        sums.double().cpu().numpy(),
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,12 +84,16 @@ class Cases:
 
 
 def by_slices(
-    segment: Segment, file: SliceFile, samples: Samples, device: torch.device, batch_size: int
+    segment: Segment,
+    file: SliceFile,
+    samples: Samples,
+    device: torch.device,
+    batch_size: int,
 ) -> Generator[Labelled, None, None]:
     """Label this rank's slices in batches, reading one ahead in a thread.
 
     Args:
-        segment: the network, in evaluation mode.
+        segment: the network.
         file: open slice file.
         samples: at least one.
         device: of the network.
@@ -57,17 +108,20 @@ def by_slices(
     ):
         read = intake(torch.from_numpy(stored).to(device), reading.rows)
         image, truth = reading.gather(read, torch.from_numpy(label))
-        found = segment(image).argmax(dim=1).to("cpu", torch.uint8)
-        yield batch, truth.numpy(), found.numpy()
+        yield labelled(batch, truth, segment.probabilities(image), segment.nesting)
 
 
 def by_cases(
-    segment: Segment, file: SliceFile, cases: Cases, device: torch.device, batch_size: int
+    segment: Segment,
+    file: SliceFile,
+    cases: Cases,
+    device: torch.device,
+    batch_size: int,
 ) -> Generator[Labelled, None, None]:
     """Label this rank's cases, case after case through windows, reading one case ahead in a thread.
 
     Args:
-        segment: the network, in evaluation mode.
+        segment: the network.
         file: open slice file.
         cases: at least one.
         device: of the network.
@@ -80,13 +134,13 @@ def by_cases(
         image = intake(torch.from_numpy(stored).to(device), rows)
         z = file.slices["z"][rows].astype(np.int64)
         found = slide(
-            lambda patches: segment(patches).float().softmax(dim=1),
+            segment.probabilities,
             dense(image, z),
             cases.window,
             batch_size,
         )
-        predicted = found.argmax(dim=0).to("cpu", torch.uint8).numpy()
-        yield rows, label, predicted[z - z[0]]
+        planes = found[:, torch.from_numpy(z - z[0]).to(found.device)].swapaxes(0, 1)
+        yield labelled(rows, torch.from_numpy(label), planes, segment.nesting)
 
 
 def read_ahead(

@@ -27,8 +27,10 @@ from bratstrain.data.trained_cases import (
 from bratstrain.data.trained_spacings import trained_spacings
 from bratstrain.data.twins import compared_validation_twins, leak_warning
 from bratstrain.device import choose_precision, largest_batch, set_up
+from bratstrain.networks.build import places_of
 from bratstrain.networks.contract import check_contract
 from bratstrain.networks.losses import LOSSES
+from bratstrain.networks.outputs import nesting_of
 from bratstrain.recipes import check_same, configure_like, depart
 from bratstrain.runs.checkpoint import Checkpoint, Weights, load, read_config, save
 from bratstrain.runs.files import (
@@ -154,8 +156,8 @@ def with_learnt_before(job: Job, trained: NDArray[np.void] | None) -> Job:
 
     Args:
         job: of the run.
-        trained: (n,) `trained_cases.row_dtype` of it and of the earlier runs; None where they are
-            not known.
+        trained: (n,) structured `trained_cases.row_dtype` of it and of the earlier runs; None
+            where they are not known.
     """
     if trained is None or len(trained) == len(job.split.trained_cases):
         return job
@@ -176,11 +178,18 @@ def check_slices(file: SliceFile) -> None:
 
 
 def sized(config: TrainConfig, file: SliceFile) -> TrainConfig:
-    """The same settings for a network with the modalities, classes and voxels of a slice file."""
+    """The same settings for a network with the modalities, classes and voxels of a slice file.
+
+    Raises:
+        ValueError: the target is regions, and those of the file do not nest; or a difference is
+            not of two of its modalities.
+    """
     model = replace(
         config.model,
         modalities=len(file.modalities),
         classes=len(file.classes),
+        nesting=nesting_of(file.classes) if config.model.target == "regions" else (),
+        differences=places_of(config.model.difference, file.modalities),
         thickness=thickness(file) if config.model.is_volumetric else 1.0,
     )
     return replace(config, model=model)
@@ -301,7 +310,8 @@ def begin(job: Job, trial: Trial | None, trained: NDArray[np.void], origin: Orig
     Args:
         job: the run.
         trial: what the precision was decided by, None where nothing was tried.
-        trained: (n,) `trained_cases.row_dtype`, the cases that it and earlier runs are fitted on.
+        trained: (n,) structured `trained_cases.row_dtype`, the cases that it and earlier runs are
+            fitted on.
         origin: the run that it begins from, or None.
 
     Raises:
@@ -402,7 +412,7 @@ def on_device(config: TrainConfig, file: SliceFile, here: Here) -> TrainConfig:
 
 def make_trainer(job: Job) -> Trainer:
     """Make the trainer of a run at its beginning."""
-    is_weighted = LOSSES[job.config.loss].is_weighted
+    is_weighted = LOSSES[job.config.loss].is_weighted and not job.config.model.nesting
     weights = class_weights(job.voxels) if is_weighted else None
     return Trainer(job.config, job.device, weights, rare_classes(job.voxels), job.group)
 

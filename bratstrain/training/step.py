@@ -17,6 +17,7 @@ from bratstrain.device import DTYPES
 from bratstrain.networks.build import as_input, build_model
 from bratstrain.networks.divided import divided
 from bratstrain.networks.losses import build_loss
+from bratstrain.networks.region_losses import build_region_loss
 from bratstrain.ranks.group import ALONE, Group
 from bratstrain.training.optimizer import build_optimizer, load_moments, moments
 from bratstrain.training.schedule import ema_decay, learning_rate
@@ -48,7 +49,8 @@ class Trainer:
         last = torch.channels_last_3d if config.model.is_volumetric else torch.channels_last
         self.network = network.to(device, memory_format=last)  # type: ignore[call-overload]  # torch's stub
         self.average: nn.Module | None = None
-        if config.ema:
+        self.averaged = 0
+        if config.ema or config.swa:
             self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
         trained = [value for value in self.network.parameters() if value.requires_grad]
         self.optimizer = build_optimizer(trained, config.weight_decay)
@@ -59,6 +61,8 @@ class Trainer:
             None if weights is None else weights.to(device),
             group,
         )
+        if config.model.nesting:
+            self._loss = build_region_loss(config.loss, config.model.nesting, group)
         self._rare = tuple(rare)
         self._sound = [buffer.clone() for buffer in self.network.buffers()]
         if config.compile:
@@ -99,7 +103,7 @@ class Trainer:
         self.scaler.update()
         self.optimizer.zero_grad()
         self._restore_buffers(is_sound)
-        self._average(step, is_learnt)
+        self._average(self._decay(step, progress), step, is_learnt)
         return torch.where(is_sound, loss, math.nan)
 
     @property
@@ -114,7 +118,7 @@ class Trainer:
             image: (b, m, h, w) or (b, m, k, h, w) float32, standard deviations.
 
         Returns:
-            (b, classes, h, w) logits, or (b, classes, k, h, w) of patches.
+            (b, outputs, h, w) logits, or (b, outputs, k, h, w) of patches.
         """
         network = self.network if self.average is None else self.average
         was_training = network.training
@@ -132,7 +136,7 @@ class Trainer:
         """Begin with the weights of another run, before the first step.
 
         Args:
-            state: by name, tensors of the shapes of the network's; those of other names stay.
+            state: by name, tensors of any dtype, of the shapes of the network's; others stay.
 
         Raises:
             RuntimeError: a shape is another.
@@ -154,6 +158,7 @@ class Trainer:
         return {
             "network": dict(self.network.state_dict()),
             "average": {} if self.average is None else dict(self.average.state_dict()),
+            "averaged": self.averaged,
             "optimizer": moments(self.optimizer),
             "scaler": self.scaler.state_dict(),
         }
@@ -168,6 +173,7 @@ class Trainer:
         self.network.load_state_dict(state["network"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
+        self.averaged = state["averaged"]
         load_moments(self.optimizer, state["optimizer"])
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
@@ -208,7 +214,7 @@ class Trainer:
 
     def _as_input(self, image: Tensor) -> Tensor:
         """Lay out a (b, m, h, w) or (b, m, k, h, w) float batch for the network."""
-        return as_input(image, volumetric=self.config.model.is_volumetric)
+        return as_input(image, self.config.model)
 
     def _precision(self) -> torch.autocast:
         """Run convolutions in the run's precision."""
@@ -230,14 +236,30 @@ class Trainer:
             sound.copy_(torch.where(is_sound, buffer, sound))
         _copy_all(buffers, self._sound)
 
+    def _decay(self, step: int, progress: float) -> float:
+        """Share of the averaged weights that stays: of EMA, or of an equal mean near the end.
+
+        n / (n + 1) after n weights makes the average their mean (Izmailov et al. 2018, "Averaging
+        weights leads to wider optima", eq. 1).
+
+        Args:
+            step: counted from 0.
+            progress: part of the run that is over, 0 to 1.
+        """
+        if not self.config.swa or progress < 1 - self.config.swa:
+            return ema_decay(self.config.ema, step)
+        self.averaged += 1
+        return (self.averaged - 1) / self.averaged
+
     @torch.no_grad()
-    def _average(self, step: int, is_learnt: Tensor) -> None:
+    def _average(self, decay: float, step: int, is_learnt: Tensor) -> None:
         """Move the averaged weights towards the network's, unless the step was skipped.
 
         An average of itself with itself is itself to the bit, so a skipped step needs no branch,
         for which a GPU would be waited for.
 
         Args:
+            decay: share of the average that stays.
             step: counted from 0.
             is_learnt: () bool, on the device.
         """
@@ -248,7 +270,7 @@ class Trainer:
             torch.where(is_learnt, weight.detach(), average)
             for weight, average in zip(self.network.parameters(), averages, strict=True)
         ]
-        update = get_ema_multi_avg_fn(ema_decay(self.config.ema, step))  # type: ignore[no-untyped-call]  # torch's stub
+        update = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch's stub
         update(averages, targets, step)
         _copy_all(list(self.average.buffers()), list(self.network.buffers()))
 

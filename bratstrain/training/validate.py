@@ -16,6 +16,7 @@ from bratsprep.labels import ClassSet
 from bratsprep.slicefile.reader import SliceFile
 from bratstrain.data.intake import planes_name
 from bratstrain.data.neighbours import Samples
+from bratstrain.networks.overlap import soft_dice_loss
 from bratstrain.scoring.conventions import CONVENTIONS
 from bratstrain.scoring.metrics import counts_from_confusion, plane_confusion
 from bratstrain.training.predictions import Cases, Segment, by_cases, by_slices
@@ -40,6 +41,8 @@ class Validation:
     """Cases without a twin in training."""
     regions: tuple[str, ...]
     """Names of the regions among them."""
+    soft_dice_loss: float
+    """One minus the soft Dice of the probabilities, see `soft_dice_loss`."""
     without_twins: dict[str, float] | None
     """Volume Dice over those cases; None where they are all of the cases, or none."""
 
@@ -53,7 +56,7 @@ class Validation:
         regions = ", ".join(f"{name} {self.volume_dice[name]:.3f}" for name in self.regions)
         summary = (
             f"step {step}: volume Dice ({self.planes}) of {self.n_cases} cases: {regions}, "
-            f"mean {self.mean_regions:.3f}"
+            f"mean {self.mean_regions:.3f}; soft-Dice loss {self.soft_dice_loss:.3f}"
         )
         if self.without_twins is None:
             return summary
@@ -71,6 +74,7 @@ class Validation:
             "volume_dice": self.volume_dice,
             "mean_regions": self.mean_regions,
             "cases": self.cases,
+            "soft_dice_loss": self.soft_dice_loss,
         }
         if self.without_twins is None:
             return record
@@ -99,10 +103,10 @@ def validate(
     """Score a network on the stored planes of some cases.
 
     Of several ranks each labels some of them. What is added up are numbers of voxels, so the scores
-    are those that one rank would find.
+    are those that one rank would find; the soft-Dice loss is, up to the rounding of sums.
 
     Args:
-        network: see `bratstrain.training.predictions.Segment`; in evaluation mode.
+        network: the network.
         file: open slice file.
         samples: slices of the cases, whose rows rise, or the cases as wholes; and the ranks.
         device: of the network.
@@ -115,6 +119,7 @@ def validate(
     """
     n_classes = len(file.classes)
     confusion = np.zeros((len(file.cases), n_classes, n_classes), np.int64)
+    overlap = np.zeros((3, n_classes))
     with torch.inference_mode():
         if isinstance(samples, Cases):
             labelled = by_cases(network, file, samples, device, batch_size)
@@ -123,20 +128,26 @@ def validate(
         while not (is_stopped := stopped()):
             if (part := next(labelled, None)) is None:
                 break
-            rows, truth, predicted = part
-            planes = plane_confusion(truth, predicted, n_classes)
-            np.add.at(confusion, file.slices["case"][rows], planes)
+            planes = plane_confusion(part.truth, part.predicted, n_classes)
+            np.add.at(confusion, file.slices["case"][part.rows], planes)
+            overlap += part.overlap
         labelled.close()
     if any(samples.group.highest(is_stopped)):
         return None
     confusion = samples.group.add(confusion)
+    overlap = samples.group.total(torch.from_numpy(overlap))[0].numpy()
     seen = np.unique(file.slices["case"][samples.rows])
     has_twin = np.isin(file.cases["id"][seen].astype(str), list(twins))
-    return scores(confusion[seen], has_twin, planes_name(file), file.classes)
+    loss = soft_dice_loss(overlap)
+    return scores(confusion[seen], has_twin, planes_name(file), file.classes, loss)
 
 
 def scores(
-    confusion: NDArray[np.int64], has_twin: NDArray[np.bool_], planes: str, classes: ClassSet
+    confusion: NDArray[np.int64],
+    has_twin: NDArray[np.bool_],
+    planes: str,
+    classes: ClassSet,
+    loss: float,
 ) -> Validation:
     """Turn confusion matrices into scores.
 
@@ -145,6 +156,7 @@ def scores(
         has_twin: (cases,) bool, whether the case has a twin in training.
         planes: which planes were scored.
         classes: of the labels.
+        loss: soft-Dice loss of the probabilities.
     """
     rule = CONVENTIONS[CONVENTION]
     dice: dict[str, float] = {}
@@ -165,5 +177,5 @@ def scores(
         }
     n_without = int(np.count_nonzero(~has_twin))
     return Validation(
-        planes, len(confusion), dice, cases, n_without, classes.region_names, without or None
+        planes, len(confusion), dice, cases, n_without, classes.region_names, loss, without or None
     )

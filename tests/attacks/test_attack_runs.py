@@ -15,7 +15,7 @@ import torch
 from bratstrain.config import TrainConfig
 from bratstrain.networks.build import build_model
 from bratstrain.runs import checkpoint
-from bratstrain.runs.checkpoint import VERSION, Checkpoint, Weights, load, load_network, save
+from bratstrain.runs.checkpoint import VERSIONS, Checkpoint, Weights, load, load_network, save
 from bratstrain.runs.fitted import load_fitted
 from tests.helpers import runs
 from tests.helpers.attacked import refused
@@ -56,7 +56,8 @@ def raw_save(path, changes):
     names = [known.name for known in dataclasses.fields(Weights)]
     whole = {name: getattr(weights(), name) for name in names}
     torch.save(
-        {"format": "bratstrain", "version": VERSION, "kind": "weights"} | whole | changes, path
+        {"format": "bratstrain", "version": VERSIONS[Weights], "kind": "weights"} | whole | changes,
+        path,
     )
     return path
 

@@ -14,7 +14,12 @@ def test_strong_is_the_default():
 def test_deck_is_the_course_project():
     deck = configure(recipe="deck", model="attention")
     assert deck.model == ModelConfig(kind="attention", width=64, depth=5, norm="batch", dropout=0.2)
-    assert (deck.loss, deck.augment, deck.sampling, deck.ema) == ("dice", "deck", "uniform", 0.0)
+    assert (deck.loss, deck.augment, deck.sampling, deck.ema) == (
+        "dice",
+        "combined",
+        "uniform",
+        0.0,
+    )
 
 
 @pytest.mark.parametrize("name", RECIPES)

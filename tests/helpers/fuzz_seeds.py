@@ -122,7 +122,7 @@ def saved():
     network = dict(build_model(CONFIG.model, 1).state_dict())
     text = CONFIG.to_json()
     kinds = (
-        Checkpoint(text, "d", "s", {"step": 3}, network, {}, {}, {}),
+        Checkpoint(text, "d", "s", {"step": 3}, network, {}, 0, {}, {}),
         Weights(
             config=text,
             data_digest="d",

@@ -129,7 +129,7 @@ def test_check_was_on_two_batches_and_within_the_tolerance(exported):
 def test_file_that_differs_is_not_written(exported, tmp_path, monkeypatch):
     other = load_fitted([exported[0]])
     runs.write(tmp_path / "run", seed=5)
-    wrong = to_onnx(Probability(other.networks[0]).eval(), other)
+    wrong = to_onnx(Probability(other.networks[0], config=other.model).eval(), other)
     monkeypatch.setattr(onnx_export, "to_onnx", lambda *_: wrong)
     with pytest.raises(BratsError, match=r"differ by .* at most 0.001 is allowed; nothing"):
         export(tmp_path / "run", tmp_path / "model.onnx")
@@ -166,7 +166,7 @@ def test_logging_is_as_it_was_afterwards():
 )
 def test_every_network_can_be_exported(exported, kind, norm, deep):
     config = ModelConfig(kind=kind, width=4, depth=3, norm=norm, deep_supervision=deep)
-    network = Probability(build_model(config)).eval()
+    network = Probability(build_model(config), config=config).eval()
     fitted = replace(load_fitted([exported[0]]), size=(12, 20))
     content = to_onnx(network, fitted).SerializeToString()
     found = session(content)

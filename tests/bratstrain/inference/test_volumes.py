@@ -78,7 +78,9 @@ def test_raw_case_is_predicted_on_its_own_grid(run, tmp_path):
 
 def test_patches_and_planes_are_no_ensemble(run, tmp_path):
     runs.write(tmp_path / "other")
-    with pytest.raises(BratsError, match=r"other: takes single planes, .* takes patches of 8x8"):
+    with pytest.raises(
+        BratsError, match=r"other: takes single planes for classes, .* takes patches of 8x8"
+    ):
         load_fitted([run[0], tmp_path / "other"])
 
 

@@ -21,7 +21,7 @@ CONFIG = TrainConfig(model=ModelConfig(width=2, depth=2))
 def state(step=3):
     network = dict(build_model(CONFIG.model, step).state_dict())
     return Checkpoint(
-        CONFIG.to_json(), "d", "s", {"step": step, "used_s": 0.5}, network, {}, {}, {}
+        CONFIG.to_json(), "d", "s", {"step": step, "used_s": 0.5}, network, {}, 0, {}, {}
     )
 
 
@@ -179,7 +179,7 @@ def test_compressed_archive_is_refused(saved, tmp_path):
 
 
 def test_weights_are_no_checkpoint(saved):
-    with pytest.raises(BratsError, match="is 'checkpoint' of version 2; expected 'weights' of"):
+    with pytest.raises(BratsError, match="is 'checkpoint' of version 3; expected 'weights' of"):
         load(saved, Weights)
 
 

@@ -94,7 +94,7 @@ def test_files_hold_the_same_rows(three, tmp_path):
     rows = json.loads(whole.read_text())["rows"]
     assert [each["experiment"] for each in found] == ["leaky", "honest", "best"]
     assert [float(each["honest"]) for each in found] == [each["honest"] for each in rows]
-    assert "| best | subject | 1,234 | 0.900 | 0.600 | 0.725 |" in page.read_text()
+    assert "| best | subject | 1,234 | 0.900 | 0.400 | 0.600 | 0.725 |" in page.read_text()
 
 
 def test_json_holds_settings_held_out_cases_and_what_is_missing(three, tmp_path):

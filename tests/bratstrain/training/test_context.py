@@ -31,7 +31,7 @@ def data(tmp_path_factory):
     return fitfiles.phantom_file(tmp_path_factory.mktemp("data"), margin=1)
 
 
-@pytest.mark.parametrize("augment", ["modern", "deck"])
+@pytest.mark.parametrize("augment", ["modern", "combined"])
 def test_step_on_stacks_of_one_plane_is_that_on_planes(augment):
     image, label = batch()
     settings = {"augment": augment, "drop_modality": 0.3}

@@ -39,7 +39,9 @@ from tests.helpers.fitfiles import (
 
 ROOT = Path(__file__).parent.parent.parent.parent
 # Everything that a cut might disturb: dropout, augmentation, averaging, warm-up, clipping.
-WHOLE = SMALL | {"dropout": 0.2, "steps": 8, "validate_steps": 4, "checkpoint_steps": 3, "ema": 0.9}
+WHOLE = SMALL | {
+    "dropout": 0.2, "steps": 8, "validate_steps": 4, "checkpoint_steps": 3, "ema": 0.9, "swa": 0.4,
+}  # fmt: skip
 
 
 LEARNING = SMALL | {

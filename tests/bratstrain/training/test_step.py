@@ -64,6 +64,38 @@ def test_average_lags_behind_the_weights():
         torch.testing.assert_close(mean, 0.1 * before + 0.9 * weight.detach())
 
 
+def test_average_of_the_last_share_is_the_mean_of_its_weights():
+    trainer, seen = make(ema=0.9, swa=0.5, learning_rate=0.01), []
+    for step in range(8):
+        trainer.step(*batch(step), step, step / 8)
+        seen.append([each.detach().clone() for each in trainer.network.parameters()])
+    assert trainer.averaged == 4
+    for k, mean in enumerate(trainer.average.parameters()):
+        torch.testing.assert_close(mean, torch.stack([each[k] for each in seen[4:]]).mean(dim=0))
+
+
+def test_average_of_the_last_share_goes_on_from_a_state():
+    whole, first = (make(ema=0.0, swa=0.75, learning_rate=0.01) for _ in range(2))
+    for step in range(8):
+        whole.step(*batch(step), step, step / 8)
+    for step in range(5):
+        first.step(*batch(step), step, step / 8)
+    second = make(ema=0.0, swa=0.75, learning_rate=0.01)
+    second.load_state(first.state())
+    for step in range(5, 8):
+        second.step(*batch(step), step, step / 8)
+    assert second.averaged == 6
+    pairs = zip(whole.average.parameters(), second.average.parameters(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_before_the_last_share_without_ema_the_weights_are_used():
+    trainer = make(ema=0.0, swa=0.5)
+    trainer.step(*batch(), 0, 0.0)
+    pairs = zip(trainer.network.parameters(), trainer.average.parameters(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
 def test_average_has_the_moments_of_batch_norm():
     trainer = make(ema=0.999)
     trainer.step(*batch(), 0, 0.0)

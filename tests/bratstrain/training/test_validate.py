@@ -5,6 +5,8 @@ import torch
 from bratsprep.slicefile.reader import SliceFile
 from bratstrain.data.intake import Intake, planes_name
 from bratstrain.data.neighbours import Samples
+from bratstrain.networks.overlap import soft_dice_loss
+from bratstrain.training.predictions import Segment
 from bratstrain.training.validate import scores, validate
 from tests.helpers import fitfiles
 from tests.helpers.class_sets import GLIOMA
@@ -28,34 +30,39 @@ def confusion(truth, predicted):
 def test_scores_are_those_worked_out_by_hand():
     # One case: ET half found; the core's rest found as oedema, which is in WT but not in TC.
     matrix = confusion([3, 3, 1, 2, 0], [3, 1, 2, 2, 0])[None]
-    found = scores(matrix, NONE, "stored planes", GLIOMA).volume_dice
+    found = scores(matrix, NONE, "stored planes", GLIOMA, 0.25).volume_dice
     assert found == pytest.approx({"NCR": 0, "ED": 2 / 3, "ET": 2 / 3, "TC": 4 / 5, "WT": 1})
 
 
 def test_scores_are_the_mean_over_cases_not_over_voxels():
     good, bad = confusion([3] * 1000, [3] * 1000), confusion([3], [0])
-    assert scores(np.stack([good, bad]), np.zeros(2, bool), "", GLIOMA).volume_dice["ET"] == 0.5
+    assert (
+        scores(np.stack([good, bad]), np.zeros(2, bool), "", GLIOMA, 0.25).volume_dice["ET"] == 0.5
+    )
 
 
 def test_empty_masks_follow_the_brats_convention():
     cases = np.stack([confusion([0], [0]), confusion([0], [3]), confusion([3], [0])])
-    found = scores(cases, np.zeros(3, bool), "stored planes", GLIOMA)
+    found = scores(cases, np.zeros(3, bool), "stored planes", GLIOMA, 0.25)
     assert found.volume_dice["ET"] == pytest.approx(1 / 3)
     assert found.cases["ET"] == {"present": 1, "absent": 2, "absent_predicted": 1}
 
 
 def test_score_of_a_run_is_the_mean_of_the_regions():
-    found = scores(confusion([3, 3, 1, 2, 0], [3, 1, 2, 2, 0])[None], NONE, "stored planes", GLIOMA)
+    found = scores(
+        confusion([3, 3, 1, 2, 0], [3, 1, 2, 2, 0])[None], NONE, "stored planes", GLIOMA, 0.25
+    )
     assert found.mean_regions == pytest.approx((2 / 3 + 4 / 5 + 1) / 3)
     assert found.record()["mean_regions"] == found.mean_regions
     assert found.line(7) == (
-        "step 7: volume Dice (stored planes) of 1 cases: ET 0.667, TC 0.800, WT 1.000, mean 0.822"
+        "step 7: volume Dice (stored planes) of 1 cases: ET 0.667, TC 0.800, WT 1.000, mean 0.822; "
+        "soft-Dice loss 0.250"
     )
 
 
 def test_cases_without_a_twin_are_scored_on_their_own():
     good, bad = confusion([3, 2, 1], [3, 2, 1]), confusion([3, 2, 1], [0, 0, 0])
-    found = scores(np.stack([good, bad]), np.array([True, False]), "stored planes", GLIOMA)
+    found = scores(np.stack([good, bad]), np.array([True, False]), "stored planes", GLIOMA, 0.25)
     assert (found.mean_regions, found.n_without_twins) == (0.5, 1)
     assert found.record()["mean_regions_without_twins"] == 0
     assert set(found.record()["volume_dice_without_twins"].values()) == {0}
@@ -64,7 +71,7 @@ def test_cases_without_a_twin_are_scored_on_their_own():
 
 @pytest.mark.parametrize("has_twin", [True, False])
 def test_scores_come_once_where_no_case_or_every_case_has_a_twin(has_twin):
-    found = scores(confusion([3], [3])[None], np.array([has_twin]), "stored planes", GLIOMA)
+    found = scores(confusion([3], [3])[None], np.array([has_twin]), "stored planes", GLIOMA, 0.25)
     assert found.without_twins is None
     assert not any("twin" in name for name in found.record())
 
@@ -77,7 +84,7 @@ def test_twins_are_found_by_their_ids(data):
 
         twins = file.cases["id"][:2].tolist()
         found = validate(
-            nothing, file, Samples(np.arange(len(file))), CPU, batch_size=99, twins=twins
+            Segment(nothing), file, Samples(np.arange(len(file))), CPU, batch_size=99, twins=twins
         )
     assert (found.n_cases, found.n_without_twins) == (6, 4)
 
@@ -92,15 +99,47 @@ def test_truth_itself_scores_1(data, batch_size):
             label = torch.from_numpy(next(labels)).long()
             return torch.nn.functional.one_hot(label, 4).movedim(-1, 1).float()
 
-        found = validate(oracle, file, Samples(rows), CPU, batch_size=batch_size)
+        found = validate(Segment(oracle), file, Samples(rows), CPU, batch_size=batch_size)
     assert found.n_cases == 3
     assert set(found.volume_dice.values()) == {1.0}
+
+
+def test_soft_dice_loss_is_that_of_the_probabilities_worked_out_by_hand():
+    # Background does not count. Class 1: 2 x 3 / (4 + 4); class 2 is neither there nor predicted;
+    # class 3 is missed.
+    sums = np.array([[9.0, 3, 0, 0], [9, 4, 0, 0], [9, 4, 0, 8]])
+    assert soft_dice_loss(sums) == pytest.approx(1 - (3 / 4 + 1 + 0) / 3, abs=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [3, 999])
+def test_soft_dice_loss_of_a_validation_does_not_depend_on_the_batch(data, batch_size):
+    """Against sums over whole volumes in NumPy."""
+    generator = torch.Generator().manual_seed(0)
+    mix = torch.randn((4, 4), generator=generator)
+
+    def network(image):
+        return torch.einsum("cm,bmhw->bchw", mix, image)
+
+    with SliceFile(data) as file:
+        rows = np.arange(len(file))
+        found = validate(Segment(network), file, Samples(rows), CPU, batch_size=batch_size)
+        image, label = file.read(rows)
+    chances = network(torch.from_numpy(image).float()).double().softmax(dim=1).numpy()
+    dice = []
+    for k in (1, 2, 3):
+        truth = label == k
+        dice.append(2 * chances[:, k][truth].sum() / (chances[:, k].sum() + truth.sum()))
+    assert found.soft_dice_loss == pytest.approx(1 - np.mean(dice), abs=1e-5)
+    assert found.record()["soft_dice_loss"] == found.soft_dice_loss
 
 
 def test_validation_stops_when_it_is_told_to(data):
     with SliceFile(data) as file:
         rows = np.arange(len(file))
-        assert validate(None, file, Samples(rows), CPU, batch_size=4, stopped=lambda: True) is None
+        assert (
+            validate(Segment(None), file, Samples(rows), CPU, batch_size=4, stopped=lambda: True)
+            is None
+        )
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_one_batch_is_learnt_by_heart():
     assert float((trainer.segment(image).argmax(dim=1) == label).float().mean()) > 0.97
 
 
-@pytest.mark.parametrize("augment", ["modern", "deck"])
+@pytest.mark.parametrize("augment", ["modern", "combined"])
 def test_patches_are_augmented_with_their_labels(augment):
     model = dataclasses.replace(CONFIG.model, kind="unet3d", patch="8x16x16")
     trainer = Trainer(dataclasses.replace(CONFIG, model=model, augment=augment), CPU)
