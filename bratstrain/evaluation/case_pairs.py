@@ -1,7 +1,7 @@
 """Truth and prediction of case after case: from raw cases, a slice file, or files of labels."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -64,6 +64,8 @@ class Labeller:
     """Smallest components that stay, by class; empty where nothing is dropped."""
     tuned_on: frozenset[str] = frozenset()
     """Ids of the cases that those sizes are from."""
+    totals: Mapping[str, int] = field(default_factory=dict)
+    """Minimum of voxels of a class in a whole case, as `Cleanup.least_total`."""
 
     @property
     def files(self) -> SourceConfig:
@@ -115,7 +117,7 @@ class Labeller:
         """Drop small components of a whole (z, y, x) uint8 volume, where sizes are given."""
         if not self.sizes:
             return volume
-        return drop_small(volume, self.sizes, self.fitted.classes)
+        return drop_small(volume, self.sizes, self.fitted.classes, self.totals)
 
 
 def load_labeller(run: Path, apply: ApplyConfig) -> Labeller:
@@ -128,7 +130,8 @@ def load_labeller(run: Path, apply: ApplyConfig) -> Labeller:
     if not apply.cleanup:
         return Labeller(fitted, apply, {})
     cleanup = cleanup_of(run, fitted.classes)
-    return Labeller(fitted, apply, cleanup.least_voxels, frozenset(cleanup.cases))
+    tuned_on = frozenset(cleanup.cases)
+    return Labeller(fitted, apply, cleanup.least_voxels, tuned_on, cleanup.least_total)
 
 
 def raw_pairs(

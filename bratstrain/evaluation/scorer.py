@@ -178,9 +178,14 @@ def tune_cleanup(run: Path, selection: CaseSelection, tally: Tally) -> str:
     cleanup = tally.tuning.best(f"{selection.cases}; {selection.planes}")
     write_cleanup(run, cleanup)
     sizes = ", ".join(f"{part} {cleanup.least_voxels[part]}" for part in cleanup.least_voxels)
+    totals = "".join(
+        f", and all {part} where a case has fewer than {least} voxels of it becomes the class "
+        "around it"
+        for part, least in cleanup.least_total.items()
+    )
     return (
         f"clean-up tuned here and written to {run.name}: components of fewer voxels than "
-        f"{sizes} go; mean of classes {cleanup.before:.4f} becomes {cleanup.after:.4f} on "
+        f"{sizes} go{totals}; mean of classes {cleanup.before:.4f} becomes {cleanup.after:.4f} on "
         "these very cases, and no number in this table is with it"
     )
 

@@ -40,7 +40,7 @@ from bratstrain.inference.segment import (
     read_ahead,
     segment,
 )
-from bratstrain.inference.small_components import drop_small, shared_sizes
+from bratstrain.inference.small_components import drop_small, shared_sizes, shared_totals
 from bratstrain.inference.to_source import source_label, source_volumes
 from bratstrain.inference.viewer_files import (
     colour_tables,
@@ -126,6 +126,8 @@ class Work:
     config: ApplyConfig
     sizes: dict[str, int]
     """Size in voxels of the smallest component that is kept, by class; empty keeps all."""
+    totals: dict[str, int]
+    """Minimum of voxels of a class in a whole case, as `Cleanup.least_total`."""
     out: OutputFiles
     draw: Draw | None
     """Draws each case; None for no figures."""
@@ -140,7 +142,7 @@ class Work:
         planes, probability = segment(self.fitted, case.image, case.z, self.config, keep=keep)
         label = source_label(case, planes, probability, self.fitted.model.nesting)
         if self.sizes:
-            label = drop_small(label, self.sizes, self.fitted.classes)
+            label = drop_small(label, self.sizes, self.fitted.classes, self.totals)
         scheme, case_id = self.schemes[case.files.id], case.files.id
         header = read_source_header(self.source, case.files.first)
         raw = to_file_order(scheme.raw()[label], case.geometry)
@@ -245,6 +247,7 @@ def predict(
     runs = every_run([located(one) for one in given])
     fitted = load_fitted(runs, config.device, config.trusted_models)
     sizes = shared_sizes(runs, fitted.classes) if config.cleanup else {}
+    totals = shared_totals(runs) if config.cleanup else {}
     files = OutputFiles(Path(out), output.probabilities, draw is not None)
     with open_source(Path(raw)) as source:
         choice = source_choice(config, fitted)
@@ -255,7 +258,7 @@ def predict(
         rows = start_output(files.folder, schemes.values(), fitted.classes, force=output.force)
         kept = {run.name: read_trained(run / TRAINED) for run in runs}
         trained = {run: rows for run, rows in kept.items() if rows is not None}
-        work = Work(source, schemes, fitted, config, sizes, files, draw, rows, trained)
+        work = Work(source, schemes, fitted, config, sizes, totals, files, draw, rows, trained)
         done = work_through(work, chosen, faulty, skip=skip, progress=progress)
     check_any_left(raw, len(done), faulty)
     unknown = (

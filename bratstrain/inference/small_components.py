@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -18,6 +19,13 @@ from numpy.typing import NDArray
 
 from bratsprep.errors import BratsError
 from bratsprep.labels import ClassSet
+from bratstrain.inference.small_totals import (
+    TOTALS,
+    relabel_little,
+    relabelled_matrices,
+    smallest_totals,
+    surrounding_class,
+)
 from bratstrain.runs.files import read_json, write_json
 from bratstrain.scoring.components import label_components
 from bratstrain.scoring.metrics import confusion
@@ -44,7 +52,10 @@ class Cleanup:
     before: float
     """Case-average volume Dice on those cases, mean of classes, with nothing removed."""
     after: float
-    """The same with the sizes above applied."""
+    """The same with the sizes above and below applied."""
+    least_total: dict[str, int] = field(default_factory=dict)
+    """Minimum of voxels in a whole case of a class by name; where there are fewer, all of them
+    become the class around. Empty where no such size is better on those cases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,17 +133,21 @@ def count_faces(
 
 
 def drop_small(
-    predicted: NDArray[np.uint8], least_voxels: Mapping[str, int], classes: ClassSet
+    predicted: NDArray[np.uint8],
+    least_voxels: Mapping[str, int],
+    classes: ClassSet,
+    least_total: Mapping[str, int] = MappingProxyType({}),
 ) -> NDArray[np.uint8]:
     """Relabel every component that is smaller than the minimum size of its class.
 
     All sizes are measured before any component is relabelled, so the order of the classes does not
-    matter.
+    matter. A class of which too little is left is relabelled afterwards.
 
     Args:
         predicted: (z, y, x) uint8, stored labels.
         least_voxels: minimum sizes of some classes by name; the others keep everything.
         classes: of the labels.
+        least_total: as in `bratstrain.inference.small_totals.relabel_little`.
 
     Returns:
         (z, y, x) uint8, a new volume.
@@ -144,7 +159,7 @@ def drop_small(
     becomes[0] = 0
     cleaned = predicted.copy()
     cleaned[components.part] = becomes[components.number]
-    return cleaned
+    return relabel_little(cleaned, least_total, classes)
 
 
 @dataclass(slots=True)
@@ -213,7 +228,30 @@ class Tuning:
         search = every_choice if n_tumour <= MOST_TRIED else class_by_class
         chosen, best = search(base, change)
         least = {name: CANDIDATES[c] for name, c in zip(self.classes.tumour, chosen, strict=True)}
-        return Cleanup(least, tuned_on, list(self.names), before, best)
+        cleaned = base + sum(change[:, k, c] for k, c in enumerate(chosen))
+        totals, best = best_total(cleaned, best, self.classes)
+        return Cleanup(least, tuned_on, list(self.names), before, best, totals)
+
+
+def best_total(
+    cleaned: NDArray[np.int64], score: float, classes: ClassSet
+) -> tuple[dict[str, int], float]:
+    """Choose the minimum total of the class that can be relabelled; none unless it is better.
+
+    Args:
+        cleaned: (cases, classes, classes) int64, truth by predicted, small components removed.
+        score: of them.
+        classes: of the labels.
+
+    Returns:
+        As `Cleanup.least_total`, and the score.
+    """
+    pair, chosen = surrounding_class(classes), 0
+    for least in TOTALS if pair else ():
+        after = mean_dice(relabelled_matrices(cleaned, pair or (0, 0), least))
+        if after > score:
+            score, chosen = after, least
+    return ({classes.classes[pair[0]]: chosen} if pair and chosen else {}), score
 
 
 def every_choice(base: NDArray[np.int64], change: NDArray[np.int64]) -> tuple[Sequence[int], float]:
@@ -295,7 +333,8 @@ def read_cleanup(run: Path) -> Cleanup:
         least = {str(name): int(size) for name, size in content["least_voxels"].items()}
         cases = [str(name) for name in content["cases"]]
         scores = float(content["before"]), float(content["after"])
-        return Cleanup(least, str(content["tuned_on"]), cases, *scores)
+        totals = {str(name): int(size) for name, size in content["least_total"].items()}
+        return Cleanup(least, str(content["tuned_on"]), cases, *scores, totals)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BratsError(f"{path}: cannot be read: {error}; tune it again") from error
 
@@ -324,3 +363,12 @@ def shared_sizes(runs: Sequence[Path], classes: ClassSet) -> dict[str, int]:
     """
     tuned = [cleanup_of(run, classes).least_voxels for run in runs]
     return {name: min(sizes[name] for sizes in tuned) for name in classes.tumour}
+
+
+def shared_totals(runs: Sequence[Path]) -> dict[str, int]:
+    """Minimum totals for an ensemble, as `Cleanup.least_total`.
+
+    Raises:
+        BratsError: a run's sizes are not tuned.
+    """
+    return smallest_totals([read_cleanup(run).least_total for run in runs])

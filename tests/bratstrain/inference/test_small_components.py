@@ -144,7 +144,9 @@ def test_tuning_never_makes_its_cases_worse(pairs):
     cleanup = tuning.best("here")
     assert cleanup.after >= cleanup.before
     cleaned = [
-        confusion(truth, drop_small(predicted, cleanup.least_voxels, GLIOMA), 4)
+        confusion(
+            truth, drop_small(predicted, cleanup.least_voxels, GLIOMA, cleanup.least_total), 4
+        )
         for truth, predicted in pairs
     ]
     assert mean_dice(np.stack(cleaned)) == pytest.approx(cleanup.after, abs=1e-12)
@@ -207,7 +209,7 @@ def test_sizes_that_are_not_tuned_are_refused(tmp_path):
         read_cleanup(tmp_path)
 
 
-@pytest.mark.parametrize("missing", ["least_voxels", "cases", "before"])
+@pytest.mark.parametrize("missing", ["least_voxels", "cases", "before", "least_total"])
 def test_damaged_sizes_are_refused(tmp_path, missing):
     cleanup = asdict(Cleanup(dict(ALL), "", ["A"], 0.5, 0.6))
     del cleanup[missing]
