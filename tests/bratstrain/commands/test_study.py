@@ -113,7 +113,7 @@ def one_thread():
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize("name", ["context", "deck", "negatives"])
+@pytest.mark.parametrize("name", ["context", "deck", "learning", "negatives"])
 def test_shipped_study_runs_on_phantoms(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     bratsprep.phantoms("raw", cases=8, shape=(32, 32, 24), workers=1)

@@ -156,7 +156,7 @@ def test_study_is_found_by_path_and_by_name(tmp_path):
 
 def test_study_that_is_nowhere_is_refused():
     with pytest.raises(
-        BratsError, match=r"desk: is neither a file .* or context or deck or negatives"
+        BratsError, match=r"desk: is neither a file .* or context or deck or learning or negatives"
     ):
         find_study("desk")
 
@@ -196,10 +196,29 @@ def test_deck_changes_one_thing_at_a_time(profile):
 
 def test_contexts_differ_in_nothing_else():
     plan = read_study(find_study("context"), "full", METRICS)
-    assert [each.fit.model.context for each in plan.experiments] == [1, 3, 5, 7]
-    alike = {replace(each.fit, model=replace(each.fit.model, context=1))
-             for each in plan.experiments}  # fmt: skip
-    assert len(alike) == len({each.build for each in plan.experiments}) == 1
+    *planes, patches = plan.experiments
+    assert [each.fit.model.context for each in planes] == [1, 3, 5, 7]
+    alike = {replace(each.fit, model=replace(each.fit.model, context=1)) for each in planes}
+    assert len(alike) == len({each.build for each in planes}) == 1
+    assert (patches.fit.model.kind, patches.build.slices) == ("residual3d", "brain")
+    assert (patches.fit.steps, patches.fit.learning_rate) == (25000, planes[0].fit.learning_rate)
+
+
+@pytest.mark.parametrize("profile", ["demo", "full"])
+def test_learning_changes_rate_steps_width_and_seed_alone(profile):
+    plan = read_study(find_study("learning"), profile, METRICS)
+    settled = named(plan)
+    rest = {
+        replace(each.fit, seed=0, steps=1, learning_rate=1.0,
+                model=replace(each.fit.model, width=1))
+        for each in plan.experiments
+    }  # fmt: skip
+    assert len(rest) == len({each.build for each in plan.experiments}) == 1
+    for each in plan.experiments:
+        if each.name.endswith(("-again", "-third")):
+            other = settled[each.like].fit
+            assert replace(each.fit, seed=0) == other
+            assert each.fit.seed > other.seed
 
 
 def test_negatives_differ_in_nothing_else():
