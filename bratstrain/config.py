@@ -120,7 +120,7 @@ class ModelConfig:
         help="Modalities whose difference the network is given as a further channel, such as "
         "t1gd-t1w; several are joined by commas.",
         metavar="A-B,...",
-        section="Network",
+        section=ADVANCED,
     )
     differences: Sequence[int] = setting(
         (),

@@ -27,8 +27,9 @@ OTHERS = {
     "deck": {"recipe": "deck"},
     "context": {"context": 3},
     "volume": {"model": "residual3d", "patch": "8x16x16", "batch_size": 2},
+    "regions": {"target": "regions", "loss": "tversky", "augment": "targeted", "swa": 0.5},
 }
-"""Batch norm, dropout and deck's noise; samples of several planes; patches."""
+"""Batch norm, dropout and deck's noise; samples of several planes; patches; nested regions."""
 ALONE = {"device": "cpu"}
 pytestmark = pytest.mark.slow
 
