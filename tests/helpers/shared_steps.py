@@ -22,7 +22,7 @@ KINDS = {
     "supervised": dataclasses.replace(
         PLAIN, model=dataclasses.replace(PLAIN.model, deep_supervision=True)
     ),
-    "batch norm": dataclasses.replace(PLAIN, model=BATCH_NORM, loss="dice", augment="deck"),
+    "batch norm": dataclasses.replace(PLAIN, model=BATCH_NORM, loss="dice", augment="combined"),
     "ce": dataclasses.replace(PLAIN, loss="ce"),
     "focal": dataclasses.replace(PLAIN, loss="focal"),
     "tversky": dataclasses.replace(PLAIN, loss="tversky", augment="noise"),
