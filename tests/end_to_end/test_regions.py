@@ -68,9 +68,9 @@ def test_validation_measures_what_evaluate_measures_on_the_same_planes(made):
 def test_a_killed_run_ends_with_the_same_weights(made, tmp_path, monkeypatch):
     settings = REGIONS | {"steps": 6, "validate_steps": 3, "checkpoint_steps": 2}
     bratstrain.fit(made / "small.h5", tmp_path / "whole", **settings)
-    with cut(monkeypatch, 3), pytest.raises(CutError):
+    with monkeypatch.context() as patch, pytest.raises(CutError):  # noqa: PT012
+        cut(patch, 3)
         bratstrain.fit(made / "small.h5", tmp_path / "run", **settings)
-    monkeypatch.undo()
     bratstrain.fit(made / "small.h5", tmp_path / "run", device="cpu")
     assert content(tmp_path / "run" / "best.pt") == content(tmp_path / "whole" / "best.pt")
 

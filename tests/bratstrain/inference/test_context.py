@@ -75,7 +75,7 @@ def test_neighbours_in_another_part_of_a_split_by_slice_are_seen(tmp_path):
 def test_runs_of_different_contexts_are_no_ensemble(tmp_path):
     runs.write(tmp_path / "a")
     runs.write(tmp_path / "b", context=3)
-    with pytest.raises(BratsError, match=r"b: takes 3 planes, .*a takes single planes"):
+    with pytest.raises(BratsError, match=r"b: takes 3 planes for classes, .*a takes single planes"):
         load_fitted([tmp_path / "a", tmp_path / "b"])
 
 

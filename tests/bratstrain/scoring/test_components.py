@@ -32,7 +32,9 @@ def kernel(function, plain):
 @given(mask=masks)
 def test_components_equal_those_of_cc3d(plain, mask):
     labels, count = kernel(label_components, plain)(mask)
-    expected, n = cc3d.connected_components(mask, connectivity=26, return_N=True)
+    # With a margin: cc3d 4.1.1 fails on a mask that is the row 1 0 1 0 1.
+    framed, n = cc3d.connected_components(np.pad(mask, 1), connectivity=26, return_N=True)
+    expected = framed[1:-1, 1:-1, 1:-1]
     assert count == n
     pairs = set(zip(labels.ravel().tolist(), expected.ravel().tolist(), strict=True))
     assert len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs})

@@ -93,7 +93,7 @@ def test_every_case_is_scored_once_by_a_network_that_has_not_seen_it(data, whole
 
 
 def test_the_same_call_finds_everything_finished(data, whole, monkeypatch):
-    monkeypatch.setattr(crossvalidator, "fit", None)
+    monkeypatch.setattr(crossvalidator, "fit_at", None)
     monkeypatch.setattr("bratstrain.evaluation.kept_scores.evaluate_opened", None)
     again = bratstrain.crossval(*data, whole.folder, **SETTINGS)
     assert again.report.table.to_rows() == whole.report.table.to_rows()

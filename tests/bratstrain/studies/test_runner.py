@@ -141,7 +141,7 @@ def test_cut_run_goes_on_and_the_table_knows_what_is_finished(raw, tmp_path, mon
         outcome_of = runner.outcome_of
 
         def outcome_and_a_cut_in_the_next_run(*words):
-            patch.setattr(runner, "fit", partial(runner.fit, checkpoint_steps=1))
+            patch.setattr(runner, "fit_at", partial(runner.fit_at, checkpoint_steps=1))
             cut(patch, 3)
             return outcome_of(*words)
 

@@ -7,7 +7,7 @@ import torch
 from bratsprep.slicefile.reader import SliceFile
 from bratstrain.data.neighbours import Samples, neighbours_of
 from bratstrain.ranks.group import Group
-from bratstrain.training.predictions import Cases, by_cases, by_slices
+from bratstrain.training.predictions import Cases, Segment, by_cases, by_slices
 from tests.helpers import fitfiles
 
 CPU = torch.device("cpu")
@@ -20,14 +20,18 @@ def file(tmp_path_factory):
         yield opened
 
 
-def brightest(image):
+def modalities(image):
     """A network that takes the brightest modality for the class."""
     return image if image.dim() == 4 or image.shape[2] > 3 else image[:, :, 1]
 
 
+BRIGHTEST = Segment(modalities)
+
+
 def labelled(parts):
     """Rows, truth and predictions of all parts, by row."""
-    rows, truth, found = (np.concatenate(each) for each in zip(*parts, strict=True))
+    each = ((part.rows, part.truth, part.predicted) for part in parts)
+    rows, truth, found = (np.concatenate(column) for column in zip(*each, strict=True))
     order = np.argsort(rows)
     return rows[order], truth[order], found[order]
 
@@ -44,7 +48,7 @@ def test_every_slice_is_labelled_by_one_rank(file, size, context):
     rows = np.flatnonzero(file.slices["case"] > 1)
     around = neighbours_of(file, context) if context > 1 else None
     whole, shares = whole_and_shares(
-        lambda group: by_slices(brightest, file, Samples(rows, around, group), CPU, 4), size
+        lambda group: by_slices(BRIGHTEST, file, Samples(rows, around, group), CPU, 4), size
     )
     assert len(shares) == len(whole)
     for one, several in zip(labelled(whole), labelled(shares), strict=True):
@@ -55,7 +59,7 @@ def test_every_slice_is_labelled_by_one_rank(file, size, context):
 def test_every_case_is_labelled_by_one_rank(file, size):
     rows = np.arange(len(file))
     whole, shares = whole_and_shares(
-        lambda group: by_cases(brightest, file, Cases(rows, (8, 16, 16), group), CPU, 2), size
+        lambda group: by_cases(BRIGHTEST, file, Cases(rows, (8, 16, 16), group), CPU, 2), size
     )
     assert len(shares) == len(whole) == len(file.cases)
     for one, several in zip(labelled(whole), labelled(shares), strict=True):

@@ -8,6 +8,7 @@ from bratstrain import config
 from bratstrain.config import ModelConfig, TrainConfig
 from bratstrain.data import augment
 from bratstrain.networks import losses
+from bratstrain.ranks.group import ALONE
 from bratstrain.training import schedule
 from bratstrain.training.result import Progress
 from bratstrain.training.step import Trainer
@@ -149,7 +150,7 @@ def test_gradient_beyond_fp16_does_not_move_the_average():
 
 
 def test_loss_can_be_added(monkeypatch):
-    def absolute(logits, label, weights):
+    def absolute(logits, label, weights, group=ALONE):
         return (logits.argmax(dim=1) - label.long()).abs().float().mean() + logits.square().mean()
 
     allow(monkeypatch, config.TrainConfig, "loss", "absolute")
@@ -164,7 +165,7 @@ def test_loss_can_be_added(monkeypatch):
 
 
 def test_augmentation_can_be_added(monkeypatch):
-    def brighter(image, label, generator, noise):
+    def brighter(image, is_rare, chance):
         return image + 1
 
     allow(monkeypatch, config.TrainConfig, "augment", "brighter")
