@@ -5,7 +5,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Unpack
@@ -221,10 +221,10 @@ def finish(job: Job, *, shown: bool, tell: Callable[[str], None]) -> Run:
         return Run(job.folder, job.config, state, job.planes, was_complete)
 
 
-def opened_log(job: Job, state: Progress) -> RunLog | SilentLog:
+def opened_log(job: Job, state: Progress) -> AbstractContextManager[RunLog | SilentLog]:
     """Open the log of a run after its last checkpoint; the first rank alone writes it."""
     if not job.group.is_first:
-        return SilentLog()
+        return nullcontext(SilentLog())
     return RunLog(job.folder, state.step, state.validated)
 
 

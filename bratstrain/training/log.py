@@ -75,17 +75,6 @@ class SilentLog:
     def write(self, kind: str, step: int, **values: Any) -> None:  # noqa: ANN401  JSON
         """Drop a record."""
 
-    def __enter__(self) -> "SilentLog":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Nothing was opened."""
-
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
     """Iterate over the numbers of nested records, as `outer/inner` and value."""
