@@ -78,3 +78,12 @@ class Orientation:
         """
         order = [2 - self.axes.index(axis) for axis in range(3)]
         return volume[self.turn].transpose(order)
+
+
+def as_it_lies(array: NDArray[Any]) -> tuple[slice, ...]:
+    """Slices that turn the axes of an array into the direction in which they lie in memory.
+
+    Args:
+        array: any shape and dtype, such as a view in RAS+ order.
+    """
+    return tuple(slice(None, None, -1 if step < 0 else 1) for step in array.strides)

@@ -22,12 +22,13 @@ def blurred(cells: NDArray[np.floating[Any]], radius: int) -> NDArray[np.float32
     """
     mean = np.asarray(cells)
     for axis in (-3, -2, -1):
-        line = np.moveaxis(mean, axis, -1)
-        total = line.copy()
+        total = mean.copy()
+        line, sums = mean.swapaxes(axis, -1), total.swapaxes(axis, -1)
         for step in range(1, radius + 1):
-            total[..., step:] += line[..., :-step]
-            total[..., :-step] += line[..., step:]
-        mean = np.moveaxis(total, -1, axis) / (2 * radius + 1)
+            sums[..., step:] += line[..., :-step]
+            sums[..., :-step] += line[..., step:]
+        total /= 2 * radius + 1
+        mean = total
     return mean.astype(np.float32)
 
 

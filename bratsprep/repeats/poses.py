@@ -35,22 +35,26 @@ def posed(fingerprint: NDArray[np.int8]) -> NDArray[np.float32]:
     index, weight = _corners(fingerprint.shape[1:])
     share = fingerprint[:1].astype(np.float32)
     parts = np.concatenate([share, fingerprint[1:] * share]).reshape(len(fingerprint), -1)
-    made = np.zeros((len(fingerprint), *index.shape[1:]), np.float32)
-    for place, amount in zip(index, weight, strict=True):
-        made += parts[:, place] * amount
+    made = np.zeros((len(fingerprint), *index[0].shape), np.float32)
+    for row, part in enumerate(parts):  # each fits into the first cache
+        for place, amount in zip(index, weight, strict=True):
+            made[row] += part.take(place) * amount
     made[1:] /= np.maximum(made[:1], 1)
     return made.swapaxes(0, 1).reshape(COUNT, *fingerprint.shape)
 
 
 @cache
-def _corners(shape: tuple[int, int, int]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+def _corners(
+    shape: tuple[int, int, int],
+) -> tuple[tuple[NDArray[np.intp], ...], tuple[NDArray[np.float32], ...]]:
     """Cells that each cell of each pose is made of, and their weights.
 
     Args:
         shape: cells along z, y and x.
 
     Returns:
-        (8, COUNT, cells) intp places in the flat array, and float32 weights, 0 outside of it.
+        Of each of the 8 corners (COUNT, cells) intp places in the flat array, and (COUNT, cells)
+        float32 weights, 0 outside of it.
     """
     sides = np.array(shape).reshape(3, 1)
     centre = (sides - 1) / 2
@@ -58,16 +62,19 @@ def _corners(shape: tuple[int, int, int]) -> tuple[NDArray[np.intp], NDArray[np.
     places = np.stack([matrix @ (grid - centre) + centre for matrix in _matrices()])
     low = np.floor(places).astype(np.intp)
     part = places - low
+    # Of the lower and the upper neighbour along each axis: its place, and its share of the cell.
+    ends = [
+        (np.clip(at, 0, sides - 1), share * ((at >= 0) & (at < sides)))
+        for at, share in ((low, 1 - part), (low + 1, part))
+    ]
     index, weight = [], []
     for corner in product((0, 1), repeat=3):
-        step = np.array(corner).reshape(3, 1)
-        at = low + step
-        is_inside = ((at >= 0) & (at < sides)).all(axis=1)
-        amount = np.where(step, part, 1 - part).prod(axis=1) * is_inside
-        z, y, x = np.clip(at, 0, sides - 1).swapaxes(0, 1)
+        (z, deep), (y, high), (x, wide) = (
+            (ends[step][0][:, axis], ends[step][1][:, axis]) for axis, step in enumerate(corner)
+        )
         index.append((z * shape[1] + y) * shape[2] + x)
-        weight.append(amount.astype(np.float32))
-    return np.stack(index), np.stack(weight)
+        weight.append((deep * high * wide).astype(np.float32))
+    return tuple(index), tuple(weight)
 
 
 def _matrices() -> list[NDArray[np.float64]]:

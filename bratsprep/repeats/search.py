@@ -1,4 +1,4 @@
-"""Fingerprints -> pairs that are one person -> groups. NumPy alone, no file is read.
+"""Fingerprints -> pairs that are one person -> groups. No file is read.
 
 Where both sides have images these decide: after a high-pass and within the brain, the cells of two
 scans of one person correlate at .8 and more, those of two people at .4 and less. Masks only name
@@ -6,6 +6,7 @@ candidates here; `bratsprep.repeats.mask_details` confirms them.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bratsprep.repeats.high_pass import high_pass
+from bratsprep.system.threads import few_blas_threads
 
 CERTAIN: Final = {"images": 0.75, "masks": 0.40, "whole tumour": 0.60}
 """Score from which a pair is one person beyond doubt, by what was compared."""
@@ -27,6 +29,8 @@ _HALF: Final = 64
 _RADIUS: Final = 1
 _AT_ONCE: Final = 256
 """Fingerprints that are widened together: 130 MB."""
+MANY: Final = 100_000_000_000
+"""Products, some seconds of one core, from which they are worth more than one thread."""
 _BLOCK: Final = 128
 """Rows of a product that are made together; of one set only those beyond the diagonal are."""
 
@@ -142,17 +146,37 @@ def _products(
     rows = first.reshape(len(first), -1) / np.float32(first.shape[1])
     used = np.flatnonzero(rows.any(axis=0))  # half of the cells lie outside every brain
     rows = rows[:, used]
-    best = np.full((len(first), len(other)), -1, np.float32)
+    is_small = len(rows) * len(other) * used.size < MANY
+    with few_blas_threads() if is_small else nullcontext():
+        return _best_turns(rows, other, used, of_one_set=second is None)
+
+
+def _best_turns(
+    rows: NDArray[np.float32],
+    other: NDArray[np.float32],
+    used: NDArray[np.intp],
+    *,
+    of_one_set: bool,
+) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+    """Correlate each case with each at every flip; gives what `_products` does.
+
+    Args:
+        rows: (n, used cells) float32 features of the first set.
+        other: (k, maps, z, y, x) float32 features.
+        used: (used cells,) intp places of the cells that are compared.
+        of_one_set: both are the same cases: each pair is looked at once.
+    """
+    best = np.full((len(rows), len(other)), -1, np.float32)
     turn = np.zeros(best.shape, np.int8)
     for number, flip in enumerate(FLIPS):
         columns = flipped(other, *flip).reshape(len(other), -1)[:, used]
         for start in range(0, len(rows), _BLOCK):
-            part = slice(start, start + _BLOCK), slice(start if second is None else 0, None)
+            part = slice(start, start + _BLOCK), slice(start if of_one_set else 0, None)
             scores = rows[part[0]] @ columns[part[1]].T
             # As the cells lie, where a flip changes nothing.
             is_better = scores > best[part] + np.float32(1e-6 if number else -2)
             best[part][is_better], turn[part][is_better] = scores[is_better], number
-    if second is not None:
+    if not of_one_set:
         return best, turn
     above, turn_above = np.triu(best, 1), np.triu(turn, 1)
     return above + above.T, turn_above + turn_above.T

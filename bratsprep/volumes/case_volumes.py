@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bratsprep.case import Box, CaseFiles, Channel, FileRecord, Geometry
 from bratsprep.errors import NiftiError
 from bratsprep.labels import ClassSet, Scheme
+from bratsprep.orientation import as_it_lies
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes import nifti
@@ -232,11 +233,12 @@ def case_notes(scan: CaseVolumes) -> tuple[str, ...]:
     """Describe what is unusual about a case: its background, coverage, spacing or label."""
     outside = tumour = 0
     if scan.label is not None:
-        planes = np.flatnonzero(scan.plane_voxels[:, 1:].any(axis=1))
-        tumour = int(scan.plane_voxels[:, 1:].sum())
+        turn = as_it_lies(scan.label)  # which a plane of a view is not, and slow for it
+        voxels, label, brain = scan.plane_voxels[turn[0]], scan.label[turn], scan.brain[turn]
+        tumour = int(voxels[:, 1:].sum())
         outside = sum(
-            int(np.count_nonzero((scan.label[z] != 0) > scan.brain[z].view(np.bool_)))
-            for z in planes
+            int(np.count_nonzero((label[z] != 0) > brain[z].view(np.bool_)))
+            for z in np.flatnonzero(voxels[:, 1:].any(axis=1))
         )
     return (
         *scan.measured.notes,

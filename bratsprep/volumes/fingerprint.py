@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bratsprep.case import BRAIN_CELLS, MASK_CELLS
 from bratsprep.labels import ClassSet
+from bratsprep.orientation import as_it_lies
 from bratsprep.volumes.case_volumes import CaseVolumes
 from bratsprep.volumes.normalise import Volumes, part_of
 
@@ -231,7 +232,7 @@ def brain_fingerprint(
         (1 + m, *BRAIN_CELLS) int8: share of each cell in the brain (127 is all), then the mean
         z-score of each modality in steps of 1/32, 0 where a cell has no brain.
     """
-    turn = tuple(slice(None, None, -1 if step < 0 else 1) for step in brain.strides)
+    turn = as_it_lies(brain)
     z, y, x = (
         sampled(marginal, count, step)[along].copy()
         for marginal, count, step, along in zip(
@@ -369,7 +370,7 @@ def region_shares(
         for size, spacing, count in zip(label.shape, spacing_mm[::-1], counts, strict=True)
     )
     # As it lies in memory: nothing that is counted depends on the direction of an axis.
-    turn = tuple(slice(None, None, -1 if step < 0 else 1) for step in label.strides)
+    turn = as_it_lies(label)
     straight = np.ascontiguousarray(label[turn])
     cells = np.where(has_tumour, z, -1)[turn[0]], y[turn[1]], x[turn[2]]
     voxels = np.zeros((len(inside), *counts), np.int32)

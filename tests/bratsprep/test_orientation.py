@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from bratsprep.orientation import RAS, Orientation
+from bratsprep.orientation import RAS, Orientation, as_it_lies
 from tests.helpers.oracles import resampled
 
 EVERY = [
@@ -47,3 +47,10 @@ def test_orientation_names_its_axes():
     assert orientation.flips == (False, False, True)
     assert orientation.is_permuted
     assert not Orientation("LPI").is_permuted
+
+
+@pytest.mark.parametrize("turn", [np.s_[::-1, :, :], np.s_[:, ::-1, ::-1], np.s_[:, :, :]])
+def test_a_view_is_turned_as_it_lies(turn):
+    volume = np.arange(60).reshape(3, 4, 5)
+    view = volume[turn]
+    np.testing.assert_array_equal(view[as_it_lies(view)], volume)

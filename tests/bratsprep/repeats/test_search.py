@@ -1,10 +1,13 @@
 """Pairs and groups from fingerprints."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from bratsprep.repeats import search
 from bratsprep.repeats.search import (
     FLIPS,
     Pair,
@@ -189,3 +192,13 @@ def test_a_case_is_a_known_twin_when_its_subject_is_on_both_sides(names, cut):
     subject_of = dict(zip("ABCDEF", names, strict=True))
     found = known_twins(subject_of, "ABCDEF"[:cut], "ABCDEF"[cut:])
     assert set(found) == {case for case in "ABCDEF"[cut:] if subject_of[case] in names[:cut]}
+
+
+@pytest.mark.parametrize(("many", "asked"), [(1, 0), (search.MANY, 1)])
+def test_only_large_products_take_the_threads_of_blas(monkeypatch, many, asked):
+    calls = []
+    monkeypatch.setattr(search, "MANY", many)
+    monkeypatch.setattr(search, "few_blas_threads", lambda: calls.append(1) or nullcontext())
+    features = image_features(prints(3))
+    assert candidates(features, None, -1.0)
+    assert len(calls) == asked

@@ -5,11 +5,13 @@ import os
 import queue
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from threadpoolctl import ThreadpoolController
 
 from bratsprep.building.memory_budget import BASE_BYTES, case_bytes, cut_bytes, pools, share
 from bratsprep.case import Channel
@@ -18,7 +20,7 @@ from bratsprep.errors import BuildError, NiftiError
 from bratsprep.sources.source import open_source
 from bratsprep.system import limits
 from bratsprep.system.memory import Buffers, Pool
-from bratsprep.system.threads import LOOK_AHEAD, cores, in_order
+from bratsprep.system.threads import LOOK_AHEAD, cores, few_blas_threads, in_order
 from bratsprep.volumes.case_volumes import read_scan
 from tests.helpers import niftis
 from tests.helpers.class_sets import ASKED, SCHEME
@@ -97,15 +99,25 @@ def test_look_ahead_is_bounded(workers):
 
 
 def test_closing_early_starts_no_further_case():
-    started = []
+    started, may_end = [], threading.Event()
 
     def work(files):
         started.append(files.id)
-        time.sleep(0.02)
+        if files.id != CASES[0].id:
+            may_end.wait()
 
     made = in_order(CASES, work, 1)
     next(made)
-    made.close()
+    shutdown = ThreadPoolExecutor.shutdown
+
+    def drop_then_wait(pool, *, wait, cancel_futures):
+        shutdown(pool, wait=False, cancel_futures=cancel_futures)
+        may_end.set()
+        shutdown(pool, wait=wait)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ThreadPoolExecutor, "shutdown", drop_then_wait)
+        made.close()
     assert len(started) <= 2
 
 
@@ -326,3 +338,18 @@ def test_cores_are_those_of_the_machine_where_that_cannot_be_told(monkeypatch, c
     monkeypatch.setattr(os, "cpu_count", lambda: counted)
     monkeypatch.setattr(limits, "core_quota", lambda _: None)
     assert cores() == expected
+
+
+# Products of matrices
+
+
+def test_few_blas_threads_are_one_and_then_as_many_as_before():
+    def counts():
+        return [each["num_threads"] for each in ThreadpoolController().info()]
+
+    with ThreadpoolController().limit(limits=2, user_api="blas"):
+        before = counts()
+        with few_blas_threads():
+            inside = ThreadpoolController().select(user_api="blas").info()
+        assert {each["num_threads"] for each in inside} == {1}
+        assert counts() == before
