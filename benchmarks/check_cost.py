@@ -32,7 +32,9 @@ class Clock:
         """Begin at 0."""
         self.seconds: dict[str, float] = {}
 
-    def watch(self, module: ModuleType, name: str, what: str, clock: Callable[[], float]) -> None:
+    def watch(
+        self, module: ModuleType | type, name: str, what: str, clock: Callable[[], float]
+    ) -> None:
         """Time every call of a function, under the name that a module knows it by."""
         inner = getattr(module, name)
 
