@@ -18,7 +18,15 @@ from pathlib import Path
 from benchmarks.load_file import PLANES, write_slice_file
 from benchmarks.machine import describe, versions
 
-SETTINGS = {"model": "unet", "width": 16, "depth": 4, "batch_size": 8, "steps": 12}
+SETTINGS: dict[str, object] = {
+    "model": "unet",
+    "width": 16,
+    "depth": 4,
+    "batch_size": 8,
+    "steps": 12,
+}
+OTHERS = {"3 planes": {"context": 3}, "patches": {"model": "unet3d", "width": 8, "batch_size": 2}}
+"""Further ways of `fit`, beside the same numbers of cases: they share the rest of the settings."""
 THREADS = 2
 """Of torch, in every process: each has buffers of its own, and a busy machine does not matter."""
 _PEAK = """
@@ -45,9 +53,9 @@ bratstrain.fit(sys.argv[2], sys.argv[3], **json.loads(sys.argv[1]))
 """
 
 
-def peak_mb(code: str, *arguments: str) -> float:
+def peak_mb(code: str, *arguments: str, settings: dict[str, object] = SETTINGS) -> float:
     """Peak resident memory of a Python process that runs some code, MB."""
-    command = [sys.executable, "-c", code + _PEAK, json.dumps(SETTINGS), *arguments]
+    command = [sys.executable, "-c", code + _PEAK, json.dumps(settings), *arguments]
     env = os.environ | {"OMP_NUM_THREADS": str(THREADS)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     if done.returncode:
@@ -75,6 +83,10 @@ def measure(folder: Path, cases: list[int], repeats: int) -> dict[str, list[floa
         for n, path in files.items():
             run = tempfile.mkdtemp(dir=folder)
             peaks.setdefault(f"fit, {n} cases", []).append(peak_mb(_FIT, str(path), run))
+            for name, changed in OTHERS.items():
+                run = tempfile.mkdtemp(dir=folder)
+                peak = peak_mb(_FIT, str(path), run, settings=SETTINGS | changed)
+                peaks.setdefault(f"{name}: fit, {n} cases", []).append(peak)
     return peaks
 
 
@@ -103,10 +115,12 @@ def main() -> None:
     peaks = measure(options.work, options.cases, options.repeats)
     settings = ", ".join(f"{name} {value}" for name, value in SETTINGS.items())
     lines = ["# Memory of fit", "", *table(peaks), ""]
-    lines += [
-        f"{settings}; slices of 192 x 160, {PLANES} a case, CPU, fp32, {THREADS} threads.",
-        "",
-    ]
+    others = "; ".join(
+        f"{name}: {', '.join(f'{key} {value}' for key, value in changed.items())}"
+        for name, changed in OTHERS.items()
+    )
+    of_slices = f"slices of 192 x 160, {PLANES} a case, CPU, fp32, {THREADS} threads"
+    lines += [f"{settings} ({others}); {of_slices}.", ""]
     lines += [f"- {name}: {value}" for name, value in machine.items()]
     options.results.mkdir(parents=True, exist_ok=True)
     (options.results / "fit_memory.md").write_text("\n".join(lines) + "\n")
