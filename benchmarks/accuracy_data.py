@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 import nibabel
@@ -76,17 +75,3 @@ def from_nnunet(raw: Path, predicted: Path, target: Path, labels: str) -> list[s
             header = read_source_header(source, files.images[0].member)
             write_nifti(target / f"{name}{ENDING}", [scheme.raw()[stored]], header)
     return names
-
-
-def write_splits(split: Mapping[str, list[str]], path: Path, fold: int) -> None:
-    """Write our split as nnU-Net's `splits_final.json`; the other folds are empty there.
-
-    Args:
-        split: `train` and `validation` case ids, and `test` ones, which nobody trains on.
-        path: file to write.
-        fold: which fold it is.
-    """
-    empty: dict[str, list[str]] = {"train": [], "val": []}
-    mine = {"train": list(split["train"]), "val": list(split["validation"])}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([*[empty] * fold, mine], indent=1), encoding="utf-8")

@@ -1,28 +1,28 @@
-"""nnU-Net version 2, 2D: fingerprint, plan, preprocess, train by the clock, label the fold.
+"""nnU-Net version 2, 2D or 3D: train one fold by a clock.
 
-`python -m benchmarks.peers.nnunet_fit SPLITS --minutes M --fold F --device D`; the data set lies
-where nnU-Net's three variables say. What differs from `nnUNetv2_train 1 2d F` is the length alone:
-its own schedule is 250,000 steps, here the polynomial learning rate runs over the time budget. The
-validation between its epochs, which decides nothing about the last weights, is left out, so that
-all of the budget is steps. Starting its loaders is before the clock.
+`python -m benchmarks.peers.nnunet_fit SPLITS OUT --configuration 2d --minutes M --fold F`, after
+`nnunet_prepare`. What differs from `nnUNetv2_train 1 2d F` is the length alone: its own schedule
+is 250,000 steps, here the polynomial learning rate runs over the budget of time. The validation
+between its epochs, which decides nothing about the last weights, is left out, so that all of the
+budget is steps. Starting its loaders, and writing the weights on the way, are not timed.
 """
 
 import argparse
 import json
+import random
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
-from nnunetv2.experiment_planning.plan_and_preprocess_api import (
-    extract_fingerprints,
-    plan_experiments,
-    preprocess,
-)
 from nnunetv2.paths import nnUNet_preprocessed
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-DATASET, NAME = 1, "Dataset001_Brain"
+from benchmarks.peers.clocks import CLOCKS
+from benchmarks.peers.nnunet_prepare import NAME, PLANS
+
 POWER = 0.9
 """Of nnU-Net's polynomial schedule."""
 
@@ -30,67 +30,79 @@ POWER = 0.9
 class ClockTrainer(nnUNetTrainer):
     """Steps until a time is over; the learning rate falls with the time that is left."""
 
-    minutes = 0.0
-    steps = 0
+    def run_for(
+        self, minutes: float, clock: str, points: tuple[float, ...], out: Path
+    ) -> list[dict[str, Any]]:
+        """Train, and write the weights on the way and at the end.
 
-    def run_training(self) -> None:
-        """Train and save the last weights."""
+        Args:
+            minutes: of the run.
+            clock: a name in `CLOCKS`.
+            points: shares of the run at which to write the weights, rising, below 1.
+            out: folder for them.
+
+        Returns:
+            Share, seconds, steps and file of each point, and of the end.
+        """
         self.on_train_start()
         self.network.train()
-        started, share = time.perf_counter(), 0.0
-        while share < 1.0:
+        now, left, kept = CLOCKS[clock], [*points, 1.0], list[dict[str, Any]]()
+        started, share, steps = now(), 0.0, 0
+        while left:
             for group in self.optimizer.param_groups:
                 group["lr"] = self.initial_lr * (1 - share) ** POWER
             self.train_step(next(self.dataloader_train))
-            self.steps += 1
-            share = (time.perf_counter() - started) / (60 * self.minutes)
+            steps += 1
+            paused = now()
+            share = (paused - started) / (60 * minutes)
+            if share >= left[0]:
+                file = out / f"weights-{left[0]:g}.pth"
+                torch.save(self.network.state_dict(), file)
+                seconds = paused - started
+                reached = [point for point in left if point <= share]
+                left = left[len(reached) :]
+                kept += [
+                    {"share": point, "seconds": seconds, "steps": steps, "weights": str(file)}
+                    for point in reached
+                ]
+                started += now() - paused
         self.on_train_end()
+        return kept
 
 
-def prepare(processes: int) -> str:
-    """Fingerprint, plans and preprocessing; gives the name of the plans."""
-    extract_fingerprints([DATASET], num_processes=processes, show_progress_bar=False)
-    plans = plan_experiments([DATASET])
-    name = plans if isinstance(plans, str) else "nnUNetPlans"
-    preprocess(
-        [DATASET],
-        name,
-        configurations=("2d",),
-        num_processes=(processes,),
-        show_progress_bar=False,
-    )
-    return name
+def make_trainer(splits: Path, configuration: str, fold: int, kind: str) -> ClockTrainer:
+    """Set up the trainer of a fold, with nnU-Net's own plans; `kind` is auto, cpu or cuda."""
+    folder = Path(str(nnUNet_preprocessed)) / NAME
+    shutil.copy(splits, folder / "splits_final.json")
+    given = json.loads((folder / f"{PLANS}.json").read_text(encoding="utf-8"))
+    given["continue_training"] = False
+    index = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    has_gpu = torch.cuda.is_available()
+    device = ("cuda" if has_gpu else "cpu") if kind == "auto" else kind.partition(":")[0]
+    return ClockTrainer(given, configuration, fold, index, device=torch.device(device))
 
 
 def main() -> None:
-    """Print seconds of each step as JSON."""
+    """Print what each point took as JSON."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("splits", type=Path)
-    parser.add_argument("--minutes", type=float, required=True)
-    parser.add_argument("--fold", type=int, default=0)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--processes", type=int, default=2)
+    add = parser.add_argument
+    add("splits", type=Path)
+    add("out", type=Path)
+    add("--configuration", default="2d")
+    add("--minutes", type=float, required=True)
+    add("--points", type=json.loads, default=[], help="shares of the run, as a JSON list")
+    add("--clock", choices=CLOCKS, default="wall")
+    add("--fold", type=int, default=0)
+    add("--seed", type=int, default=0)
+    add("--device", default="auto")
     args = parser.parse_args()
-    has_gpu = torch.cuda.is_available()
-    kind = ("cuda" if has_gpu else "cpu") if args.device == "auto" else args.device.split(":")[0]
-    times = [time.perf_counter()]
-    plans = prepare(args.processes)
-    folder = Path(str(nnUNet_preprocessed)) / NAME
-    shutil.copy(args.splits, folder / "splits_final.json")
-    times.append(time.perf_counter())
-    given = json.loads((folder / f"{plans}.json").read_text(encoding="utf-8"))
-    given["continue_training"] = False
-    index = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-    trainer = ClockTrainer(given, "2d", args.fold, index, device=torch.device(kind))
-    trainer.minutes = args.minutes
-    trainer.run_training()
-    times.append(time.perf_counter())
-    trainer.perform_actual_validation()
-    times.append(time.perf_counter())
-    steps = ("prepare", "fit", "predict")
-    line = {step: times[i + 1] - times[i] for i, step in enumerate(steps)}
-    line |= {"steps": trainer.steps, "batch": trainer.batch_size}
-    line |= {"predicted": str(Path(trainer.output_folder) / "validation")}
+    random.seed(args.seed)
+    np.random.seed(args.seed)  # noqa: NPY002  its augmentation draws from there
+    torch.manual_seed(args.seed)
+    trainer = make_trainer(args.splits, args.configuration, args.fold, args.device)
+    started = time.perf_counter()
+    kept = trainer.run_for(args.minutes, args.clock, tuple(args.points), args.out)
+    line = {"fit": time.perf_counter() - started, "batch": trainer.batch_size, "points": kept}
     print(json.dumps(line), flush=True)
 
 

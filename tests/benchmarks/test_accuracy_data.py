@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import bratstrain
-from benchmarks.accuracy_data import from_nnunet, to_nnunet, write_splits
+from benchmarks.accuracy_data import from_nnunet, to_nnunet
 from bratsprep.phantom.phantoms import phantoms
 
 
@@ -44,10 +44,3 @@ def test_truth_that_comes_back_is_perfect(raw, converted, tmp_path):
     assert len(names) == 3
     report = bratstrain.score_folders(tmp_path / "back", raw, out=tmp_path / "scores")
     assert all(case.confusion.trace() == case.confusion.sum() for case in report.scores)
-
-
-def test_split_stands_at_its_fold(tmp_path):
-    write_splits({"train": ["a"], "validation": ["b"]}, tmp_path / "new" / "splits.json", 2)
-    splits = json.loads((tmp_path / "new" / "splits.json").read_text())
-    assert len(splits) == 3
-    assert splits[2] == {"train": ["a"], "val": ["b"]}
