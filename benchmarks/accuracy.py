@@ -78,6 +78,7 @@ def read_options() -> argparse.Namespace:
     add("--folds", help="instead of the plan's, such as 0,1")
     add("--seeds", help="instead of the plan's")
     add("--again", action="store_true", help="run what is kept anew")
+    add("--kept", action="store_true", help="run nothing, write what is kept")
     add("--earlier", default="", help="checkout of an earlier version of ours")
     add("--peers", default=".venv-peers/bin/python", help="python that has nnunetv2")
     add("--work", type=Path, default=Path("demo/accuracy"))
@@ -104,7 +105,7 @@ def main() -> None:
     """Compare, print, write; exit 1 where a side failed."""
     options = read_options()
     plan, work = chosen_plan(options), options.work.resolve()
-    place = Place(options.raw.resolve(), work, options.peers, options.earlier)
+    place = Place(options.raw.resolve(), work, options.peers, options.earlier, options.kept)
     words = ["python", "-m", "benchmarks.accuracy", "RAW", "--plan", options.plan.name]
     words += ["--earlier", "TREE"] if options.earlier else []
     facts = {
@@ -122,7 +123,9 @@ def main() -> None:
         for fold in plan.folds:
             for side in (side for side in plan.sides if side.name in wanted):
                 runs += run_side(plan, place, Leg(side, fold, seed), again=options.again)
-                write(plan, place, runs, about, options.results)
+                if not place.is_closed:
+                    write(plan, place, runs, about, options.results)
+    write(plan, place, runs, about, options.results)
     print((options.results / "accuracy.md").read_text(encoding="utf-8"))
     sys.exit(any("fault" in found for found in runs))
 

@@ -34,7 +34,7 @@ def prepare_nnunet(plan: Plan, place: Place) -> Found:
         command += ["--processes", str(plan.processes)]
         return run(command, nnunet_env(plan, place, base / "results", plan.processes), base)
 
-    return kept(base / "prepared.json", make)
+    return kept(place, base / "prepared.json", make)
 
 
 def run_nnunet(plan: Plan, place: Place, leg: Leg, *, again: bool) -> list[Found]:
@@ -57,7 +57,7 @@ def run_nnunet(plan: Plan, place: Place, leg: Leg, *, again: bool) -> list[Found
         command += ["--minutes", f"{budget:g}", "--clock", plan.clock, "--seed", str(leg.seed)]
         return run([*command, "--points", json.dumps(shares)], env, folder)
 
-    fitted = kept(folder / "fit.json", fit, again=again)
+    fitted = kept(place, folder / "fit.json", fit, again=again)
     if "fault" in fitted:
         return [fitted]
     points = fitted.pop("points")
@@ -67,8 +67,11 @@ def run_nnunet(plan: Plan, place: Place, leg: Leg, *, again: bool) -> list[Found
         command = [*peer, "benchmarks.peers.nnunet_label", str(place.splits), point.pop("weights")]
         command += [str(target), *chosen, *["--no-mirroring"] * (not side.mirroring)]
         label = partial(run, command, env, folder)
-        labelled = kept(folder / f"{minutes:g}.json", label, again=again)
-        if "fault" not in labelled:
-            from_nnunet(place.raw, target, place.predicted(side, leg.seed, minutes), plan.labels)
-        found.append({"minutes": minutes, **fitted, **point, **labelled})
+        labelled = kept(place, folder / f"{minutes:g}.json", label, again=again)
+        found.append({"minutes": minutes, **fitted, **point})
+        if "fault" in labelled:
+            found[-1]["fault"] = f"labels: {labelled['fault']}"
+            continue
+        found[-1]["predict"] = labelled["predict"]
+        from_nnunet(place.raw, target, place.predicted(side, leg.seed, minutes), plan.labels)
     return found

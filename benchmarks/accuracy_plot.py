@@ -56,5 +56,7 @@ def draw_side(axis: Axes, own: Sequence[Scored], part: str, number: int) -> None
         np.mean([one.evaluation.rows()[part]["mean"] for one in own if one.minutes == at])
         for at in minutes
     ]
+    n_cases = min(len(one.evaluation.cases) for one in own)
+    name = f"{own[0].side.name} ({n_cases} cases)"
     axis.plot(minutes, means, marker=MARKERS[number % len(MARKERS)], markersize=5, linewidth=1.4,
-              color=COLOURS[number % len(COLOURS)], label=own[0].side.name)  # fmt: skip
+              color=COLOURS[number % len(COLOURS)], label=name)  # fmt: skip

@@ -13,6 +13,8 @@ from benchmarks.accuracy_plan import Plan, Side
 
 ROOT = Path(__file__).parent.parent
 
+NOT_RUN = "not run, or not to its end"
+
 Found = dict[str, Any]
 """What a process printed and took, or its `fault`."""
 
@@ -36,6 +38,8 @@ class Place:
     """Python that has nnunetv2."""
     earlier: str
     """Checkout of an earlier version of ours; empty for none."""
+    is_closed: bool = False
+    """Nothing is run any more: what is not kept is a fault."""
 
     @property
     def splits(self) -> Path:
@@ -64,11 +68,13 @@ def run(command: list[str], env: dict[str, str], folder: Path) -> Found:
     return {**line, "cpu_seconds": took.cpu_seconds, "peak_bytes": took.peak_bytes}
 
 
-def kept(path: Path, make: Callable[[], Found], *, again: bool = False) -> Found:
+def kept(place: Place, path: Path, make: Callable[[], Found], *, again: bool = False) -> Found:
     """Read what was found before, or find it and write it; a fault is looked for again."""
     if path.exists() and not again:
         found: Found = json.loads(path.read_text(encoding="utf-8"))
         return found
+    if place.is_closed:
+        return {"fault": NOT_RUN}
     found = make()
     if "fault" not in found:
         path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -129,4 +135,4 @@ def fit_ours(
         (folder / f"{minutes:g}").mkdir()
         return run(command, threads(plan), folder / f"{minutes:g}")
 
-    return kept(folder / f"{minutes:g}.json", make, again=again)
+    return kept(place, folder / f"{minutes:g}.json", make, again=again)

@@ -94,7 +94,8 @@ def compared(plan: Plan, place: Place, done: Sequence[Scored]) -> list[dict[str,
                 evaluated(plan, place, place.predicted(one.side, one.seed, one.minutes), folds)
                 for one in (lead, other)
             ]
-            about = {"seed": lead.seed, "folds": list(folds)}
+            against = [other.side.name, other.minutes]
+            about = {"seed": lead.seed, "folds": list(folds), "against": against}
             found = of_pair(pair, [lead.name, other.name])
             rows += [about | asdict(difference) for difference in found]
     return rows

@@ -20,6 +20,11 @@ def signed(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:+.3f}".replace("0.", ".", 1)
 
 
+def megabytes(size: float | None) -> str:
+    """Memory; a dash where it was not measured."""
+    return "-" if size is None else f"{size / 1e6:.0f}"
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """A Markdown table with an empty line after it."""
     lines = [head, ["---"] * len(head), *rows]
@@ -94,7 +99,7 @@ def run_table(runs: Sequence[Found]) -> list[str]:
         rows.append(
             [*start, f"{run['minutes']:g}", f"{run['steps']} of {run['batch']}",
              f"{run['seconds']:.0f}", f"{run['fit']:.0f}", f"{run['predict']:.0f}",
-             f"{run['peak_bytes'] / 1e6:.0f}", ""]
+             megabytes(run["peak_bytes"]), ""]
         )  # fmt: skip
     return table(head, rows)
 
