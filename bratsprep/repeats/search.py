@@ -29,8 +29,9 @@ _HALF: Final = 64
 _RADIUS: Final = 1
 _AT_ONCE: Final = 256
 """Fingerprints that are widened together: 130 MB."""
-MANY: Final = 100_000_000_000
-"""Products, some seconds of one core, from which they are worth more than one thread."""
+MANY: Final = 200_000_000_000
+"""Products of cells, some seconds of one core, from which they are worth more than one thread;
+half of the cells lie outside every brain and are left out."""
 _BLOCK: Final = 128
 """Rows of a product that are made together; of one set only those beyond the diagonal are."""
 
@@ -119,7 +120,8 @@ def candidates(
     other = first if second is None else second
     if not len(first) or not len(other):
         return []
-    best, turn = _products(first, second)
+    with few_blas_threads() if first.size * len(other) < MANY else nullcontext():
+        best, turn = _products(first, second)
     if second is None:
         np.fill_diagonal(best, -1.0)
     ranked = [*_top(best), *((i, j) for j, i in _top(best.T))]
@@ -146,37 +148,17 @@ def _products(
     rows = first.reshape(len(first), -1) / np.float32(first.shape[1])
     used = np.flatnonzero(rows.any(axis=0))  # half of the cells lie outside every brain
     rows = rows[:, used]
-    is_small = len(rows) * len(other) * used.size < MANY
-    with few_blas_threads() if is_small else nullcontext():
-        return _best_turns(rows, other, used, of_one_set=second is None)
-
-
-def _best_turns(
-    rows: NDArray[np.float32],
-    other: NDArray[np.float32],
-    used: NDArray[np.intp],
-    *,
-    of_one_set: bool,
-) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-    """Correlate each case with each at every flip; gives what `_products` does.
-
-    Args:
-        rows: (n, used cells) float32 features of the first set.
-        other: (k, maps, z, y, x) float32 features.
-        used: (used cells,) intp places of the cells that are compared.
-        of_one_set: both are the same cases: each pair is looked at once.
-    """
-    best = np.full((len(rows), len(other)), -1, np.float32)
+    best = np.full((len(first), len(other)), -1, np.float32)
     turn = np.zeros(best.shape, np.int8)
     for number, flip in enumerate(FLIPS):
         columns = flipped(other, *flip).reshape(len(other), -1)[:, used]
         for start in range(0, len(rows), _BLOCK):
-            part = slice(start, start + _BLOCK), slice(start if of_one_set else 0, None)
+            part = slice(start, start + _BLOCK), slice(start if second is None else 0, None)
             scores = rows[part[0]] @ columns[part[1]].T
             # As the cells lie, where a flip changes nothing.
             is_better = scores > best[part] + np.float32(1e-6 if number else -2)
             best[part][is_better], turn[part][is_better] = scores[is_better], number
-    if not of_one_set:
+    if second is not None:
         return best, turn
     above, turn_above = np.triu(best, 1), np.triu(turn, 1)
     return above + above.T, turn_above + turn_above.T

