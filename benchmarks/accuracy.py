@@ -18,12 +18,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import bratstrain
 from benchmarks import machine
 from benchmarks.accuracy_nnunet import run_nnunet
 from benchmarks.accuracy_plan import Plan, read_plan
 from benchmarks.accuracy_plot import draw
-from benchmarks.accuracy_run import ROOT, Found, Leg, Place, run_ours
+from benchmarks.accuracy_run import ROOT, Found, Leg, Place, deal, run_ours
 from benchmarks.accuracy_scores import compared, scored
 from benchmarks.accuracy_table import (
     about_folds,
@@ -114,9 +113,7 @@ def main() -> None:
         "peers": machine.versions(options.peers, PEER_PACKAGES),
     }
     about = {"command": shlex.join(words), "facts": facts}
-    work.mkdir(parents=True, exist_ok=True)
-    if not place.splits.exists():
-        bratstrain.splits(place.raw, place.splits, labels=plan.labels)
+    deal(plan, place)
     wanted = options.sides.split(",") if options.sides else [side.name for side in plan.sides]
     runs: list[Found] = []
     for seed in plan.seeds:

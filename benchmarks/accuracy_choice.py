@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import bratsprep
-import bratstrain
 from benchmarks import machine
 from benchmarks.accuracy import PACKAGES, PLANS, RESULTS
 from benchmarks.accuracy_plan import Plan, Side, read_plan
-from benchmarks.accuracy_run import Found, Leg, Place, fit_ours
-from benchmarks.accuracy_table import number, table
+from benchmarks.accuracy_run import Found, Leg, Place, deal, fit_ours
+from benchmarks.accuracy_table import number
+from benchmarks.grid import grid
 
 INNER = 3
 """Inner folds: every third case in the order of the names."""
@@ -57,12 +57,9 @@ def row(found: Found, data: Path) -> list[str]:
     return [*start, f"{found['steps']} of {found['batch']}", *map(number, scores)]
 
 
-def deal(plan: Plan, place: Place) -> Place:
+def deal_inner(plan: Plan, place: Place) -> Place:
     """Write the inner folds; gives where the fits on them are."""
-    place.work.mkdir(parents=True, exist_ok=True)
-    if not place.splits.exists():
-        bratstrain.splits(place.raw, place.splits, labels=plan.labels)
-    splits = json.loads(place.splits.read_text(encoding="utf-8"))
+    splits = deal(plan, place)
     inner = replace(place, work=place.work / "choice")
     inner.work.mkdir(exist_ok=True)
     dealt = inner_folds([splits[fold] for fold in plan.folds])
@@ -72,12 +69,12 @@ def deal(plan: Plan, place: Place) -> Place:
 
 def write(given: dict[str, Any], runs: list[Found], data: Path, results: Path) -> None:
     """Write the table and the numbers."""
-    head = ["candidate", "minutes", "inner fold", "steps of", "mean of classes", "mean of regions"]
+    head = ("candidate", "minutes", "inner fold", "steps of", "mean of classes", "mean of regions")
     about = (
         "Cases that every fold of the comparison trains on, dealt into inner folds; volume Dice "
         "over stored planes, no flips. No case of a fold that is scored is among them."
     )
-    lines = ["# Choice of settings", "", about, "", *table(head, [row(one, data) for one in runs])]
+    lines = ["# Choice of settings", "", about, "", *grid(head, [row(one, data) for one in runs])]
     lines += [f"- {one['name']}: {json.dumps(one['settings'])}" for one in given["candidates"]]
     facts = {"machine": machine.describe(), "ours": machine.versions(sys.executable, PACKAGES)}
     lines += ["", *(f"- {name}: {machine.markdown(fact)}" for name, fact in facts.items())]
@@ -98,7 +95,7 @@ def main() -> None:
     add("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
     plan = read_plan(options.plan)
-    place = deal(plan, Place(options.raw.resolve(), options.work.resolve(), "", ""))
+    place = deal_inner(plan, Place(options.raw.resolve(), options.work.resolve(), "", ""))
     given = tomllib.loads(options.candidates.read_text(encoding="utf-8"))
     data, runs = place.work / "slices.h5", list[Found]()
     for one in given["candidates"]:

@@ -1,6 +1,7 @@
 """Run nnU-Net for `benchmarks.accuracy` on one fold; what is finished is kept in its folder."""
 
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -66,12 +67,24 @@ def run_nnunet(plan: Plan, place: Place, leg: Leg, *, again: bool) -> list[Found
         target = folder / f"predicted-{minutes:g}"
         command = [*peer, "benchmarks.peers.nnunet_label", str(place.splits), point.pop("weights")]
         command += [str(target), *chosen, *["--no-mirroring"] * (not side.mirroring)]
-        label = partial(run, command, env, folder)
+        back = partial(
+            from_nnunet, place.raw, target, place.predicted(side, leg.seed, minutes), plan.labels
+        )
+        label = partial(labels_of, command, env, folder, back)
         labelled = kept(place, folder / f"{minutes:g}.json", label, again=again)
         found.append({"minutes": minutes, **fitted, **point})
         if "fault" in labelled:
             found[-1]["fault"] = f"labels: {labelled['fault']}"
             continue
         found[-1]["predict"] = labelled["predict"]
-        from_nnunet(place.raw, target, place.predicted(side, leg.seed, minutes), plan.labels)
     return found
+
+
+def labels_of(
+    command: list[str], env: dict[str, str], folder: Path, back: Callable[[], object]
+) -> Found:
+    """Label a fold in a process of its own, and bring the labels back into the source's scheme."""
+    labelled = run(command, env, folder)
+    if "fault" not in labelled:
+        back()
+    return labelled

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import bratstrain
 from benchmarks import machine
 from benchmarks.accuracy_plan import Plan, Side
 
@@ -60,12 +61,11 @@ class Place:
 def run(command: list[str], env: dict[str, str], folder: Path) -> Found:
     """Run a process to its end; a failure is a result too."""
     took = machine.measured(command, {"PYTHONPATH": str(ROOT), **env}, folder)
-    if took.returncode:
+    found = machine.said(took)
+    if "fault" in found:
         print(took.stderr[-3000:], file=sys.stderr)
-        last = took.stderr.strip().splitlines()[-1:] or [f"exit {took.returncode}"]
-        return {"fault": last[0]}
-    line = json.loads(took.stdout.strip().splitlines()[-1])
-    return {**line, "cpu_seconds": took.cpu_seconds, "peak_bytes": took.peak_bytes}
+        return found
+    return found | {"cpu_seconds": took.cpu_seconds, "peak_bytes": took.peak_bytes}
 
 
 def kept(place: Place, path: Path, make: Callable[[], Found], *, again: bool = False) -> Found:
@@ -79,6 +79,15 @@ def kept(place: Place, path: Path, make: Callable[[], Found], *, again: bool = F
     if "fault" not in found:
         path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     return found
+
+
+def deal(plan: Plan, place: Place) -> list[dict[str, list[str]]]:
+    """The folds of the cases; dealt where they are not there yet."""
+    place.work.mkdir(parents=True, exist_ok=True)
+    if not place.splits.exists():
+        bratstrain.splits(place.raw, place.splits, labels=plan.labels)
+    folds: list[dict[str, list[str]]] = json.loads(place.splits.read_text(encoding="utf-8"))
+    return folds
 
 
 def threads(plan: Plan) -> dict[str, str]:

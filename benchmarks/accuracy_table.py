@@ -8,6 +8,7 @@ from typing import Any
 from benchmarks.accuracy_plan import Plan
 from benchmarks.accuracy_run import Found, Place
 from benchmarks.accuracy_scores import Scored
+from benchmarks.grid import grid
 
 
 def number(value: float | None) -> str:
@@ -23,12 +24,6 @@ def signed(value: float) -> str:
 def megabytes(size: float | None) -> str:
     """Memory; a dash where it was not measured."""
     return "-" if size is None else f"{size / 1e6:.0f}"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table with an empty line after it."""
-    lines = [head, ["---"] * len(head), *rows]
-    return [*("| " + " | ".join(line) + " |" for line in lines), ""]
 
 
 def about_folds(plan: Plan, place: Place) -> str:
@@ -51,7 +46,7 @@ def score_table(done: Sequence[Scored], runs: Sequence[Found]) -> list[str]:
     if not done:
         return []
     parts = done[0].evaluation.order
-    head = ["side", "minutes", "seed", "cases", "steps", f"{parts[0]} (95 %)", *parts[1:]]
+    head = ("side", "minutes", "seed", "cases", "steps", f"{parts[0]} (95 %)", *parts[1:])
     rows = []
     for one in done:
         means = one.evaluation.rows()
@@ -68,13 +63,13 @@ def score_table(done: Sequence[Scored], runs: Sequence[Found]) -> list[str]:
             [one.side.name, f"{one.minutes:g}", str(one.seed), str(len(one.evaluation.cases)),
              ", ".join(steps), lead, *(number(means[part]["mean"]) for part in parts[1:])]
         )  # fmt: skip
-    return table(head, rows)
+    return grid(head, rows)
 
 
 def difference_table(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Paired differences; the means first, then classes and regions."""
-    head = ["difference", "seed", "part", "volume Dice", "95 %", "better/worse", "p"]
-    return table(
+    head = ("difference", "seed", "part", "volume Dice", "95 %", "better/worse", "p")
+    return grid(
         head,
         [
             [f"{row['run']} - {row['other']}", str(row["seed"]), row["part"], signed(row["mean"]),
@@ -87,8 +82,8 @@ def difference_table(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 def run_table(runs: Sequence[Found]) -> list[str]:
     """What each run took; a fault in place of it where it failed."""
-    head = ["side", "fold", "seed", "minutes", "steps of", "clock (s)", "wall (s)", "labelling (s)",
-            "memory (MB)", "fault"]  # fmt: skip
+    head = ("side", "fold", "seed", "minutes", "steps of", "clock (s)", "wall (s)", "labelling (s)",
+            "memory (MB)", "fault")  # fmt: skip
     rows = []
     for run in runs:
         start = [run["side"], str(run["fold"]), str(run["seed"])]
@@ -101,7 +96,7 @@ def run_table(runs: Sequence[Found]) -> list[str]:
              f"{run['seconds']:.0f}", f"{run['fit']:.0f}", f"{run['predict']:.0f}",
              megabytes(run["peak_bytes"]), ""]
         )  # fmt: skip
-    return table(head, rows)
+    return grid(head, rows)
 
 
 def settings_lines(plan: Plan) -> list[str]:

@@ -11,42 +11,13 @@ is a process of its own and counts from its start, imports included. Kernels are
 import argparse
 import json
 import statistics
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
-from benchmarks.machine import describe, markdown, versions
+from benchmarks.grid import grid
+from benchmarks.within import PROCESS, THREAD, Clock, parts, write
 
 RESULTS = Path(__file__).parent / "results"
-THREAD, PROCESS = time.thread_time, time.process_time
-
-
-class Clock:
-    """Seconds of processor time that each check has taken."""
-
-    def __init__(self) -> None:
-        """Begin at 0."""
-        self.seconds: dict[str, float] = {}
-
-    def watch(
-        self, module: ModuleType | type, name: str, what: str, clock: Callable[[], float]
-    ) -> None:
-        """Time every call of a function, under the name that a module knows it by."""
-        inner = getattr(module, name)
-
-        def timed(*args: Any, **kwargs: Any) -> Any:
-            begun = clock()
-            try:
-                return inner(*args, **kwargs)
-            finally:
-                # One addition: workers that finish at once may lose each other's microseconds only.
-                self.seconds[what] = self.seconds.get(what, 0.0) + clock() - begun
-
-        setattr(module, name, timed)
 
 
 def one_build(raw: Path, out: Path, workers: int) -> dict[str, float]:
@@ -72,28 +43,22 @@ def measure(raw: Path, work: Path, repeats: int, workers: int) -> list[dict[str,
     """Build several times, each in a process of its own, after one that compiles the kernels."""
     command = [sys.executable, "-m", "benchmarks.check_cost", str(raw), "--work", str(work)]
     command += ["--workers", str(workers), "--one"]
-    builds = []
-    for _ in range(repeats + 1):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(done.stderr)
-        builds.append(json.loads(done.stdout.splitlines()[-1]))
-    return builds[1:]
+    return [parts(command) for _ in range(repeats + 1)][1:]
 
 
 def table(builds: list[dict[str, float]]) -> list[str]:
     """Medians of every check, and of all that 0.1 had not: seconds, and share of the build."""
-    lines = ["| what | processor seconds | share of the build |", "| --- | --- | --- |"]
     whole = [build["all"] for build in builds]
     names = [name for name in builds[0] if name != "all"]
     new = [name for name in names if "0.1" not in name]
     rows = [(name, [build[name] for build in builds]) for name in names]
     sums = [sum(build[name] for name in new) for build in builds]
     rows += [("**all checks that 0.1 had not**", sums), ("the build", whole)]
+    cells = []
     for name, seconds in rows:
         share = statistics.median(s / t for s, t in zip(seconds, whole, strict=True))
-        lines.append(f"| {name} | {statistics.median(seconds):.3f} | {100 * share:.2f} % |")
-    return lines
+        cells.append([name, f"{statistics.median(seconds):.3f}", f"{100 * share:.2f} %"])
+    return grid(("what", "processor seconds", "share of the build"), cells)
 
 
 def main() -> None:
@@ -112,13 +77,9 @@ def main() -> None:
         print(json.dumps(one_build(args.raw, out, args.workers)))
         return
     builds = measure(args.raw, args.work, args.repeats, args.workers)
-    facts = markdown(describe() | versions(sys.executable, ("bratsprep", "numpy", "numba")))
-    about = f"{args.note}; {args.repeats} builds, {args.workers} workers, medians. {facts}"
-    lines = ["# Cost of the checks of a build", "", *table(builds), "", about]
-    text = "\n".join(lines) + "\n"
-    (args.results / "check_cost.md").write_text(text, encoding="utf-8")
-    (args.results / "check_cost.json").write_text(json.dumps(builds, indent=1) + "\n")
-    print(text)
+    lines = ["# Cost of the checks of a build", "", *table(builds)]
+    about = f"{args.note}; {args.repeats} builds, {args.workers} workers, medians"
+    write("check_cost", lines[:-1], builds, about, args.results)
 
 
 if __name__ == "__main__":

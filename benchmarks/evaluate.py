@@ -123,10 +123,10 @@ def one(row: Row, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     command += ["--cases", str(options.cases)]
     env = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     took = machine.measured(command, env, folder)
-    if took.returncode:
-        last = took.stderr.strip().splitlines()[-1:] or [f"exit {took.returncode}"]
-        return {"fault": "not installed" if "ModuleNotFound" in last[0] else last[0]}
-    return json.loads(took.stdout.splitlines()[-1]) | {"peak_bytes": took.peak_bytes}
+    found = machine.said(took)
+    if "fault" in found:
+        return {"fault": "not installed"} if "ModuleNotFound" in found["fault"] else found
+    return found | {"peak_bytes": took.peak_bytes}
 
 
 def furthest(run: dict[str, Any], ours: dict[str, Any], *, strict: bool) -> float:

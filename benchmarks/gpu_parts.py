@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from benchmarks import train_parts
-from benchmarks.train_parts import PRECISIONS, ROOT, Size, answered, asked, fresh, settings_of
+from benchmarks.machine import answered
+from benchmarks.train_parts import PRECISIONS, ROOT, Size, asked, fresh, settings_of
 from benchmarks.train_ways import Task
 from bratstrain.device import cores
 

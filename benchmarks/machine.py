@@ -8,11 +8,13 @@ import os
 import platform
 import resource
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).parent.parent
 INTERVAL = 0.05
 """Seconds between two looks at the memory of a process tree."""
 _PAGE = resource.getpagesize()
@@ -110,6 +112,25 @@ def measured(command: list[str], env: dict[str, str], folder: Path) -> Measured:
         out.read_text(encoding="utf-8"),
         err.read_text(encoding="utf-8"),
     )
+
+
+def said(took: Measured) -> dict[str, Any]:
+    """What a process printed as JSON in its last line; `fault` where it failed, its last words."""
+    if took.returncode:
+        last = took.stderr.strip().splitlines()[-1:] or [f"exit {took.returncode}"]
+        return {"fault": last[0]}
+    found: dict[str, Any] = json.loads(took.stdout.strip().splitlines()[-1])
+    return found
+
+
+def answered(command: list[str]) -> dict[str, Any]:
+    """Run a process that prints JSON as its last line; `missing` says why there is none."""
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.stderr.write(done.stderr)
+        return {"missing": f"failed with exit status {done.returncode}"}
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def _children_cpu() -> float:

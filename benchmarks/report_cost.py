@@ -11,12 +11,11 @@ import argparse
 import json
 import shutil
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.check_cost import PROCESS, THREAD, Clock
-from benchmarks.machine import describe, markdown, versions
+from benchmarks.grid import grid
+from benchmarks.within import PROCESS, THREAD, Clock, parts, write
 
 RESULTS = Path(__file__).parent / "results"
 KEPT, VIEWS, PAGE = "images kept while scoring", "views of cases", "the page"
@@ -45,22 +44,18 @@ def measure(run: Path, raw: Path, split: str, work: Path, repeats: int) -> list[
     for _ in range(repeats):
         shutil.rmtree(work / "run", ignore_errors=True)
         shutil.copytree(run, work / "run", ignore=shutil.ignore_patterns("evaluation*"))
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(done.stderr)
-        made.append(json.loads(done.stdout.splitlines()[-1]))
+        made.append(parts(command))
     return made
 
 
 def table(made: list[dict[str, float]]) -> list[str]:
     """Medians: seconds of each part, of the whole, and the ratio of the whole to the rest."""
     seconds = {name: statistics.median(each[name] for each in made) for name in (*PARTS, "all")}
-    lines = [f"| {name} | {taken:.2f} |" for name, taken in seconds.items()]
     ratios = [each["all"] / (each["all"] - sum(each[name] for name in PARTS)) for each in made]
     least, most = min(ratios), max(ratios)
     ratio = f"{statistics.median(ratios):.3f} ({least:.3f} to {most:.3f})"
-    head = ["| what | processor seconds |", "| --- | --- |"]
-    return [*head, *lines, f"| **report to evaluate** | {ratio} |"]
+    cells = [[name, f"{taken:.2f}"] for name, taken in seconds.items()]
+    return grid(("what", "processor seconds"), [*cells, ["**report to evaluate**", ratio]])
 
 
 def main() -> None:
@@ -80,12 +75,9 @@ def main() -> None:
         return
     args.work.mkdir(parents=True, exist_ok=True)
     made = measure(args.run, args.raw, args.split, args.work, args.repeats)
-    facts = markdown(describe() | versions(sys.executable, ("bratsprep", "torch", "numpy")))
-    about = f"{args.note}; {args.repeats} reports, medians. {facts}"
-    text = "\n".join(["# Cost of a report", "", *table(made), "", about]) + "\n"
-    (args.results / "report_cost.md").write_text(text, encoding="utf-8")
-    (args.results / "report_cost.json").write_text(json.dumps(made, indent=1) + "\n")
-    print(text)
+    about = f"{args.note}; {args.repeats} reports, medians"
+    lines = ["# Cost of a report", "", *table(made)]
+    write("report_cost", lines[:-1], made, about, args.results)
 
 
 if __name__ == "__main__":

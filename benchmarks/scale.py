@@ -30,10 +30,7 @@ def run_part(part: str, given: Path, made: Path, options: list[str], folder: Pat
     command = [sys.executable, "-m", "benchmarks.scale_part", part, str(given), str(made), *options]
     env = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "1"}
     took = machine.measured(command, env, folder)
-    if took.returncode:
-        last = took.stderr.strip().splitlines()[-1:] or [f"exit {took.returncode}"]
-        return {"fault": last[0], "cpu_seconds": took.cpu_seconds}
-    return json.loads(took.stdout.splitlines()[-1]) | {"cpu_seconds": took.cpu_seconds}
+    return machine.said(took) | {"cpu_seconds": took.cpu_seconds}
 
 
 def measure(options: argparse.Namespace, work: Path) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import answered
 from benchmarks.train_ways import Task, compare
 from bratstrain.runs.files import LAST, LOG, read_log
 
@@ -57,16 +58,6 @@ QUICK = {
 def asked(task: Task) -> dict[str, Any]:
     """Make a measurement in a process of its own; `missing` says why there is none."""
     return answered(command(task))
-
-
-def answered(command: list[str]) -> dict[str, Any]:
-    """Run a process that prints JSON as its last line; `missing` says why there is none."""
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.stderr.write(done.stderr)
-        return {"missing": f"failed with exit status {done.returncode}"}
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
 
 
 def command(task: Task) -> list[str]:

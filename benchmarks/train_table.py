@@ -3,6 +3,7 @@
 from statistics import mean, median
 from typing import Any
 
+from benchmarks.grid import grid
 from benchmarks.machine import markdown
 from benchmarks.train_parts import PRECISIONS, SIZES
 from bratstrain.config import MODELS
@@ -107,14 +108,6 @@ def tables(rows: dict[str, list[Row]], kind: str) -> list[str]:
     lines += compiled(rows["speed"]) + aim(rows["speed"], kind)
     lines += agreement(rows["agreement"]) + kill(rows["kill"])
     return lines + beside(rows.get("peers", []))
-
-
-def grid(head: tuple[str, ...], rows: list[list[str]]) -> list[str]:
-    """A table and an empty line after it; nothing without rows."""
-    if not rows:
-        return []
-    filled = [[*row, *[""] * (len(head) - len(row))] for row in rows]
-    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *filled)] + [""]
 
 
 def number(value: float | None, unit: float, form: str) -> str:
