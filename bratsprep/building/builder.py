@@ -35,7 +35,7 @@ from bratsprep.building.previous import (
     renew_sidecar,
     with_checksums,
 )
-from bratsprep.building.source_stamps import Stamps, content_key, take_stamps, write_sidecar
+from bratsprep.building.source_stamps import content_key, take_stamps, write_sidecar
 from bratsprep.building.subject_groups import find_repeats, pinned
 from bratsprep.building.summary import Summary, versions
 from bratsprep.case import CaseFiles
@@ -73,6 +73,25 @@ class Call:
     """Faulty cases are set aside."""
     force: bool
     progress: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Cases that are finished before the first is written."""
+
+    entries: dict[str, Entry]
+    """By id."""
+    in_parts: set[str]
+    """Ids of those that lie in a part."""
+    in_journal: set[str]
+    """Ids of those that lie in the file of an interrupted build, and are not written anew yet."""
+
+    def is_last(self, files: CaseFiles) -> bool:
+        """Whether no case needs the file of the interrupted build once this one is written."""
+        if files.id not in self.in_journal:
+            return False
+        self.in_journal.remove(files.id)
+        return not self.in_journal
 
 
 def build(
@@ -262,39 +281,51 @@ def _changes(previous: Previous | None, inputs: Inputs, workers: int) -> Changes
 
 
 def _run(job: Job, begun: tuple[Journal, Parts], summary: Summary, call: Call) -> None:
-    """Convert and write every case, finished ones first from the journal and the parts."""
+    """Convert and write every case, finished ones first from the journal and the parts.
+
+    A case that lies in a part needs no line of the journal: the part stays until the file is whole.
+    """
     journal, parts = begun
-    done = _joined(job, parts, summary, call) | _resumed(job, journal, call.force)
+    joined = _joined(job, parts, summary, call)
+    resumed = _resumed(job, journal, call.force)
+    finished = Finished(joined | resumed, joined.keys() - resumed.keys(), set(resumed))
     current = journal.begin(job.inputs.frame.config.to_json())
-    columns = []
     with (
         _writer(current, job) as writer,
-        closing(_all(job, journal, dict(done), summary)) as made,
+        closing(_all(job, journal, finished, summary)) as made,
         _bar(job, call.progress) as bar,
     ):
         for files, result in made:
             if isinstance(result, Converted):
-                _write(writer, journal, result, job.inputs.stamps[files.id])
+                check_size(result, writer.size)
+                extents = writer.add(result.tables, result.chunks)
+                if files.id not in finished.in_parts:
+                    journal.add(current, result, job.inputs.stamps[files.id], extents)
                 job.bench.pages.give_back(result.chunks)
                 summary.add(result.tables, files.subject)
-                columns.append(result.tables.case["source"])
             else:
                 is_known = files.id in job.taken.changes.skipped
                 summary.skipped.append(set_aside(files.id, result, skip=call.skip or is_known))
-            if done.pop(files.id, None) and not done:
+            if finished.is_last(files):
                 journal.settle(current)
             _advance(bar, job, files)
         check_any_left(job.inputs.source.path, summary.cases, summary.skipped)
         _group(job, writer, summary)
         used = versions(job.inputs.frame.config)
         summary.digest = writer.finish([*map(asdict, summary.skipped)], used)
+    _publish(job, writer, journal, summary)
+    parts.remove()
+
+
+def _publish(job: Job, writer: SliceWriter, journal: Journal, summary: Summary) -> None:
+    """Give the whole file its name, and write down beside it what its sources looked like."""
     summary.unusual = unusual_cases(job, writer)
-    summary.written_bytes = current.stat().st_size
+    summary.written_bytes = writer.path.stat().st_size
     skipped = {case.id for case in summary.skipped}
     stamps = with_checksums(job.inputs, skipped, job.taken.set_aside())
+    columns = [row["source"] for row in writer.cases]
     write_sidecar(summary.out, content_key(summary.digest, columns), stamps)
-    journal.finish(current)
-    parts.remove()
+    journal.finish(writer.path)
 
 
 def _writer(path: Path, job: Job) -> SliceWriter:
@@ -371,28 +402,24 @@ def _current(job: Job, entries: Iterable[Entry]) -> dict[str, Entry]:
 
 
 def _all(
-    job: Job, journal: Journal, done: dict[str, Entry], summary: Summary
+    job: Job, journal: Journal, finished: Finished, summary: Summary
 ) -> Generator[tuple[CaseFiles, Converted | BratsError], None, None]:
-    """Every case in order: from the journal where it is done, else from the workers."""
-    left = [files for files in job.inputs.found.cases if files.id not in done]
-    with closing(job.results(left)) as fresh:
-        for files in job.inputs.found.cases:
-            if files.id not in done:
-                yield next(fresh)
-                continue
-            chunks = journal.restore(done[files.id])
-            if chunks is None:
-                yield next(in_order([files], job.converted, 1))
-                continue
-            summary.resumed += 1
-            yield files, job.inputs.renamed(files, Converted(done[files.id].tables, chunks))
+    """Every case in order: from the journal or a part where it is done, else from the workers."""
+    cases, entries = job.inputs.found.cases, finished.entries
 
+    def restored(files: CaseFiles) -> Converted:
+        chunks = journal.restore(entries[files.id], job.bench.pages)
+        if chunks is None:
+            finished.in_parts.discard(files.id)
+            return job.converted(files)
+        summary.resumed += 1
+        return job.inputs.renamed(files, Converted(entries[files.id].tables, chunks))
 
-def _write(writer: SliceWriter, journal: Journal, made: Converted, stamps: Stamps) -> None:
-    """Put one case into the file, then into the journal."""
-    check_size(made, writer.size)
-    extents = writer.add(made.tables, made.chunks)
-    journal.add(writer.path, made, stamps, extents)
+    left = [files for files in cases if files.id not in entries]
+    kept = [files for files in cases if files.id in entries]
+    with closing(job.results(left)) as fresh, closing(in_order(kept, restored, 1)) as again:
+        for files in cases:
+            yield next(again if files.id in entries else fresh)
 
 
 def _bar(job: Job, progress: bool) -> "tqdm[Any]":

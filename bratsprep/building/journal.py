@@ -9,15 +9,19 @@ the result is the same to the byte as that of a build that was never interrupted
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bratsprep.building.convert import Converted
 from bratsprep.building.journal_lines import Entry, entry_of, packed_line, parse, record_of
 from bratsprep.building.source_stamps import Stamps
 from bratsprep.errors import BuildError
-from bratsprep.slicefile.chunks import Packed
+from bratsprep.slicefile.chunks import Packed, Pages
 from bratsprep.slicefile.writer import LEAST_EXTENT, Extent
 from bratsprep.system import unix
 from bratsprep.volumes.gunzip import crc32
@@ -157,21 +161,32 @@ class Journal:
                 "the same command again to resume"
             ) from error
 
-    def restore(self, entry: Entry) -> Packed | None:
+    def restore(self, entry: Entry, pages: Pages) -> Packed | None:
         """Read the chunks of a finished case.
+
+        Args:
+            entry: the case.
+            pages: where its chunks are put.
 
         Returns:
             None where they are not the ones written down.
         """
-        with self.out.with_name(entry.file).open("rb") as file:
-            places = [unix.read_at(file.fileno(), size, offset) for offset, size in entry.extents]
-        large, small = io.BytesIO(b"".join(places)), io.BytesIO(entry.small())
-        sizes = entry.sizes.reshape(-1).tolist()
-        parts = [(small if size < LEAST_EXTENT else large).read(size) for size in sizes]
-        data = b"".join(parts)
-        if len(data) != entry.sizes.sum() or crc32(data) != entry.chunks_crc:
-            return None
-        return Packed(memoryview(data), entry.sizes, entry.chunks_crc)
+        size = int(entry.sizes.sum())
+        data = memoryview(pages.take(size))[:size]
+        packed = Packed(data, entry.sizes, entry.chunks_crc)
+        large, small = _ranges(entry.sizes.reshape(-1))
+        with self.out.with_name(entry.file).open("rb", buffering=0) as file:
+            is_whole = _read_extents(file, entry.extents, [data[part] for part in large])
+        kept = memoryview(entry.small())
+        for part in small:
+            own, kept = kept[: part.stop - part.start], kept[part.stop - part.start :]
+            is_whole = is_whole and len(own) == part.stop - part.start
+            if is_whole:
+                data[part] = own
+        if is_whole and not kept and crc32(data) == entry.chunks_crc:
+            return packed
+        pages.give_back(packed)
+        return None
 
     def finish(self, current: Path) -> None:
         """Give the finished file its name and remove the journal.
@@ -194,3 +209,41 @@ class Journal:
         """Remove the journal and the unfinished files."""
         self.settle(self.out)
         self.path.unlink(missing_ok=True)
+
+
+def _ranges(sizes: NDArray[np.int64]) -> tuple[list[slice], list[slice]]:
+    """Bytes of neighbouring chunks of LEAST_EXTENT bytes and more, and of those below.
+
+    Args:
+        sizes: (n,) int64, bytes of all chunks, which lie without gaps.
+    """
+    ends = np.concatenate([[0], np.cumsum(sizes)])
+    is_small = sizes < LEAST_EXTENT
+    turns = (np.flatnonzero(np.diff(is_small)) + 1).tolist()
+    parts: tuple[list[slice], list[slice]] = [], []
+    for first, last in pairwise([0, *turns, len(sizes)] if len(sizes) else []):
+        parts[int(is_small[first])].append(slice(int(ends[first]), int(ends[last])))
+    return parts
+
+
+def _read_extents(
+    file: io.FileIO, extents: Iterable[Extent], targets: Iterable[memoryview]
+) -> bool:
+    """Fill memory by what lies in some places of a file, each one after the other.
+
+    Returns:
+        Whether the file has all of it, and no place has more.
+    """
+    places = iter(extents)
+    offset = left = 0
+    for target in targets:
+        rest = target
+        while rest:
+            if not left:
+                offset, left = next(places, (0, 0))
+                file.seek(offset)
+            n = file.readinto(rest[:left])
+            if not n:
+                return False
+            rest, left = rest[n:], left - n
+    return not left and next(places, None) is None

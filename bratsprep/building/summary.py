@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -171,4 +172,10 @@ class Summary:
 def versions(config: PrepConfig) -> dict[str, str]:
     """Versions of the programs that decide what stands in a file of those settings."""
     used = _SOFTWARE if config.voxel_mm is None else (*_SOFTWARE, "scipy")
-    return {name: importlib.metadata.version(name) for name in used}
+    return {name: _version(name) for name in used}
+
+
+@cache
+def _version(package: str) -> str:
+    """Version of an installed package, which takes some milliseconds to read."""
+    return importlib.metadata.version(package)

@@ -1,5 +1,6 @@
 import errno
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -73,7 +74,7 @@ def test_rows_come_back_as_they_were(made, tmp_path):
 def test_chunks_come_back_as_they_were(made, tmp_path):
     begun(tmp_path / "out.h5", made)
     with Journal(tmp_path / "out.h5") as journal:
-        chunks = journal.restore(journal.entries[0])
+        chunks = journal.restore(journal.entries[0], Pages())
     assert chunks.data == made.chunks.data
     assert chunks.sizes.tolist() == made.chunks.sizes.tolist()
     assert chunks.crc == made.chunks.crc
@@ -85,7 +86,26 @@ def test_a_changed_chunk_does_not_come_back(made, tmp_path):
     content[100] ^= 1
     partial.write_bytes(content)
     with Journal(tmp_path / "out.h5") as journal:
-        assert journal.restore(journal.entries[0]) is None
+        assert journal.restore(journal.entries[0], Pages()) is None
+
+
+def test_chunks_that_a_place_cuts_short_do_not_come_back(made, tmp_path):
+    partial = begun(tmp_path / "out.h5", made)
+    os.truncate(partial, partial.stat().st_size - 1)
+    pages = Pages()
+    memory = pages.take(10**6)
+    pages.give_back(replace(made.chunks, data=memoryview(memory)))
+    with Journal(tmp_path / "out.h5") as journal:
+        assert journal.restore(journal.entries[0], pages) is None
+    assert pages.take(1) is memory
+
+
+@pytest.mark.parametrize("wrong", [[(3, 3000)], [(3, 3000), (3010, 10**6)], []])
+def test_other_places_than_the_chunks_give_nothing(made, tmp_path, wrong):
+    begun(tmp_path / "out.h5", made)
+    with Journal(tmp_path / "out.h5") as journal:
+        entry = replace(journal.entries[0], extents=tuple(wrong))
+        assert journal.restore(entry, Pages()) is None
 
 
 def test_the_next_file_has_the_other_name(made, tmp_path):

@@ -2,15 +2,18 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import nibabel
+import numpy as np
 import pytest
 
 import bratsprep
-from bratsprep.building import part_writer
+from bratsprep.building import builder, part_writer
 from bratsprep.building.parts import deal
 from bratsprep.discovery.discover import scan
 from bratsprep.errors import BuildError
@@ -113,6 +116,36 @@ def test_a_damaged_part_is_converted_again(raw, whole, tmp_path):
     path.write_bytes(content)
     assert build(raw, tmp_path / "out.h5").resumed == N_CASES - 1
     assert (tmp_path / "out.h5").read_bytes() == whole
+
+
+def test_an_interrupted_join_converts_no_case_again(raw, whole, tmp_path, monkeypatch):
+    """Its parts are still there; a case that was damaged in one stands in the journal."""
+    for number in (1, 2):
+        build(raw, tmp_path / "out.h5", part=f"{number}/2")
+    path = tmp_path / "out.h5.part-2-of-2.partial"
+    path.write_bytes(b"\0" + path.read_bytes()[1:])
+
+    def stop(*_):
+        raise BuildError("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(builder, "check_any_left", stop)
+        with pytest.raises(BuildError, match="stopped"):
+            build(raw, tmp_path / "out.h5")
+    assert build(raw, tmp_path / "out.h5").resumed == N_CASES
+    assert (tmp_path / "out.h5").read_bytes() == whole
+
+
+def test_a_case_without_a_slice_to_store_is_joined(raw, tmp_path):
+    own = tmp_path / "raw"
+    shutil.copytree(raw, own)
+    path = sorted(own.rglob("*seg.nii.gz"))[2]
+    label = nibabel.load(path)
+    nibabel.Nifti1Image(np.zeros(label.shape, np.uint8), label.affine).to_filename(path)
+    build(own, tmp_path / "plain.h5", negatives=0)
+    build(own, tmp_path / "out.h5", negatives=0, part="1/1")
+    assert build(own, tmp_path / "out.h5", negatives=0).resumed == N_CASES
+    assert (tmp_path / "out.h5").read_bytes() == (tmp_path / "plain.h5").read_bytes()
 
 
 def test_a_part_of_other_settings_is_refused(raw, tmp_path):
