@@ -10,8 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 import bratsprep
-from bratsprep.building import builder
 from bratsprep.cli import Size, main
+from bratsprep.slicefile.writer import SliceWriter
+from tests.helpers.stops import stop_after
 
 SHAPE = "44x50x20"
 
@@ -76,10 +77,7 @@ def test_skipped_cases_exit_with_1_and_are_listed(run, tmp_path):
 
 
 def test_interrupt_says_how_to_go_on(run, raw, monkeypatch):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(builder, "_write", interrupt)
+    stop_after(monkeypatch, SliceWriter, 0)
     result = run("build", raw, "out.h5")
     assert result.exit_code == 1
     assert "out.h5: stopped; repeat the same command to resume" in result.output

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import bratsprep
-from bratsprep.building import builder
 from bratsprep.building.journal import Journal
 from bratsprep.errors import BratsError, BuildError, LabelError
+from bratsprep.slicefile.writer import SliceWriter
 from tests.helpers import forks, niftis
+from tests.helpers.stops import stop_after
 
 WINDOW = "48x40"
 
@@ -258,23 +259,9 @@ def test_an_interrupted_build_with_other_settings_is_not_resumed(spoilt, tmp_pat
     assert summary.resumed == 0
 
 
-def stop_after(monkeypatch, cases):
-    """Let a build fail, as by a power cut, before case number `cases` is written."""
-    write = builder._write
-    left = iter(range(cases))
-
-    def fail(*arguments):
-        if next(left, None) is None:
-            raise KeyboardInterrupt
-        write(*arguments)
-
-    monkeypatch.setattr(builder, "_write", fail)
-    return lambda: monkeypatch.setattr(builder, "_write", write)
-
-
 def test_a_stopped_build_is_resumed_to_the_same_bytes(raw, built, tmp_path, monkeypatch):
     out = tmp_path / "out.h5"
-    go_on = stop_after(monkeypatch, 3)
+    go_on = stop_after(monkeypatch, SliceWriter, 3)
     with pytest.raises(KeyboardInterrupt):
         bratsprep.build(raw, out, crop=WINDOW)
     assert not out.exists()
@@ -287,7 +274,7 @@ def test_a_stopped_build_is_resumed_to_the_same_bytes(raw, built, tmp_path, monk
 
 def test_a_damaged_partial_is_made_again(raw, built, tmp_path, monkeypatch):
     out = tmp_path / "out.h5"
-    go_on = stop_after(monkeypatch, 3)
+    go_on = stop_after(monkeypatch, SliceWriter, 3)
     with pytest.raises(KeyboardInterrupt):
         bratsprep.build(raw, out, crop=WINDOW)
     go_on()
@@ -301,7 +288,7 @@ def test_a_damaged_partial_is_made_again(raw, built, tmp_path, monkeypatch):
 
 def test_a_lost_partial_is_made_again(raw, built, tmp_path, monkeypatch):
     out = tmp_path / "out.h5"
-    go_on = stop_after(monkeypatch, 2)
+    go_on = stop_after(monkeypatch, SliceWriter, 2)
     with pytest.raises(KeyboardInterrupt):
         bratsprep.build(raw, out, crop=WINDOW)
     go_on()
@@ -312,7 +299,7 @@ def test_a_lost_partial_is_made_again(raw, built, tmp_path, monkeypatch):
 
 def test_a_journal_line_cut_short_is_passed_over(raw, built, tmp_path, monkeypatch):
     out = tmp_path / "out.h5"
-    go_on = stop_after(monkeypatch, 3)
+    go_on = stop_after(monkeypatch, SliceWriter, 3)
     with pytest.raises(KeyboardInterrupt):
         bratsprep.build(raw, out, crop=WINDOW)
     go_on()

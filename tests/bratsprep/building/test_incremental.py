@@ -19,6 +19,8 @@ from bratsprep.building.previous import Changes
 from bratsprep.building.source_stamps import sidecar
 from bratsprep.config import PrepConfig
 from bratsprep.errors import BratsError, BuildError
+from bratsprep.slicefile.writer import SliceWriter
+from tests.helpers.stops import stop_after
 
 WINDOW = "48x40"
 SHAPE = (44, 50, 20)
@@ -425,17 +427,10 @@ def test_an_interrupted_build_does_not_mix_old_and_new(pair, tmp_path, monkeypat
             edit(member(raw, case, "flair"))
     else:
         out.unlink()
-    write, left = builder._write, iter(range(2))
-
-    def fail(*arguments):
-        if next(left, None) is None:
-            raise KeyboardInterrupt
-        write(*arguments)
-
-    monkeypatch.setattr(builder, "_write", fail)
+    undo = stop_after(monkeypatch, SliceWriter, 2)
     with pytest.raises(KeyboardInterrupt):
         again(raw, out)
-    monkeypatch.setattr(builder, "_write", write)
+    undo()
     edit(member(raw, FIRST, "seg"))
     assert again(raw, out).resumed == 1
     assert bytes_of(out) == fresh(raw, tmp_path)

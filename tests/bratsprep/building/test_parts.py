@@ -19,6 +19,7 @@ from bratsprep.discovery.discover import scan
 from bratsprep.errors import BuildError
 from bratsprep.part import Part
 from bratsprep.sources.source import open_source
+from tests.helpers.stops import stop_after
 
 WINDOW = "48x40"
 N_CASES = 7
@@ -47,19 +48,6 @@ def left(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def stop_after(monkeypatch, n_cases):
-    """Let the writer of a part fail after some cases, as a full disk would."""
-    add, rest = part_writer.PartWriter.add, iter(range(n_cases))
-
-    def fail(writer, made, stamps):
-        if next(rest, None) is None:
-            raise BuildError("stopped")
-        add(writer, made, stamps)
-
-    monkeypatch.setattr(part_writer.PartWriter, "add", fail)
-    return lambda: monkeypatch.setattr(part_writer.PartWriter, "add", add)
-
-
 @pytest.mark.parametrize("of", [1, 3, N_CASES + 2])
 def test_joined_parts_have_the_bytes_of_a_plain_build(raw, whole, tmp_path, of):
     for number in range(of, 0, -1):
@@ -85,7 +73,7 @@ def test_a_missing_part_is_named_and_converted(raw, whole, tmp_path):
 
 
 def test_an_unfinished_part_loses_its_other_cases_alone(raw, whole, tmp_path, monkeypatch):
-    undo = stop_after(monkeypatch, 2)
+    undo = stop_after(monkeypatch, part_writer.PartWriter, 2, BuildError("stopped"))
     with pytest.raises(BuildError, match="stopped"):
         build(raw, tmp_path / "out.h5", part="1/2")
     undo()
@@ -97,7 +85,7 @@ def test_an_unfinished_part_loses_its_other_cases_alone(raw, whole, tmp_path, mo
 
 
 def test_a_part_goes_on_where_it_was_stopped(raw, whole, tmp_path, monkeypatch):
-    undo = stop_after(monkeypatch, 2)
+    undo = stop_after(monkeypatch, part_writer.PartWriter, 2, BuildError("stopped"))
     with pytest.raises(BuildError, match="stopped"):
         build(raw, tmp_path / "out.h5", part="1/1")
     undo()

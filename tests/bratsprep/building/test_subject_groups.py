@@ -6,9 +6,10 @@ import h5py
 import pytest
 
 import bratsprep
-from bratsprep.building import builder
 from bratsprep.building.subject_groups import Repeats
 from bratsprep.repeats.search import Pair, Subjects
+from bratsprep.slicefile.writer import SliceWriter
+from tests.helpers.stops import stop_after
 
 SHAPE = (40, 40, 28)
 FIRST, FIFTH = "BraTS20_Training_001", "BraTS20_Training_005"
@@ -148,15 +149,8 @@ def test_changed_case_of_a_group_is_converted_alone_and_grouped_again(folders, t
 @pytest.mark.parametrize("n_done", [2, 5])
 def test_resumed_build_groups_as_one_that_was_not_stopped(folders, tmp_path, monkeypatch, n_done):
     out, fresh = tmp_path / "a.h5", tmp_path / "fresh.h5"
-    write, left = builder._write, iter(range(n_done))
-
-    def stop(*arguments):
-        if next(left, None) is None:
-            raise KeyboardInterrupt
-        write(*arguments)
-
     with monkeypatch.context() as patch:
-        patch.setattr(builder, "_write", stop)
+        stop_after(patch, SliceWriter, n_done)
         with pytest.raises(KeyboardInterrupt):
             build_folders(folders, out)
     assert build_folders(folders, out).resumed == n_done
