@@ -38,6 +38,10 @@ class Score:
         """Whether there is a number."""
         return math.isfinite(self.mean)
 
+    def to_json(self) -> dict[str, float | int | None]:
+        """Every field, nan as None."""
+        return {name: none_for_nan(value) for name, value in asdict(self).items()}
+
 
 UNKNOWN: Final = Score(math.nan)
 

@@ -2,13 +2,14 @@
 
 Settings of an experiment come from, later ones winning: `[build]` and `[fit]`; those tables of
 the profile; the experiment that it is `like`, which has to stand above it; its own `build` and
-`fit`; and `[profile.<name>.experiment.<its name>]`.
+`fit`; and `[profile.<name>.experiment.<its name>]`. An experiment with `seeds` is one for each of
+them; seeds of the profile replace those of the file.
 """
 
 import hashlib
 import re
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,9 +22,11 @@ from bratstrain.recipes import LENGTHS, configure
 
 SHIPPED: Final = Path(__file__).parent / "definitions"
 """Studies that come along, known by name too."""
-TOP_KEYS: Final = ("title", "about", "baseline", "also", "build", "fit", "experiment", "profile")
-PROFILE_KEYS: Final = ("build", "fit", "experiment")
-EXPERIMENT_KEYS: Final = ("name", "about", "like", "build", "fit")
+TOP_KEYS: Final = (
+    "title", "about", "baseline", "also", "seeds", "build", "fit", "experiment", "profile",
+)  # fmt: skip
+PROFILE_KEYS: Final = ("seeds", "build", "fit", "experiment")
+EXPERIMENT_KEYS: Final = ("name", "about", "like", "seeds", "build", "fit")
 OF_THE_SOURCE: Final = (*keywords(FilesConfig), "subjects", "unlabelled")
 """Settings of a build that depend on the raw cases and not on the study."""
 TABLES: Final[Mapping[str, Mapping[str, Field[Any]]]] = {
@@ -116,7 +119,7 @@ def read_study(path: Path, profile: str, metrics: Collection[str]) -> Plan:
     tables = _load(path)
     _only(tables, TOP_KEYS, str(path))
     chosen = _profile(tables, profile, path)
-    listed = _listed(tables, path)
+    listed = _by_seed(_listed(tables, path), chosen.get("seeds", tables.get("seeds", [])), path)
     names = [entry["name"] for entry in listed]
     own = chosen.get("experiment", {})
     _refuse_strange(own, names, f"{path}: [profile.{profile}.experiment]", "experiment")
@@ -162,8 +165,16 @@ def _only(table: object, known: Collection[str], where: str) -> None:
             raise ValueError(f"{where}: {key} must be text, got {table[key]!r}")
     if not isinstance(table.get("also", []), list):
         raise ValueError(f"{where}: also must be a list of metrics, got {table['also']!r}")
+    _check_seeds(table.get("seeds", []), where)
     for key in TABLES:
         _check_settings(table.get(key, {}), key, where)
+
+
+def _check_seeds(seeds: object, where: str) -> None:
+    """Refuse what is no list of seeds, each once."""
+    is_list = isinstance(seeds, list) and all(type(seed) is int and seed >= 0 for seed in seeds)
+    if not isinstance(seeds, list) or not is_list or len({*seeds}) < len(seeds):
+        raise ValueError(f"{where}: seeds must be a list of numbers, each once, got {seeds!r}")
 
 
 def _refuse_strange(found: Collection[Any], known: Collection[str], where: str, noun: str) -> None:
@@ -233,6 +244,35 @@ def _listed(tables: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
             _refuse_strange([entry["like"]], above, f"{where}: like", "experiment above it")
         above.append(name)
     return listed
+
+
+def _by_seed(
+    listed: Sequence[dict[str, Any]], common: Sequence[int], path: Path
+) -> list[dict[str, Any]]:
+    """Each experiment once for each of its seeds: the first under its name, the others like it.
+
+    Args:
+        listed: as they stand.
+        common: seeds of those that have none of their own.
+        path: of the study.
+    """
+    entries = []
+    for entry in listed:
+        name, seeds = entry["name"], entry.get("seeds", common)
+        if "seeds" in entry and "seed" in entry.get("fit", {}):
+            raise ValueError(f"{path}: experiment {name}: has both seeds and fit.seed; give one")
+        seed = {"seed": seeds[0]} if seeds else {}
+        entries.append({**entry, "fit": entry.get("fit", {}) | seed})
+        entries += [
+            {"name": f"{name}-seed-{seed}", "about": f"seed {seed}", "like": name,
+             "fit": {"seed": seed}}
+            for seed in seeds[1:]
+        ]  # fmt: skip
+    names = [entry["name"] for entry in entries]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{path}: name {name} occurs twice; names must be unique")
+    return entries
 
 
 def _merged(base: Tables, over: Mapping[str, Any]) -> Tables:

@@ -12,6 +12,7 @@ from bratstrain.evaluation.formatting import aligned, markdown_table, number
 from bratstrain.evaluation.tables import csv_text
 from bratstrain.scoring.metric_registry import HEADLINE
 from bratstrain.studies.outcomes import CLAIMED, PART, Outcome, Score, Study, score_of
+from bratstrain.studies.repeats import seed_rows
 
 FEW: Final = 10
 """Number of held-out cases below which an interval is unreliable."""
@@ -34,6 +35,7 @@ HEADS: Final = {
     "minutes": "minutes",
 }
 """Heads of the columns by name; that of `baseline` has its name in it."""
+SEEDED: Final = "95 %, other seeds too"
 SCORES: Final = ("claims", "unseen", "honest", "honest_span")
 BASELINE: Final = ("baseline", "baseline_span")
 DEPARTURE: Final = ("like", "gain", "gain_span")
@@ -72,6 +74,7 @@ def to_json(study: Study, records: list[dict[str, Any]]) -> dict[str, Any]:
         "what": dict(meanings(study)),
         "notes": notes(study),
         "rows": records,
+        "seeds": seeds_to_json(study),
         "settings": {
             experiment.name: {"build": asdict(experiment.build), "fit": asdict(experiment.fit)}
             for experiment in plan.experiments
@@ -85,8 +88,10 @@ def terminal_lines(study: Study) -> list[str]:
     shown = [(word, text) for word, text in meanings(study) if word != HEADS["own_loss"]]
     width = max(len(word) for word, _ in shown)
     legend = [f"{word:<{width}}  {text}" for word, text in shown]
+    seeds = seed_table(study)
     return [
-        title(study), "", *aligned([head, *rows]), "", *legend,
+        title(study), "", *aligned([head, *rows]), "",
+        *([*aligned(seeds), ""] if seeds else []), *legend,
         *(f"note: {note}" for note in notes(study)),
     ]  # fmt: skip
 
@@ -94,11 +99,12 @@ def terminal_lines(study: Study) -> list[str]:
 def markdown(study: Study) -> list[str]:
     """Write a page: the table, how to read it, and what each experiment is."""
     about = ["experiment", "departs from", "what is tried"]
-    experiments = study.plan.experiments
+    experiments, seeds = study.plan.experiments, seed_table(study)
     tried = [(planned.name, planned.like or "-", planned.about) for planned in experiments]
     return [
         f"# {study.plan.title}", "", title(study), "", study.plan.about, "",
         *markdown_table(*table(study, whole(study))), "",
+        *(["## Seeds", "", *markdown_table(seeds[0], seeds[1:]), ""] if seeds else []),
         *(f"- **{word}**: {text}" for word, text in meanings(study)), "",
         *(f"- Note: {note}" for note in notes(study)), "",
         "## Experiments", "", *markdown_table(about, tried),
@@ -165,6 +171,36 @@ def row_cells(study: Study, outcome: Outcome) -> dict[str, str]:
     return cells | {name: number(score_of(outcome.held_out, name, PART).mean) for name in plan.also}
 
 
+def seed_table(study: Study) -> list[list[str]]:
+    """Head and rows of the settings over their seeds; nothing where none are repeated."""
+    _, rows = seed_rows(study)
+    head = ["settings of", "seeds", "held-out", "mean", f"{MINUS} {study.plan.baseline}", SEEDED]
+    cells = [
+        [
+            row.name,
+            " ".join(map(str, row.means)),
+            " ".join(map(number, row.means.values())),
+            number(sum(row.means.values()) / len(row.means)),
+            signed(row.gain.mean),
+            signed_span(row.gain),
+        ]
+        for row in rows
+    ]
+    return [head, *cells] if rows else []
+
+
+def seeds_to_json(study: Study) -> dict[str, Any]:
+    """The settings over their seeds as plain dicts and lists; empty where none are repeated."""
+    spread, rows = seed_rows(study)
+    if not rows:
+        return {}
+    groups = [
+        {"experiment": row.name, "means": row.means, "minus_baseline": row.gain.to_json()}
+        for row in rows
+    ]
+    return {"sd": spread.sd, "degrees_of_freedom": spread.n_free, "groups": groups}
+
+
 def span(score: Score) -> str:
     """The interval of a score."""
     if not math.isfinite(score.low):
@@ -210,6 +246,10 @@ def meanings(study: Study) -> list[tuple[str, str]]:
     if departs(study):
         lines.append(("gain", "the same, minus that of the experiment that it departs from"))
     lines += [(name, "of the held-out cases, mean of a case") for name in plan.also]
+    spread, repeated = seed_rows(study)
+    if repeated:
+        pooled = f"SD {number(spread.sd)}, {spread.n_free} degrees of freedom"
+        lines.append((SEEDED, f"the spread between seeds is pooled over all settings: {pooled}"))
     chance = "of n cases, by Student's t; a difference whose interval contains 0 may be chance"
     lines.append(("95 %", chance))
     lines.append(("scores", f"are the {PART} (NCR, ED, ET), convention {convention}"))
@@ -235,7 +275,12 @@ def notes(study: Study) -> list[str]:
     )
     if len(study.cases) < FEW:
         caveats.append(f"intervals over only {len(study.cases)} held-out cases are unreliable")
-    caveats.append("one run each: the intervals do not include the variation between seeds")
+    _, repeated = seed_rows(study)
+    caveats.append(
+        f"of the intervals, those under '{SEEDED}' alone include the variation between seeds"
+        if repeated
+        else "one run each: the intervals do not include the variation between seeds"
+    )
     if unfinished(study):
         caveats.append(f"not finished yet: {', '.join(unfinished(study))}")
     return caveats

@@ -83,14 +83,14 @@ def evaluation(dice, *, claimed=0.5, run="run"):
     )
 
 
-def experiment(name, *, like=""):
+def experiment(name, *, like="", **fit):
     """An experiment that was never done."""
     return Experiment(
-        name=name, about=f"about {name}", like=like, build=PrepConfig(), fit=TrainConfig()
+        name=name, about=f"about {name}", like=like, build=PrepConfig(), fit=TrainConfig(**fit)
     )
 
 
-def outcome(name, dice, *, like="", leaks=False, claims=0.9, unseen=0.6):
+def outcome(name, dice, *, like="", leaks=False, claims=0.9, unseen=0.6, **fit):
     """An outcome with those honest scores."""
     facts = Facts(
         split="slice" if leaks else "subject", leaks=leaks, planes="tumour slices only",
@@ -98,7 +98,7 @@ def outcome(name, dice, *, like="", leaks=False, claims=0.9, unseen=0.6):
         slice_file="slices/0.h5", data_digest="d", split_digest="s",
     )  # fmt: skip
     own, held_out = evaluation([0.8], claimed=claims), evaluation(dice, claimed=unseen, run=name)
-    return Outcome(experiment(name, like=like), facts, own, held_out)
+    return Outcome(experiment(name, like=like, **fit), facts, own, held_out)
 
 
 def study(*outcomes, also=(), more=(), profile="demo"):

@@ -130,7 +130,7 @@ def test_split_file_lies_beside_the_study(read, tmp_path):
         (PROFILES, "big", r"\[profile.big\] does not exist; known: demo, full"),
         (SMALL, "demo", r"\[profile.demo\] does not exist; it has none"),
         (f"{PROFILES}[profile.full.fit]\nepoch = 1\n", "demo", "full.*: unknown setting epoch"),
-        (f"{SMALL}[profile.demo]\nsize = 1\n", "demo", "unknown key size; known: build"),
+        (f"{SMALL}[profile.demo]\nsize = 1\n", "demo", "unknown key size; known: seeds, build"),
         (f"{SMALL}[profile.demo]\nexperiment.last.fit.steps = 1\n", "demo",
          "unknown experiment last; known: first"),
         (f"{SMALL}[profile.demo]\nexperiment.first.fit.step = 1\n", "demo", "unknown setting step"),
@@ -196,9 +196,10 @@ def test_deck_changes_one_thing_at_a_time(profile):
 
 def test_contexts_differ_in_nothing_else():
     plan = read_study(find_study("context"), "full", METRICS)
-    *planes, patches = plan.experiments
-    assert [each.fit.model.context for each in planes] == [1, 3, 5, 7]
-    alike = {replace(each.fit, model=replace(each.fit.model, context=1)) for each in planes}
+    assert [each.fit.seed for each in plan.experiments] == [0, 1] * 5
+    *planes, patches, _ = plan.experiments
+    assert [each.fit.model.context for each in planes[::2]] == [1, 3, 5, 7]
+    alike = {replace(each.fit, seed=0, model=replace(each.fit.model, context=1)) for each in planes}
     assert len(alike) == len({each.build for each in planes}) == 1
     assert (patches.fit.model.kind, patches.build.slices) == ("residual3d", "brain")
     assert (patches.fit.steps, patches.fit.learning_rate) == (25000, planes[0].fit.learning_rate)
@@ -215,13 +216,70 @@ def test_learning_changes_rate_steps_width_and_seed_alone(profile):
     }  # fmt: skip
     assert len(rest) == len({each.build for each in plan.experiments}) == 1
     for each in plan.experiments:
-        if each.name.endswith(("-again", "-third")):
+        if "-seed-" in each.name:
             other = settled[each.like].fit
             assert replace(each.fit, seed=0) == other
             assert each.fit.seed > other.seed
+    assert sum("-seed-" in each.name for each in plan.experiments) == 7
 
 
 def test_negatives_differ_in_nothing_else():
     plan = read_study(find_study("negatives"), "full", METRICS)
     assert [each.build.negatives for each in plan.experiments] == [0, 0.1, 0.3, 1]
     assert len({each.fit for each in plan.experiments}) == 1
+
+
+def seeded(tmp_path, text, profile=""):
+    path = tmp_path / "study.toml"
+    path.write_text(f"{text}\n")
+    plan = read_study(path, profile, METRICS)
+    return [
+        (each.name, each.like, each.fit.seed, each.fit.model.width) for each in plan.experiments
+    ]
+
+
+SEEDED = """
+seeds = [3, 5]
+fit = { test_share = 0.2, width = 4 }
+
+[[experiment]]
+name = "one"
+
+[[experiment]]
+name = "two"
+like = "one"
+seeds = [7]
+fit.width = 8
+"""
+
+
+def test_an_experiment_with_seeds_is_one_for_each(tmp_path):
+    assert seeded(tmp_path, SEEDED) == [
+        ("one", "", 3, 4), ("one-seed-5", "one", 5, 4), ("two", "one", 7, 8),
+    ]  # fmt: skip
+
+
+def test_a_profile_has_seeds_of_its_own(tmp_path):
+    text = SEEDED + "[profile.quick]\nseeds = [1]\nexperiment.one.fit.width = 2\n"
+    assert seeded(tmp_path, text, "quick") == [("one", "", 1, 2), ("two", "one", 7, 8)]
+
+
+def test_without_seeds_the_seed_is_that_of_the_settings(tmp_path):
+    text = SEEDED.replace("seeds = [3, 5]\n", "").replace("seeds = [7]\n", "")
+    assert seeded(tmp_path, text) == [("one", "", 0, 4), ("two", "one", 0, 8)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("[7]", "7", "seeds must be a list of numbers, each once, got 7"),
+        ("[7]", "[7, 7]", "each once, got"),
+        ("[7]", "[true]", "each once, got"),
+        ("[3, 5]", '["a"]', r"study\.toml: seeds must be a list"),
+        ("fit.width = 8", "fit.seed = 8", "has both seeds and fit.seed"),
+        ('"two"', '"one-seed-5"', "name one-seed-5 occurs twice"),
+    ],
+)
+def test_seeds_that_are_none_are_refused(tmp_path, old, new, said):
+    with pytest.raises(ValueError, match=said):
+        seeded(tmp_path, SEEDED.replace(old, new))
