@@ -33,10 +33,10 @@ demo: .venv/ready  ## the main job on phantom cases, from raw files to a report
 	$(BIN)bratstrain demo demo
 
 test: .venv/ready  ## every test, with coverage: what CI runs
-	$(PY) -m pytest --cov -m "not gpu" --numprocesses auto --dist loadfile
+	$(PY) -m pytest --cov -m "not gpu" --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 quick: .venv/ready  ## the fast tests, on all cores
-	$(PY) -m pytest -m "not slow and not gpu" --numprocesses auto --dist loadfile
+	$(PY) -m pytest -m "not slow and not gpu" --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 check: .venv/ready  ## lint, format, types, layers, spelling, links
 	$(PY) -m ruff check .

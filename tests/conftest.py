@@ -19,10 +19,14 @@ SLOW_FIXTURES = frozenset({"exported"})
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark the tests of slow fixtures, before `-m` selects."""
+    """Mark the tests of slow fixtures before `-m` selects; the files of slow tests come first."""
+    slow_files = set()
     for item in items:
         if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
+        if item.get_closest_marker("slow"):
+            slow_files.add(item.path)
+    items.sort(key=lambda item: item.path not in slow_files)
 
 
 @pytest.fixture

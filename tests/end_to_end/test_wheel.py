@@ -4,6 +4,7 @@ It is installed, without a network, into an environment of its own. The dependen
 the environment that runs the tests: a `.pth` file adds their folder behind the wheel's.
 """
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -54,7 +55,23 @@ def installed(wheel, tmp_path_factory):
     run([*pip, "--no-deps", "--no-index", "--no-compile", str(wheel)])
     site = next((folder / "lib").glob("python*/site-packages"))
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    take_over_kernels(site)
     return folder
+
+
+def take_over_kernels(site):
+    """Give an installation the kernels that the checkout has compiled from the same sources.
+
+    Numba takes them where a source has the size and the time that it had; else it compiles anew.
+    """
+    for compiled in itertools.chain(*(ROOT.glob(f"{name}/**/*.nb[ic]") for name in PACKAGES)):
+        target = site / compiled.relative_to(ROOT)
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy(compiled, target)
+    for package in PACKAGES:
+        for path in (site / package).rglob("*.py"):
+            source = ROOT / path.relative_to(site)
+            os.utime(path, ns=(source.stat().st_mtime_ns,) * 2)
 
 
 def at(installed):
