@@ -86,8 +86,12 @@ class Finished:
     in_journal: set[str]
     """Ids of those that lie in the file of an interrupted build, and are not written anew yet."""
 
-    def is_last(self, files: CaseFiles) -> bool:
-        """Whether no case needs the file of the interrupted build once this one is written."""
+    def written(self, files: CaseFiles) -> bool:
+        """Note that a case is written.
+
+        Returns:
+            Whether it was the last that needed the file of the interrupted build.
+        """
         if files.id not in self.in_journal:
             return False
         self.in_journal.remove(files.id)
@@ -306,7 +310,7 @@ def _run(job: Job, begun: tuple[Journal, Parts], summary: Summary, call: Call) -
             else:
                 is_known = files.id in job.taken.changes.skipped
                 summary.skipped.append(set_aside(files.id, result, skip=call.skip or is_known))
-            if finished.is_last(files):
+            if finished.written(files):
                 journal.settle(current)
             _advance(bar, job, files)
         check_any_left(job.inputs.source.path, summary.cases, summary.skipped)
