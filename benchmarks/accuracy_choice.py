@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import bratsprep
@@ -57,6 +58,23 @@ def row(found: Found, data: Path) -> list[str]:
     return [*start, f"{found['steps']} of {found['batch']}", *map(number, scores)]
 
 
+def means(runs: list[Found], data: Path) -> list[list[str]]:
+    """Lines of the candidates over their inner folds, the best first."""
+    scores: dict[tuple[str, float], list[tuple[float, float]]] = {}
+    for one in runs:
+        if "fault" not in one:
+            both = mean_of_classes(one, data), float(one["validation"]["mean_regions"])
+            scores.setdefault((one["name"], one["minutes"]), []).append(both)
+    lines = []
+    for (name, minutes), each in scores.items():
+        classes, regions = (fmean(column) for column in zip(*each, strict=True))
+        lines.append((-(classes + regions) / 2, name, minutes, len(each), classes, regions))
+    return [
+        [name, f"{minutes:g}", f"{n}", number(classes), number(regions), number(-both)]
+        for both, name, minutes, n, classes, regions in sorted(lines)
+    ]
+
+
 def deal_inner(plan: Plan, place: Place) -> Place:
     """Write the inner folds; gives where the fits on them are."""
     splits = deal(plan, place)
@@ -75,6 +93,8 @@ def write(given: dict[str, Any], runs: list[Found], data: Path, results: Path) -
         "over stored planes, no flips. No case of a fold that is scored is among them."
     )
     lines = ["# Choice of settings", "", about, "", *grid(head, [row(one, data) for one in runs])]
+    over = ("candidate", "minutes", "inner folds", "classes", "regions", "mean of both")
+    lines += ["The first is taken:", "", *grid(over, means(runs, data))]
     lines += [f"- {one['name']}: {json.dumps(one['settings'])}" for one in given["candidates"]]
     facts = {"machine": machine.describe(), "ours": machine.versions(sys.executable, PACKAGES)}
     lines += ["", *(f"- {name}: {machine.markdown(fact)}" for name, fact in facts.items())]

@@ -133,3 +133,16 @@ def test_results_are_written_with_faults(plan, place, tmp_path):
     kept_numbers = json.loads((tmp_path / "results" / "accuracy.json").read_text())
     assert kept_numbers["scores"][0]["folds"] == [0, 1]
     assert (tmp_path / "results" / "accuracy.png").stat().st_size > 1000
+
+
+def test_candidates_are_ordered_by_their_mean_over_folds(monkeypatch):
+    monkeypatch.setattr(accuracy_choice, "mean_of_classes", lambda found, _: found["classes"])
+    runs = [
+        {"name": name, "minutes": 6, "classes": classes, "validation": {"mean_regions": regions}}
+        for name, classes, regions in (("a", 0.4, 0.5), ("b", 0.6, 0.5), ("a", 0.6, 0.5))
+    ]
+    runs.append({"name": "c", "minutes": 6, "fault": "stopped"})
+    assert accuracy_choice.means(runs, None) == [
+        ["b", "6", "1", ".600", ".500", ".550"],
+        ["a", "6", "2", ".500", ".500", ".500"],
+    ]
