@@ -71,7 +71,7 @@ def main() -> None:
     times.append(time.monotonic())
     if args.predicted:
         split = json.loads((run / "split.json").read_text(encoding="utf-8"))
-        about = {"device": args.device, "labels": args.labels, "tta": args.tta}
+        about = {"device": args.device, "labels": args.labels, "tta": args.tta, "force": True}
         bratstrain.predict(run, args.raw, args.predicted, cases=split["validation"], **about)
     times.append(time.monotonic())
     steps = ("prepare", "fit", "predict")
