@@ -165,7 +165,7 @@ def test_study_of_the_page_is_right(read):
     page = Path(__file__).parent.parent.parent.parent / "docs" / "studies.md"
     (text,) = re.findall(r"^```toml\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
     plan = named(read(text, "demo"))
-    assert [each.fit.model.width for each in plan.values()] == [16, 20]
+    assert [each.fit.model.width for each in plan.values()] == [16, 16, 20, 20]
     with pytest.raises(
         ValueError, match=r"\[\[experiment\]\] 2: fit: unknown setting widht; did you mean 'width'"
     ):
