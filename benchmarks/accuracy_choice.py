@@ -68,11 +68,10 @@ def means(runs: list[Found], data: Path) -> list[list[str]]:
     lines = []
     for (name, minutes), each in scores.items():
         classes, regions = (fmean(column) for column in zip(*each, strict=True))
-        lines.append((-(classes + regions) / 2, name, minutes, len(each), classes, regions))
-    return [
-        [name, f"{minutes:g}", f"{n}", number(classes), number(regions), number(-both)]
-        for both, name, minutes, n, classes, regions in sorted(lines)
-    ]
+        both = (classes + regions) / 2
+        cells = [name, f"{minutes:g}", f"{len(each)}", *map(number, (classes, regions, both))]
+        lines.append((both, cells))
+    return [cells for _, cells in sorted(lines, reverse=True)]
 
 
 def deal_inner(plan: Plan, place: Place) -> Place:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bratstrain.evaluation.formatting import none_for_nan
 from bratstrain.evaluation.stored import Evaluation
@@ -116,7 +117,18 @@ def difference(ours: Outcome, other: Outcome, part: str = PART) -> Score:
         part: class, region or mean of several.
     """
     values = (outcome.held_out.values(HEADLINE, part) for outcome in (ours, other))
-    apart = np.subtract(*values)
+    return paired(np.subtract(*values))
+
+
+def paired(apart: NDArray[np.float64]) -> Score:
+    """Mean of a difference.
+
+    Args:
+        apart: (n,) float64, of each case; nan is left out.
+
+    Returns:
+        Unknown where there is no case.
+    """
     apart = apart[np.isfinite(apart)]
     if not len(apart):
         return UNKNOWN

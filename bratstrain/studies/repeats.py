@@ -10,13 +10,14 @@ are rather too wide.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bratstrain.scoring.intervals import mean_interval, student_quantile
+from bratstrain.scoring.intervals import student_quantile
 from bratstrain.scoring.metric_registry import HEADLINE
-from bratstrain.studies.outcomes import PART, UNKNOWN, Outcome, Score, Study
+from bratstrain.studies.outcomes import PART, UNKNOWN, Outcome, Score, Study, paired
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +84,13 @@ def difference_of(ours: Repeats, other: Repeats, spread: SeedSpread) -> Score:
     """
     if ours is other:
         return UNKNOWN
-    apart = ours.values.mean(0) - other.values.mean(0)
-    apart = apart[np.isfinite(apart)]
-    if not len(apart):
-        return UNKNOWN
-    mean = float(apart.mean())
-    low, high = mean_interval(apart, "difference")
+    found = paired(ours.values.mean(0) - other.values.mean(0))
     reach = spread.reach(len(ours.by_seed), len(other.by_seed))
-    ends = mean - math.hypot(mean - low, reach), mean + math.hypot(high - mean, reach)
-    return Score(mean, *ends, len(apart), int((apart > 0).sum()))
+    return replace(
+        found,
+        low=found.mean - math.hypot(found.mean - found.low, reach),
+        high=found.mean + math.hypot(found.high - found.mean, reach),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +104,9 @@ class Row:
     """On the baseline's settings."""
 
 
+@lru_cache(maxsize=1)
 def seed_rows(study: Study) -> tuple[SeedSpread, list[Row]]:
-    """Compare all settings of a study over their seeds.
+    """Compare all settings of a study over their seeds; kept, since each table asks for them.
 
     Returns:
         What a seed does, and a row for each choice of settings; no row where none is repeated.

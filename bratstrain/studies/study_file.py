@@ -172,8 +172,11 @@ def _only(table: object, known: Collection[str], where: str) -> None:
 
 def _check_seeds(seeds: object, where: str) -> None:
     """Refuse what is no list of seeds, each once."""
-    is_list = isinstance(seeds, list) and all(type(seed) is int and seed >= 0 for seed in seeds)
-    if not isinstance(seeds, list) or not is_list or len({*seeds}) < len(seeds):
+    if not (
+        isinstance(seeds, list)
+        and all(type(seed) is int and seed >= 0 for seed in seeds)
+        and len({*seeds}) == len(seeds)
+    ):
         raise ValueError(f"{where}: seeds must be a list of numbers, each once, got {seeds!r}")
 
 

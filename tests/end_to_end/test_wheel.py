@@ -4,7 +4,6 @@ It is installed, without a network, into an environment of its own. The dependen
 the environment that runs the tests: a `.pth` file adds their folder behind the wheel's.
 """
 
-import itertools
 import os
 import shutil
 import subprocess
@@ -64,11 +63,11 @@ def take_over_kernels(site):
 
     Numba takes them where a source has the size and the time that it had; else it compiles anew.
     """
-    for compiled in itertools.chain(*(ROOT.glob(f"{name}/**/*.nb[ic]") for name in PACKAGES)):
-        target = site / compiled.relative_to(ROOT)
-        target.parent.mkdir(exist_ok=True)
-        shutil.copy(compiled, target)
     for package in PACKAGES:
+        for compiled in (ROOT / package).rglob("*.nb[ic]"):
+            target = site / compiled.relative_to(ROOT)
+            target.parent.mkdir(exist_ok=True)
+            shutil.copy(compiled, target)
         for path in (site / package).rglob("*.py"):
             source = ROOT / path.relative_to(site)
             os.utime(path, ns=(source.stat().st_mtime_ns,) * 2)
