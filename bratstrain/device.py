@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import torch
+from torch import Tensor
 
 from bratsprep.errors import BratsError
 from bratsprep.system.threads import cores
@@ -114,6 +115,32 @@ def set_up(device: torch.device) -> Iterator[None]:
 def peak_device_bytes(device: torch.device) -> int:
     """Peak memory that torch has reserved on a GPU, bytes; 0 on a CPU."""
     return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else 0
+
+
+class Arriving:
+    """A number on its way from a device.
+
+    `float` of a tensor waits for everything that was given to a GPU before, later steps too, so
+    that the GPU then has nothing to do. This waits for the number alone.
+
+    Args:
+        value: () of any dtype, on any device.
+    """
+
+    def __init__(self, value: Tensor) -> None:
+        self._value = value
+        self._copied: torch.cuda.Event | None = None
+        if value.device.type == "cuda":  # pragma: no cover  # needs a GPU
+            self._value = torch.empty((), dtype=value.dtype, pin_memory=True)
+            self._value.copy_(value, non_blocking=True)
+            self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch's stub
+            self._copied.record(torch.cuda.current_stream(value.device))
+
+    def __float__(self) -> float:
+        """Wait for the number."""
+        if self._copied is not None:  # pragma: no cover  # needs a GPU
+            self._copied.synchronize()
+        return float(self._value)
 
 
 @contextmanager

@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Unpack
 
-from torch import Tensor
-
 from bratsprep.errors import BratsError
 from bratsprep.settings import check_values, keywords, take
 from bratsprep.slicefile.reader import SliceFile
@@ -19,7 +17,7 @@ from bratsprep.system.memory import peak_bytes
 from bratstrain.config import FitSettings, ModelConfig, Session, TrainConfig
 from bratstrain.data.intake import Intake
 from bratstrain.data.loader import Batch, Loader
-from bratstrain.device import full_memory_explained, peak_device_bytes, set_up
+from bratstrain.device import Arriving, full_memory_explained, peak_device_bytes, set_up
 from bratstrain.networks.counts import count_parameters
 from bratstrain.ranks.group import Group
 from bratstrain.ranks.place import Place, place_of
@@ -265,7 +263,8 @@ class Fitting:
         self._start = self._saved = time.perf_counter()
         self._logged = (state.step, *self._before)
         self._first = state.step
-        self._losses: deque[Tensor] = deque()
+        self._losses: deque[Arriving] = deque()
+        self._lag = int(job.device.type == "cuda")
         self._number = 0
 
     def learn(self) -> None:
@@ -290,7 +289,8 @@ class Fitting:
             f"begin a new run with --batch below {self.job.config.batch_size}, or auto for the "
             "largest that fits, or a smaller --width; other programs on the GPU count too"
         ):
-            self._losses.append(self.trainer.step(image, label, batch.step, progress))
+            loss = self.trainer.step(image, label, batch.step, progress)
+            self._losses.append(Arriving(loss))
         self.state.step += 1
         self._bar.advance()
         self.count_losses(later=1)
@@ -315,11 +315,15 @@ class Fitting:
                 )
 
     def log_if_due(self) -> None:
-        """Log every `LOG_STEPS` steps and after the last one."""
+        """Log every `LOG_STEPS` steps and after the last one.
+
+        The loss of the last step is in the next line, if that step may still be computed.
+        """
         state = self.state
-        if state.step % LOG_STEPS and not self.job.is_over(state):
+        is_over = self.job.is_over(state)
+        if state.step % LOG_STEPS and not is_over:
             return
-        self.count_losses()
+        self.count_losses(later=0 if is_over else self._lag)
         step, used_s, waited_s = self._logged
         seconds = max(state.used_s - used_s, 1e-9)
         self._logged = state.step, state.used_s, state.waited_s

@@ -45,6 +45,9 @@ def seated(session: Session, place: Place | None) -> Iterator[Here]:
             f"{place.size} ranks; leave it out"
         )
     device = choose_device(device_name(session.device, place, torch.cuda.device_count()))
+    if place.size == 1:
+        yield Here(session, device)
+        return
     with joined(place, device) as group:
         try:
             yield Here(session, device, group)

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from bratstrain.config import ModelConfig, TrainConfig
 from bratstrain.data.augment import augment, drop_modalities
@@ -20,6 +19,7 @@ from bratstrain.networks.losses import build_loss
 from bratstrain.networks.region_losses import build_region_loss
 from bratstrain.ranks.group import ALONE, Group
 from bratstrain.training.optimizer import build_optimizer, load_moments, moments
+from bratstrain.training.recorded import Pass, RecordedPass
 from bratstrain.training.schedule import ema_decay, learning_rate
 
 
@@ -67,6 +67,10 @@ class Trainer:
         self._sound = [buffer.clone() for buffer in self.network.buffers()]
         if config.compile:
             self.network.compile()
+        self._is_recorded = can_be_recorded(config, device, group)
+        self._pass: Pass = self._learn
+        if self._is_recorded:  # pragma: no cover  # needs a GPU
+            self._pass = RecordedPass(self._learn, self.network)
 
     def step(self, image: Tensor, label: Tensor, step: int, progress: float) -> Tensor:
         """Learn one batch; a pure function of the state, the batch, the seed and the step.
@@ -101,9 +105,10 @@ class Trainer:
             self.optimizer.found_inf = (~is_sound).float()  # type: ignore[attr-defined]  # read by the fused step
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        self.optimizer.zero_grad()
+        if not self._is_recorded:  # a replay overwrites gradients where they are
+            self.optimizer.zero_grad()
         self._restore_buffers(is_sound)
-        self._average(self._decay(step, progress), step, is_learnt)
+        self._average(self._decay(step, progress), is_learnt)
         return torch.where(is_sound, loss, math.nan)
 
     @property
@@ -206,8 +211,12 @@ class Trainer:
         image = drop_modalities(
             image, self.config.drop_modality, seed=seed, step=step, group=self.group
         )
+        return self._pass(self._as_input(image), label)
+
+    def _learn(self, image: Tensor, label: Tensor) -> Tensor:
+        """Compute the gradients of a (b, channels, *sides) input and its () float32 loss."""
         with self._precision():
-            logits = self.network(self._as_input(image))
+            logits = self.network(image)
         loss = self._loss(logits, label)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's stub
         return loss.detach()
@@ -252,27 +261,38 @@ class Trainer:
         return (self.averaged - 1) / self.averaged
 
     @torch.no_grad()
-    def _average(self, decay: float, step: int, is_learnt: Tensor) -> None:
+    def _average(self, decay: float, is_learnt: Tensor) -> None:
         """Move the averaged weights towards the network's, unless the step was skipped.
 
-        An average of itself with itself is itself to the bit, so a skipped step needs no branch,
-        for which a GPU would be waited for.
+        A skipped step moves them by 0 of the way, so that it needs no branch, for which a GPU would
+        be waited for.
 
         Args:
             decay: share of the average that stays.
-            step: counted from 0.
             is_learnt: () bool, on the device.
         """
         if self.average is None:
             return
-        averages = list(self.average.parameters())
-        targets = [
-            torch.where(is_learnt, weight.detach(), average)
-            for weight, average in zip(self.network.parameters(), averages, strict=True)
-        ]
-        update = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch's stub
-        update(averages, targets, step)
+        averages: list[Tensor] = list(self.average.parameters())
+        weights: list[Tensor] = list(self.network.parameters())
+        moves = list(torch._foreach_sub(weights, averages))
+        torch._foreach_mul_(moves, is_learnt * (1 - decay))
+        torch._foreach_add_(averages, moves)
         _copy_all(list(self.average.buffers()), list(self.network.buffers()))
+
+
+def can_be_recorded(config: TrainConfig, device: torch.device, group: Group) -> bool:
+    """Tell whether a step is recorded as a CUDA graph.
+
+    The messages of several ranks and the scaler of fp16 have never been. A network of the user's
+    own may decide something on the host, which a replay would repeat.
+    """
+    return (
+        device.type == "cuda"
+        and type(group) is Group
+        and config.precision != "fp16"
+        and not config.model.is_custom
+    )
 
 
 def _copy_all(targets: list[Tensor], sources: list[Tensor]) -> None:

@@ -9,9 +9,10 @@ from bratstrain.config import ModelConfig, TrainConfig
 from bratstrain.data import augment
 from bratstrain.networks import losses
 from bratstrain.ranks.group import ALONE
+from bratstrain.ranks.process_group import ProcessGroup
 from bratstrain.training import schedule
 from bratstrain.training.result import Progress
-from bratstrain.training.step import Trainer
+from bratstrain.training.step import Trainer, can_be_recorded
 from tests.helpers.choices import allow, words
 
 CPU = torch.device("cpu")
@@ -247,3 +248,20 @@ def test_compiled_network_keeps_its_names(monkeypatch):
     trainer = make(compile=True)
     assert called == [trainer.network]
     assert set(trainer.state()["network"]) == set(make().network.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "kind", "group", "can"),
+    [
+        ("cuda:0", "bf16", "unet", ALONE, True),
+        ("cuda:0", "fp32", "residual3d", ALONE, True),
+        ("cuda:0", "fp16", "unet", ALONE, False),
+        ("cuda:0", "bf16", "package.module:network", ALONE, False),
+        ("cuda:0", "bf16", "unet", ProcessGroup(0, 1, 1), False),
+        ("cpu", "bf16", "unet", ALONE, False),
+    ],
+)
+def test_what_was_never_seen_recorded_is_not(device, precision, kind, group, can):
+    model = dataclasses.replace(CONFIG.model, kind=kind)
+    settings = dataclasses.replace(CONFIG, precision=precision, model=model)
+    assert can_be_recorded(settings, torch.device(device), group) is can
