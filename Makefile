@@ -18,10 +18,12 @@ SHOT = $(CHROMIUM) --headless=new --no-sandbox --disable-gpu --hide-scrollbars -
 	.venv-peers/bin/python -m pip install --quiet --constraint constraints.txt --requirement $<
 	touch $@
 
-# WHEELS: a folder of wheels for what a GPU machine without a network lacks; its own torch is used.
+# WHEELS: a folder of wheels for what a GPU machine without a network lacks; the torch of python3 is used,
+# which may itself be that of a virtual environment.
 .venv-gpu/ready: pyproject.toml
-	python3 -m venv --system-site-packages .venv-gpu
-	.venv-gpu/bin/python -m pip install --quiet $(if $(WHEELS),--no-index --find-links $(WHEELS)) setuptools pytest hypothesis
+	python3 -m venv .venv-gpu
+	python3 -c "import site; print(*site.getsitepackages(), sep='\n')" > $$(.venv-gpu/bin/python -c "import site; print(site.getsitepackages()[0])")/torch.pth
+	.venv-gpu/bin/python -m pip install --quiet $(if $(WHEELS),--no-index --find-links $(WHEELS)) 'setuptools>=77' pytest hypothesis
 	.venv-gpu/bin/python -m pip install --quiet $(if $(WHEELS),--no-index --find-links $(WHEELS)) --no-build-isolation --editable '.[train]'
 	touch $@
 

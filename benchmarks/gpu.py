@@ -15,6 +15,7 @@ import datetime
 import json
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,22 +40,24 @@ CROP: Final = {"cuda": "192x160", "cpu": "48x48"}
 OUT_OF_TIME: Final = {"missing": "not measured: the time was over"}
 
 
-def inputs(options: argparse.Namespace, kind: str) -> tuple[Path, Path]:
-    """Slice file and raw cases: the user's, or phantoms that are made once.
+def inputs(options: argparse.Namespace, kind: str) -> tuple[Path, Path, Path | None]:
+    """Slice file, raw cases and slice file of whole brains: the user's, or phantoms made once.
 
     Raises:
-        SystemExit: one of the two is given without the other.
+        SystemExit: of the slice file and its raw cases, one is given without the other.
     """
     if (options.data is None) != (options.raw is None):
         raise SystemExit("give --data and --raw together: the slice file, and what it was built of")
     if options.data is not None:
-        return options.data.absolute(), options.raw.absolute()
+        brain = options.brain.absolute() if options.brain else None
+        return options.data.absolute(), options.raw.absolute(), brain
     folder = options.work.absolute() / f"gpu-{kind}"
-    raw, data = folder / "raw", folder / "train.h5"
+    raw, data, brain = folder / "raw", folder / "train.h5", folder / "brain.h5"
     if not raw.exists():
         bratsprep.phantoms(raw, **PHANTOMS[kind])
     bratsprep.build(raw, data, crop=CROP[kind])
-    return data, raw
+    bratsprep.build(raw, brain, crop=CROP[kind], slices="brain")
+    return data, raw, brain
 
 
 def facts(options: argparse.Namespace, kind: str) -> dict[str, Any]:
@@ -70,10 +73,13 @@ def facts(options: argparse.Namespace, kind: str) -> dict[str, Any]:
     }
 
 
-def measure(kit: Kit, results: dict[str, Any], out: Path, minutes: float) -> None:
+def measure(
+    kit: Kit, results: dict[str, Any], out: Path, minutes: float, parts: Iterable[str]
+) -> None:
     """Measure part by part until the time is over, and write after each row."""
     end = time.monotonic() + 60 * minutes
-    for name, part in PARTS.items():
+    for name in parts:
+        part = PARTS[name]
         rows = results["rows"][name] = []
         if time.monotonic() > end:
             rows.append(OUT_OF_TIME)
@@ -85,6 +91,14 @@ def measure(kit: Kit, results: dict[str, Any], out: Path, minutes: float) -> Non
                 if time.monotonic() > end:
                     break
         write(results, out)
+
+
+def earlier(out: Path, parts: Iterable[str]) -> dict[str, Any]:
+    """Rows of the parts that an earlier run has measured and this one does not."""
+    if not out.exists():
+        return {}
+    rows = json.loads(out.read_text(encoding="utf-8"))["rows"]
+    return {name: found for name, found in rows.items() if name not in parts}
 
 
 def write(results: dict[str, Any], out: Path) -> None:
@@ -100,6 +114,15 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=10, help="no part begins after them")
     parser.add_argument("--data", type=Path, help="slice file, instead of phantoms")
     parser.add_argument("--raw", type=Path, help="raw cases of that file")
+    parser.add_argument("--networks", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--brain", type=Path, help="slice file of every plane with brain")
+    parser.add_argument(
+        "--parts",
+        nargs="+",
+        choices=PARTS,
+        default=list(PARTS),
+        help="what to measure; the results keep the other parts of an earlier run",
+    )
     parser.add_argument("--dry", action="store_true", help="on a CPU, in small")
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
     return parser.parse_args()
@@ -116,12 +139,12 @@ def main() -> None:
     if kind == "cuda" and not torch.cuda.is_available():
         raise SystemExit("torch finds no GPU; --dry goes the same way on a CPU")
     options.work.mkdir(parents=True, exist_ok=True)
-    data, raw = inputs(options, kind)
-    networks = MODELS[:1] if options.dry else MODELS
-    kit = Kit(kind, data, raw, options.work.absolute(), networks, SIZES[kind])
+    data, raw, brain = inputs(options, kind)
+    networks = MODELS[:1] if options.dry else options.networks
+    kit = Kit(kind, data, raw, brain, options.work.absolute(), networks, SIZES[kind])
     out = (options.work if options.dry else options.results) / "gpu.json"
-    results = {"facts": facts(options, kind), "rows": {}}
-    measure(kit, results, out, options.minutes)
+    results = {"facts": facts(options, kind), "rows": earlier(out, options.parts)}
+    measure(kit, results, out, options.minutes, options.parts)
     sys.stdout.write(document(results))
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -15,6 +16,7 @@ from benchmarks import train_parts
 from benchmarks.machine import answered
 from benchmarks.train_parts import PRECISIONS, ROOT, Size, asked, fresh, settings_of
 from benchmarks.train_ways import Task
+from bratstrain.config import VOLUME_MODELS
 from bratstrain.device import cores
 
 Rows = Iterator[dict[str, Any]]
@@ -24,10 +26,28 @@ FIT_S: Final = {"cuda": 6.0, "cpu": 0.1}
 RATES: Final = {"cuda": (1e-3, 2.5e-3, 5e-3, 1e-2), "cpu": (5e-3,)}
 """Learning rates that are compared at the same number of steps."""
 RATE_STEPS: Final = {"cuda": 2000, "cpu": 2}
+VOLUMES: Final[dict[str, tuple[dict[str, Any], ...]]] = {
+    "cuda": (
+        {"model": "residual", "context": 3, "width": 32, "depth": 6, "batch_size": 16},
+        {"model": "residual3d"},
+        {"model": "unet3d"},
+        {"model": "attention3d"},
+    ),
+    "cpu": (
+        {"model": "residual", "context": 3, "width": 4, "depth": 3, "batch_size": 4},
+        {"model": "unet3d", "width": 4, "depth": 3, "patch": "8x16x16", "batch_size": 2},
+    ),
+}
+"""Settings of networks that see more than a plane: the defaults of `fit`, and small ones."""
+RANK_STEPS: Final = {"cuda": 1000, "cpu": 40}
+RANK_TURNS: Final = {"cuda": 2, "cpu": 1}
+MARK: Final = "mark.gpu"
+NO_PLUGINS: Final = ("-p", "no:cacheprovider", "-p", "no:benchmark")
+"""pytest-benchmark, where a machine has it, warns of parallel tests, and warnings are errors."""
 LOADER_THREADS: Final = {"cuda": (1, 2, 4), "cpu": (1,)}
 KILL_STEPS: Final = {"cuda": 200, "cpu": 20}
-HUGE_BATCH: Final = 1 << 14
-"""Slices that no GPU has room for."""
+HUGE: Final = {"--batch": 1 << 12, "--width": 128}
+"""A batch that no GPU has room for, though the memory of the machine has."""
 _COUNTS: Final = re.compile(r"(\d+) (passed|failed|skipped|error)")
 
 
@@ -39,6 +59,8 @@ class Kit:
     """`cuda`, or `cpu` in a dry run."""
     data: Path
     raw: Path
+    brain: Path | None
+    """Slice file of every plane with brain, which patches and neighbours are cut from."""
     work: Path
     networks: tuple[str, ...]
     size: Size
@@ -66,11 +88,16 @@ class Kit:
 
 
 def tests(kit: Kit) -> Rows:
-    """The tests that need a GPU."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider"]
+    """The tests that need a GPU; other files may import what is not there."""
+    files = [str(file) for file in (ROOT / "tests").rglob("test_*.py") if MARK in file.read_text()]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", *NO_PLUGINS, *files]
+    if find_spec("xdist"):
+        command += ["--numprocesses", "4"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     counts = {word: int(number) for number, word in _COUNTS.findall(done.stdout)}
-    failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    if done.returncode:
+        sys.stderr.write(done.stdout)
     yield {"exit": done.returncode, **counts, "failures": failed}
 
 
@@ -82,24 +109,55 @@ def matrix(kit: Kit) -> Rows:
 
 
 def speed(kit: Kit) -> Rows:
-    """Bare steps of each network and precision; in the first, also `fit` and compiled steps."""
+    """Bare steps of each network in the first precision, and `fit`."""
     for network in kit.networks:
-        for precision in kit.precisions:
-            is_first = precision == kit.precisions[0]
-            for is_compiled in (False, True)[: 1 + (is_first and kit.kind == "cuda")]:
-                settings = kit.settings(network, precision) | {"compile": is_compiled}
-                fit_s = FIT_S[kit.kind] if is_first and not is_compiled else 0.0
-                task = Task(
-                    "speed",
-                    kit.kind,
-                    cores(),
-                    str(kit.data),
-                    fresh(kit.options, "gpu-speed"),
-                    settings=settings,
-                    seconds=BARE_S[kit.kind],
-                    fit_seconds=fit_s,
-                )
-                yield settings | asked(task)
+        settings = kit.settings(network, kit.precisions[0]) | {"compile": False}
+        yield settings | asked(speed_task(kit, kit.data, settings, fits=True))
+
+
+def variants(kit: Kit) -> Rows:
+    """Bare steps of each network compiled, and in the other precisions."""
+    ways = [(precision, False) for precision in kit.precisions[1:]]
+    if kit.kind == "cuda":
+        ways.insert(0, (kit.precisions[0], True))
+    for precision, is_compiled in ways:
+        for network in kit.networks:
+            settings = kit.settings(network, precision) | {"compile": is_compiled}
+            yield settings | asked(speed_task(kit, kit.data, settings, fits=False))
+
+
+def speed_task(kit: Kit, data: Path, settings: dict[str, Any], *, fits: bool) -> Task:
+    """The task of some bare steps, and of `fit` where it is asked for."""
+    return Task(
+        "speed",
+        kit.kind,
+        cores(),
+        str(data),
+        fresh(kit.options, "gpu-speed"),
+        settings=settings,
+        seconds=BARE_S[kit.kind],
+        fit_seconds=FIT_S[kit.kind] if fits else 0.0,
+    )
+
+
+def volumes(kit: Kit) -> Rows:
+    """Steps and `fit` of networks that see more than a plane, in the first precision."""
+    if kit.brain is None:
+        yield {"missing": "not measured: needs --brain, a slice file of every plane with brain"}
+        return
+    for model in VOLUMES[kit.kind]:
+        settings = {"precision": kit.precisions[0], "compile": False} | model
+        yield settings | asked(speed_task(kit, kit.brain, settings, fits=True))
+
+
+def ranks(kit: Kit) -> Rows:
+    """`fit` alone and as the only rank of a group, in turn: what a group costs by itself."""
+    settings = kit.settings(kit.networks[-1], kit.precisions[0])
+    length = {"steps": RANK_STEPS[kit.kind], "validate_steps": RANK_STEPS[kit.kind]}
+    for is_rank in (False, True) * RANK_TURNS[kit.kind]:
+        run = fresh(kit.options, "gpu-rank")
+        found = way(kit, "sitting", run=run, is_rank=is_rank, settings=settings | length)
+        yield {"group": "of one" if is_rank else "none", **found}
 
 
 def loader(kit: Kit) -> Rows:
@@ -121,17 +179,28 @@ def memory(kit: Kit) -> Rows:
     for network in kit.networks:
         yield {"network": network, **way(kit, "batch", model=network)}
     command = [sys.executable, "-m", "bratstrain", "fit", str(kit.data), "--steps", "1"]
-    command += ["--batch", str(HUGE_BATCH), "--run", fresh(kit.options, "gpu-full")]
+    command += [str(word) for pair in HUGE.items() for word in pair]
+    command += ["--run", fresh(kit.options, "gpu-full")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     said = done.stderr.strip().splitlines() or [""]
-    yield {"batch": HUGE_BATCH, "exit": done.returncode, "message": said[-1]}
+    yield {**HUGE, "exit": done.returncode, "message": said[-1]}
 
 
 def apply(kit: Kit) -> Rows:
     """`predict` and `evaluate` on the device, and with the same run on a CPU."""
-    run = fresh(kit.options, "gpu-apply")
-    settings = kit.settings(kit.networks[-1], kit.precisions[0])
-    yield {"network": kit.networks[-1], **way(kit, "apply", run=run, **settings)}
+    for model in (kit.networks[-1], *VOLUME_MODELS[-1:]):
+        is_plane = model in kit.networks
+        if not is_plane and (kit.brain is None or kit.kind == "cpu"):
+            continue
+        data = kit.data if is_plane else kit.brain
+        settings = (
+            kit.settings(model, kit.precisions[0])
+            if is_plane
+            else {"model": model, "precision": kit.precisions[0]}
+        )
+        run = fresh(kit.options, "gpu-apply")
+        found = way(kit, "apply", data=str(data), run=run, settings=settings, on_cpu=is_plane)
+        yield {"network": model, **found}
 
 
 def rates(kit: Kit) -> Rows:
@@ -140,7 +209,7 @@ def rates(kit: Kit) -> Rows:
         settings = kit.settings(kit.networks[-1], kit.precisions[0])
         length = {"steps": RATE_STEPS[kit.kind], "learning_rate": rate}
         run = fresh(kit.options, "gpu-rate")
-        yield length | way(kit, "score", run=run, **settings, **length)
+        yield length | way(kit, "score", run=run, settings=settings | length)
 
 
 def way(kit: Kit, name: str, **settings: Any) -> dict[str, Any]:
@@ -150,5 +219,20 @@ def way(kit: Kit, name: str, **settings: Any) -> dict[str, Any]:
 
 
 PARTS: Final[MappingProxyType[str, Callable[[Kit], Rows]]] = MappingProxyType(
-    {each.__name__: each for each in (tests, matrix, speed, loader, memory, kill, apply, rates)}
+    {
+        each.__name__: each
+        for each in (
+            tests,
+            matrix,
+            speed,
+            volumes,
+            loader,
+            memory,
+            kill,
+            apply,
+            ranks,
+            rates,
+            variants,
+        )
+    }
 )

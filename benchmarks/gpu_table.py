@@ -49,7 +49,9 @@ def number(value: Any) -> Any:
 
 def speed(row: Row, rows: dict[str, list[Row]]) -> Row:
     """A network's step and `fit`, with its share of the matrix rate."""
-    named = {name: row[name] for name in ("model", "precision", "compile")}
+    named = {
+        name: row[name] for name in ("model", "context", "precision", "compile") if name in row
+    }
     if "missing" in row:
         return named | {"bare slices/s": row["missing"]}
     bare = mean(each["augmented"] for each in row["bare"])
@@ -85,13 +87,16 @@ TITLES: Final = MappingProxyType(
         "tests": "Tests that need a GPU",
         "matrix": "Product of two large matrices",
         "speed": "Steps of each network, and `fit`",
+        "volumes": "Steps of networks that see more than a plane, and `fit`",
         "loader": "From the file to the device",
         "memory": "Batch that fits by itself, and one that does not",
         "kill": "Killed and resumed",
         "apply": "`predict` and `evaluate`, seconds a case",
+        "ranks": "`fit` alone, and as the only rank of a group",
         "rates": "Learning rates",
+        "variants": "Bare steps compiled, and in the other precisions",
     }
 )
 READ: Final[MappingProxyType[str, Callable[[Row, dict[str, list[Row]]], Row]]] = MappingProxyType(
-    {"speed": speed, "kill": kill}
+    {"speed": speed, "volumes": speed, "variants": speed, "kill": kill}
 )

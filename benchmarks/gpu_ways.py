@@ -4,6 +4,8 @@
 """
 
 import json
+import os
+import socket
 import sys
 import time
 from pathlib import Path
@@ -15,7 +17,7 @@ import numpy as np
 import torch
 
 import bratstrain
-from benchmarks.train_ways import synchronise
+from benchmarks.train_ways import Task, fit, synchronise
 from bratsprep.slicefile.reader import SliceFile
 from bratstrain.data.loader import Loader
 from bratstrain.data.sampler import make_plan
@@ -26,6 +28,8 @@ LOADED_S: Final = {"cuda": 3.0, "cpu": 0.1}
 BATCH: Final = 16
 WARM_BATCHES: Final = 8
 """Batches before the first that counts: threads start, and the ring is filled."""
+APPLY_CASES: Final = 2
+"""That are predicted, on a GPU and on a CPU."""
 APPLY_STEPS: Final = {"cuda": 200, "cpu": 2}
 """Of the run that is applied."""
 
@@ -66,20 +70,20 @@ def batch(task: dict[str, Any]) -> dict[str, Any]:
 def apply(task: dict[str, Any]) -> dict[str, Any]:
     """Seconds a case of `predict` and `evaluate`, and how far a CPU gives the same labels."""
     kind, run = task["device"], Path(task["run"])
-    settings = {name: task[name] for name in ("model", "width", "depth", "batch_size", "precision")}
-    bratstrain.fit(task["data"], run, device=kind, steps=APPLY_STEPS[kind], **settings)
+    bratstrain.fit(task["data"], run, device=kind, steps=APPLY_STEPS[kind], **task["settings"])
     found: dict[str, Any] = {}
     folders = {}
-    for device in dict.fromkeys((kind, "cpu")):
+    with SliceFile(task["data"]) as file:
+        cases = file.cases["id"][:APPLY_CASES].astype(str).tolist()
+    for device in dict.fromkeys((kind, "cpu") if task["on_cpu"] else (kind,)):
         folder = folders[device] = run / f"predicted-{device}"
         begin = time.perf_counter()
-        made = bratstrain.predict(run, task["raw"], folder, device=device, force=True)
-        found[f"predict_s_{device}"] = (time.perf_counter() - begin) / len(made.cases)
+        bratstrain.predict(run, task["raw"], folder, cases=cases, device=device, force=True)
+        found[f"predict_s_{device}"] = (time.perf_counter() - begin) / len(cases)
     begin = time.perf_counter()
     report = bratstrain.evaluate(run, raw=task["raw"], split="all", device=kind)
-    n_cases = len(report.scores)
-    found["evaluate_s"] = (time.perf_counter() - begin) / n_cases
-    if kind != "cpu":
+    found["evaluate_s"] = (time.perf_counter() - begin) / len(report.scores)
+    if len(folders) > 1:
         found["same_as_cpu"] = agreement(folders[kind], folders["cpu"])
     return found
 
@@ -99,13 +103,29 @@ def agreement(one: Path, other: Path) -> float:
 
 def score(task: dict[str, Any]) -> dict[str, float]:
     """Best validation score of a run."""
-    kept = {"way", "device", "data", "raw", "run"}
-    settings = {name: value for name, value in task.items() if name not in kept}
-    done = bratstrain.fit(task["data"], task["run"], device=task["device"], **settings)
+    done = bratstrain.fit(task["data"], task["run"], device=task["device"], **task["settings"])
     return {"score": done.progress.best_score, "seconds": done.progress.used_s}
 
 
-WAYS: Final = MappingProxyType({each.__name__: each for each in (loader, batch, apply, score)})
+def sitting(task: dict[str, Any]) -> dict[str, float]:
+    """Slices a second of `fit`, alone or as the only rank of a group."""
+    if task["is_rank"]:
+        os.environ |= {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
+        os.environ["MASTER_PORT"] = str(free_port())
+    asked = Task("fit", task["device"], 1, task["data"], task["run"], settings=task["settings"])
+    return {"slices_per_s": fit(asked)["slices_per_s"]}
+
+
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+WAYS: Final = MappingProxyType(
+    {each.__name__: each for each in (loader, batch, apply, score, sitting)}
+)
 
 
 def main() -> None:

@@ -22,12 +22,14 @@ from bratsprep.slicefile.reader import SliceFile
 from bratsprep.system.memory import peak_bytes
 from bratstrain.config import TrainConfig
 from bratstrain.data.intake import Intake
+from bratstrain.data.loader import Loader
 from bratstrain.device import DTYPES, choose_device, peak_device_bytes, set_up
 from bratstrain.networks.build import build_model
 from bratstrain.networks.counts import count_macs, count_parameters
 from bratstrain.recipes import configure
 from bratstrain.runs.checkpoint import Checkpoint, load
 from bratstrain.runs.files import FACTS, LAST, LOG, read_json, read_log
+from bratstrain.training.job import dealt
 from bratstrain.training.step import Trainer
 
 SIDES = {"cpu": 2048, "cuda": 8192}
@@ -92,11 +94,12 @@ def speed(task: Task) -> dict[str, Any]:
     """Bare steps on a resident batch; then `fit`, where it is asked for, and bare steps again."""
     device, config = choose_device(task.device), configure(**task.settings)
     batch = resident(task, config, device)
-    h, w = batch[0].shape[-2:]
     model = build_model(config.model)
     found: dict[str, Any] = {
         "parameters": count_parameters(model),
-        "operations_per_slice": 2 * BACKWARD * count_macs(model, h, w),
+        "operations_per_slice": 2
+        * BACKWARD
+        * count_macs(model, *batch[0].shape[-3 if config.model.is_volumetric else -2 :]),
         "bare": [bare(task, config, batch)],
         "bare_memory_mb": peak_bytes() / 1e6,
         "bare_device_memory_mb": peak_device_bytes(device) / 1e6,
@@ -111,11 +114,13 @@ def speed(task: Task) -> dict[str, Any]:
 
 
 def resident(task: Task, config: TrainConfig, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Slices from all over a file, as a network takes them, on the device: images and labels."""
+    """The first batch of a run, as a network takes it, on the device: images and labels."""
     with SliceFile(task.data) as file:
-        rows = np.linspace(0, len(file) - 1, config.batch_size).astype(np.int64)
-        image, label = (torch.from_numpy(each).to(device) for each in file.read(rows))
-        return Intake(file, device)(image, rows), label
+        rows = np.arange(len(file))
+        plan, _, _ = dealt(file, replace(config, block=config.block or 1), rows, rows[:0])
+        with Loader(file, plan, first=0, last=1, threads=1, device=device) as batches:
+            batch = next(iter(batches))
+        return batch.reading.gather(Intake(file, device)(batch.image, batch.rows), batch.label)
 
 
 def bare(task: Task, config: TrainConfig, batch: tuple[Tensor, Tensor]) -> dict[str, float]:

@@ -11,8 +11,10 @@ import torch
 
 from benchmarks import gpu
 from benchmarks.figures import gpu_fit
+from benchmarks.gpu_parts import PARTS, Kit
 from benchmarks.gpu_table import DRY, document
 from benchmarks.gpu_ways import agreement
+from benchmarks.train_parts import Size
 from tests.helpers import niftis
 
 ROOT = Path(__file__).parent.parent.parent
@@ -41,7 +43,7 @@ def test_table_says_share_of_the_matrix_rate_and_fit_over_bare():
 
 def test_a_part_without_rows_is_not_measured():
     text = document(kit_results(matrix=[gpu.OUT_OF_TIME]))
-    assert text.count("\nnot measured\n") == 7
+    assert text.count("\nnot measured\n") == len(gpu.PARTS) - 1
     assert "not measured: the time was over" in text
 
 
@@ -70,9 +72,24 @@ def test_parts_after_the_time_are_not_measured(tmp_path, monkeypatch):
     parts = dict.fromkeys(("first", "second"), lambda _: iter([{"n": 1}, {"n": 2}]))
     monkeypatch.setattr(gpu, "PARTS", parts)
     results = {"facts": FACTS, "rows": {}}
-    gpu.measure(None, results, tmp_path / "gpu.json", minutes=1)
+    gpu.measure(None, results, tmp_path / "gpu.json", 1, parts)
     assert results["rows"] == {"first": [{"n": 1}], "second": [gpu.OUT_OF_TIME]}
     assert json.loads((tmp_path / "gpu.json").read_text()) == results
+
+
+def test_parts_that_are_not_measured_again_stay(tmp_path):
+    kept = {"matrix": [MATRIX], "speed": [SPEED]}
+    (tmp_path / "gpu.json").write_text(json.dumps(kit_results(**kept)))
+    assert gpu.earlier(tmp_path / "gpu.json", ["speed"]) == {"matrix": [MATRIX]}
+    assert gpu.earlier(tmp_path / "none.json", ["speed"]) == {}
+
+
+def test_whole_brains_are_needed_for_volumes_of_own_data(tmp_path):
+    size = Size(4, 3, 2, fits=True)
+    kit = Kit("cpu", tmp_path, tmp_path, None, tmp_path, ("unet",), size)
+    assert [*PARTS["volumes"](kit)] == [
+        {"missing": "not measured: needs --brain, a slice file of every plane with brain"}
+    ]
 
 
 def test_agreement_is_over_labelled_voxels(tmp_path):
