@@ -177,7 +177,8 @@ def memory(kit: Kit) -> Rows:
         yield {"missing": "not measured: needs a GPU"}
         return
     for network in kit.networks:
-        yield {"network": network, **way(kit, "batch", model=network)}
+        run = fresh(kit.options, "gpu-batch")
+        yield {"network": network, **way(kit, "batch", model=network, run=run)}
     command = [sys.executable, "-m", "bratstrain", "fit", str(kit.data), "--steps", "1"]
     command += [str(word) for pair in HUGE.items() for word in pair]
     command += ["--run", fresh(kit.options, "gpu-full")]
@@ -188,19 +189,15 @@ def memory(kit: Kit) -> Rows:
 
 def apply(kit: Kit) -> Rows:
     """`predict` and `evaluate` on the device, and with the same run on a CPU."""
-    for model in (kit.networks[-1], *VOLUME_MODELS[-1:]):
-        is_plane = model in kit.networks
-        if not is_plane and (kit.brain is None or kit.kind == "cpu"):
-            continue
-        data = kit.data if is_plane else kit.brain
-        settings = (
-            kit.settings(model, kit.precisions[0])
-            if is_plane
-            else {"model": model, "precision": kit.precisions[0]}
-        )
+    precision = kit.precisions[0]
+    runs = [(kit.data, kit.settings(kit.networks[-1], precision))]
+    if kit.brain is not None and kit.kind == "cuda":
+        runs.append((kit.brain, {"model": VOLUME_MODELS[-1], "precision": precision}))
+    for data, settings in runs:
+        on_cpu = data == kit.data  # which a volume of full size takes too long on
         run = fresh(kit.options, "gpu-apply")
-        found = way(kit, "apply", data=str(data), run=run, settings=settings, on_cpu=is_plane)
-        yield {"network": model, **found}
+        found = way(kit, "apply", data=str(data), run=run, settings=settings, on_cpu=on_cpu)
+        yield {"network": settings["model"], **found}
 
 
 def rates(kit: Kit) -> Rows:

@@ -57,9 +57,8 @@ def loader(task: dict[str, Any]) -> dict[str, float]:
 
 def batch(task: dict[str, Any]) -> dict[str, Any]:
     """The batch that fits by itself, and the memory of a step of it."""
-    run = Path(task["data"]).parent / f"batch-{task['model']}"
     settings = {"model": task["model"], "batch_size": 0, "steps": 2}
-    done = bratstrain.fit(task["data"], run, device=task["device"], **settings)
+    done = bratstrain.fit(task["data"], task["run"], device=task["device"], **settings)
     device = choose_device(task["device"])
     return {
         "batch_size": done.config.batch_size,

@@ -24,19 +24,18 @@ class RecordedPass:  # pragma: no cover  # needs a GPU: test_recorded_steps_are_
     Gradients stay where they are; a replay overwrites them, so nobody is to set them to None.
 
     Args:
-        compute: the pass.
-        network: whose gradients it leaves; its buffers may change.
+        network: whose gradients the pass leaves; its buffers may change.
     """
 
-    def __init__(self, compute: Pass, network: nn.Module) -> None:
-        self._compute = compute
+    def __init__(self, network: nn.Module) -> None:
         self._network = network
         self._graph: torch.cuda.CUDAGraph | None = None
 
-    def __call__(self, image: Tensor, label: Tensor) -> Tensor:
+    def __call__(self, compute: Pass, image: Tensor, label: Tensor) -> Tensor:
         """Compute the gradients of a batch.
 
         Args:
+            compute: the pass; always the same. It is not kept, so that whoever calls can be freed.
             image: (b, channels, *sides) float32, as the network takes it; always of one shape.
             label: (b, *sides) uint8.
 
@@ -44,16 +43,17 @@ class RecordedPass:  # pragma: no cover  # needs a GPU: test_recorded_steps_are_
             () float32 loss.
         """
         if self._graph is None:
-            self._graph = self._record(image, label)
+            self._graph = self._record(compute, image, label)
         self._image.copy_(image)
         self._label.copy_(label)
         self._graph.replay()
         return self._loss.clone()
 
-    def _record(self, image: Tensor, label: Tensor) -> torch.cuda.CUDAGraph:
+    def _record(self, compute: Pass, image: Tensor, label: Tensor) -> torch.cuda.CUDAGraph:
         """Record the pass; the weights and buffers of the network stay as they are.
 
         Args:
+            compute: the pass.
             image: (b, channels, *sides) float32.
             label: (b, *sides) uint8.
         """
@@ -64,7 +64,7 @@ class RecordedPass:  # pragma: no cover  # needs a GPU: test_recorded_steps_are_
         aside.wait_stream(current)
         with torch.cuda.stream(aside):
             for _ in range(WARM_PASSES):
-                self._compute(self._image, self._label)
+                compute(self._image, self._label)
                 self._network.zero_grad()
         current.wait_stream(aside)
         with torch.no_grad():
@@ -73,5 +73,5 @@ class RecordedPass:  # pragma: no cover  # needs a GPU: test_recorded_steps_are_
         graph = torch.cuda.CUDAGraph()
         # Another thread, such as NCCL's watchdog, may ask the device something meanwhile.
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            self._loss = self._compute(self._image, self._label)
+            self._loss = compute(self._image, self._label)
         return graph

@@ -19,7 +19,7 @@ from bratstrain.networks.losses import build_loss
 from bratstrain.networks.region_losses import build_region_loss
 from bratstrain.ranks.group import ALONE, Group
 from bratstrain.training.optimizer import build_optimizer, load_moments, moments
-from bratstrain.training.recorded import Pass, RecordedPass
+from bratstrain.training.recorded import RecordedPass
 from bratstrain.training.schedule import ema_decay, learning_rate
 
 
@@ -67,10 +67,8 @@ class Trainer:
         self._sound = [buffer.clone() for buffer in self.network.buffers()]
         if config.compile:
             self.network.compile()
-        self._is_recorded = can_be_recorded(config, device, group)
-        self._pass: Pass = self._learn
-        if self._is_recorded:  # pragma: no cover  # needs a GPU
-            self._pass = RecordedPass(self._learn, self.network)
+        is_recorded = can_be_recorded(config, device, group)
+        self._recorded = RecordedPass(self.network) if is_recorded else None
 
     def step(self, image: Tensor, label: Tensor, step: int, progress: float) -> Tensor:
         """Learn one batch; a pure function of the state, the batch, the seed and the step.
@@ -105,7 +103,7 @@ class Trainer:
             self.optimizer.found_inf = (~is_sound).float()  # type: ignore[attr-defined]  # read by the fused step
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        if not self._is_recorded:  # a replay overwrites gradients where they are
+        if self._recorded is None:  # a replay overwrites gradients where they are
             self.optimizer.zero_grad()
         self._restore_buffers(is_sound)
         self._average(self._decay(step, progress), is_learnt)
@@ -211,7 +209,10 @@ class Trainer:
         image = drop_modalities(
             image, self.config.drop_modality, seed=seed, step=step, group=self.group
         )
-        return self._pass(self._as_input(image), label)
+        given = self._as_input(image)
+        if self._recorded is None:
+            return self._learn(given, label)
+        return self._recorded(self._learn, given, label)  # pragma: no cover  # needs a GPU
 
     def _learn(self, image: Tensor, label: Tensor) -> Tensor:
         """Compute the gradients of a (b, channels, *sides) input and its () float32 loss."""
@@ -284,13 +285,14 @@ class Trainer:
 def can_be_recorded(config: TrainConfig, device: torch.device, group: Group) -> bool:
     """Tell whether a step is recorded as a CUDA graph.
 
-    The messages of several ranks and the scaler of fp16 have never been. A network of the user's
-    own may decide something on the host, which a replay would repeat.
+    Messages of several ranks, the scaler of fp16 and compiled networks have never been. A network
+    of the user's own may decide something on the host, which a replay would repeat.
     """
     return (
         device.type == "cuda"
         and type(group) is Group
         and config.precision != "fp16"
+        and not config.compile
         and not config.model.is_custom
     )
 

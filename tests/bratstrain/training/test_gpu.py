@@ -206,8 +206,8 @@ def test_auto_takes_the_gpu_and_its_precision(data, tmp_path):
 )
 def test_recorded_steps_are_the_steps(settings):
     recorded, issued = (Trainer(configure(**STEPS | settings), torch.device("cuda")) for _ in "ab")
-    assert recorded._is_recorded
-    issued._is_recorded, issued._pass = False, issued._learn
+    assert recorded._recorded is not None
+    issued._recorded = None
     np.testing.assert_allclose(learnt(recorded), learnt(issued), rtol=0.01)
     for one, other in zip(recorded.weights().values(), issued.weights().values(), strict=True):
         torch.testing.assert_close(one, other, rtol=0.05, atol=1e-3)
@@ -216,3 +216,13 @@ def test_recorded_steps_are_the_steps(settings):
 def test_what_comes_from_a_gpu_is_the_number():
     values = torch.arange(5.0, device="cuda")
     assert [float(Arriving(value * 2)) for value in values] == [0, 2, 4, 6, 8]
+
+
+def test_memory_of_a_recorded_trainer_is_given_back():
+    config, device = configure(**STEPS | {"width": 32}), torch.device("cuda")
+    learnt(Trainer(config, device))
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_reserved()
+    learnt(Trainer(config, device))
+    torch.cuda.empty_cache()
+    assert torch.cuda.memory_reserved() <= before

@@ -1,5 +1,7 @@
 import dataclasses
+import gc
 import math
+import weakref
 
 import pytest
 import torch
@@ -251,17 +253,30 @@ def test_compiled_network_keeps_its_names(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("device", "precision", "kind", "group", "can"),
+    ("device", "settings", "kind", "group", "can"),
     [
-        ("cuda:0", "bf16", "unet", ALONE, True),
-        ("cuda:0", "fp32", "residual3d", ALONE, True),
-        ("cuda:0", "fp16", "unet", ALONE, False),
-        ("cuda:0", "bf16", "package.module:network", ALONE, False),
-        ("cuda:0", "bf16", "unet", ProcessGroup(0, 1, 1), False),
-        ("cpu", "bf16", "unet", ALONE, False),
+        ("cuda:0", {"precision": "bf16"}, "unet", ALONE, True),
+        ("cuda:0", {}, "residual3d", ALONE, True),
+        ("cuda:0", {"precision": "fp16"}, "unet", ALONE, False),
+        ("cuda:0", {"compile": True}, "unet", ALONE, False),
+        ("cuda:0", {}, "package.module:network", ALONE, False),
+        ("cuda:0", {}, "unet", ProcessGroup(0, 1, 1), False),
+        ("cpu", {}, "unet", ALONE, False),
     ],
 )
-def test_what_was_never_seen_recorded_is_not(device, precision, kind, group, can):
+def test_what_was_never_seen_recorded_is_not(device, settings, kind, group, can):
     model = dataclasses.replace(CONFIG.model, kind=kind)
-    settings = dataclasses.replace(CONFIG, precision=precision, model=model)
+    settings = dataclasses.replace(CONFIG, model=model, **settings)
     assert can_be_recorded(settings, torch.device(device), group) is can
+
+
+def test_a_trainer_is_freed_without_a_collection():
+    gc.disable()
+    try:
+        trainer, image, label = make(), *batch()
+        trainer.step(image, label, 0, 0.0)
+        alive = weakref.ref(trainer)
+        del trainer
+        assert alive() is None
+    finally:
+        gc.enable()
