@@ -3,8 +3,8 @@
     python -m benchmarks.rank_cost
 
 Prints the tables of `docs/cluster.md`. The bytes of a step are counted on the networks themselves.
-Step times of a GPU are not measured: the second table says what follows from one that the reader
-finds in the log of a run, and nothing overlaps in it, as nothing does in the program.
+Step times of several GPUs are not measured: the second table says what follows from one that the
+reader finds in the log of a run, and nothing overlaps in it, as nothing does in the program.
 """
 
 from functools import cache
