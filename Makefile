@@ -6,6 +6,7 @@ PEERS ?= .venv-peers/bin/python
 PYTHONS ?= python3.12 python3.13
 WORK ?= build/benchmarks
 CHROMIUM ?= chromium
+TESTS = $(PY) -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 SHOT = $(CHROMIUM) --headless=new --no-sandbox --disable-gpu --hide-scrollbars --no-first-run --user-data-dir=build/chromium
 
 .venv/ready: pyproject.toml constraints.txt
@@ -35,10 +36,11 @@ demo: .venv/ready  ## the main job on phantom cases, from raw files to a report
 	$(BIN)bratstrain demo demo
 
 test: .venv/ready  ## every test, with coverage: what CI runs
-	$(PY) -m pytest --cov -m "not gpu" --numprocesses auto --dist loadfile --no-loadscope-reorder
+	$(TESTS) --cov -m "not slow and not gpu"
+	$(TESTS) -m "slow and not gpu"
 
 quick: .venv/ready  ## the fast tests, on all cores
-	$(PY) -m pytest -m "not slow and not gpu" --numprocesses auto --dist loadfile --no-loadscope-reorder
+	$(TESTS) -m "not slow and not gpu"
 
 check: .venv/ready  ## lint, format, types, layers, spelling, links
 	$(PY) -m ruff check .
