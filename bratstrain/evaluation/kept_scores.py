@@ -118,8 +118,9 @@ def _of_several(kind: Any, value: Any) -> Any:  # noqa: ANN401  as above
     if origin in (Union, UnionType):
         (own,) = (one for one in arguments if one is not NoneType)
         return None if value is None else restored(own, value)
-    if origin is np.ndarray:
-        (number,) = get_args(arguments[1])  # of np.dtype[number]
+    if origin in (np.ndarray, NDArray):
+        # np.ndarray[shape, np.dtype[number]]; since NumPy 2.5 NDArray[number] stays what it is.
+        (number,) = get_args(arguments[1]) if origin is np.ndarray else arguments
         table: NDArray[Any] = np.array(value, number)
         return table
     if isinstance(origin, type) and issubclass(origin, Mapping):

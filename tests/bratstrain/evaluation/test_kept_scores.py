@@ -8,6 +8,7 @@ import pytest
 
 from bratstrain.data.trained_cases import Compared
 from bratstrain.data.twins import Twins
+from bratstrain.evaluation import kept_scores
 from bratstrain.evaluation.kept_scores import Kept, plain, read_kept, restored
 from bratstrain.scoring.aggregate import summarise
 from bratstrain.scoring.calibration import Calibration
@@ -58,6 +59,12 @@ def test_numbers_keep_their_types():
     assert part.calibration.n.dtype == np.int64
     assert list(part.surface.dice) == list(SURFACE_TOLERANCES_MM)
     assert {type(value) for value in part.lesions["brats2023"].hd95_mm} <= {float}
+
+
+def test_type_of_an_array_that_is_an_alias_of_its_own(monkeypatch):
+    monkeypatch.setattr(kept_scores, "NDArray", frozenset)  # as NumPy 2.5 has it
+    table = restored(frozenset[np.uint8], [1, 2])
+    assert (table.tolist(), table.dtype) == ([1, 2], np.uint8)
 
 
 def test_infinite_and_missing_numbers_come_back():
