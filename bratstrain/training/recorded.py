@@ -50,7 +50,7 @@ class RecordedPass:  # pragma: no cover  # needs a GPU: test_recorded_steps_are_
         return self._loss.clone()
 
     def _record(self, compute: Pass, image: Tensor, label: Tensor) -> torch.cuda.CUDAGraph:
-        """Record the pass; the weights and buffers of the network stay as they are.
+        """Record the pass; weights, buffers and random generators stay as they are.
 
         Args:
             compute: the pass.
@@ -62,7 +62,8 @@ class RecordedPass:  # pragma: no cover  # needs a GPU: test_recorded_steps_are_
         current = torch.cuda.current_stream(image.device)
         aside = torch.cuda.Stream(image.device)  # type: ignore[no-untyped-call]  # torch's stub
         aside.wait_stream(current)
-        with torch.cuda.stream(aside):
+        # What is drawn in a step follows from its seed alone, in the first one too.
+        with torch.random.fork_rng([image.device]), torch.cuda.stream(aside):
             for _ in range(WARM_PASSES):
                 compute(self._image, self._label)
                 self._network.zero_grad()
