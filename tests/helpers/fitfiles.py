@@ -9,6 +9,13 @@ import bratsprep
 from bratstrain.training import fit
 
 SMALL = {"model": "residual", "width": 4, "depth": 3, "batch_size": 4, "device": "cpu"}
+# Everything that a cut might disturb: dropout, augmentation, averaging, warm-up, clipping.
+WHOLE = SMALL | {
+    "dropout": 0.2, "steps": 8, "validate_steps": 4, "checkpoint_steps": 3, "ema": 0.9,
+}  # fmt: skip
+LEARNING = SMALL | {
+    "augment": "none", "steps": 40, "validate_steps": 40, "learning_rate": 1e-2, "ema": 0.0,
+}  # fmt: skip
 TIMES = ("seconds", "slices_per_s", "wait_share", "memory_mb", "gpu_memory_mb")
 
 

@@ -27,7 +27,9 @@ from bratstrain.training.job import make_job
 from bratstrain.training.prepare_run import scheme_of
 from tests.helpers import fitfiles, forks, niftis
 from tests.helpers.fitfiles import (
+    LEARNING,
     SMALL,
+    WHOLE,
     CutError,
     assert_same,
     content,
@@ -38,15 +40,6 @@ from tests.helpers.fitfiles import (
 )
 
 ROOT = Path(__file__).parent.parent.parent.parent
-# Everything that a cut might disturb: dropout, augmentation, averaging, warm-up, clipping.
-WHOLE = SMALL | {
-    "dropout": 0.2, "steps": 8, "validate_steps": 4, "checkpoint_steps": 3, "ema": 0.9,
-}  # fmt: skip
-
-
-LEARNING = SMALL | {
-    "augment": "none", "steps": 40, "validate_steps": 40, "learning_rate": 1e-2, "ema": 0.0,
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from bratstrain.training.fit import fit
 from bratstrain.training.step import Trainer, empty_batch
 from tests.helpers import fitfiles
 from tests.helpers.fitfiles import (
-    SMALL,
+    WHOLE,
     CutError,
     cut,
     one_thread,  # noqa: F401  for every test here
@@ -35,13 +35,7 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here"),
 ]
-WHOLE = SMALL | {
-    "dropout": 0.2, "steps": 8, "validate_steps": 4, "checkpoint_steps": 3, "ema": 0.9,
-}  # fmt: skip
-LEARNING = SMALL | {
-    "device": "cuda", "augment": "none", "steps": 40, "validate_steps": 40,
-    "learning_rate": 1e-2, "ema": 0.0,
-}  # fmt: skip
+LEARNING = fitfiles.LEARNING | {"device": "cuda"}
 STEPS = {"width": 8, "depth": 3, "batch_size": 2, "precision": "fp32", "ema": 0.9}
 VOLUMES = {"patch": "8x32x32", "batch_size": 2}
 
