@@ -221,11 +221,14 @@ def he_init_(network: nn.Module) -> None:
     """Draw all convolution weights of a network in place, biases 0 (He et al. 2015).
 
     `nn.init` assumes that a transposed convolution sums all taps of its kernel; with a stride as
-    large as the kernel it is one.
+    large as the kernel it is one. On torch's `meta` device, where tensors hold no values, nothing is
+    drawn: there torch would import its compiler first, for seconds.
 
     Args:
         network: its weights are overwritten, drawn from torch's global generator.
     """
+    if any(weight.is_meta for weight in network.parameters()):
+        return
     for module in network.modules():
         if isinstance(module, nn.ConvTranspose2d | nn.ConvTranspose3d):
             nn.init.normal_(module.weight, std=math.sqrt(2 / module.in_channels))

@@ -227,6 +227,14 @@ def test_he_init_keeps_the_scale_of_a_signal():
         assert not layer.bias.any()
 
 
+def test_nothing_is_drawn_where_tensors_hold_no_values(monkeypatch):
+    for name in ("kaiming_normal_", "normal_"):
+        monkeypatch.setattr(nn.init, name, None)
+    with torch.device("meta"):
+        network = build_model(ModelConfig(kind="residual", width=2, depth=2))
+    assert all(weight.is_meta for weight in network.parameters())
+
+
 def test_parameters_by_hand():
     # Level of width 2: 3x3 convs 1-2 and 2-2, decoder 4-2 and 2-2; bottleneck 2-4 and 4-4.
     convolutions = 9 * (1 * 2 + 2 * 2 + 4 * 2 + 2 * 2 + 2 * 4 + 4 * 4)
