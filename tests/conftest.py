@@ -1,6 +1,7 @@
 """One hypothesis profile for every test, slow fixtures, and the real cases where there are any."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,21 @@ def pytest_collection_modifyitems(items):
         if item.get_closest_marker("slow"):
             slow_files.add(item.path)
     items.sort(key=lambda item: item.path not in slow_files)
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory):
+    """Folder of `python`, `bratsprep` and `bratstrain` that do not import torch anew."""
+    from tests.helpers.programs import forking  # noqa: PLC0415  which imports torch
+
+    with forking(tmp_path_factory.mktemp("programs")) as folder:
+        yield folder
+
+
+@pytest.fixture
+def forked_python(programs, monkeypatch):
+    """Let `sys.executable`, in this test and in what it starts, be a program that is a fork."""
+    monkeypatch.setattr(sys, "executable", str(programs / "python"))
 
 
 @pytest.fixture

@@ -221,8 +221,8 @@ def he_init_(network: nn.Module) -> None:
     """Draw all convolution weights of a network in place, biases 0 (He et al. 2015).
 
     `nn.init` assumes that a transposed convolution sums all taps of its kernel; with a stride as
-    large as the kernel it is one. On torch's `meta` device, where tensors hold no values, nothing is
-    drawn: there torch would import its compiler first, for seconds.
+    large as the kernel it is one. On torch's `meta` device, where tensors hold no values, nothing
+    is drawn: there torch would import its compiler first, for seconds.
 
     Args:
         network: its weights are overwritten, drawn from torch's global generator.

@@ -118,11 +118,11 @@ def test_without_a_gpu_nothing_is_measured(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_every_part_runs_dry_on_a_cpu(tmp_path):
+def test_every_part_runs_dry_on_a_cpu(programs, tmp_path):
     results = tmp_path / "results"
     results.mkdir()
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.gpu", "--dry", "--work", tmp_path / "work",
+        [programs / "python", "-m", "benchmarks.gpu", "--dry", "--work", tmp_path / "work",
          "--results", results, "--minutes", "60"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip

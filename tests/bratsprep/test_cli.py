@@ -136,6 +136,7 @@ def test_missing_extra_is_named(run, raw, monkeypatch):
     assert "matplotlib is missing; install it with: pip install 'bratsprep[plot]'" in result.output
 
 
+@pytest.mark.usefixtures("forked_python")
 def test_progress_is_drawn_on_a_terminal_only(raw, tmp_path):
     command = [sys.executable, "-m", "bratsprep", "build", raw]
     quiet = subprocess.run(

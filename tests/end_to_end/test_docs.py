@@ -94,10 +94,10 @@ def test_every_fence_names_its_language(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", [path for path in PAGES if [*to_run(path)]])
-def test_blocks_of_a_page_run_in_order(path, tmp_path):
-    paths = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+def test_blocks_of_a_page_run_in_order(path, programs, tmp_path):
+    paths = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     for language, code in to_run(path):
-        program = ["sh", "-e", "-c"] if language == "sh" else [sys.executable, "-c"]
+        program = ["sh", "-e", "-c"] if language == "sh" else [programs / "python", "-c"]
         done = subprocess.run(
             [*program, code], cwd=tmp_path,
             env={**os.environ, "PATH": paths},

@@ -146,6 +146,7 @@ def test_memory_that_the_system_does_not_give_is_said(raw, tmp_path, monkeypatch
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_python")
 def test_two_builds_to_one_output_give_one_good_file(raw, tmp_path):
     out = tmp_path / "x.h5"
     both = [

@@ -138,6 +138,7 @@ def test_read_error_of_a_scan_is_named_by_those_who_use_a_run(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_python")
 def test_two_fits_to_one_run_folder_give_one_good_run(data, whole, tmp_path):
     both = [
         subprocess.Popen(

@@ -78,25 +78,26 @@ def sources(place, more=""):
     return found
 
 
-def run(folder, place, until="", more=""):
+def run(programs, folder, place, until="", more=""):
     """Run every cell in a folder, or those up to the one that holds some text."""
     found = sources(place, more)
     last = next((n for n, source in enumerate(found, 1) if until and until in source), len(found))
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    path = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     away = {"IPYTHONDIR": str(folder / "ipython"), "PATH": path}
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", RUNNER], input=json.dumps(found[:last]), cwd=folder,
-        env={**os.environ, **away}, capture_output=True, text=True, check=False, timeout=600,
+        [programs / "python", "-W", "error", "-c", RUNNER], input=json.dumps(found[:last]),
+        cwd=folder, env={**os.environ, **away}, capture_output=True, text=True, check=False,
+        timeout=600,
     )  # fmt: skip
 
 
-def run_viewer(folder, place):
+def run_viewer(programs, folder, place):
     """Run the settings, the imports and the last cell, where the others have been run."""
     *_, found = sources(place)
     begin = f'import importlib.util\nfrom pathlib import Path\ncase = "{predicted_case(folder)}"\n'
     away = {"IPYTHONDIR": str(folder / "ipython")}
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", RUNNER],
+        [programs / "python", "-W", "error", "-c", RUNNER],
         input=json.dumps([begin, SETTINGS, found]), cwd=folder, env={**os.environ, **away},
         capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
@@ -114,11 +115,12 @@ def place(request):
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory, place):
+def ran(programs, tmp_path_factory, place):
     """Folder of two runs of the notebook, and what each said."""
     folder = tmp_path_factory.mktemp("notebook")
     bratsprep.phantoms(folder / "raw", cases=8, shape=(64, 64, 32), archive="tar")
-    return folder, [run(folder, place), run(folder, place, until="bratstrain fit")]
+    until = "bratstrain fit"
+    return folder, [run(programs, folder, place), run(programs, folder, place, until)]
 
 
 @pytest.mark.slow
@@ -149,11 +151,11 @@ def test_it_says_that_there_is_no_viewer(ran):
 
 
 @pytest.mark.slow
-def test_the_viewer_is_given_scan_and_prediction(ran, place):
+def test_the_viewer_is_given_scan_and_prediction(ran, programs, place):
     folder = ran[0]
     package = folder / "ipyniivue.py"
     package.write_text(VIEWER)
-    shown = run_viewer(folder, place)
+    shown = run_viewer(programs, folder, place)
     package.unlink()
     assert shown.returncode == 0, shown.stdout + shown.stderr
     label = f"predicted/{predicted_case(folder)}.nii.gz"
@@ -161,13 +163,14 @@ def test_the_viewer_is_given_scan_and_prediction(ran, place):
 
 
 @pytest.mark.slow
-def test_the_run_of_an_earlier_session_is_taken_over(tmp_path, ran, place):
+def test_the_run_of_an_earlier_session_is_taken_over(tmp_path, ran, programs, place):
     if place != "kaggle":
         pytest.skip("the run is in Drive, where it stays")
     for name in ("raw.tar", "train.h5"):
         shutil.copy(ran[0] / name, tmp_path / name)
     earlier = ran[0] / "runs" / "first"
-    again = run(tmp_path, place, until="bratstrain fit", more=f"EARLIER = {str(earlier)!r}\n")
+    more = f"EARLIER = {str(earlier)!r}\n"
+    again = run(programs, tmp_path, place, "bratstrain fit", more)
     assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
     assert f"goes on with {earlier}" in again.stdout
     assert "is complete already" in again.stdout

@@ -1,11 +1,22 @@
 """What the server of `forks` has imported, and compiled, when it forks."""
 
-from bratsprep.volumes.warm import warm
+import onnxscript
+import torch._dynamo
+import torch.onnx
+import torch.utils.tensorboard
+
+import bratsprep.volumes.warm
 from bratstrain.evaluation import evaluator
 from bratstrain.inference import predictor
+from bratstrain.pages import compare, report
+from bratstrain.scoring import metrics
 from bratstrain.studies import crossvalidator
 from bratstrain.training import fit
 from tests.helpers import forks
 
-__all__ = ["crossvalidator", "evaluator", "fit", "forks", "predictor"]
-warm(4)
+__all__ = [
+    "compare", "crossvalidator", "evaluator", "fit", "forks", "onnxscript", "predictor", "report",
+    "torch",
+]  # fmt: skip
+bratsprep.volumes.warm.warm(4)
+metrics.warm()

@@ -1,7 +1,6 @@
 """Two ranks on the processor, as processes that run a few lines each."""
 
 import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
@@ -32,16 +31,16 @@ def place_of_one(folder):
     return Place(0, 1, 0, 1, f"file://{folder}/store", "test")
 
 
-def found_by_ranks(folder, code, size=2):
+def found_by_ranks(programs, folder, code, size=2):
     """Run code in each of some ranks, which fills the dict `found`; gives that of each.
 
-    The code knows `group`, `rank` and `size`, and `torch`.
+    The code knows `group`, `rank` and `size`, and `torch`. `programs` is the fixture of that name.
     """
     folder.mkdir(exist_ok=True)
     whole = HEAD + textwrap.indent(textwrap.dedent(code), "    ") + FOOT
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", whole, folder, str(rank), str(size)],
+            [programs / "python", "-c", whole, folder, str(rank), str(size)],
             cwd=ROOT, env={"PATH": "", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(ROOT)},
             stderr=subprocess.PIPE, text=True,
         )

@@ -226,6 +226,7 @@ def test_the_summary_of_a_part_says_what_comes_next(raw, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_python")
 def test_three_processes_of_which_one_is_killed(raw, whole, tmp_path):
     command = [
         sys.executable, "-m", "bratsprep", "build", str(raw), str(tmp_path / "out.h5"),

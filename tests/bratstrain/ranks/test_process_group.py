@@ -52,8 +52,8 @@ found["size"] = group.size, group.rank, group.n_here
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    return found_by_ranks(tmp_path_factory.mktemp("two") / "ranks", CODE)
+def found(programs, tmp_path_factory):
+    return found_by_ranks(programs, tmp_path_factory.mktemp("two") / "ranks", CODE)
 
 
 @pytest.mark.slow

@@ -93,6 +93,7 @@ def predict(address, server, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_python")
 def test_network_of_the_hub_predicts_as_the_run(hub, tmp_path):
     niftis.write_case(tmp_path / "raw")
     bratstrain.predict(tmp_path / "run", tmp_path / "raw", tmp_path / "own", device="cpu")
@@ -108,6 +109,7 @@ def test_network_of_the_hub_predicts_as_the_run(hub, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_python")
 def test_network_that_is_not_there_is_named(hub, tmp_path):
     niftis.write_case(tmp_path / "raw")
     done = predict("hf://me/other", hub, tmp_path)

@@ -45,6 +45,7 @@ def labels(path):
     return np.asarray(nib.load(path / f"{CASE}.nii.gz").dataobj)
 
 
+@pytest.mark.usefixtures("forked_python")
 def test_a_copy_predicts_the_same_labels_in_another_process(run, shared, tmp_path):
     niftis.write_case(tmp_path / "raw")
     bratstrain.predict(run, tmp_path / "raw", tmp_path / "own", device="cpu")

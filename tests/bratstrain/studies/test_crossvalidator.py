@@ -190,6 +190,7 @@ def test_a_single_fold_is_no_cross_validation(data, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_python")
 def test_folds_side_by_side_give_the_same_as_in_turn(data, whole, tmp_path):
     settings = {name: value for name, value in SETTINGS.items() if name != "device"}
     bratstrain.crossval(*data, tmp_path / "cv", gpus="cpu,cpu", **settings)
@@ -197,6 +198,7 @@ def test_folds_side_by_side_give_the_same_as_in_turn(data, whole, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_python")
 def test_a_fold_that_fails_is_named_and_the_others_are_fitted(data, tmp_path, capfd):
     good, bad = tmp_path / "fold-0", tmp_path / "fold-1"
     runs = {run: {**SETTINGS, "fold": fold} for fold, run in enumerate((good, bad))}
@@ -209,6 +211,7 @@ def test_a_fold_that_fails_is_named_and_the_others_are_fitted(data, tmp_path, ca
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_python")
 def test_a_signal_stops_every_fold_at_a_checkpoint(data, tmp_path):
     command = [
         sys.executable, "-m", "bratstrain", "crossval", str(data[0]), "--raw", str(data[1]),

@@ -16,6 +16,7 @@ from bratstrain.runs.files import claimed
 from bratstrain.training.fit import fit, fit_at
 from tests.helpers import fitfiles
 from tests.helpers.fitfiles import content, one_thread, records  # noqa: F401  for every test here
+from tests.helpers.programs import fork_of
 
 ROOT = Path(__file__).parent.parent.parent.parent
 TWO = {"gpus": "cpu,cpu"}
@@ -32,17 +33,17 @@ OTHERS = {
 """Batch norm, dropout and deck's noise; samples of several planes; patches; nested regions."""
 ALONE = {"device": "cpu"}
 pytestmark = pytest.mark.slow
+PYTHON = sys.executable
+"""Where a test means the interpreter itself."""
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread_a_rank():
-    """Ranks with one thread of torch each, as the tests have."""
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"
-    yield
-    del os.environ["OMP_NUM_THREADS"]
-    if before is not None:
-        os.environ["OMP_NUM_THREADS"] = before
+def ranks_are_forks(programs):
+    """Ranks with one thread of torch each, as the tests have, that do not import it anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setattr(sys, "executable", str(programs / "python"))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -141,15 +142,15 @@ def test_a_leaking_split_warns_once(data, tmp_path):
 
 
 ENDLESS = [
-    "--width", "2", "--depth", "2", "--batch", "4", "--validate-steps", "40", "--steps", "400",
+    "--width", "2", "--depth", "2", "--batch", "4", "--validate-steps", "40", "--steps", "160",
     "--checkpoint-steps", "10",
 ]  # fmt: skip
 
 
-def command(data, run, *more):
+def command(data, run, *more, python=None):
     """Begin or go on with a long run as a process; gives it when it has saved."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "bratstrain", "fit", data, "--run", run, *ENDLESS, *more],
+        [python or sys.executable, "-m", "bratstrain", "fit", data, "--run", run, *ENDLESS, *more],
         cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     while not (run / "last.pt").exists() or not saved_step(run):
@@ -165,7 +166,10 @@ def saved_step(run):
 
 def ranks_of(process):
     """Numbers of the processes of the ranks, in the order of their start."""
-    path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    number = process.pid
+    if process.args[0] != PYTHON:
+        number = fork_of(Path(process.args[0]).parent, number)
+    path = Path(f"/proc/{number}/task/{number}/children")
     return [int(number) for number in path.read_text().split()]
 
 
@@ -192,8 +196,8 @@ def test_a_killed_rank_ends_the_run_and_one_goes_on(data, run, victim):
     assert "Traceback" not in said
     assert gone(ranks)
     step = saved_step(run)
-    assert 0 < step < 400
-    assert fit(data, run, **ALONE).progress.step == 400
+    assert 0 < step < 160
+    assert fit(data, run, **ALONE).progress.step == 160
     assert json.loads((run / "run.json").read_text())["ranks"] == {"0": 2, str(step): 1}
 
 
@@ -206,7 +210,7 @@ def test_a_signal_to_one_rank_stops_all_at_one_step_and_three_go_on(data, run):
     step = saved_step(run)
     assert f"{run}: stopped by SIGTERM after step {step}; repeat the command to resume" in said
     assert gone(ranks)
-    assert fit(data, run, gpus="cpu,cpu,cpu,cpu").progress.step == 400
+    assert fit(data, run, gpus="cpu,cpu,cpu,cpu").progress.step == 160
     assert json.loads((run / "run.json").read_text())["ranks"] == {"0": 2, str(step): 4}
 
 
@@ -221,8 +225,9 @@ def test_a_signal_to_the_command_stops_all_ranks(data, run, number):
     assert gone(ranks)
 
 
-def test_ranks_stop_when_the_command_is_killed(data, run):
-    process = command(data, run, "--gpus", "cpu,cpu")
+@pytest.mark.parametrize("python", [None, PYTHON], ids=["forks", "real"])
+def test_ranks_stop_when_the_command_is_killed(data, run, python):
+    process = command(data, run, "--gpus", "cpu,cpu", python=python)
     ranks = ranks_of(process)
     process.kill()
     process.communicate(timeout=60)
@@ -307,7 +312,7 @@ def test_an_error_under_srun_is_said_once(data, run):
 
 def test_torchrun_does_not_swallow_the_run_folder(data, run):
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+        [PYTHON, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
          "-m", "--", "bratstrain", "fit", data, "--run", run, *SHORT],
         cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
         env=os.environ | {"GLOO_SOCKET_IFNAME": "lo"},

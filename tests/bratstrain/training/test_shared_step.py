@@ -15,18 +15,18 @@ found |= {f"{kind} again": learn(kind, group, steps=3) for kind in KINDS}
 
 
 @pytest.fixture(scope="module")
-def by_two(tmp_path_factory):
-    return found_by_ranks(tmp_path_factory.mktemp("two") / "ranks", CODE)
+def by_two(programs, tmp_path_factory):
+    return found_by_ranks(programs, tmp_path_factory.mktemp("two") / "ranks", CODE)
 
 
 @pytest.fixture(scope="module")
-def by_two_again(tmp_path_factory):
-    return found_by_ranks(tmp_path_factory.mktemp("again") / "ranks", CODE)
+def by_two_again(programs, tmp_path_factory):
+    return found_by_ranks(programs, tmp_path_factory.mktemp("again") / "ranks", CODE)
 
 
 @pytest.fixture(scope="module")
-def by_three(tmp_path_factory):
-    return found_by_ranks(tmp_path_factory.mktemp("three") / "ranks", CODE, size=3)
+def by_three(programs, tmp_path_factory):
+    return found_by_ranks(programs, tmp_path_factory.mktemp("three") / "ranks", CODE, size=3)
 
 
 def furthest(state, other):
