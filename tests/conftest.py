@@ -7,6 +7,14 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.helpers.costs import (  # noqa: F401  hooks
+    leave_out_long,
+    pytest_addoption,
+    pytest_configure,
+    pytest_fixture_setup,
+    pytest_runtest_makereport,
+)
+
 # Before torch is loaded: networks as small as these, in as many processes as there are cores, gain
 # nothing from more threads, which wait for each other in loops.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -19,7 +27,7 @@ SLOW_FIXTURES = frozenset({"exported"})
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Mark the tests of slow fixtures before `-m` selects; the files of slow tests come first."""
     slow_files = set()
     for item in items:
@@ -28,6 +36,8 @@ def pytest_collection_modifyitems(items):
         if item.get_closest_marker("slow"):
             slow_files.add(item.path)
     items.sort(key=lambda item: item.path not in slow_files)
+    if config.getoption("--quick"):
+        leave_out_long(config, items)
 
 
 @pytest.fixture(scope="session")
