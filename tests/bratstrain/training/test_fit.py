@@ -191,7 +191,7 @@ def fitting_slowly(says, data, folder, settings):
     forks.fitting(says, data, folder, settings)
 
 
-LONG = WHOLE | {"steps": 120, "validate_steps": 40, "checkpoint_steps": 7}
+LONG = WHOLE | {"steps": 60, "validate_steps": 20, "checkpoint_steps": 4}
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import bratsprep
 from benchmarks.load_file import write_slice_file
 from bratsprep.errors import BratsError
 from bratstrain.training.fit import fit
@@ -105,7 +106,8 @@ import sys, bratstrain, torch
 from bratsprep.system.memory import peak_bytes
 torch.set_num_threads(1)
 bratstrain.fit(sys.argv[1], sys.argv[2], device="cpu", width=4, depth=2, steps=8,
-    validate_steps=100, sampling="uniform", norm="batch", batch_size=4, **eval(sys.argv[3]))
+    validate_steps=100, split=sys.argv[4], sampling="uniform", norm="batch", batch_size=4,
+    **eval(sys.argv[3]))
 print(peak_bytes() / 1e6)
 """
 
@@ -121,7 +123,11 @@ def test_memory_does_not_grow_with_the_cases(tmp_path, settings):
     for n_cases in counts:
         path = tmp_path / f"{n_cases}.h5"
         write_slice_file(path, PLANES * n_cases, planes=PLANES)
-        command = [sys.executable, "-c", _PEAK, path, tmp_path / str(n_cases), str(settings)]
+        with bratsprep.open(path) as file:
+            names = list(map(str, file.cases["id"]))
+        split = tmp_path / f"{n_cases}.json"  # two are validated, for the time
+        split.write_text(json.dumps([{"train": names[2:], "val": names[:2]}]))
+        command = [sys.executable, "-c", _PEAK, path, tmp_path / str(n_cases), str(settings), split]
         done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
         peaks.append(float(done.stdout.split()[-1]))
     image_mb = 4 * 192 * 160 * 2 / 1e6
