@@ -36,9 +36,10 @@ demo: .venv/ready  ## the main job on phantom cases, from raw files to a report
 	rm -rf demo
 	$(BIN)bratstrain demo demo
 
+# The slow tests are not counted, and first: Numba compiles in them, which takes twice as long under coverage.
 test: .venv/ready  ## every test, with coverage: what CI runs
-	$(TESTS) --cov -m "not slow and not gpu"
 	$(TESTS) -m "slow and not gpu"
+	$(TESTS) --cov -m "not slow and not gpu"
 
 quick: .venv/ready  ## the tests that took under 0.05 s when they were last run here; the first time all fast ones
 	$(TESTS) --quick -m "not slow and not gpu"

@@ -17,7 +17,12 @@ import os, sys
 print(sys.argv[1:], os.environ["COLOUR"], os.getcwd(), sys.stdin.read(), os.isatty(1))
 print("aside", file=sys.stderr)
 """
-WAIT = "import time\nprint(1, flush=True)\ntime.sleep(60)"
+WAIT = """
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored if begun in the background
+print(1, flush=True)
+time.sleep(60)
+"""
 
 
 def run(programs, name, *words, **more):

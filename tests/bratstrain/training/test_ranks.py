@@ -173,6 +173,9 @@ def ranks_of(process):
     return [int(number) for number in path.read_text().split()]
 
 
+in_proc = pytest.mark.skipif(not Path("/proc/self").exists(), reason="ranks are not listed here")
+
+
 def gone(numbers):
     return not any(Path(f"/proc/{number}").exists() for number in numbers)
 
@@ -182,6 +185,7 @@ def run(tmp_path):
     return tmp_path / "run"
 
 
+@in_proc
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_killed_rank_ends_the_run_and_one_goes_on(data, run, victim):
     process = command(data, run, "--gpus", "cpu,cpu")
@@ -201,6 +205,7 @@ def test_a_killed_rank_ends_the_run_and_one_goes_on(data, run, victim):
     assert json.loads((run / "run.json").read_text())["ranks"] == {"0": 2, str(step): 1}
 
 
+@in_proc
 def test_a_signal_to_one_rank_stops_all_at_one_step_and_three_go_on(data, run):
     process = command(data, run, "--gpus", "cpu,cpu")
     ranks = ranks_of(process)
@@ -214,6 +219,7 @@ def test_a_signal_to_one_rank_stops_all_at_one_step_and_three_go_on(data, run):
     assert json.loads((run / "run.json").read_text())["ranks"] == {"0": 2, str(step): 4}
 
 
+@in_proc
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_the_command_stops_all_ranks(data, run, number):
     process = command(data, run, "--gpus", "cpu,cpu")
@@ -225,6 +231,7 @@ def test_a_signal_to_the_command_stops_all_ranks(data, run, number):
     assert gone(ranks)
 
 
+@in_proc
 @pytest.mark.parametrize("python", [None, PYTHON], ids=["forks", "real"])
 def test_ranks_stop_when_the_command_is_killed(data, run, python):
     process = command(data, run, "--gpus", "cpu,cpu", python=python)
