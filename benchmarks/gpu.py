@@ -93,12 +93,37 @@ def measure(
         write(results, out)
 
 
-def earlier(out: Path, parts: Iterable[str]) -> dict[str, Any]:
-    """Rows of the parts that an earlier run has measured and this one does not."""
+def earlier(out: Path, parts: Iterable[str], now: dict[str, Any]) -> dict[str, Any]:
+    """Rows of the parts that an earlier run has measured and this one does not.
+
+    Args:
+        out: results of the earlier run, if there was one.
+        parts: what this run measures.
+        now: where and with what it does.
+
+    Raises:
+        SystemExit: rows would be kept of another machine, of other versions or other cases.
+    """
     if not out.exists():
         return {}
-    rows = json.loads(out.read_text(encoding="utf-8"))["rows"]
-    return {name: found for name, found in rows.items() if name not in parts}
+    found = json.loads(out.read_text(encoding="utf-8"))
+    kept = {name: rows for name, rows in found["rows"].items() if name not in parts}
+    old, new = place_of(found["facts"]), place_of(now)
+    other = sorted(name for name in old | new if old.get(name) != new.get(name))
+    if kept and other:
+        raise SystemExit(
+            f"{out.name} has {', '.join(kept)} measured elsewhere: "
+            + "; ".join(f"{name} {old.get(name)}, here {new.get(name)}" for name in other)
+            + "; measure every part, or name another folder by --results"
+        )
+    return kept
+
+
+def place_of(facts: dict[str, Any]) -> dict[str, Any]:
+    """What two runs must have in common for their rows to stand in one table."""
+    machine = {name: value for name, value in facts["machine"].items() if name != "load before"}
+    cases = {name: facts[name] for name in ("kind", "slice file")}
+    return cases | machine | facts["versions"]
 
 
 def write(results: dict[str, Any], out: Path) -> None:
@@ -143,7 +168,8 @@ def main() -> None:
     networks = MODELS[:1] if options.dry else options.networks
     kit = Kit(kind, data, raw, brain, options.work.absolute(), networks, SIZES[kind])
     out = (options.work if options.dry else options.results) / "gpu.json"
-    results = {"facts": facts(options, kind), "rows": earlier(out, options.parts)}
+    now = facts(options, kind)
+    results = {"facts": now, "rows": earlier(out, options.parts, now)}
     measure(kit, results, out, options.minutes, options.parts)
     sys.stdout.write(document(results))
 

@@ -29,7 +29,13 @@ SPEED = {
     "fit": {"slices_per_s": 97.0, "wait_share": 0.02},
 }
 MATRIX = {"precision": "bf16", "operations_per_s": 4e11}
-FACTS = {"date": "2026-01-01", "kind": "cuda", "machine": {"gpu": "X"}}
+FACTS = {
+    "date": "2026-01-01",
+    "kind": "cuda",
+    "slice file": "12 phantoms",
+    "machine": {"gpu": "X"},
+    "versions": {"torch": "2.11"},
+}
 
 
 def kit_results(**rows):
@@ -80,8 +86,25 @@ def test_parts_after_the_time_are_not_measured(tmp_path, monkeypatch):
 def test_parts_that_are_not_measured_again_stay(tmp_path):
     kept = {"matrix": [MATRIX], "speed": [SPEED]}
     (tmp_path / "gpu.json").write_text(json.dumps(kit_results(**kept)))
-    assert gpu.earlier(tmp_path / "gpu.json", ["speed"]) == {"matrix": [MATRIX]}
-    assert gpu.earlier(tmp_path / "none.json", ["speed"]) == {}
+    later = FACTS | {"date": "2026-02-02", "machine": {"gpu": "X", "load before": "3.0"}}
+    assert gpu.earlier(tmp_path / "gpu.json", ["speed"], later) == {"matrix": [MATRIX]}
+    assert gpu.earlier(tmp_path / "none.json", ["speed"], later) == {}
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"machine": {"gpu": "Y"}}, "has matrix measured elsewhere: gpu X, here Y; measure every"),
+        ({"versions": {"torch": "3.0"}}, "torch 2.11, here 3.0"),
+        ({"slice file": "own"}, "slice file 12 phantoms, here own"),
+    ],
+)
+def test_parts_of_another_place_are_not_kept_in_one_table(tmp_path, other, message):
+    kept = {"matrix": [MATRIX], "speed": [SPEED]}
+    (tmp_path / "gpu.json").write_text(json.dumps(kit_results(**kept)))
+    with pytest.raises(SystemExit, match=message):
+        gpu.earlier(tmp_path / "gpu.json", ["speed"], FACTS | other)
+    assert gpu.earlier(tmp_path / "gpu.json", ["speed", "matrix"], FACTS | other) == {}
 
 
 def test_whole_brains_are_needed_for_volumes_of_own_data(tmp_path):
