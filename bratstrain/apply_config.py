@@ -145,7 +145,8 @@ class ReportConfig(ScoreConfig):
 
     pictures: bool = setting(False, help="Keep the fullest plane of each case, for a figure.")
     tune_cleanup: bool = setting(
-        False, help="Tune the minimum component size per class, and write cleanup.json to the run."
+        False,
+        help="Tune the least component size of each class (mm3), and write it to cleanup.json.",
     )
     subjects: Path | str = setting(
         "", help="Table of case and subject ids, instead of what the names say.", metavar="CSV"

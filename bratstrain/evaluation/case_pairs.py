@@ -61,11 +61,11 @@ class Labeller:
     fitted: Fitted
     config: ApplyConfig
     sizes: Mapping[str, int]
-    """Smallest components that stay, by class; empty where nothing is dropped."""
+    """Smallest components that stay, by class, in mm3; empty where nothing is dropped."""
     tuned_on: frozenset[str] = frozenset()
     """Ids of the cases that those sizes are from."""
     totals: Mapping[str, int] = field(default_factory=dict)
-    """Minimum of voxels of a class in a whole case, as `Cleanup.least_total`."""
+    """Minimum of a class in a whole case, as `Cleanup.least_total_mm3`."""
 
     @property
     def files(self) -> SourceConfig:
@@ -113,11 +113,17 @@ class Labeller:
         totals = (reduce(add, rows) for rows in zip(*batches, strict=True))
         return Labelled(planes, kept, entropy, dict(zip(parts, totals, strict=False)))
 
-    def clean(self, volume: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Drop small components of a whole (z, y, x) uint8 volume, where sizes are given."""
+    def clean(self, volume: NDArray[np.uint8], spacing: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """Drop small components of a whole volume, where sizes are given.
+
+        Args:
+            volume: (z, y, x) uint8, stored labels.
+            spacing: (3,) float64, mm.
+        """
         if not self.sizes:
             return volume
-        return drop_small(volume, self.sizes, self.fitted.classes, self.totals)
+        voxel_mm3 = float(spacing.prod())
+        return drop_small(volume, self.sizes, self.fitted.classes, voxel_mm3, self.totals)
 
 
 def load_labeller(run: Path, apply: ApplyConfig) -> Labeller:
@@ -131,7 +137,7 @@ def load_labeller(run: Path, apply: ApplyConfig) -> Labeller:
         return Labeller(fitted, apply, {})
     cleanup = cleanup_of(run, fitted.classes)
     tuned_on = frozenset(cleanup.cases)
-    return Labeller(fitted, apply, cleanup.least_voxels, tuned_on, cleanup.least_total)
+    return Labeller(fitted, apply, cleanup.least_mm3, tuned_on, cleanup.least_total_mm3)
 
 
 def raw_pairs(
@@ -204,7 +210,8 @@ def raw_pair(
         raise ValueError(f"{case.files.id}: the case was prepared without its label")
     found = labeller.label(case.image, case.z, case.seen, keep=case.is_resampled)
     nesting = labeller.fitted.model.nesting
-    predicted = labeller.clean(source_label(case, found.planes, found.probability, nesting))
+    label = source_label(case, found.planes, found.probability, nesting)
+    predicted = labeller.clean(label, case.geometry.spacing)
     shown = found.planes if case.is_resampled else case.box.cut(predicted)[case.z]
     window = case.grid.part(case.box, case.source_grid)
     x, y, z = case.geometry.spacing.tolist()
@@ -289,7 +296,7 @@ def file_pair(
     image = network_image(file, rows, image)
     z = file.slices["z"][rows].astype(np.int64)
     found = label_stored(labeller, file, rows, (image, label))
-    predicted = labeller.clean(file.paste(c, found.planes, z))
+    predicted = labeller.clean(file.paste(c, found.planes, z), case["spacing"])
     picture = pictured(str(case["id"]), z, image[:, labeller.fitted.shown], (label, found.planes))
     x_mm, y_mm, z_mm = case["spacing"].tolist()
     return LabelPair(

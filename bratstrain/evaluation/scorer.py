@@ -1,5 +1,6 @@
 """Score the pairs of a set of cases on threads, and write the tables."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -73,7 +74,8 @@ class Tally:
         if self.config.pictures and pair.picture is not None:
             self.pictures.append(pair.picture)
         if self.config.tune_cleanup:
-            self.tuning.add(pair.case, pair.truth, pair.predicted, pair.classes)
+            voxel_mm3 = math.prod(pair.spacing)
+            self.tuning.add(pair.case, pair.truth, pair.predicted, pair.classes, voxel_mm3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,16 +179,15 @@ def tune_cleanup(run: Path, selection: CaseSelection, tally: Tally) -> str:
     """Write the best sizes of the clean-up into a run folder, and describe them in a note."""
     cleanup = tally.tuning.best(f"{selection.cases}; {selection.planes}")
     write_cleanup(run, cleanup)
-    sizes = ", ".join(f"{part} {cleanup.least_voxels[part]}" for part in cleanup.least_voxels)
+    sizes = ", ".join(f"{part} {least}" for part, least in cleanup.least_mm3.items())
     totals = "".join(
-        f", and all {part} where a case has fewer than {least} voxels of it becomes the class "
-        "around it"
-        for part, least in cleanup.least_total.items()
+        f", and all {part} where a case has less than {least} mm3 of it becomes the class around it"
+        for part, least in cleanup.least_total_mm3.items()
     )
     return (
-        f"clean-up tuned here and written to {run.name}: components of fewer voxels than "
-        f"{sizes} go{totals}; mean of classes {cleanup.before:.4f} becomes {cleanup.after:.4f} on "
-        "these very cases, and no number in this table is with it"
+        f"clean-up tuned here and written to {run.name}: components of less than "
+        f"{sizes} mm3 go{totals}; mean of classes {cleanup.before:.4f} becomes "
+        f"{cleanup.after:.4f} on these very cases, and no number in this table is with it"
     )
 
 

@@ -125,9 +125,9 @@ class Work:
     fitted: Fitted
     config: ApplyConfig
     sizes: dict[str, int]
-    """Size in voxels of the smallest component that is kept, by class; empty keeps all."""
+    """Size in mm3 of the smallest component that is kept, by class; empty keeps all."""
     totals: dict[str, int]
-    """Minimum of voxels of a class in a whole case, as `Cleanup.least_total`."""
+    """Minimum of a class in a whole case, as `Cleanup.least_total_mm3`."""
     out: OutputFiles
     draw: Draw | None
     """Draws each case; None for no figures."""
@@ -142,7 +142,8 @@ class Work:
         planes, probability = segment(self.fitted, case.image, case.z, self.config, keep=keep)
         label = source_label(case, planes, probability, self.fitted.model.nesting)
         if self.sizes:
-            label = drop_small(label, self.sizes, self.fitted.classes, self.totals)
+            voxel_mm3 = float(case.geometry.spacing.prod())
+            label = drop_small(label, self.sizes, self.fitted.classes, voxel_mm3, self.totals)
         scheme, case_id = self.schemes[case.files.id], case.files.id
         header = read_source_header(self.source, case.files.first)
         raw = to_file_order(scheme.raw()[label], case.geometry)

@@ -2,8 +2,9 @@
 """Removal of small components of a prediction, and tuning of the minimum size per class.
 
 A component below the minimum size of its class gets the label that it shares most faces with:
-background for an island, the surrounding class for one inside the tumour. Sizes are tuned on the
-validation cases of a run and never on the cases that are reported.
+background for an island, the surrounding class for one inside the tumour. Sizes are in mm3, since
+scans differ in their voxels. They are tuned on the validation cases of a run and never on the cases
+that are reported.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from bratsprep.errors import BratsError
 from bratsprep.labels import ClassSet
 from bratstrain.inference.small_totals import (
     TOTALS,
+    is_below,
     relabel_little,
     relabelled_matrices,
     smallest_totals,
@@ -36,14 +38,14 @@ CLEANUP: Final = "cleanup.json"
 MOST_TRIED: Final = 4
 """Tumour classes up to which every combination of sizes is tried."""
 CANDIDATES: Final = (0, 10, 30, 100, 300, 1000)
-"""Sizes in voxels that are tried as the minimum of a class; 0 keeps everything."""
+"""Sizes in mm3 that are tried as the minimum of a class; 0 keeps everything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cleanup:
     """Minimum sizes of components, and the cases that they were tuned on."""
 
-    least_voxels: dict[str, int]
+    least_mm3: dict[str, int]
     """Minimum size of each class by name; smaller components are removed."""
     tuned_on: str
     """Cases and planes."""
@@ -53,9 +55,9 @@ class Cleanup:
     """Case-average volume Dice on those cases, mean of classes, with nothing removed."""
     after: float
     """The same with the sizes above and below applied."""
-    least_total: dict[str, int] = field(default_factory=dict)
-    """Minimum of voxels in a whole case of a class by name; where there are fewer, all of them
-    become the class around. Empty where no such size is better on those cases."""
+    least_total_mm3: dict[str, int] = field(default_factory=dict)
+    """Minimum in a whole case of a class by name; where there is less, all of it becomes the class
+    around. Empty where no such size is better on those cases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +136,10 @@ def count_faces(
 
 def drop_small(
     predicted: NDArray[np.uint8],
-    least_voxels: Mapping[str, int],
+    least_mm3: Mapping[str, int],
     classes: ClassSet,
-    least_total: Mapping[str, int] = MappingProxyType({}),
+    voxel_mm3: float,
+    least_total_mm3: Mapping[str, int] = MappingProxyType({}),
 ) -> NDArray[np.uint8]:
     """Relabel every component that is smaller than the minimum size of its class.
 
@@ -145,21 +148,22 @@ def drop_small(
 
     Args:
         predicted: (z, y, x) uint8, stored labels.
-        least_voxels: minimum sizes of some classes by name; the others keep everything.
+        least_mm3: minimum sizes of some classes by name; the others keep everything.
         classes: of the labels.
-        least_total: as in `bratstrain.inference.small_totals.relabel_little`.
+        voxel_mm3: volume of a voxel.
+        least_total_mm3: as in `bratstrain.inference.small_totals.relabel_little`.
 
     Returns:
         (z, y, x) uint8, a new volume.
     """
-    least = np.array([least_voxels.get(name, 0) for name in classes.classes])
+    least = np.array([least_mm3.get(name, 0) for name in classes.classes])
     components = find_components(predicted, len(classes))
-    is_small = components.size < least[components.label]
+    is_small = is_below(components.size, voxel_mm3, least[components.label])
     becomes = np.where(is_small, components.instead, components.label)
     becomes[0] = 0
     cleaned = predicted.copy()
     cleaned[components.part] = becomes[components.number]
-    return relabel_little(cleaned, least_total, classes)
+    return relabel_little(cleaned, least_total_mm3, classes, voxel_mm3)
 
 
 @dataclass(slots=True)
@@ -173,6 +177,8 @@ class Tuning:
     classes: ClassSet | None = None
     """Of the cases; None before the first."""
     names: list[str] = field(default_factory=list)
+    voxel_mm3: list[float] = field(default_factory=list)
+    """Volume of a voxel of each case."""
     base: list[NDArray[np.int64]] = field(default_factory=list)
     """(classes, classes) int64 confusion matrix of each case, truth by predicted."""
     change: list[NDArray[np.int64]] = field(default_factory=list)
@@ -185,6 +191,7 @@ class Tuning:
         truth: NDArray[np.uint8],
         predicted: NDArray[np.uint8],
         classes: ClassSet,
+        voxel_mm3: float,
     ) -> None:
         """Measure one case.
 
@@ -193,6 +200,7 @@ class Tuning:
             truth: (z, y, x) uint8, stored labels.
             predicted: (z, y, x) uint8, same shape.
             classes: of both; the same for all cases.
+            voxel_mm3: volume of a voxel.
         """
         self.classes = classes
         k = len(classes)
@@ -201,13 +209,15 @@ class Tuning:
         pairs = components.number.astype(np.int64) * k + truth[components.part]
         held = np.bincount(pairs.ravel(), minlength=n * k).reshape(n, k)
         change = np.zeros((k - 1, len(CANDIDATES), k, k), np.int64)
+        is_small = is_below(components.size[:, None], voxel_mm3, np.array(CANDIDATES))
         for i in range(1, n):
             label, moved = int(components.label[i]), held[i]
-            for c, least in enumerate(CANDIDATES):
-                if components.size[i] < least:
+            for c in range(len(CANDIDATES)):
+                if is_small[i, c]:
                     change[label - 1, c, :, label] -= moved
                     change[label - 1, c, :, components.instead[i]] += moved
         self.names.append(case)
+        self.voxel_mm3.append(voxel_mm3)
         self.base.append(confusion(truth, predicted, k))
         self.change.append(change)
 
@@ -229,26 +239,27 @@ class Tuning:
         chosen, best = search(base, change)
         least = {name: CANDIDATES[c] for name, c in zip(self.classes.tumour, chosen, strict=True)}
         cleaned = base + sum(change[:, k, c] for k, c in enumerate(chosen))
-        totals, best = best_total(cleaned, best, self.classes)
+        totals, best = best_total(cleaned, np.array(self.voxel_mm3), best, self.classes)
         return Cleanup(least, tuned_on, list(self.names), before, best, totals)
 
 
 def best_total(
-    cleaned: NDArray[np.int64], score: float, classes: ClassSet
+    cleaned: NDArray[np.int64], voxel_mm3: NDArray[np.float64], score: float, classes: ClassSet
 ) -> tuple[dict[str, int], float]:
     """Choose the minimum total of the class that can be relabelled; none unless it is better.
 
     Args:
         cleaned: (cases, classes, classes) int64, truth by predicted, small components removed.
+        voxel_mm3: (cases,) float64, volume of a voxel.
         score: of them.
         classes: of the labels.
 
     Returns:
-        As `Cleanup.least_total`, and the score.
+        As `Cleanup.least_total_mm3`, and the score.
     """
     pair, chosen = surrounding_class(classes), 0
     for least in TOTALS if pair else ():
-        after = mean_dice(relabelled_matrices(cleaned, pair or (0, 0), least))
+        after = mean_dice(relabelled_matrices(cleaned, pair or (0, 0), least, voxel_mm3))
         if after > score:
             score, chosen = after, least
     return ({classes.classes[pair[0]]: chosen} if pair and chosen else {}), score
@@ -330,10 +341,10 @@ def read_cleanup(run: Path) -> Cleanup:
         )
     content = read_json(path)
     try:
-        least = {str(name): int(size) for name, size in content["least_voxels"].items()}
+        least = {str(name): int(size) for name, size in content["least_mm3"].items()}
         cases = [str(name) for name in content["cases"]]
         scores = float(content["before"]), float(content["after"])
-        totals = {str(name): int(size) for name, size in content["least_total"].items()}
+        totals = {str(name): int(size) for name, size in content["least_total_mm3"].items()}
         return Cleanup(least, str(content["tuned_on"]), cases, *scores, totals)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BratsError(f"{path}: cannot be read: {error}; tune it again") from error
@@ -346,7 +357,7 @@ def cleanup_of(run: Path, classes: ClassSet) -> Cleanup:
         BratsError: they have not been tuned, the file is damaged, or a class is missing.
     """
     cleanup = read_cleanup(run)
-    lacking = [name for name in classes.tumour if name not in cleanup.least_voxels]
+    lacking = [name for name in classes.tumour if name not in cleanup.least_mm3]
     if lacking:
         raise BratsError(
             f"{run / CLEANUP}: has no size for {', '.join(lacking)}, of which nothing would be "
@@ -361,14 +372,14 @@ def shared_sizes(runs: Sequence[Path], classes: ClassSet) -> dict[str, int]:
     Raises:
         BratsError: a run's sizes are not tuned, or lack a class.
     """
-    tuned = [cleanup_of(run, classes).least_voxels for run in runs]
+    tuned = [cleanup_of(run, classes).least_mm3 for run in runs]
     return {name: min(sizes[name] for sizes in tuned) for name in classes.tumour}
 
 
 def shared_totals(runs: Sequence[Path]) -> dict[str, int]:
-    """Minimum totals for an ensemble, as `Cleanup.least_total`.
+    """Minimum totals for an ensemble, as `Cleanup.least_total_mm3`.
 
     Raises:
         BratsError: a run's sizes are not tuned.
     """
-    return smallest_totals([read_cleanup(run).least_total for run in runs])
+    return smallest_totals([read_cleanup(run).least_total_mm3 for run in runs])

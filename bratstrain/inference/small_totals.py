@@ -10,12 +10,30 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bratsprep.labels import ClassSet
+from bratstrain.scoring.lesion_groups import RELATIVE_ROUNDING
 
 TOTALS: Final = (0, 10, 30, 100, 200, 500, 1000)
-"""Voxels of a case that are tried as the minimum of the class; 0 keeps everything."""
+"""In mm3, tried as the minimum of the class in a case; 0 keeps everything."""
+
+
+def is_below(
+    n_voxels: ArrayLike, voxel_mm3: NDArray[np.float64] | float, least_mm3: ArrayLike
+) -> NDArray[np.bool_]:
+    """Whether volumes are below a minimum, up to the rounding of the voxel sizes.
+
+    Args:
+        n_voxels: whole numbers of any shape.
+        voxel_mm3: float64, volume of a voxel, for all or by case.
+        least_mm3: numbers of a shape that goes with the others.
+
+    Returns:
+        bool, of the shape that they have together.
+    """
+    volume = np.asarray(n_voxels, np.float64) * voxel_mm3
+    return np.asarray(volume < np.asarray(least_mm3, np.float64) * (1 - RELATIVE_ROUNDING))
 
 
 def surrounding_class(classes: ClassSet) -> tuple[int, int] | None:
@@ -40,14 +58,18 @@ def surrounding_class(classes: ClassSet) -> tuple[int, int] | None:
 
 
 def relabel_little(
-    predicted: NDArray[np.uint8], least_total: Mapping[str, int], classes: ClassSet
+    predicted: NDArray[np.uint8],
+    least_total_mm3: Mapping[str, int],
+    classes: ClassSet,
+    voxel_mm3: float,
 ) -> NDArray[np.uint8]:
-    """Relabel a class of which a case has fewer voxels than a minimum.
+    """Relabel a class of which a case has less than a minimum.
 
     Args:
         predicted: (z, y, x) uint8, stored labels.
-        least_total: minimum of the class by name; empty changes nothing.
+        least_total_mm3: minimum of the class by name; empty changes nothing.
         classes: of the labels.
+        voxel_mm3: volume of a voxel.
 
     Returns:
         (z, y, x) uint8, a new volume, or the given one where nothing changes.
@@ -57,27 +79,33 @@ def relabel_little(
         return predicted
     inner, instead = pair
     found = predicted == inner
-    if not 0 < np.count_nonzero(found) < least_total.get(classes.classes[inner], 0):
+    count = np.count_nonzero(found)
+    least = least_total_mm3.get(classes.classes[inner], 0)
+    if count == 0 or not is_below(count, voxel_mm3, least):
         return predicted
     return np.where(found, np.uint8(instead), predicted)
 
 
 def relabelled_matrices(
-    matrices: NDArray[np.int64], pair: tuple[int, int], least: int
+    matrices: NDArray[np.int64],
+    pair: tuple[int, int],
+    least_mm3: int,
+    voxel_mm3: NDArray[np.float64],
 ) -> NDArray[np.int64]:
     """Confusion matrices of cases after `relabel_little`.
 
     Args:
         matrices: (cases, classes, classes) int64, truth by predicted.
         pair: as `surrounding_class` gives it.
-        least: minimum of voxels.
+        least_mm3: minimum of the class in a case.
+        voxel_mm3: (cases,) float64, volume of a voxel.
 
     Returns:
         (cases, classes, classes) int64.
     """
     inner, instead = pair
     after = matrices.copy()
-    is_little = matrices[:, :, inner].sum(axis=1) < least
+    is_little = is_below(matrices[:, :, inner].sum(axis=1), voxel_mm3, least_mm3)
     after[is_little, :, instead] += after[is_little, :, inner]
     after[is_little, :, inner] = 0
     return after

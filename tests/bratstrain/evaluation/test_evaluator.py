@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import shutil
 import zipfile
 from dataclasses import replace
@@ -39,6 +40,7 @@ A, B = "BraTS2021_00001", "BraTS2021_00002"
 BAD = "BraTS2021_00003"
 STORED = np.array([0, 1, 2, 0, 3], np.uint8)
 """Stored label of each value of BraTS 2017."""
+VOXEL_MM3 = math.prod(runs.SPACING)
 
 
 @pytest.fixture(scope="module")
@@ -352,7 +354,7 @@ def test_call_is_checked(run, settings, message):
 def test_tuning_writes_what_the_validation_cases_say(run, raw):
     report = evaluate(run, raw=raw, tune_cleanup=True)
     tuning = Tuning()
-    tuning.add(B, truth_of(raw, B), predicted_of(raw, B), GLIOMA)
+    tuning.add(B, truth_of(raw, B), predicted_of(raw, B), GLIOMA, VOXEL_MM3)
     wanted = tuning.best("validation of fold 0, split subject; every plane, original space")
     assert read_cleanup(run) == wanted
     assert "on these very cases, and no number in this table is with it" in report.notes[-1]
@@ -363,7 +365,7 @@ def test_clean_up_is_applied_and_its_cases_are_said(run, raw):
     write_cleanup(run, Cleanup(sizes, "", [B], 0.0, 0.0))
     report = evaluate(run, raw=raw, split="all", cleanup=True)
     for case in (A, B):
-        cleaned = drop_small(predicted_of(raw, case), sizes, GLIOMA)
+        cleaned = drop_small(predicted_of(raw, case), sizes, GLIOMA, VOXEL_MM3)
         np.testing.assert_array_equal(
             confusions(report)[case], confusion(truth_of(raw, case), cleaned, 4)
         )

@@ -62,7 +62,7 @@ def cleaned_by_hand(volume, least):
 
 @given(volume=volumes, least=st.tuples(*[st.integers(0, 6)] * 3))
 def test_dropping_equals_the_oracle(volume, least):
-    found = drop_small(volume, dict(zip(("NCR", "ED", "ET"), least, strict=True)), GLIOMA)
+    found = drop_small(volume, dict(zip(("NCR", "ED", "ET"), least, strict=True)), GLIOMA, 1.0)
     np.testing.assert_array_equal(found, cleaned_by_hand(volume, least))
     assert found.dtype == np.uint8
 
@@ -70,41 +70,64 @@ def test_dropping_equals_the_oracle(volume, least):
 def test_island_becomes_background():
     volume = np.zeros((3, 5, 5), np.uint8)
     volume[1, 1, 1] = 2
-    assert not drop_small(volume, ALL, GLIOMA).any()
+    assert not drop_small(volume, ALL, GLIOMA, 1.0).any()
 
 
 def test_speck_becomes_what_surrounds_it():
     volume = np.full((5, 5, 5), 2, np.uint8)
     volume[2, 2, 2] = 3
-    assert (drop_small(volume, ALL, GLIOMA) == 2).all()
+    assert (drop_small(volume, ALL, GLIOMA, 1.0) == 2).all()
 
 
 def test_component_of_the_least_size_stays():
     volume = np.zeros((3, 3, 9), np.uint8)
     volume[1, 1, :5] = 1
     volume[0, 0, 5:9] = 1  # a corner joins it to the others
-    np.testing.assert_array_equal(drop_small(volume, {"NCR": 9}, GLIOMA), volume)
-    assert not drop_small(volume, {"NCR": 10}, GLIOMA).any()
+    np.testing.assert_array_equal(drop_small(volume, {"NCR": 9}, GLIOMA, 1.0), volume)
+    assert not drop_small(volume, {"NCR": 10}, GLIOMA, 1.0).any()
+
+
+@pytest.mark.parametrize(
+    ("voxel_mm3", "stays"), [(1.0, False), (8.0, True), (10 / 9, True), (1.1, False)]
+)
+def test_sizes_are_in_cubic_millimetres(voxel_mm3, stays):
+    volume = np.zeros((3, 3, 9), np.uint8)
+    volume[1, 1] = 1
+    assert drop_small(volume, {"NCR": 10}, GLIOMA, voxel_mm3).any() == stays
+
+
+def test_sizes_are_tuned_over_voxels_of_any_size():
+    truth = np.zeros((4, 4, 12), np.uint8)
+    truth[1, 1] = 1
+    fine, coarse = truth.copy(), truth.copy()
+    fine[3, 3, :8] = 1  # 8 mm3 too much
+    coarse[1, 1] = 0
+    coarse[1, 1, :2] = 1  # all that was found: 16 mm3
+    tuning = Tuning()
+    tuning.add("A", truth, fine, GLIOMA, 1.0)
+    tuning.add("B", coarse, coarse, GLIOMA, 8.0)
+    cleanup = tuning.best("")
+    assert (cleanup.least_mm3["NCR"], cleanup.after) == (10, 1.0)
 
 
 def test_class_without_a_size_keeps_everything():
     volume = np.eye(3, dtype=np.uint8)[None]
-    np.testing.assert_array_equal(drop_small(volume, {"ED": 100}, GLIOMA), volume)
+    np.testing.assert_array_equal(drop_small(volume, {"ED": 100}, GLIOMA, 1.0), volume)
 
 
 def test_dropping_leaves_its_argument_alone():
     volume = np.eye(3, dtype=np.uint8)[None]
     before = volume.copy()
-    drop_small(volume, ALL, GLIOMA)
+    drop_small(volume, ALL, GLIOMA, 1.0)
     np.testing.assert_array_equal(volume, before)
 
 
 def test_empty_prediction_stays_empty():
-    assert not drop_small(np.zeros((2, 3, 4), np.uint8), ALL, GLIOMA).any()
+    assert not drop_small(np.zeros((2, 3, 4), np.uint8), ALL, GLIOMA, 1.0).any()
 
 
 def test_tumour_that_fills_the_volume_becomes_background():
-    assert not drop_small(np.ones((2, 2, 2), np.uint8), {"NCR": 9}, GLIOMA).any()
+    assert not drop_small(np.ones((2, 2, 2), np.uint8), {"NCR": 9}, GLIOMA, 1.0).any()
 
 
 @given(volume=volumes)
@@ -125,14 +148,14 @@ def test_compiled_and_plain_faces_agree(volume):
 def test_tuning_knows_what_dropping_would_give(pairs, choice):
     tuning = Tuning()
     for i, (truth, predicted) in enumerate(pairs):
-        tuning.add(str(i), truth, predicted, GLIOMA)
+        tuning.add(str(i), truth, predicted, GLIOMA, 1.0)
     least = {name: CANDIDATES[c] for name, c in zip(ALL, choice, strict=True)}
     known = np.stack(tuning.base) + sum(
         np.stack(tuning.change)[:, k, c] for k, c in enumerate(choice)
     )
     for matrix, (truth, predicted) in zip(known, pairs, strict=True):
         np.testing.assert_array_equal(
-            matrix, confusion(truth, drop_small(predicted, least, GLIOMA), 4)
+            matrix, confusion(truth, drop_small(predicted, least, GLIOMA, 1.0), 4)
         )
 
 
@@ -140,12 +163,12 @@ def test_tuning_knows_what_dropping_would_give(pairs, choice):
 def test_tuning_never_makes_its_cases_worse(pairs):
     tuning = Tuning()
     for i, (truth, predicted) in enumerate(pairs):
-        tuning.add(str(i), truth, predicted, GLIOMA)
+        tuning.add(str(i), truth, predicted, GLIOMA, 1.0)
     cleanup = tuning.best("here")
     assert cleanup.after >= cleanup.before
     cleaned = [
         confusion(
-            truth, drop_small(predicted, cleanup.least_voxels, GLIOMA, cleanup.least_total), 4
+            truth, drop_small(predicted, cleanup.least_mm3, GLIOMA, 1.0, cleanup.least_total_mm3), 4
         )
         for truth, predicted in pairs
     ]
@@ -158,7 +181,7 @@ def test_tuning_finds_the_size_that_drops_a_false_island():
     predicted = truth.copy()
     predicted[0, 6:8, 6:8] = 3  # 4 voxels where there is no enhancing tumour
     tuning = Tuning()
-    tuning.add("A", truth, predicted, GLIOMA)
+    tuning.add("A", truth, predicted, GLIOMA, 1.0)
     cleanup = tuning.best("fold 0")
     assert cleanup == Cleanup({"NCR": 0, "ED": 0, "ET": 10}, "fold 0", ["A"], 2 / 3, 1.0)
 
@@ -172,19 +195,19 @@ def test_tuning_of_many_classes_goes_class_by_class():
     predicted[0, 6:8, 6:8] = 6
     predicted[2, 6, 6] = 1
     tuning = Tuning()
-    tuning.add("A", truth, predicted, classes)
+    tuning.add("A", truth, predicted, classes, 1.0)
     cleanup = tuning.best("fold 0")
     assert (cleanup.before, cleanup.after) == (pytest.approx(4 / 6), 1)
-    assert cleanup.least_voxels == dict.fromkeys(classes.tumour, 0) | {"core": 10, "scar": 10}
-    np.testing.assert_array_equal(drop_small(predicted, cleanup.least_voxels, classes), truth)
+    assert cleanup.least_mm3 == dict.fromkeys(classes.tumour, 0) | {"core": 10, "scar": 10}
+    np.testing.assert_array_equal(drop_small(predicted, cleanup.least_mm3, classes, 1.0), truth)
 
 
 def test_tuning_drops_nothing_where_all_is_right():
     truth = np.zeros((2, 4, 4), np.uint8)
     truth[0, 0, :3] = (1, 2, 3)
     tuning = Tuning()
-    tuning.add("A", truth, truth, GLIOMA)
-    assert set(tuning.best("").least_voxels.values()) == {0}
+    tuning.add("A", truth, truth, GLIOMA, 1.0)
+    assert set(tuning.best("").least_mm3.values()) == {0}
 
 
 def test_tuning_without_a_case_is_refused():
@@ -209,7 +232,7 @@ def test_sizes_that_are_not_tuned_are_refused(tmp_path):
         read_cleanup(tmp_path)
 
 
-@pytest.mark.parametrize("missing", ["least_voxels", "cases", "before", "least_total"])
+@pytest.mark.parametrize("missing", ["least_mm3", "cases", "before", "least_total_mm3"])
 def test_damaged_sizes_are_refused(tmp_path, missing):
     cleanup = asdict(Cleanup(dict(ALL), "", ["A"], 0.5, 0.6))
     del cleanup[missing]
@@ -233,17 +256,21 @@ def test_class_without_a_size_is_refused(tmp_path):
         shared_sizes([tmp_path], GLIOMA)
 
 
-def test_prediction_is_cleaned_by_the_sizes_of_the_run(tmp_path):
+@pytest.mark.parametrize("side_mm", [1, 2])
+def test_prediction_is_cleaned_by_the_sizes_of_the_run(tmp_path, side_mm):
     runs.write(tmp_path / "run")
-    niftis.write_case(tmp_path / "raw")
+    affine = np.diag([side_mm, side_mm, side_mm, 1.0])
+    niftis.write_case(tmp_path / "raw", make=niftis.Make(affine=affine))
     with pytest.raises(BratsError, match="not tuned yet"):
         predict(tmp_path / "run", tmp_path / "raw", tmp_path / "out", cleanup=True)
     write_cleanup(tmp_path / "run", Cleanup(dict(ALL), "", [], 0.0, 0.0))
     paths = [
-        predict(tmp_path / "run", tmp_path / "raw", tmp_path / f"{on}", cleanup=on, labels="msd")
+        predict(tmp_path / "run", tmp_path / "raw", tmp_path / f"{on}", cleanup=on, labels="msd",
+                any_spacing=True)
         for on in (False, True)
-    ]
+    ]  # fmt: skip
     plain, cleaned = (runs.axial(done.cases[0].path) for done in paths)
     table = np.array([0, 2, 1, 3], np.uint8)  # msd has oedema first
-    np.testing.assert_array_equal(table[cleaned], drop_small(table[plain], ALL, GLIOMA))
-    assert (plain != cleaned).any()
+    wanted = drop_small(table[plain], ALL, GLIOMA, side_mm**3)
+    np.testing.assert_array_equal(table[cleaned], wanted)
+    assert (plain != cleaned).any() == (side_mm == 1)  # 8 mm3 are small for none of them

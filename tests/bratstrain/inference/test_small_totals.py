@@ -34,7 +34,7 @@ def test_et_of_gliomas_becomes_ncr_and_others_have_no_such_class():
 
 def test_little_is_relabelled_and_regions_around_stay():
     before = volume(n_et=9)
-    after = relabel_little(before, {"ET": 10}, GLIOMA)
+    after = relabel_little(before, {"ET": 10}, GLIOMA, 1.0)
     assert not (after == 3).any()
     np.testing.assert_array_equal((after == 1) | (after == 3), (before == 1) | (before == 3))
     np.testing.assert_array_equal(after > 0, before > 0)
@@ -42,14 +42,21 @@ def test_little_is_relabelled_and_regions_around_stay():
 
 @pytest.mark.parametrize("least", [{}, {"ET": 9}, {"NCR": 1000}])
 def test_what_is_enough_stays(least):
-    np.testing.assert_array_equal(relabel_little(volume(n_et=9), least, GLIOMA), volume(n_et=9))
+    np.testing.assert_array_equal(
+        relabel_little(volume(n_et=9), least, GLIOMA, 1.0), volume(n_et=9)
+    )
 
 
 def test_matrices_are_those_of_the_relabelled_volumes():
-    truth, cases = volume(n_et=0), [volume(n_et=n) for n in (0, 9, 10, 300)]
+    truth, cases = volume(n_et=0), [volume(n_et=n) for n in (0, 9, 10, 300, 2, 1)]
+    sizes, least = np.array([1.0, 1.0, 1.0, 1.0, 8.0, 8.0]), {"ET": 10}
     given = np.stack([confusion(truth, each, 4) for each in cases])
-    wanted = [confusion(truth, relabel_little(each, {"ET": 10}, GLIOMA), 4) for each in cases]
-    np.testing.assert_array_equal(relabelled_matrices(given, (3, 1), 10), np.stack(wanted))
+    relabelled = [
+        relabel_little(each, least, GLIOMA, size) for each, size in zip(cases, sizes, strict=True)
+    ]
+    wanted = np.stack([confusion(truth, each, 4) for each in relabelled])
+    np.testing.assert_array_equal(relabelled_matrices(given, (3, 1), 10, sizes), wanted)
+    assert [each[:, 3].sum() > 0 for each in wanted] == [False, False, True, True, True, False]
     assert given[1, :, 3].sum() == 9  # left as it was
 
 
@@ -57,12 +64,12 @@ def test_a_total_is_tuned_where_cases_without_et_pay_for_it():
     """ET of 150 voxels in two cases that have none, and of 600 in one that has it."""
     tuning = Tuning()
     for name, n_true, n_found in (("A", 0, 150), ("B", 0, 150), ("C", 600, 600)):
-        tuning.add(name, volume(n_et=n_true), volume(n_et=n_found), GLIOMA)
+        tuning.add(name, volume(n_et=n_true), volume(n_et=n_found), GLIOMA, 1.0)
     cleanup = tuning.best("validation")
     # Dropping one component of 150 does not do: nothing is beside it but background.
     assert cleanup.after > cleanup.before
     after = [
-        drop_small(volume(n_et=n), cleanup.least_voxels, GLIOMA, cleanup.least_total)
+        drop_small(volume(n_et=n), cleanup.least_mm3, GLIOMA, 1.0, cleanup.least_total_mm3)
         for n in (150, 150, 600)
     ]
     assert [int((each == 3).sum()) for each in after] == [0, 0, 600]
@@ -84,17 +91,17 @@ def test_a_total_is_tuned_for_little_et_in_many_large_enough_components():
     true_case[:] = many
     tuning = Tuning()
     truth_of_first = np.where(found == 3, 1, found).astype(np.uint8)
-    tuning.add("A", truth_of_first, found, GLIOMA)
-    tuning.add("B", true_case, many, GLIOMA)
+    tuning.add("A", truth_of_first, found, GLIOMA, 1.0)
+    tuning.add("B", true_case, many, GLIOMA, 1.0)
     cleanup = tuning.best("validation")
-    assert cleanup.least_total == {"ET": 200}
+    assert cleanup.least_total_mm3 == {"ET": 200}
     assert cleanup.after == 1
 
 
 def test_no_total_is_kept_where_it_does_not_pay():
     tuning = Tuning()
-    tuning.add("A", volume(n_et=9), volume(n_et=9), GLIOMA)
-    assert tuning.best("validation").least_total == {}
+    tuning.add("A", volume(n_et=9), volume(n_et=9), GLIOMA, 1.0)
+    assert tuning.best("validation").least_total_mm3 == {}
 
 
 def test_an_ensemble_takes_the_smallest_that_all_runs_have():
