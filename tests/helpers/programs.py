@@ -26,7 +26,9 @@ from pathlib import Path
 
 from tests.helpers import forks
 
-PROGRAM = """#!{python} -IS
+PROGRAM = """#!/bin/sh
+'''exec' "{python}" -IS "$0" "$@"
+' '''
 import json, os, signal, socket, struct, sys
 
 link = socket.socket(socket.AF_UNIX)
@@ -53,6 +55,7 @@ if code < 0:
     os.kill(os.getpid(), -code)
 os._exit(code)
 """
+"""Begun by the shell: a kernel takes no interpreter whose path is long or has a space."""
 NAMES = ("python", "bratsprep", "bratstrain")
 LOOK_S = 1.0
 """Between two looks at whether those who asked for a server are still there."""
@@ -69,25 +72,25 @@ def forking(folder):
     if sys.platform != "linux":
         yield real_programs()
         return
-    server = folder / "server"
+    server = f"\0bratsprep tests {os.getpid()}"  # a name without a file, which may have a long path
     for name in NAMES:
-        text = PROGRAM.format(python=sys.executable, server=str(server), name=name)
+        text = PROGRAM.format(python=sys.executable, server=server, name=name)
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
-    process = forks.begin(serving, str(server), str(folder / "python"))
+    process = forks.begin(serving, server, str(folder))
     try:
         yield folder
     finally:
         forks.kill(process)
 
 
-def serving(says, path, python):
+def serving(says, name, folder):
     """Take tasks until nobody is there to send any."""
     asked = os.getppid()
-    sys.executable = python
+    sys.executable = str(Path(folder) / "python")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # who ends needs nobody to wait for it
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(path)
+        server.bind(name)
         server.listen(64)
         server.settimeout(LOOK_S)
         forks.saying(says)()
@@ -96,7 +99,7 @@ def serving(says, path, python):
                 link, _ = server.accept()
                 if os.fork() == 0:
                     server.close()
-                    mind(link, Path(path).parent)
+                    mind(link, Path(folder))
                 link.close()
 
 
