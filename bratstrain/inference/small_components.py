@@ -22,7 +22,6 @@ from bratsprep.errors import BratsError
 from bratsprep.labels import ClassSet
 from bratstrain.inference.small_totals import (
     TOTALS,
-    is_below,
     relabel_little,
     relabelled_matrices,
     smallest_totals,
@@ -30,6 +29,7 @@ from bratstrain.inference.small_totals import (
 )
 from bratstrain.runs.files import read_json, write_json
 from bratstrain.scoring.components import label_components
+from bratstrain.scoring.lesion_groups import is_below
 from bratstrain.scoring.metrics import confusion
 from bratstrain.scoring.surface import union_box
 

@@ -10,30 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from bratsprep.labels import ClassSet
-from bratstrain.scoring.lesion_groups import RELATIVE_ROUNDING
+from bratstrain.scoring.lesion_groups import is_below
 
 TOTALS: Final = (0, 10, 30, 100, 200, 500, 1000)
 """In mm3, tried as the minimum of the class in a case; 0 keeps everything."""
-
-
-def is_below(
-    n_voxels: ArrayLike, voxel_mm3: NDArray[np.float64] | float, least_mm3: ArrayLike
-) -> NDArray[np.bool_]:
-    """Whether volumes are below a minimum, up to the rounding of the voxel sizes.
-
-    Args:
-        n_voxels: whole numbers of any shape.
-        voxel_mm3: float64, volume of a voxel, for all or by case.
-        least_mm3: numbers of a shape that goes with the others.
-
-    Returns:
-        bool, of the shape that they have together.
-    """
-    volume = np.asarray(n_voxels, np.float64) * voxel_mm3
-    return np.asarray(volume < np.asarray(least_mm3, np.float64) * (1 - RELATIVE_ROUNDING))
 
 
 def surrounding_class(classes: ClassSet) -> tuple[int, int] | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bratstrain.scoring.components import beside, dilate, label_components
 from bratstrain.scoring.lesion_rules import LesionRules
@@ -27,6 +27,23 @@ class Lesions:
     pieces are not grouped by dilation."""
 
 
+def is_below(
+    n_voxels: ArrayLike, voxel_mm3: NDArray[np.float64] | float, least_mm3: ArrayLike
+) -> NDArray[np.bool_]:
+    """Whether volumes are below a minimum, up to the rounding of the voxel sizes.
+
+    Args:
+        n_voxels: whole numbers of any shape.
+        voxel_mm3: float64, volume of a voxel, for all or by case.
+        least_mm3: numbers of a shape that goes with the others.
+
+    Returns:
+        bool, of the shape that they have together.
+    """
+    volume = np.asarray(n_voxels, np.float64) * voxel_mm3
+    return np.asarray(volume < np.asarray(least_mm3, np.float64) * (1 - RELATIVE_ROUNDING))
+
+
 def is_small(
     n_voxels: int, voxel_mm3: float, least_mm3: float, *, keeps_least: bool = False
 ) -> bool:
@@ -39,7 +56,7 @@ def is_small(
         keeps_least: a lesion of exactly this volume is not small.
     """
     if keeps_least:
-        return n_voxels * voxel_mm3 < least_mm3 * (1 - RELATIVE_ROUNDING)
+        return bool(is_below(n_voxels, voxel_mm3, least_mm3))
     return n_voxels * voxel_mm3 <= least_mm3 * (1 + RELATIVE_ROUNDING)
 
 

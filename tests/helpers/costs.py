@@ -90,7 +90,8 @@ def leave_out_long(config, items):
         shared = sum(known["fixtures"].get(place, 0) / users[place] for place in shared_by(item))
         return known["tests"].get(item.nodeid, 0) + shared
 
-    long = [item for item in items if cost(item) > QUICK_S]
+    long, quick = [], []
+    for item in items:
+        (long if cost(item) > QUICK_S else quick).append(item)
     config.hook.pytest_deselected(items=long)
-    gone = {item.nodeid for item in long}
-    items[:] = [item for item in items if item.nodeid not in gone]
+    items[:] = quick

@@ -169,25 +169,31 @@ def run(name, *words):
     """Do what a program does with its words."""
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:0] = ["", *filter(None, paths)]
-    while words[:1] in (("-W",), ("-u",)):
-        if words[0] == "-W":
-            warnings.simplefilter(words[1])
-        else:
-            sys.stdout.reconfigure(write_through=True)
-        words = words[2 if words[0] == "-W" else 1 :]
-    if name != "python":
+    if name == "python":
+        run_python(*words)
+    else:
         sys.argv = [name, *words]
         runpy.run_module(name, run_name="__main__")
-    elif words[0] == "-m":
-        sys.argv = list(words[1:])
-        sys.modules.pop(words[1], None)
-        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
-    elif words[0] == "-c":
-        sys.argv = ["-c", *words[2:]]
+
+
+def run_python(flag, *words):
+    """Do what an interpreter does with a flag and what follows it."""
+    if flag == "-u":
+        sys.stdout.reconfigure(write_through=True)
+        run_python(*words)
+    elif flag == "-W":
+        warnings.simplefilter(words[0])
+        run_python(*words[1:])
+    elif flag == "-m":
+        sys.argv = list(words)
+        sys.modules.pop(words[0], None)
+        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+    elif flag == "-c":
+        sys.argv = [flag, *words[1:]]
         sys.modules["__main__"] = main = types.ModuleType("__main__")
-        exec(compile(words[1], "<string>", "exec"), main.__dict__)  # noqa: S102  what a test gives
+        exec(compile(words[0], "<string>", "exec"), main.__dict__)  # noqa: S102  what a test gives
     else:
-        raise ValueError(f"python {words}: expected -m or -c")
+        raise ValueError(f"python {flag}: expected -m or -c")
 
 
 def leave(work):
