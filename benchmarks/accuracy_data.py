@@ -15,7 +15,6 @@ from bratsprep.sources.source import Source, open_source
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import Asked, read_scan, to_file_order
 from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve
-from bratsprep.volumes.warm import warm
 from bratstrain.inference.nifti_out import read_source_header, write_nifti
 
 ENDING = ".nii.gz"
@@ -39,7 +38,6 @@ def to_nnunet(raw: Path, target: Path, labels: str) -> int:
     shutil.rmtree(target, ignore_errors=True)
     for folder in ("imagesTr", "labelsTr"):
         (target / folder).mkdir(parents=True)
-    warm(len(USUAL_MODALITIES))
     buffers = Buffers()
     with open_source(raw) as source:
         cases = labelled(source, labels)

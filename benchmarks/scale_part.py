@@ -67,7 +67,10 @@ IMPORTS = {
 
 def warm() -> None:
     """Load compiled kernels, and OpenBLAS, which Numba loads where SciPy is installed."""
-    import_module("bratsprep.volumes.warm").warm(4)
+    volumes = import_module("bratsprep.volumes.warm")
+    volumes.warm(4, import_module("numpy").int16)
+    volumes.warm_labels()
+    import_module("bratsprep.deflate.encoder").warm()
 
 
 WARM = {"build": warm, "epoch": warm, "hold": lambda: None}

@@ -19,7 +19,6 @@ from bratsprep.building.job import (
     Limits,
     Taken,
     check_size,
-    first_header,
     make_job,
     plane_size,
 )
@@ -40,6 +39,7 @@ from bratsprep.building.subject_groups import find_repeats, pinned
 from bratsprep.building.summary import Summary, versions
 from bratsprep.case import CaseFiles
 from bratsprep.config import FaultConfig, FaultSettings, PrepConfig, PrepSettings
+from bratsprep.deflate import encoder
 from bratsprep.discovery.discover import Found, scan
 from bratsprep.discovery.filenames import canonical_names
 from bratsprep.discovery.subject_tables import table_for
@@ -51,10 +51,9 @@ from bratsprep.sources.source import Source, open_source
 from bratsprep.system.faulty_cases import check_any_left, set_aside
 from bratsprep.system.memory import peak_bytes
 from bratsprep.system.threads import in_order
-from bratsprep.volumes import fingerprint, nifti
 from bratsprep.volumes.intensity_outliers import intensity_notes
 from bratsprep.volumes.label_schemes import chosen_scheme, scan_keywords
-from bratsprep.volumes.warm import warm
+from bratsprep.volumes.warm import warm_cases
 from bratsprep.voxel_sizes import plain_spacing
 
 
@@ -256,10 +255,8 @@ def _find(source: Source, frame: Frame, skip: bool) -> Found:
 
 def _warm(source: Source, found: Found) -> None:
     """Load the kernels of a usual case; a worker that needs one sooner waits for it in Numba."""
-    dtype = nifti.held_type(first_header(source, found.cases)).type
-    n_modalities = len(found.cases[0].images)
-    warm(n_modalities, dtype)
-    fingerprint.warm(n_modalities, dtype)
+    warm_cases(source, found.cases)
+    encoder.warm()
 
 
 def _journal(out: Path) -> Journal:

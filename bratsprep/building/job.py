@@ -20,12 +20,10 @@ from bratsprep.case import Box, CaseFiles
 from bratsprep.errors import BratsError, BuildError
 from bratsprep.labels import Scheme
 from bratsprep.slicefile.chunks import Pages
-from bratsprep.sources.source import Source
 from bratsprep.system.threads import caught, cores, in_order
-from bratsprep.volumes import nifti
 from bratsprep.volumes.case_volumes import Asked
 from bratsprep.volumes.crop import smallest_window
-from bratsprep.volumes.geometries import Geometries
+from bratsprep.volumes.geometries import Geometries, first_header
 from bratsprep.volumes.grids import stored_grid
 from bratsprep.volumes.label_schemes import common_classes, resolve
 
@@ -218,22 +216,3 @@ def check_size(made: Converted, size: tuple[int, int]) -> None:
             f"{made.tables.case['id']}: plane is {own[0]} x {own[1]} but the file's are "
             f"{size[0]} x {size[1]}; give --crop a window"
         )
-
-
-def first_header(source: Source, cases: tuple[CaseFiles, ...]) -> nifti.Header:
-    """Header of the first case whose images can be read.
-
-    Args:
-        source: what the cases lie in.
-        cases: at least one.
-
-    Raises:
-        BratsError: none can.
-    """
-    faults: list[BratsError] = []
-    for files in cases:
-        try:
-            return nifti.read_header(source, files.first)
-        except BratsError as error:
-            faults.append(error)
-    raise faults[0]

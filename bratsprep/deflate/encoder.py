@@ -334,6 +334,14 @@ def codes_of(
     return literals, matches, headers
 
 
+def warm() -> None:
+    """Compile the kernels for labels and images, or load them from the cache."""
+    for dtype in (np.uint8, np.uint16):
+        values = np.zeros((1, 16), dtype)
+        out = np.zeros(bound(1, values.nbytes, values.itemsize), np.uint8)
+        deflate_(values, out, 0, np.zeros(1, np.int64), 0)
+
+
 @njit(cache=True, nogil=True)
 def deflate_(
     values: NDArray[Any], out: NDArray[np.uint8], at: int, sizes: NDArray[np.int64], adler: int

@@ -32,7 +32,7 @@ from bratsprep.volumes.case_volumes import Asked, CaseVolumes, case_notes, read_
 from bratsprep.volumes.geometries import read_geometries
 from bratsprep.volumes.label import label_grid, read_label
 from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve, scan_keywords
-from bratsprep.volumes.warm import warm
+from bratsprep.volumes.warm import warm_cases
 
 Watch: TypeAlias = Callable[
     [CaseCount, NDArray[np.uint8] | None, CaseVolumes | None, ClassSet], None
@@ -109,6 +109,7 @@ def inspect(
         wanted = Asked(found.mapping.modalities, common_classes(schemes.values()), background)
         counting = Counting(source, schemes, wanted, watch)
         work = partial(count_images if has_images else count_label, counting)
+        warm_cases(source, found.cases, images=has_images)
         faulty = [*found.set_aside]
         shown = progress and sys.stderr.isatty()
         rows = counted(found, work, faulty, workers or cores(), skip=skip, shown=shown)
@@ -181,7 +182,6 @@ def counted(
     Raises:
         BratsError: a case cannot be counted, and such cases are not set aside.
     """
-    warm(max(len(found.mapping.modalities), 1))
     memory = Pool(workers, 2**62)
 
     def count(files: CaseFiles) -> CaseCount:

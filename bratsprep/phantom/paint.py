@@ -173,6 +173,18 @@ def cerebellum_(
 
 
 @njit(cache=True, nogil=True)
+def scale_(share: NDArray[np.float64], factor: float) -> None:
+    """Multiply every share; Numba takes seconds to compile `share[:] *= factor`.
+
+    Args:
+        share: (8,) float64, shares of TISSUES; written.
+        factor: of all.
+    """
+    for k in range(share.size):
+        share[k] *= factor
+
+
+@njit(cache=True, nogil=True)
 def healthy_(
     share: NDArray[np.float64],
     block: NDArray[np.float32],
@@ -203,7 +215,7 @@ def healthy_(
         share[2] = 0.65 * (1 - fluid)
         share[3] = 0.35 * (1 - fluid)
     outside = 1 - ramp(max(cerebrum, cerebellum, stem), soft)
-    share[:] *= 1 - outside
+    scale_(share, 1 - outside)
     share[0] += outside
 
 
@@ -229,7 +241,7 @@ def sick_(
     swollen = ramp(oedema - 6 * share[1] - 3 * share[3], 4 + 1.5 * soft) * (1 - share[0])
     solid = ramp(core, soft)
     dead = solid * ramp(necrosis, soft)
-    share[:] *= (1 - solid) * (1 - swollen)
+    scale_(share, (1 - solid) * (1 - swollen))
     share[4] = dead
     share[5] = (1 - solid) * swollen
     share[6] = solid - dead
@@ -293,7 +305,7 @@ def voxel_(
     klass = 0
     if max(core, oedema) > -4:
         klass = sick_(share, core, necrosis, oedema, soft)
-    share[:] *= 1 + grain * (0.015 + 0.015 * share[5] + 0.05 * (share[4] + share[6]))
+    scale_(share, 1 + grain * (0.015 + 0.015 * share[5] + 0.05 * (share[4] + share[6])))
     return mask, klass
 
 

@@ -21,12 +21,11 @@ from bratsprep.sources.source import ARCHIVES, Source, open_source
 from bratsprep.system.faulty_cases import SetAside, check_any_left, without_faulty
 from bratsprep.system.memory import Buffers, Pool
 from bratsprep.system.threads import in_order
-from bratsprep.volumes import fingerprint
 from bratsprep.volumes.case_volumes import Asked, read_scan
 from bratsprep.volumes.fingerprint import fingerprints, mask_fingerprint
 from bratsprep.volumes.label import read_label
 from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve, scan_keywords
-from bratsprep.volumes.warm import warm
+from bratsprep.volumes.warm import warm_cases
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def open_collection(
     """
     if is_slice_file(path):
         with SliceFile(path) as file:
-            warm_all(len(file.modalities))
+            mask_details.warm()
             cases = tuple(known_of(row) for row in file.cases)
             names = file.modalities, file.classes
             yield Collection(path, "slice file", cases, *names, cache(stored_details(file)))
@@ -105,7 +104,8 @@ def open_collection(
     with open_source(path) as source:
         found = find_cases_or_masks(source, skip=skip, **scan_keywords(choice, chosen))
         modalities = found.mapping.modalities
-        warm_all(max(len(modalities), 1))
+        warm_cases(source, found.cases)
+        mask_details.warm()
         schemes = resolve(source, found.cases, chosen)
         asked = Asked(modalities, common_classes(schemes.values()), background)
         read = raw_known if found.cases[0].channels else mask_known
@@ -129,13 +129,6 @@ def open_collection(
             lambda i: some(cases[i].details, asked.classes),
             tuple(sorted(faulty, key=lambda case: case.id)),
         )
-
-
-def warm_all(n_modalities: int) -> None:
-    """Compile every kernel, or load it from the cache, before any thread starts."""
-    warm(n_modalities)
-    fingerprint.warm(n_modalities)
-    mask_details.warm()
 
 
 def some(details: Details | None, classes: ClassSet) -> Details:

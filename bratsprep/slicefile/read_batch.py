@@ -22,7 +22,7 @@ from bratsprep.slicefile.read_chunk import (
     read_chunk,
 )
 from bratsprep.slicefile.readahead import look_ahead
-from bratsprep.slicefile.to_float32 import AS_STORED, unshuffle, widen
+from bratsprep.slicefile.to_float32 import AS_STORED, copy_, unshuffle, widen
 
 IN_LABEL: Final = 10
 """Added to a code where the label's chunk is at fault, not the image's."""
@@ -50,7 +50,7 @@ def decode(setup: Setup, plain: NDArray[np.uint8], out: NDArray[np.uint8]) -> No
         else:
             widen(setup.widen, plain[0::2], plain[1::2], out.view(np.float32))
     elif not is_shuffled:
-        out[:] = plain
+        copy_(plain, out)
     elif setup.itemsize == 2:
         unshuffle(plain, out.view(np.uint16))
     else:

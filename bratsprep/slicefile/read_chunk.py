@@ -10,6 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bratsprep.deflate.c_call import call
+from bratsprep.slicefile.to_float32 import copy_
 
 READ_SHORT: Final = 1
 BAD_STREAM: Final = 2
@@ -96,7 +97,7 @@ def unpack(setup: Setup, packed: NDArray[np.uint8], plain: NDArray[np.uint8]) ->
     if setup.inflate == 0:
         if packed.size != plain.size:
             return WRONG_LENGTH
-        plain[:] = packed
+        copy_(packed, plain)
         return 0
     source, target = packed.ctypes.data, plain.ctypes.data
     result = call(setup.inflate, (setup.inflater, source, packed.size, target, plain.size, 0))

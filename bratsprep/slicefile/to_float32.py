@@ -14,6 +14,18 @@ REBIAS: Final = np.float32(2.0**112)
 
 
 @njit(cache=True, nogil=True)
+def copy_(plain: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+    """Copy bytes; Numba takes seconds to compile `out[:] = plain`, which can say that sizes differ.
+
+    Args:
+        plain: (n,) uint8.
+        out: (n,) uint8, written.
+    """
+    for i in range(plain.size):
+        out[i] = plain[i]
+
+
+@njit(cache=True, nogil=True)
 def unshuffle(plain: NDArray[np.uint8], out: NDArray[Any]) -> None:
     """Put the bytes of each value together again.
 

@@ -379,22 +379,26 @@ def region_shares(
     return np.asarray(np.minimum(voxels * (float(np.prod(spacing_mm)) / cell_mm**3), 1.0))
 
 
-def warm(n_modalities: int, *dtypes: type[np.generic]) -> None:
-    """Compile both kernels, or load them from the cache.
+def warm(n_modalities: int, dtype: type[np.generic]) -> None:
+    """Compile the kernel of images, or load it from the cache.
 
     Args:
         n_modalities: of a case.
-        *dtypes: of the volumes; all three that there are by default.
+        dtype: of the volumes, as `nifti.intensities` gives them.
     """
     brain = np.ones((4, 4, 4), np.uint8)
     cells = np.zeros(4, np.int64)
-    for dtype in dtypes or (np.int16, np.float32, np.float64):
-        images = (np.ones((4, 4, 4), dtype),) * n_modalities
-        sums = np.zeros((1 + n_modalities, 1, 1, 1), np.int64)
-        moments = np.ones((2, n_modalities), np.float32)
-        brain_cells_(images, brain, (cells, cells, cells), moments, sums)
+    images = (np.ones((4, 4, 4), dtype),) * n_modalities
+    sums = np.zeros((1 + n_modalities, 1, 1, 1), np.int64)
+    moments = np.ones((2, n_modalities), np.float32)
+    brain_cells_(images, brain, (cells, cells, cells), moments, sums)
+
+
+def warm_masks() -> None:
+    """Compile the kernel of labels, or load it from the cache."""
+    label, cells = np.zeros((4, 4, 4), np.uint8), np.zeros(4, np.int64)
     inside = np.ones((1, 2), np.uint8)
-    region_cells_(brain, (cells, cells, cells), inside, np.zeros((1, 1, 1, 1), np.int32))
+    region_cells_(label, (cells, cells, cells), inside, np.zeros((1, 1, 1, 1), np.int32))
 
 
 def fingerprints(scan: CaseVolumes) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:

@@ -1,6 +1,6 @@
 """Sizes, voxel sizes and orientations of many cases, with how many cases have each."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -113,6 +113,25 @@ def read_geometries(source: Source, cases: Iterable[CaseFiles]) -> Geometries:
         remarks = [f"{files.id}: {remark}" for remark in dict.fromkeys(every)]
         geometries.add(geometry.sides, geometry.spacing, geometry.orientation.codes, remarks)
     return geometries
+
+
+def first_header(source: Source, cases: Sequence[CaseFiles]) -> nifti.Header:
+    """Header of the first case whose images can be read.
+
+    Args:
+        source: what the cases lie in.
+        cases: at least one.
+
+    Raises:
+        BratsError: none can.
+    """
+    faults: list[BratsError] = []
+    for files in cases:
+        try:
+            return nifti.read_header(source, files.first)
+        except BratsError as error:
+            faults.append(error)
+    raise faults[0]
 
 
 def _listed(counts: dict[str, int]) -> str:

@@ -1,30 +1,44 @@
 """Compile the kernels of the data path, or load them from Numba's cache, ahead of any thread."""
 
+from collections.abc import Sequence
+from contextlib import suppress
+
 import numpy as np
 
-from bratsprep.deflate import encoder
+from bratsprep.case import CaseFiles
+from bratsprep.errors import BratsError
+from bratsprep.sources.source import Source
+from bratsprep.volumes import fingerprint, nifti
+from bratsprep.volumes.geometries import first_header
 from bratsprep.volumes.kernels import lookup_half_, recode_, take_classes_, zscore_half_
 from bratsprep.volumes.moments import measure_, measure_whole_
 
 
-def warm(n_modalities: int, *dtypes: type[np.generic]) -> None:
-    """Compile, or load from the cache, the kernels that a case needs.
+def warm_cases(source: Source, cases: Sequence[CaseFiles], *, images: bool = True) -> None:
+    """Compile what the first case needs; what another needs beside it waits for that case.
+
+    Of cases that cannot be read nothing is compiled: whoever reads them says what is wrong.
+
+    Args:
+        source: what the cases lie in.
+        cases: any number.
+        images: False where labels alone are read.
+    """
+    scans = [files for files in cases if files.channels] if images else []
+    with suppress(BratsError):
+        if scans:
+            dtype = nifti.held_type(first_header(source, scans)).type
+            warm(len(scans[0].images), dtype)
+    warm_labels()
+
+
+def warm(n_modalities: int, dtype: type[np.generic]) -> None:
+    """Compile the kernels that images need, and their fingerprints.
 
     Args:
         n_modalities: of a case.
-        *dtypes: of the volumes, as `nifti.intensities` gives them; int16 and float32 by default.
+        dtype: of the volumes, as `nifti.intensities` gives them.
     """
-    for dtype in dtypes or (np.int16, np.float32):
-        _warm_volumes(dtype, n_modalities)
-    _warm_labels()
-    for bits_dtype in (np.uint8, np.uint16):
-        flat = np.zeros((1, 16), np.uint8).view(bits_dtype)
-        out = np.zeros(encoder.bound(1, 16, flat.itemsize), np.uint8)
-        encoder.deflate_(flat, out, 0, np.zeros(1, np.int64), 0)
-
-
-def _warm_volumes(dtype: type[np.generic], n_modalities: int) -> None:
-    """Call every kernel that takes volumes, in the order of their use."""
     planes = np.zeros(1, np.int64)
     volume = np.ones((1, 2, 16), dtype)
     brain = np.zeros((1, 2, 16), np.uint8)
@@ -41,11 +55,13 @@ def _warm_volumes(dtype: type[np.generic], n_modalities: int) -> None:
         zscore_half_(window, inside, planes, (0.0, 1.0), bits[:, 0])
     tables = np.zeros((n_modalities, 65536), np.uint16)
     lookup_half_((window,) * n_modalities, inside, planes, tables, bits)
+    fingerprint.warm(n_modalities, dtype)
 
 
-def _warm_labels() -> None:
-    """Call every kernel that takes labels."""
+def warm_labels() -> None:
+    """Compile the kernels that labels need, and their fingerprints."""
     flat = np.zeros((1, 16), np.uint8)
     recode_(flat, np.zeros(256, np.uint8), np.zeros((1, 2), np.int32))
     plane = flat.reshape(1, 1, 16)[:, :, ::-1]
     take_classes_(plane, np.zeros(1, np.int64), plane, np.zeros((1, 2), np.int32))
+    fingerprint.warm_masks()

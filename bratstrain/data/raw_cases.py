@@ -20,10 +20,10 @@ from bratsprep.slicefile.schema import Sizes, row_dtype
 from bratsprep.sources.source import Source
 from bratsprep.system.memory import Pool
 from bratsprep.system.threads import in_order
-from bratsprep.volumes import fingerprint
 from bratsprep.volumes.case_volumes import Asked, CaseVolumes, read_scan
+from bratsprep.volumes.fingerprint import fingerprints
 from bratsprep.volumes.label_schemes import chosen_scheme, common_classes, resolve, scan_keywords
-from bratsprep.volumes.warm import warm
+from bratsprep.volumes.warm import warm_cases
 from bratstrain.apply_config import SplitsConfig
 
 NAMED: Final = Sizes(len(USUAL_MODALITIES), len(USUAL_CLASSES))
@@ -59,8 +59,7 @@ def read_rows(
     cases = found.cases
     schemes = resolve(source, cases, chosen)
     asked = Asked(found.mapping.modalities, common_classes(schemes.values()))
-    warm(len(asked.modalities))
-    fingerprint.warm(len(asked.modalities))
+    warm_cases(source, cases)
     memory = Pool(workers, 2**62)
 
     def row(files: CaseFiles) -> NDArray[np.void]:
@@ -93,7 +92,7 @@ def row_of(volumes: CaseVolumes, people: SubjectTable) -> NDArray[np.void]:
     made["spacing"] = volumes.geometry.spacing
     made["voxels"] = voxels
     made["brain_voxels"] = volumes.measured.count
-    made["fingerprint"] = fingerprint.fingerprints(volumes)[0]
+    made["fingerprint"] = fingerprints(volumes)[0]
     return made
 
 

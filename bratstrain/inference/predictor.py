@@ -27,7 +27,7 @@ from bratsprep.system.faulty_cases import (
 from bratsprep.system.memory import Buffers
 from bratsprep.volumes.case_volumes import to_file_order
 from bratsprep.volumes.label_schemes import chosen_scheme, resolve
-from bratsprep.volumes.warm import warm
+from bratsprep.volumes.warm import warm_cases
 from bratstrain.apply_config import ApplyConfig, OutputConfig, PredictSettings
 from bratstrain.data.trained_cases import compare, read_trained
 from bratstrain.inference.applied import check_classes, scheme_for, source_choice
@@ -290,7 +290,7 @@ def work_through(
         BratsError: a case is faulty or has voxels of another size than the runs', and such cases
             are not set aside; or a prediction cannot be written.
     """
-    warm(len(work.fitted.preparation.channels))
+    warm_cases(work.source, cases)
 
     def read(files: CaseFiles, buffers: Buffers) -> Prepared:
         case = prepare_case(files, buffers, work.source, work.fitted, None)

@@ -5,7 +5,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 
-@njit(cache=True, nogil=True)
 def dilate(mask: NDArray[np.bool_], times: int) -> NDArray[np.bool_]:
     """Grow a mask by the 18 neighbours that share a face or an edge, inside the volume.
 
@@ -18,7 +17,7 @@ def dilate(mask: NDArray[np.bool_], times: int) -> NDArray[np.bool_]:
     """
     n_z, n_y, n_x = mask.shape
     grown = np.zeros((n_z + 2, n_y + 2, n_x + 2), np.uint8)  # a border: all have neighbours
-    grown[1:-1, 1:-1, 1:-1] = mask.astype(np.uint8)
+    grown[1:-1, 1:-1, 1:-1] = mask
     for _ in range(times):
         grown = grow(grown)
     inside: NDArray[np.bool_] = grown[1:-1, 1:-1, 1:-1] != 0
@@ -204,7 +203,8 @@ def label_boxes(labels: NDArray[np.int32], n: int) -> tuple[NDArray[np.int64], N
     """
     n_z, n_y, n_x = labels.shape
     boxes, size = np.zeros((n + 1, 2, 3), np.int64), np.zeros(n + 1, np.int64)
-    boxes[:, 0] = np.array(labels.shape)
+    for k in range(3):
+        boxes[:, 0, k] = labels.shape[k]
     for z in range(n_z):
         for y in range(n_y):
             row = labels[z, y]

@@ -12,8 +12,8 @@ import torch
 
 import bratsprep
 import bratstrain
-from bratsprep.volumes.warm import warm
 from bratstrain.commands import cli
+from bratstrain.commands.ahead import warm_build
 
 ROOT = Path(__file__).parent.parent.parent
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -64,7 +64,7 @@ def fitting(says, data, run, settings):
 
 def building(says, raw, out, settings):
     """Build a slice file; begins when the kernels are there."""
-    warm(4)
+    warm_build()
     saying(says)()
     bratsprep.build(raw, out, **settings)
 

@@ -5,7 +5,7 @@ import torch._dynamo
 import torch.onnx
 import torch.utils.tensorboard
 
-import bratsprep.volumes.warm
+from bratstrain.commands.ahead import warm_build
 from bratstrain.evaluation import evaluator
 from bratstrain.inference import predictor
 from bratstrain.pages import compare, report
@@ -18,5 +18,5 @@ __all__ = [
     "compare", "crossvalidator", "evaluator", "fit", "forks", "onnxscript", "predictor", "report",
     "torch",
 ]  # fmt: skip
-bratsprep.volumes.warm.warm(4)
+warm_build()
 metrics.warm()

@@ -6,6 +6,8 @@ import zlib
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numba import TypingError, njit
 
 from bratsprep.deflate import c_call
@@ -147,6 +149,15 @@ def test_every_short_is_widened_exactly(kernel):
     out = np.empty(values.size, np.float32)
     kernel(stored[0::2], stored[1::2], out)
     np.testing.assert_array_equal(out, values.astype(np.float32))
+
+
+@both("copy", to_float32.copy_)
+@given(values=st.binary(max_size=70))
+def test_bytes_are_copied(copy, values):
+    plain = np.frombuffer(values, np.uint8)
+    out = np.zeros(plain.size, np.uint8)
+    copy(plain, out)
+    np.testing.assert_array_equal(out, plain)
 
 
 @both("unshuffle", to_float32.unshuffle)

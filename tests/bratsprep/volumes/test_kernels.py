@@ -6,10 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bratsprep.deflate import encoder
 from bratsprep.volumes import kernels, moments
 from bratsprep.volumes.normalise import half_tables
-from bratsprep.volumes.warm import warm
 from tests.helpers import oracles
 from tests.helpers.oracles import both
 
@@ -344,10 +342,3 @@ def test_brain_voxels_are_added_to_those_of_other_planes(add):
     sums = np.array([5, 0, 2], np.int32)
     add(np.array([1, 0, 1], np.uint8), sums)
     assert sums.tolist() == [6, 0, 3]
-
-
-@pytest.mark.parametrize("m", [1, 4])
-def test_warm_compiles_the_kernels_of_the_data_path(m):
-    warm(m)
-    for kernel in (moments.measure_, kernels.zscore_half_, kernels.recode_, encoder.deflate_):
-        assert kernel.signatures

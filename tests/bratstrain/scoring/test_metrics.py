@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bratstrain.scoring.calibration import Calibration
-from bratstrain.scoring.components import dilate
+from bratstrain.scoring.components import grow
 from bratstrain.scoring.metrics import (
     Counts,
     Grid,
@@ -268,9 +268,9 @@ def test_calibration_is_of_the_parts_that_have_one():
 
 def test_warm_compiles_what_a_case_needs():
     warm()
-    compiled = len(count_pairs.signatures), len(dilate.signatures)
+    compiled = len(count_pairs.signatures), len(grow.signatures)
     score_case(onion()[:, ::-1].T, onion(1), UNIT, GLIOMA)
-    assert (len(count_pairs.signatures), len(dilate.signatures)) == compiled
+    assert (len(count_pairs.signatures), len(grow.signatures)) == compiled
 
 
 def test_means_are_over_classes_or_regions_without_background():
