@@ -5,14 +5,13 @@ it was predicted; and it gives the score of an empty prediction.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bratsprep.labels import ClassSet
 from bratstrain.scoring.conventions import CONVENTIONS, Convention, convention_named
 from bratstrain.scoring.intervals import interval_of
 from bratstrain.scoring.metric import Measure
@@ -121,7 +120,7 @@ def summarise(
     if any(case.classes != classes for case in scores):
         raise ValueError("the cases are of different classes; a table is of one set of classes")
     empty = [case.of_nothing() for case in scores]
-    masks = _part_masks(scores)
+    parts = _parts(scores)
     columns = [Column("pooled", POOLED, _pooled(scores), _pooled(empty))]
     for rule in map(convention_named, conventions):
         for metric in every_metric(scores[0].tolerances).values():
@@ -129,7 +128,7 @@ def summarise(
             if values.scored.any():
                 nothing = _values(empty, metric.measure, rule)
                 columns.append(Column(rule.name, metric.name, values, nothing))
-    rows = [row for column in columns for row in _rows(column, masks, classes)]
+    rows = [row for column in columns for row in _rows(column, parts, len(scores))]
     return Table(cases, planes, tuple(rows))
 
 
@@ -154,23 +153,32 @@ class Column:
     """The same of an empty prediction."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PartMasks:
-    """Where each part has a voxel."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A class or region, or several for their mean: where it is, whatever is measured."""
 
-    truth: NDArray[np.bool_]
-    """(cases, parts) bool: in the truth."""
-    false: NDArray[np.bool_]
-    """(cases, parts) bool: a false positive in the prediction."""
+    name: str
+    places: list[int]
+    """Of the classes and regions in the arrays."""
+    n_present: int
+    """Cases whose truth has it, over all of `places`, as in `Row`."""
+    n_absent: int
+    n_false: int
 
 
-def _part_masks(scores: Sequence[CaseScores]) -> PartMasks:
-    """Find in which cases each part is true, and in which it has a false positive."""
+def _parts(scores: Sequence[CaseScores]) -> list[Part]:
+    """Count where each class and region, and each mean of several, is and is not."""
     counts = [[part.counts for part in case.parts.values()] for case in scores]
-    return PartMasks(
-        np.array([[part.n_truth > 0 for part in row] for row in counts]),
-        np.array([[part.fp > 0 for part in row] for row in counts]),
-    )
+    truth = np.array([[part.n_truth > 0 for part in row] for row in counts])
+    false = np.array([[part.fp > 0 for part in row] for row in counts]) & ~truth
+    classes = scores[0].classes
+    names, parts = list(classes.parts), []
+    for name, members in ({name: (name,) for name in names} | classes.means).items():
+        places = [names.index(member) for member in members]
+        n_present = int(truth[:, places].sum())
+        n_absent = len(scores) * len(places) - n_present
+        parts.append(Part(name, places, n_present, n_absent, int(false[:, places].sum())))
+    return parts
 
 
 def _values(scores: Sequence[CaseScores], measure: Measure, rule: Convention) -> Ratios:
@@ -188,41 +196,38 @@ def _pooled(scores: Sequence[CaseScores]) -> Ratios:
     return Ratios(above, above + errors)
 
 
-def _rows(column: Column, masks: PartMasks, classes: ClassSet) -> list[Row]:
-    """Make the rows of one metric: each part, then the means of several."""
+def _rows(column: Column, parts: Sequence[Part], n_cases: int) -> list[Row]:
+    """Make the rows of one metric: each class and region, then the means of several."""
     above, scored = column.values.above, column.values.scored
     means = _divide(above.sum(axis=0), scored.sum(axis=0))
     empty = _divide(column.nothing.above.sum(axis=0), column.nothing.scored.sum(axis=0))
     case_values = _divide(above, scored)
     influence = _influence(column.values, means)
+    has_score = scored > 0
     rows = []
-    names = list(classes.parts)
-    for part, members in ({name: (name,) for name in names} | classes.means).items():
-        places = [names.index(name) for name in members]
-        truth, false = masks.truth[:, places], masks.false[:, places]
-        n_present = int(truth.sum())
-        mean = _defined(np.mean, means[places])
-        known = [place for place in places if not math.isnan(means[place])]
-        n_interval = int(np.count_nonzero(scored[:, known].any(axis=1)))
+    for part in parts:
+        mean = _mean(means[part.places])
+        known = [place for place in part.places if not math.isnan(means[place])]
+        n_interval = int(np.count_nonzero(has_score[:, known].any(axis=1)))
         errors = influence[:, known].mean(axis=1) if known else influence[:, 0]
         low, high, no_interval = _interval(column, mean, errors, n_interval)
         rows.append(
             Row(
                 convention=column.convention,
                 metric=column.metric,
-                part=part,
-                n_cases=len(truth),
-                n_present=n_present,
-                n_absent=truth.size - n_present,
-                n_false=int((false & ~truth).sum()),
-                n_scored=int((scored[:, places] > 0).sum()),
+                part=part.name,
+                n_cases=n_cases,
+                n_present=part.n_present,
+                n_absent=part.n_absent,
+                n_false=part.n_false,
+                n_scored=int(np.count_nonzero(has_score[:, part.places])),
                 mean=mean,
-                median=_defined(np.median, _case_means(case_values[:, places])),
+                median=_median(_case_means(case_values[:, part.places])),
                 low=low,
                 high=high,
                 n_interval=n_interval,
                 no_interval=no_interval,
-                nothing=_defined(np.mean, empty[places]),
+                nothing=_mean(empty[part.places]),
             )
         )
     return rows
@@ -265,6 +270,8 @@ def _influence(values: Ratios, means: NDArray[np.float64]) -> NDArray[np.float64
 
 def _case_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean of each row of (cases, parts) float64 over what is not nan; nan where all is."""
+    if values.shape[1] == 1:
+        return values[:, 0]
     is_known = ~np.isnan(values)
     sums = np.where(is_known, values, 0.0).sum(axis=1)
     return _divide(sums, is_known.sum(axis=1).astype(np.float64))
@@ -275,7 +282,16 @@ def _divide(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[n
     return np.where(below > 0, above / np.where(below > 0, below, 1.0), math.nan)
 
 
-def _defined(statistic: Callable[..., Any], values: NDArray[np.float64]) -> float:
-    """Give a statistic of the (n,) float64 values that are not nan; nan with none."""
-    kept = values[~np.isnan(values)]
-    return float(statistic(kept)) if kept.size else math.nan
+def _mean(values: NDArray[np.float64]) -> float:
+    """Mean of the (n,) float64 values, few, that are not nan; nan with none."""
+    kept = [value for value in values.tolist() if not math.isnan(value)]
+    return sum(kept) / len(kept) if kept else math.nan
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    """Median of the (cases,) float64 values that are not nan; nan with none."""
+    kept = np.sort(values[~np.isnan(values)])
+    if not kept.size:
+        return math.nan
+    low, high = kept[(kept.size - 1) // 2], kept[kept.size // 2]
+    return float(low if low == high else (low + high) / 2)
