@@ -46,25 +46,25 @@ def run_side(plan: Plan, place: Place, leg: Leg, *, again: bool) -> list[Found]:
 
 
 def write(plan: Plan, place: Place, runs: list[Found], about: dict[str, Any], out: Path) -> None:
-    """Score what there is, and write tables, numbers and curve."""
+    """Score what there is, and write tables, numbers and curve: `out` with three endings."""
     done = scored(plan, place, runs)
     pairs = compared(plan, place, done)
     lines = ["# Accuracy", "", f"`{about['command']}`", ""]
     lines += [f"**{plan.note}**", ""] * bool(plan.note)
     lines += [about_folds(plan, place), "", *settings_lines(plan)]
     lines += ["## Scores", "", *score_table(done, runs)]
-    lines += ["![score over minutes](accuracy.png)", ""] * bool(done)
+    lines += [f"![score over minutes]({out.name}.png)", ""] * bool(done)
     lines += ["## Paired differences", "", *difference_table(pairs)]
     lines += ["## Runs", "", *run_table(runs)]
     lines += [f"- {name}: {machine.markdown(fact)}" for name, fact in about["facts"].items()]
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "accuracy.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     content = {**about, "plan": asdict(plan), "runs": runs, "differences": pairs}
     content["scores"] = [one.to_json() for one in done]
     text = json.dumps(content, indent=1) + "\n"
-    (out / "accuracy.json").write_text(text, encoding="utf-8")
+    out.with_suffix(".json").write_text(text, encoding="utf-8")
     if done:
-        draw(done, plan.clock, out / "accuracy.png")
+        draw(done, plan.clock, out.with_suffix(".png"))
 
 
 def read_options() -> argparse.Namespace:
@@ -81,7 +81,7 @@ def read_options() -> argparse.Namespace:
     add("--earlier", default="", help="checkout of an earlier version of ours")
     add("--peers", default=".venv-peers/bin/python", help="python that has nnunetv2")
     add("--work", type=Path, default=Path("demo/accuracy"))
-    add("--results", type=Path, default=RESULTS)
+    add("--results", type=Path, default=RESULTS / "accuracy", help="files, without .md and so on")
     return parser.parse_args()
 
 
@@ -123,7 +123,7 @@ def main() -> None:
                 if not place.is_closed:
                     write(plan, place, runs, about, options.results)
     write(plan, place, runs, about, options.results)
-    print((options.results / "accuracy.md").read_text(encoding="utf-8"))
+    print(options.results.with_suffix(".md").read_text(encoding="utf-8"))
     sys.exit(any("fault" in found for found in runs))
 
 

@@ -126,7 +126,7 @@ def test_results_are_written_with_faults(plan, place, tmp_path):
     runs = [label(place, ONE, 2, 0), label(place, ONE, 2, 1)]
     runs += [{"side": "other", "fold": 0, "seed": 0, "fault": "out of memory"}]
     about = {"command": "python -m benchmarks.accuracy RAW", "facts": {}}
-    accuracy.write(plan, place, runs, about, tmp_path / "results")
+    accuracy.write(plan, place, runs, about, tmp_path / "results" / "accuracy")
     text = (tmp_path / "results" / "accuracy.md").read_text()
     assert "out of memory" in text
     assert "| One side | 2 | 0 | 2 | 5, 5 | 1.000" in text
