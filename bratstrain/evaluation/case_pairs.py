@@ -34,7 +34,7 @@ from bratstrain.inference.segment import (
     read_ahead,
     segment,
 )
-from bratstrain.inference.small_components import cleanup_of, drop_small
+from bratstrain.inference.small_components import LeastSizes, cleanup_of
 from bratstrain.inference.to_source import source_entropy, source_label
 from bratstrain.runs.fitted import Fitted, load_fitted
 from bratstrain.scoring.calibration import Calibration, calibrations
@@ -60,12 +60,9 @@ class Labeller:
 
     fitted: Fitted
     config: ApplyConfig
-    sizes: Mapping[str, int]
-    """Smallest components that stay, by class, in mm3; empty where nothing is dropped."""
+    sizes: LeastSizes = field(default_factory=LeastSizes)
     tuned_on: frozenset[str] = frozenset()
     """Ids of the cases that those sizes are from."""
-    totals: Mapping[str, int] = field(default_factory=dict)
-    """Minimum of a class in a whole case, as `Cleanup.least_total_mm3`."""
 
     @property
     def files(self) -> SourceConfig:
@@ -114,16 +111,13 @@ class Labeller:
         return Labelled(planes, kept, entropy, dict(zip(parts, totals, strict=False)))
 
     def clean(self, volume: NDArray[np.uint8], spacing: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """Drop small components of a whole volume, where sizes are given.
+        """Drop what is too small in a whole volume, where sizes are given.
 
         Args:
             volume: (z, y, x) uint8, stored labels.
             spacing: (3,) float64, mm.
         """
-        if not self.sizes:
-            return volume
-        voxel_mm3 = float(spacing.prod())
-        return drop_small(volume, self.sizes, self.fitted.classes, voxel_mm3, self.totals)
+        return self.sizes.clean(volume, spacing, self.fitted.classes)
 
 
 def load_labeller(run: Path, apply: ApplyConfig) -> Labeller:
@@ -134,10 +128,10 @@ def load_labeller(run: Path, apply: ApplyConfig) -> Labeller:
     """
     fitted = load_fitted([run], apply.device, apply.trusted_models)
     if not apply.cleanup:
-        return Labeller(fitted, apply, {})
+        return Labeller(fitted, apply)
     cleanup = cleanup_of(run, fitted.classes)
-    tuned_on = frozenset(cleanup.cases)
-    return Labeller(fitted, apply, cleanup.least_mm3, tuned_on, cleanup.least_total_mm3)
+    sizes = LeastSizes(cleanup.least_mm3, cleanup.least_total_mm3)
+    return Labeller(fitted, apply, sizes, frozenset(cleanup.cases))
 
 
 def raw_pairs(

@@ -40,7 +40,7 @@ from bratstrain.inference.segment import (
     read_ahead,
     segment,
 )
-from bratstrain.inference.small_components import drop_small, shared_sizes, shared_totals
+from bratstrain.inference.small_components import LeastSizes, shared_sizes
 from bratstrain.inference.to_source import source_label, source_volumes
 from bratstrain.inference.viewer_files import (
     colour_tables,
@@ -124,10 +124,7 @@ class Work:
     """Label scheme in which each case is written, by its id."""
     fitted: Fitted
     config: ApplyConfig
-    sizes: dict[str, int]
-    """Size in mm3 of the smallest component that is kept, by class; empty keeps all."""
-    totals: dict[str, int]
-    """Minimum of a class in a whole case, as `Cleanup.least_total_mm3`."""
+    sizes: LeastSizes
     out: OutputFiles
     draw: Draw | None
     """Draws each case; None for no figures."""
@@ -141,9 +138,7 @@ class Work:
         keep = self.out.probabilities or case.is_resampled
         planes, probability = segment(self.fitted, case.image, case.z, self.config, keep=keep)
         label = source_label(case, planes, probability, self.fitted.model.nesting)
-        if self.sizes:
-            voxel_mm3 = float(case.geometry.spacing.prod())
-            label = drop_small(label, self.sizes, self.fitted.classes, voxel_mm3, self.totals)
+        label = self.sizes.clean(label, case.geometry.spacing, self.fitted.classes)
         scheme, case_id = self.schemes[case.files.id], case.files.id
         header = read_source_header(self.source, case.files.first)
         raw = to_file_order(scheme.raw()[label], case.geometry)
@@ -247,8 +242,7 @@ def predict(
     given = [run] if isinstance(run, Path | str) else run
     runs = every_run([located(one) for one in given])
     fitted = load_fitted(runs, config.device, config.trusted_models)
-    sizes = shared_sizes(runs, fitted.classes) if config.cleanup else {}
-    totals = shared_totals(runs) if config.cleanup else {}
+    sizes = shared_sizes(runs, fitted.classes) if config.cleanup else LeastSizes()
     files = OutputFiles(Path(out), output.probabilities, draw is not None)
     with open_source(Path(raw)) as source:
         choice = source_choice(config, fitted)
@@ -259,7 +253,7 @@ def predict(
         rows = start_output(files.folder, schemes.values(), fitted.classes, force=output.force)
         kept = {run.name: read_trained(run / TRAINED) for run in runs}
         trained = {run: rows for run, rows in kept.items() if rows is not None}
-        work = Work(source, schemes, fitted, config, sizes, totals, files, draw, rows, trained)
+        work = Work(source, schemes, fitted, config, sizes, files, draw, rows, trained)
         done = work_through(work, chosen, faulty, skip=skip, progress=progress)
     check_any_left(raw, len(done), faulty)
     unknown = (

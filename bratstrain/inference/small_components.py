@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import product
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numba import njit
@@ -58,6 +58,34 @@ class Cleanup:
     least_total_mm3: dict[str, int] = field(default_factory=dict)
     """Minimum in a whole case of a class by name; where there is less, all of it becomes the class
     around. Empty where no such size is better on those cases."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeastSizes:
+    """Minimum sizes by which predictions are cleaned; without any they stay as they are."""
+
+    least_mm3: Mapping[str, int] = field(default_factory=dict)
+    """Of the components of each class, as in `Cleanup`."""
+    least_total_mm3: Mapping[str, int] = field(default_factory=dict)
+    """Of a class in a whole case, as in `Cleanup`."""
+
+    def clean(
+        self, predicted: NDArray[np.uint8], spacing: NDArray[np.floating[Any]], classes: ClassSet
+    ) -> NDArray[np.uint8]:
+        """Clean the prediction of a case.
+
+        Args:
+            predicted: (z, y, x) uint8, stored labels.
+            spacing: (3,) float32 or float64, mm.
+            classes: of the labels.
+
+        Returns:
+            (z, y, x) uint8, a new volume, or the given one where there is no size.
+        """
+        if not self.least_mm3 and not self.least_total_mm3:
+            return predicted
+        voxel_mm3 = float(spacing.prod())
+        return drop_small(predicted, self.least_mm3, classes, voxel_mm3, self.least_total_mm3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,20 +394,14 @@ def cleanup_of(run: Path, classes: ClassSet) -> Cleanup:
     return cleanup
 
 
-def shared_sizes(runs: Sequence[Path], classes: ClassSet) -> dict[str, int]:
+def shared_sizes(runs: Sequence[Path], classes: ClassSet) -> LeastSizes:
     """Minimum sizes for an ensemble: for each class the smallest of its runs.
 
     Raises:
         BratsError: a run's sizes are not tuned, or lack a class.
     """
-    tuned = [cleanup_of(run, classes).least_mm3 for run in runs]
-    return {name: min(sizes[name] for sizes in tuned) for name in classes.tumour}
-
-
-def shared_totals(runs: Sequence[Path]) -> dict[str, int]:
-    """Minimum totals for an ensemble, as `Cleanup.least_total_mm3`.
-
-    Raises:
-        BratsError: a run's sizes are not tuned.
-    """
-    return smallest_totals([read_cleanup(run).least_total_mm3 for run in runs])
+    tuned = [cleanup_of(run, classes) for run in runs]
+    return LeastSizes(
+        {name: min(each.least_mm3[name] for each in tuned) for name in classes.tumour},
+        smallest_totals([each.least_total_mm3 for each in tuned]),
+    )

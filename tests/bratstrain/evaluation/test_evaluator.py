@@ -175,7 +175,7 @@ def test_scores_come_in_the_order_of_the_cases_from_few_threads(run, raw, monkey
 
 
 def test_case_without_a_label_is_no_pair(run, raw):
-    labeller = Labeller(load_fitted([run]), ApplyConfig(), {})
+    labeller = Labeller(load_fitted([run]), ApplyConfig())
     with open_source(raw) as source:
         bare = replace(scan(source).cases[0], label=None)
         with pytest.raises(BratsError, match=f"{A} has no label to be scored against"):

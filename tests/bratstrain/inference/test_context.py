@@ -64,7 +64,7 @@ def test_neighbours_in_another_part_of_a_split_by_slice_are_seen(tmp_path):
     fitted = load_fitted([tmp_path / "run"], "cpu")
     with open_file(tmp_path / "small.h5") as file:
         mine = np.array([1, 3])
-        found = label_stored(Labeller(fitted, CONFIG, {}), file, mine, file.read(mine))
+        found = label_stored(Labeller(fitted, CONFIG), file, mine, file.read(mine))
     wanted = labels_by_hand(network, image, [[0, 1, 2], [2, 3, 3]])
     np.testing.assert_array_equal(found.planes, wanted)
     assert found.entropy.shape == found.planes.shape

@@ -16,6 +16,7 @@ from bratstrain.inference.predictor import predict
 from bratstrain.inference.small_components import (
     CANDIDATES,
     Cleanup,
+    LeastSizes,
     Tuning,
     count_faces,
     drop_small,
@@ -242,12 +243,25 @@ def test_damaged_sizes_are_refused(tmp_path, missing):
 
 
 def test_ensemble_takes_the_smallest_sizes(tmp_path):
-    for name, sizes in (("a", (10, 30, 0)), ("b", (30, 10, 100))):
+    for name, sizes, total in (("a", (10, 30, 0), 500), ("b", (30, 10, 100), 300)):
         (tmp_path / name).mkdir()
         least = dict(zip(ALL, sizes, strict=True))
-        write_cleanup(tmp_path / name, Cleanup(least, "", [], 0.0, 0.0))
+        write_cleanup(tmp_path / name, Cleanup(least, "", [], 0.0, 0.0, {"ET": total}))
     both = [tmp_path / "a", tmp_path / "b"]
-    assert shared_sizes(both, GLIOMA) == {"NCR": 10, "ED": 10, "ET": 0}
+    found = shared_sizes(both, GLIOMA)
+    assert found == LeastSizes({"NCR": 10, "ED": 10, "ET": 0}, {"ET": 300})
+
+
+def test_without_sizes_a_prediction_stays_as_it_is():
+    volume = np.ones((1, 1, 1), np.uint8)
+    assert LeastSizes().clean(volume, np.ones(3), GLIOMA) is volume
+
+
+def test_either_size_cleans_by_the_volume_of_a_voxel():
+    volume = np.full((1, 1, 1), 3, np.uint8)
+    for sizes in (LeastSizes({"ET": 9}), LeastSizes({}, {"ET": 9})):
+        assert sizes.clean(volume, np.full(3, 2.0), GLIOMA)[0, 0, 0] != 3
+        assert sizes.clean(volume, np.full(3, 3.0), GLIOMA)[0, 0, 0] == 3
 
 
 def test_class_without_a_size_is_refused(tmp_path):
