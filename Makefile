@@ -36,10 +36,13 @@ demo: .venv/ready  ## the main job on phantom cases, from raw files to a report
 	rm -rf demo
 	$(BIN)bratstrain demo demo
 
-# The slow tests are not counted, and first: Numba compiles in them, which takes twice as long under coverage.
-test: .venv/ready  ## every test, with coverage: what CI runs
-	$(TESTS) -m "slow and not gpu"
-	$(TESTS) --cov -m "not slow and not gpu"
+test: .venv/ready .venv/kernels  ## every test, with coverage: what CI runs
+	$(TESTS) --cov -m "not gpu"
+
+# One process compiles what every process of tests would compile for itself; beside `check` it takes no time.
+.venv/kernels: .venv/ready
+	PYTHONDONTWRITEBYTECODE= $(PY) -m tests.helpers.kernels
+	touch $@
 
 quick: .venv/ready  ## the tests that took under 0.05 s when they were last run here; the first time all fast ones
 	$(TESTS) --quick -m "not slow and not gpu"
@@ -97,7 +100,7 @@ docs: .venv/ready  ## the documentation site, into site/
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 clean:  ## remove caches and build products; .venv and demo stay
-	rm -rf build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	rm -rf .venv/kernels build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage
 	find bratsprep bratstrain benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean  ## the same, and the environments and the demo

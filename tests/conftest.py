@@ -25,23 +25,42 @@ REAL = Path(__file__).parent.parent.parent / "shared" / "real"
 SLOW_FIXTURES = frozenset({"exported"})
 """Fixtures that take over a second: the tests that use one count as slow."""
 OUTSIDE = ("tests/attacks/", "tests/benchmarks/", "tests/end_to_end/", "tests/fuzz/")
-"""Tests of no room: what they run counts for no room's coverage, and is run in half the time."""
+"""Tests of no room."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Mark tests by fixtures and folders before `-m` selects; files of slow ones come first."""
+    """Mark tests by fixtures and folders before `-m` selects; files of slow ones come first.
+
+    What a slow test or one of no room runs does not count for a room's coverage, and takes half
+    the time without: `uncounted`.
+    """
     slow_files = set()
     for item in items:
         if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
-        if item.get_closest_marker("slow"):
+        is_slow = item.get_closest_marker("slow")
+        if is_slow:
             slow_files.add(item.path)
-        if item.nodeid.startswith(OUTSIDE):
-            item.add_marker("no_cover")
+        if is_slow or item.nodeid.startswith(OUTSIDE):
+            item.add_marker("uncounted")
     items.sort(key=lambda item: item.path not in slow_files)
     if config.getoption("--quick"):
         leave_out_long(config, items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Count no coverage for a whole test, its fixtures included; `no_cover` counts those."""
+    coverage = item.config.pluginmanager.getplugin("_cov")
+    controller = coverage and coverage.cov_controller
+    if not controller or not item.get_closest_marker("uncounted"):
+        return (yield)
+    controller.pause()
+    try:
+        return (yield)
+    finally:
+        controller.resume()
 
 
 @pytest.fixture(scope="session")
