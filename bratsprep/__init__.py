@@ -8,6 +8,8 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from bratsprep.system import kernel_cache as _kernel_cache
+
 if TYPE_CHECKING:
     from bratsprep.building.builder import build
     from bratsprep.building.dask_executor import dask_executor
@@ -72,6 +74,7 @@ _SOURCES = MappingProxyType(
     }
 )
 """Module that each public name is loaded from."""
+_kernel_cache.settle()
 
 
 if not TYPE_CHECKING:  # a checker would take every name for one that exists

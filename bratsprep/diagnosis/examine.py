@@ -8,7 +8,12 @@ from pathlib import Path
 from bratsprep.diagnosis.findings import Diagnosis, Finding
 from bratsprep.diagnosis.machine import check_cores, check_disk, check_memory, check_system
 from bratsprep.diagnosis.packages import check_packages, installed_version, requirements
-from bratsprep.diagnosis.programs import check_browser, check_gpu, check_libdeflate
+from bratsprep.diagnosis.programs import (
+    check_browser,
+    check_gpu,
+    check_kernels,
+    check_libdeflate,
+)
 
 
 def doctor(folder: Path | str = ".") -> Diagnosis:
@@ -34,6 +39,7 @@ def doctor(folder: Path | str = ".") -> Diagnosis:
         "disk": check_disk(Path(folder)),
         "gpu": check_gpu(versions.get("torch") is not None),
         "libdeflate": check_libdeflate(),
+        "kernels": check_kernels(),
         "browser": check_browser(),
     }
     first = Finding("bratsprep", "ok", own or "not installed, run from its folder")

@@ -1,4 +1,4 @@
-"""What is outside the packages: GPU, libdeflate, and a browser for the pages' tests."""
+"""What is outside the packages: GPU, libdeflate, kernels, and a browser for the pages' tests."""
 
 import json
 import shutil
@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from bratsprep.diagnosis.asking import ask
 from bratsprep.diagnosis.findings import Finding
+from bratsprep.system.kernel_cache import ADVICE, is_temporary
 
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _TORCH: Final = """
@@ -71,6 +72,14 @@ def check_libdeflate() -> tuple[Finding, dict[str, Any]]:
     text = answer.fault or "not found: slices are read one by one, several times as slowly"
     advice = "pip install --force-reinstall --only-binary :all: imagecodecs"
     return Finding("libdeflate", "missing", text, advice), {"found": False}
+
+
+def check_kernels() -> tuple[Finding, dict[str, Any]]:
+    """Say whether compiled kernels are kept."""
+    if not is_temporary():
+        return Finding("kernels", "ok", "kept once they are compiled"), {"kept": True}
+    text = "compiled anew by every command, for up to half a minute: no folder can be written"
+    return Finding("kernels", "note", text, ADVICE), {"kept": False}
 
 
 def check_browser(which: Which = shutil.which) -> tuple[Finding, dict[str, Any]]:
