@@ -27,14 +27,17 @@ def is_kept() -> bool:
     if os.environ.get(VARIABLE):
         return True
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    user = Path(_CACHES.get(sys.platform, cache)).expanduser()
-    return any(map(_is_writable, (_PACKAGE / "__pycache__", user)))
+    user = Path(_CACHES.get(sys.platform, cache)).expanduser() / "numba"
+    return os.access(_PACKAGE, os.W_OK) or _can_be_made(user)
 
 
-def _is_writable(folder: Path) -> bool:
-    """Whether a folder can be written, or can be made."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    return os.access(there, os.W_OK | os.X_OK)
+def _can_be_made(folder: Path) -> bool:
+    """Make a folder where there is none, as Numba would: to ask for permission is not enough."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
 
 
 def settle() -> None:
