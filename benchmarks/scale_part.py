@@ -67,10 +67,8 @@ IMPORTS = {
 
 def warm() -> None:
     """Load compiled kernels, and OpenBLAS, which Numba loads where SciPy is installed."""
-    volumes = import_module("bratsprep.volumes.warm")
-    volumes.warm(4, import_module("numpy").int16)
-    volumes.warm_labels()
-    import_module("bratsprep.deflate.encoder").warm()
+    int16 = import_module("numpy").int16
+    import_module("bratsprep.volumes.warm").warm_build(4, int16)
 
 
 WARM = {"build": warm, "epoch": warm, "hold": lambda: None}

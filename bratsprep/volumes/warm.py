@@ -6,6 +6,7 @@ from contextlib import suppress
 import numpy as np
 
 from bratsprep.case import CaseFiles
+from bratsprep.deflate import encoder
 from bratsprep.errors import BratsError
 from bratsprep.sources.source import Source
 from bratsprep.volumes import fingerprint, nifti
@@ -56,6 +57,13 @@ def warm(n_modalities: int, dtype: type[np.generic]) -> None:
     tables = np.zeros((n_modalities, 65536), np.uint16)
     lookup_half_((window,) * n_modalities, inside, planes, tables, bits)
     fingerprint.warm(n_modalities, dtype)
+
+
+def warm_build(n_modalities: int, dtype: type[np.generic]) -> None:
+    """Compile all that `build` needs, as for `warm`."""
+    warm(n_modalities, dtype)
+    warm_labels()
+    encoder.warm()
 
 
 def warm_labels() -> None:

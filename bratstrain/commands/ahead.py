@@ -6,28 +6,20 @@ python -m bratstrain.commands.ahead build scores
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
 import click
 import numpy as np
 
-from bratsprep.deflate import encoder
-from bratsprep.volumes.warm import warm, warm_labels
+from bratsprep.volumes.warm import warm_build
 from bratstrain.scoring import metrics
 
-
-def warm_build() -> None:
-    """Compile what `build` needs for int16 scans of four modalities."""
-    warm(4, np.int16)
-    warm_labels()
-    encoder.warm()
-
-
 WARM: Final[Mapping[str, Callable[[], None]]] = MappingProxyType(
-    {"build": warm_build, "scores": metrics.warm}
+    {"build": partial(warm_build, 4, np.int16), "scores": metrics.warm}
 )
-"""What can be compiled, by the name that is said when it is done."""
+"""What can be compiled, by the name that is said when it is done: as for phantoms."""
 
 
 class Ahead:

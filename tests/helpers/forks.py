@@ -13,7 +13,7 @@ import torch
 import bratsprep
 import bratstrain
 from bratstrain.commands import cli
-from bratstrain.commands.ahead import warm_build
+from bratstrain.commands.ahead import WARM
 
 ROOT = Path(__file__).parent.parent.parent
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -64,7 +64,7 @@ def fitting(says, data, run, settings):
 
 def building(says, raw, out, settings):
     """Build a slice file; begins when the kernels are there."""
-    warm_build()
+    WARM["build"]()
     saying(says)()
     bratsprep.build(raw, out, **settings)
 

@@ -5,11 +5,10 @@ import torch._dynamo
 import torch.onnx
 import torch.utils.tensorboard
 
-from bratstrain.commands.ahead import warm_build
+from bratstrain.commands.ahead import WARM
 from bratstrain.evaluation import evaluator
 from bratstrain.inference import predictor
 from bratstrain.pages import compare, report
-from bratstrain.scoring import metrics
 from bratstrain.studies import crossvalidator
 from bratstrain.training import fit
 from tests.helpers import forks
@@ -18,5 +17,5 @@ __all__ = [
     "compare", "crossvalidator", "evaluator", "fit", "forks", "onnxscript", "predictor", "report",
     "torch",
 ]  # fmt: skip
-warm_build()
-metrics.warm()
+for compiles in WARM.values():
+    compiles()

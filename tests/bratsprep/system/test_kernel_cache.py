@@ -22,11 +22,13 @@ print(os.environ["NUMBA_CACHE_DIR"], len(list(os.scandir(os.environ["NUMBA_CACHE
 
 
 @pytest.fixture
-def handlers(monkeypatch):
+def handlers(monkeypatch, tmp_path):
     """Exit handlers, kept from the end of the tests; nothing can be written, nothing is given."""
     kept = []
     monkeypatch.delenv(kernel_cache.VARIABLE, raising=False)
     monkeypatch.setattr(kernel_cache.atexit, "register", lambda *call: kept.append(call))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache of mine"))
+    monkeypatch.setattr(kernel_cache.sys, "platform", "linux")
     monkeypatch.setattr(kernel_cache.os, "access", lambda *_: False)
     yield kept
     os.environ.pop(kernel_cache.VARIABLE, None)  # what `settle` has set
@@ -41,10 +43,8 @@ def test_folder_that_is_given_is_used(handlers, monkeypatch):
 
 
 @pytest.mark.parametrize("part", ["bratsprep", "cache of mine"])
-def test_one_folder_that_can_be_written_will_do(handlers, monkeypatch, tmp_path, part):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache of mine"))
+def test_one_folder_that_can_be_written_will_do(handlers, monkeypatch, part):
     monkeypatch.setattr(kernel_cache.os, "access", lambda path, _: part in str(path))
-    monkeypatch.setattr(kernel_cache.sys, "platform", "linux")
     kernel_cache.settle()
     assert kernel_cache.VARIABLE not in os.environ
     assert check_kernels()[0].state == "ok"
@@ -55,7 +55,6 @@ def test_folder_that_cannot_be_made_will_not_do_whatever_the_permissions(
 ):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    monkeypatch.setattr(kernel_cache.sys, "platform", "linux")
     monkeypatch.setattr(kernel_cache.os, "access", lambda path, _: "numba" in str(path))
     assert not kernel_cache.is_kept()
 

@@ -12,7 +12,7 @@ from bratstrain.commands.ahead import Ahead
 
 
 def test_build_needs_these_kernels():
-    ahead.warm_build()
+    ahead.WARM["build"]()
     assert deflate_.signatures
     assert recode_.signatures
 
