@@ -55,7 +55,7 @@ SMALLER: Final = MappingProxyType(
 )
 """Those of the quick demo that differ."""
 AHEAD: Final = MappingProxyType({BUILD: "build", EVALUATE: "scores"})
-"""Steps whose kernels are compiled in a second process meanwhile: a third of the time of a demo."""
+"""Steps that wait for their kernels, which a second process compiles meanwhile."""
 PROGRAMS: Final = MappingProxyType(
     {"bratsprep": "bratsprep.cli", "bratstrain": "bratstrain.commands.cli"}
 )
